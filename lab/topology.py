@@ -1,0 +1,250 @@
+"""What a pipeline is made of and where it listens: frozen data, and the documented names and ports."""
+
+from __future__ import annotations
+
+import string
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from itertools import product
+
+from services.balancer.settings import PolicyName
+from services.clients import ClientName
+from services.work import Work
+
+__all__ = ["Balancer", "Instance", "Service", "Topology", "TopologyName"]
+
+LOOPBACK = "127.0.0.1"
+
+
+class TopologyName(StrEnum):
+    """The documented topologies, by the name a sweep gives them."""
+
+    SEQUENTIAL = "sequential"
+    PARALLEL = "parallel"
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """One server of a service: `service1a` on port 8051."""
+
+    name: str
+    port: int
+    host: str = LOOPBACK
+    weight: int = 1
+
+    @property
+    def address(self) -> str:
+        """`host:port`, as the environment writes it."""
+        return f"{self.host}:{self.port}"
+
+    @property
+    def url(self) -> str:
+        """The base URL, without a trailing slash."""
+        return f"http://{self.address}"
+
+
+@dataclass(frozen=True, slots=True)
+class Balancer:
+    """What stands before the instances of one service and spreads requests over them."""
+
+    name: str
+    port: int
+    host: str = LOOPBACK
+    policy: PolicyName = PolicyName.ROUND_ROBIN
+
+    @property
+    def url(self) -> str:
+        """The base URL, without a trailing slash."""
+        return f"http://{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """One step of the pipeline: a route, the instances that answer it and what a request costs each of them.
+
+    `app` names, as `module:function`, what builds the ASGI application of one instance from its
+    `services.settings.ServiceSettings`.
+    """
+
+    name: str
+    path: str
+    instances: tuple[Instance, ...]
+    balancer: Balancer | None = None
+    work: Work = field(default_factory=Work)
+    client: ClientName = ClientName.HTTPX
+    app: str = "services.pipeline:create_app"
+
+    def __post_init__(self) -> None:
+        if not self.instances:
+            raise ValueError(f"{self.name} has no instance: a service needs at least one")
+        if len(self.instances) > 1 and self.balancer is None:
+            raise ValueError(f"{self.name} has {len(self.instances)} instances and no balancer to choose between them")
+
+    @property
+    def url(self) -> str:
+        """The base URL that callers use: the balancer's where there is one, else the only instance's."""
+        return self.balancer.url if self.balancer else self.instances[0].url
+
+
+@dataclass(frozen=True, slots=True)
+class Topology:
+    """Services in the order a request passes them. Each calls the next; the first is the entry.
+
+    The two constructors hold all that is known of the documented pipeline; any other tuple of services
+    is a topology too.
+    """
+
+    name: str
+    services: tuple[Service, ...]
+    spare_port: int = 8071
+    """Where an added instance may listen: this port and those above it."""
+
+    def __post_init__(self) -> None:
+        taken: dict[int, str] = {}
+        for name, port in self.ports():
+            if not 0 < port < 65536:
+                raise ValueError(f"{name} would listen on port {port}, which does not exist (1 to 65535)")
+            if port in taken:
+                raise ValueError(f"{name} and {taken[port]} both want port {port}")
+            taken[port] = name
+        names = [name for name, _ in self.ports()]
+        if len(set(names)) < len(names):
+            raise ValueError(f"two servers share a name in {names}")
+
+    @classmethod
+    def sequential(cls) -> Topology:
+        """One instance of each service, on the documented ports."""
+        return cls(
+            TopologyName.SEQUENTIAL,
+            tuple(
+                Service(f"service{n}", path, (Instance(f"service{n}", 8050 + n),))
+                for n, path in enumerate(_PATHS, start=1)
+            ),
+        )
+
+    @classmethod
+    def parallel(cls, replicas: int = 4) -> Topology:
+        """`replicas` instances of each service, each service behind its own round-robin balancer."""
+        if replicas < 1:
+            raise ValueError(f"replicas is {replicas}: a service needs at least one instance")
+        services = tuple(
+            Service(
+                f"service{n}",
+                path,
+                tuple(Instance(f"service{n}{letter}", port) for letter, port in zip("abcd", ports, strict=True)),
+                Balancer(f"service{n}-loadbalancer", 8060 + n),
+            )
+            for n, (path, ports) in enumerate(zip(_PATHS, _PARALLEL_PORTS, strict=True), start=1)
+        )
+        topology = cls(TopologyName.PARALLEL, services)
+        for service in services:
+            topology = topology.with_replicas(service.name, replicas)
+        return topology
+
+    @classmethod
+    def named(cls, name: TopologyName, replicas: int = 4) -> Topology:
+        """The documented topology of that name. `replicas` says nothing about the sequential one."""
+        return cls.sequential() if name is TopologyName.SEQUENTIAL else cls.parallel(replicas)
+
+    @property
+    def entry_url(self) -> str:
+        """The full URL to post to."""
+        return self.services[0].url + self.services[0].path
+
+    @property
+    def replicas(self) -> int:
+        """The most instances that any service has."""
+        return max(len(service.instances) for service in self.services)
+
+    def service(self, name: str) -> Service:
+        """The service of that name. Raises KeyError, naming those there are."""
+        for service in self.services:
+            if service.name == name:
+                return service
+        raise KeyError(f"no service {name!r} in {self.name}: there are {[s.name for s in self.services]}")
+
+    def ports(self) -> Iterator[tuple[str, int]]:
+        """Every server's name and port, instances before their balancer, in order of service."""
+        for service in self.services:
+            for instance in service.instances:
+                yield instance.name, instance.port
+            if service.balancer:
+                yield service.balancer.name, service.balancer.port
+
+    def next_url(self, name: str) -> str | None:
+        """The full URL that the service of that name posts to, or None for the last."""
+        position = self.services.index(self.service(name))
+        if position + 1 == len(self.services):
+            return None
+        following = self.services[position + 1]
+        return following.url + following.path
+
+    def next_instance(self, name: str) -> Instance:
+        """The instance that one more of that service would be: the next letter, on the lowest spare port."""
+        service = self.service(name)
+        used = {instance.name for instance in service.instances}
+        letter = next(s for s in _suffixes() if service.name + s not in used)
+        taken = {port for _, port in self.ports()}
+        port = next(p for p in range(self.spare_port, 65536) if p not in taken)
+        return Instance(service.name + letter, port, service.instances[0].host)
+
+    def with_replicas(self, name: str, replicas: int) -> Topology:
+        """The same with `replicas` instances of one service; those beyond the documented take spare ports."""
+        service = self.service(name)
+        if replicas < 1:
+            raise ValueError(f"replicas is {replicas}: {name} needs at least one instance")
+        topology = self._with_service(replace(service, instances=service.instances[:replicas]))
+        for _ in range(replicas - len(service.instances)):
+            more = topology.service(name)
+            topology = topology._with_service(
+                replace(more, instances=(*more.instances, topology.next_instance(name)))
+            )
+        return topology
+
+    def with_work(self, work: Work | Mapping[str, Work]) -> Topology:
+        """The same with this work in every service, or, from a mapping, in the services named."""
+        return self._each(lambda s: replace(s, work=work if isinstance(work, Work) else work.get(s.name, s.work)))
+
+    def with_client(self, client: ClientName) -> Topology:
+        """The same with this outgoing HTTP client in every service."""
+        return self._each(lambda s: replace(s, client=client))
+
+    def with_policy(self, policy: PolicyName) -> Topology:
+        """The same with this policy in every balancer."""
+        return self._each(lambda s: replace(s, balancer=replace(s.balancer, policy=policy) if s.balancer else None))
+
+    def shifted(self, offset: int) -> Topology:
+        """The same with every port, the spare ones too, moved by `offset`."""
+        moved = self._each(
+            lambda s: replace(
+                s,
+                instances=tuple(replace(i, port=i.port + offset) for i in s.instances),
+                balancer=replace(s.balancer, port=s.balancer.port + offset) if s.balancer else None,
+            )
+        )
+        return replace(moved, spare_port=self.spare_port + offset)
+
+    def _with_service(self, changed: Service) -> Topology:
+        return self._each(lambda s: changed if s.name == changed.name else s)
+
+    def _each(self, change: Callable[[Service], Service]) -> Topology:
+        return replace(self, services=tuple(change(service) for service in self.services))
+
+
+_PATHS = ("/process", "/preprocess", "/analyze", "/report")
+_PARALLEL_PORTS = (
+    (8051, 8055, 8057, 8059),
+    (8052, 8056, 8058, 8060),
+    (8053, 8065, 8067, 8069),
+    (8054, 8066, 8068, 8070),
+)
+
+
+def _suffixes() -> Iterator[str]:
+    """a, b … z, aa, ab … : the letters of instances, without end."""
+    length = 1
+    while True:
+        for letters in product(string.ascii_lowercase, repeat=length):
+            yield "".join(letters)
+        length += 1

@@ -1,0 +1,1 @@
+"""The specimen: four services, their balancers and their gRPC twin. Nothing here imports lab."""
