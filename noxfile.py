@@ -1,0 +1,38 @@
+"""What can be run: `nox -l` lists it. Every session makes its own environment; nothing has to be installed but nox."""
+
+import nox
+
+nox.needs_version = ">=2024.4.15"
+nox.options.default_venv_backend = "uv|virtualenv"
+nox.options.reuse_venv = "yes"
+nox.options.sessions = ["tests", "lint"]
+
+
+@nox.session
+def sweep(session: nox.Session) -> None:
+    """Start both topologies, drive them, write results/, charts and verdicts (-- -p concurrency "[1,2]")."""
+    session.install("-e", ".[clients]")
+    session.run("python", "-m", "lab.notebook", "notebooks/02_sweep.ipynb", *session.posargs)
+
+
+@nox.session
+def lab(session: nox.Session) -> None:
+    """Open the notebooks in JupyterLab."""
+    session.install("-e", ".[clients,jupyter]")
+    session.run("jupyter", "lab", *(session.posargs or ["notebooks/01_quickstart.ipynb"]))
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """Run the tests (-- tests/services -k slots)."""
+    session.install("-e", ".[dev]")
+    session.run("pytest", *session.posargs)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check style with ruff and types with mypy, strictly, on both packages."""
+    session.install("-e", ".[dev]")
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+    session.run("mypy")

@@ -1,0 +1,77 @@
+"""The shape of the house: which way the arrows run, and what stays in one place."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+# From the ground up. A module may import its own floor and those below it, never one above.
+FLOORS = (
+    ("services",),
+    ("lab.errors", "lab.topology", "lab.expectations", "lab.theory", "lab.machine"),
+    ("lab.load", "lab.placement"),
+    ("lab.measure", "lab.provenance", "lab.results"),
+    ("lab.sweep", "lab.saturation", "lab.faults", "lab.compare", "lab.charts"),
+    ("lab.notebook", "lab.cli"),
+)
+
+
+def modules() -> Iterator[tuple[str, Path]]:
+    for path in sorted([*ROOT.glob("services/**/*.py"), *ROOT.glob("lab/**/*.py")]):
+        parts = path.relative_to(ROOT).with_suffix("").parts
+        yield ".".join(parts[:-1] if parts[-1] == "__init__" else parts), path
+
+
+def imports(path: Path) -> set[str]:
+    """Every module that a file imports, wherever in the file it does so."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            found.add(node.module)
+            found.update(f"{node.module}.{alias.name}" for alias in node.names)
+    return found
+
+
+def floor_of(module: str) -> int | None:
+    for height, names in enumerate(FLOORS):
+        if any(module == name or module.startswith(name + ".") for name in names):
+            return height
+    return None
+
+
+@pytest.mark.parametrize(("module", "path"), [pytest.param(m, p, id=m) for m, p in modules()])
+def test_a_module_imports_nothing_from_a_floor_above_its_own(module: str, path: Path) -> None:
+    own = floor_of(module)
+    if module == "lab":  # the front door names what it hands out, and imports it when asked
+        return
+    assert own is not None, f"{module} stands on no floor: give it one in FLOORS"
+    above = {name for name in imports(path) if (floor_of(name) or 0) > own}
+    assert not above, f"{module} reaches up to {sorted(above)}"
+
+
+def test_httpx_is_imported_in_one_place() -> None:
+    users = {m for m, path in modules() if any(n == "httpx" or n.startswith("httpx.") for n in imports(path))}
+    assert users == {"services.clients"}
+
+
+def test_imports_run_in_no_circle() -> None:
+    names = dict(modules())
+    arrows = {m: {n for n in imports(p) if n in names and n != m} for m, p in names.items()}
+    done: set[str] = set()
+
+    def visit(module: str, trail: tuple[str, ...]) -> None:
+        assert module not in trail, " → ".join([*trail[trail.index(module) :], module])
+        if module not in done:
+            for following in arrows[module]:
+                visit(following, (*trail, module))
+            done.add(module)
+
+    for module in names:
+        visit(module, ())
