@@ -1,0 +1,107 @@
+"""Everything the lab raises on purpose, in one tree.
+
+    LabError
+    ├── BadParameter          a parameter that is unknown, ill-typed or out of range
+    ├── PlacementError        a topology that did not come or stay alive
+    │   ├── PortInUse         somebody else listens on a port it wants
+    │   ├── StartFailed       a server that did not become ready
+    │   ├── NotRunning        a server or topology that was asked for and is not up
+    │   ├── ProgramMissing    a balancer's program that is not installed
+    │   └── NotSupported      a policy or protocol that this balancer does not have
+    ├── LoadError             load that could not be put on
+    │   ├── GeneratorFailed   the load generator's process died or gave no result
+    │   ├── CorpusError       a corpus that holds no readable text
+    │   └── RemoteRefused     a host that is not loopback, without leave to load it
+    ├── ResultsError          results that cannot be written, read or trusted
+    │   ├── SchemaMismatch    rows that break the contract of columns
+    │   └── SweepMismatch     an existing sweep of that name has other parameters
+    └── NotebookFailed        a notebook whose cell failed, timed out or lost its kernel
+
+A message names the thing, the cause and the remedy, in this order and in one sentence where it can. The
+command line prints it as it is, without a traceback.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "BadParameter",
+    "CorpusError",
+    "GeneratorFailed",
+    "LabError",
+    "LoadError",
+    "NotRunning",
+    "NotSupported",
+    "NotebookFailed",
+    "PlacementError",
+    "PortInUse",
+    "ProgramMissing",
+    "RemoteRefused",
+    "ResultsError",
+    "SchemaMismatch",
+    "StartFailed",
+    "SweepMismatch",
+]
+
+
+class LabError(Exception):
+    """The root of all that the lab raises on purpose."""
+
+
+class BadParameter(LabError, ValueError):
+    """A parameter is unknown, ill-typed or out of range."""
+
+
+class PlacementError(LabError):
+    """A topology did not come or stay alive."""
+
+
+class PortInUse(PlacementError):
+    """Somebody else listens on a port that a server wants."""
+
+
+class StartFailed(PlacementError):
+    """A server did not become ready in time, or died while starting."""
+
+
+class NotRunning(PlacementError):
+    """A server or topology was asked for and is not up."""
+
+
+class ProgramMissing(PlacementError):
+    """The program of a balancer is not installed."""
+
+
+class NotSupported(PlacementError):
+    """This balancer does not have the policy or protocol that the topology asks of it."""
+
+
+class LoadError(LabError):
+    """Load could not be put on."""
+
+
+class GeneratorFailed(LoadError):
+    """The load generator's process died, hung or gave no result."""
+
+
+class CorpusError(LoadError):
+    """A corpus holds no readable text."""
+
+
+class RemoteRefused(LoadError):
+    """The host is not loopback and nobody gave leave to load it."""
+
+
+class ResultsError(LabError):
+    """Results cannot be written, read or trusted."""
+
+
+class SchemaMismatch(ResultsError):
+    """Rows break the contract of columns."""
+
+
+class SweepMismatch(ResultsError):
+    """A sweep of that name exists and was made with other parameters."""
+
+
+class NotebookFailed(LabError):
+    """A cell of a notebook failed or timed out, or its kernel died."""
