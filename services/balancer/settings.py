@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
+from services.balancer.policies.names import (
+    PolicyName,
+)  # defined beside the policies; part of the settings too
 
 __all__ = ["PolicyName"]
-
-
-class PolicyName(StrEnum):
-    """How a balancer chooses the instance of a request."""
-
-    ROUND_ROBIN = "round_robin"

@@ -1,0 +1,39 @@
+"""Each in its turn."""
+
+# ruff: noqa: ARG002  (the signature is the policy's)
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Collection
+
+from services.balancer.instances import Instance
+from services.balancer.policies.policy import Policy
+
+__all__ = ["RoundRobin"]
+
+
+class RoundRobin(Policy):
+    """Every instance in turn; a new one comes last. Weights say nothing.
+
+    In any window over a stable set, no instance is chosen more than once more often than another.
+    """
+
+    __slots__ = ("_turns",)
+
+    def __init__(self) -> None:
+        self._turns: OrderedDict[Instance, None] = OrderedDict()
+
+    def add(self, instance: Instance) -> None:
+        self._turns.setdefault(instance)
+
+    def remove(self, instance: Instance) -> None:
+        self._turns.pop(instance, None)
+
+    def choose(self, now: float, tried: Collection[Instance] = ()) -> Instance | None:
+        turns = self._turns
+        for _ in range(len(turns)):
+            instance = next(iter(turns))
+            turns.move_to_end(instance)
+            if instance not in tried:
+                return instance
+        return None
