@@ -1,0 +1,194 @@
+"""The wire for those who await: one call, one whole answer."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from types import TracebackType
+from urllib.parse import urlsplit
+
+from services.wire.connection import Connection
+from services.wire.deadlines import Deadlines
+from services.wire.errors import BrokenAnswer, FailureKind, NotConnected, WireError
+from services.wire.exchange import Exchange, Headers
+from services.wire.messages import Response, encode_request
+from services.wire.pool import Pool
+
+__all__ = ["WireClient"]
+
+
+class WireClient:
+    """Plain `http://` requests over kept-alive connections, at most `max_connections` to one host at a time.
+
+    No redirects, cookies, proxies or repeats: a request is sent once, and a failure is the caller's to judge.
+    Used within one event loop, `async with` it.
+    """
+
+    def __init__(
+        self,
+        *,
+        max_connections: int = 256,
+        connect_timeout_s: float = 5.0,
+        idle_timeout_s: float = 4.0,
+        max_body_bytes: int = 64 * 1024 * 1024,
+    ) -> None:
+        self.max_connections = max_connections
+        self.connect_timeout_s = connect_timeout_s
+        self.idle_timeout_s = idle_timeout_s
+        self.max_body_bytes = max_body_bytes
+        self._peers: dict[str, _Peer] = {}
+        self._deadlines: Deadlines | None = None
+
+    async def __aenter__(self) -> WireClient:
+        self._deadlines = Deadlines()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Drop every idle connection. Requests in flight go on to their end."""
+        for peer in self._peers.values():
+            peer.pool.close()
+        self._peers.clear()
+
+    async def get(
+        self, url: str, headers: Mapping[str, str] | None = None, timeout_s: float = 30.0
+    ) -> Response:
+        """GET a URL; see `request`."""
+        return await self.request("GET", url, None, headers, timeout_s)
+
+    async def post(
+        self, url: str, body: bytes, headers: Mapping[str, str] | None = None, timeout_s: float = 30.0
+    ) -> Response:
+        """POST a body; see `request`."""
+        return await self.request("POST", url, body, headers, timeout_s)
+
+    async def request(
+        self,
+        method: str,
+        url: str,
+        body: bytes | None,
+        headers: Mapping[str, str] | None = None,
+        timeout_s: float = 30.0,
+    ) -> Response:
+        """Send one request and wait for its whole answer, whatever its status.
+
+        `timeout_s` covers all of it, waiting for a free connection included. Raises NotConnected, NotSent,
+        NoAnswer or BrokenAnswer, and ValueError for a URL or header that cannot be sent. Cancelling closes
+        the connection.
+        """
+        if self._deadlines is None:
+            raise RuntimeError("a WireClient is used inside `async with`")
+        base, target = _split(url)
+        peer = self._peers.get(base) or self._add_peer(base)
+        data = encode_request(method, target, peer.host_header, _items(headers), body)
+        deadline = asyncio.get_running_loop().time() + timeout_s
+        connection = await self._connection(peer, deadline)
+        answer = _Answer(connection, self.max_body_bytes)
+        try:
+            connection.send(answer, data, deadline=deadline, is_head=method == "HEAD")
+            return await answer.future
+        except asyncio.CancelledError:
+            connection.abort()
+            raise
+        finally:
+            peer.pool.give_back(connection)
+            peer.free.release()
+
+    async def _connection(self, peer: _Peer, deadline: float) -> Connection:
+        """A connection, and with it one of the peer's permits."""
+        try:
+            async with asyncio.timeout_at(deadline):
+                await peer.free.acquire()
+        except TimeoutError as error:
+            detail = f"all {self.max_connections} connections were in use"
+            raise NotConnected(FailureKind.CONNECT_TIMEOUT, peer.host_header, detail) from error
+        try:
+            kept = peer.pool.take()
+            if kept is not None:
+                return kept
+            async with asyncio.timeout_at(deadline):
+                return await peer.pool.connect()
+        except BaseException as error:
+            peer.free.release()
+            if isinstance(error, TimeoutError):
+                raise NotConnected(FailureKind.CONNECT_TIMEOUT, peer.host_header) from error
+            raise
+
+    def _add_peer(self, base: str) -> _Peer:
+        parts = urlsplit(base)
+        if parts.scheme != "http" or not parts.hostname:
+            raise ValueError(f"{base!r} is no http:// URL")
+        assert self._deadlines is not None
+        pool = Pool(
+            parts.hostname,
+            parts.port or 80,
+            self._deadlines,
+            connect_timeout_s=self.connect_timeout_s,
+            idle_timeout_s=self.idle_timeout_s,
+            max_idle=self.max_connections,
+        )
+        peer = self._peers[base] = _Peer(parts.netloc, pool, asyncio.Semaphore(self.max_connections))
+        return peer
+
+
+class _Peer:
+    """What a client holds for one host and port."""
+
+    __slots__ = ("free", "host_header", "pool")
+
+    def __init__(self, host_header: str, pool: Pool, free: asyncio.Semaphore) -> None:
+        self.host_header = host_header
+        self.pool = pool
+        self.free = free
+
+
+class _Answer(Exchange):
+    """Collects an answer for a future."""
+
+    __slots__ = ("_body", "_connection", "_headers", "_room", "_status", "future")
+
+    def __init__(self, connection: Connection, max_body_bytes: int) -> None:
+        self.future: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
+        self._connection = connection
+        self._room = max_body_bytes
+        self._status = 0
+        self._headers: Headers = []
+        self._body: list[bytes] = []
+
+    def on_head(self, status: int, headers: Headers) -> None:
+        self._status, self._headers = status, headers
+
+    def on_body(self, chunk: bytes) -> None:
+        self._room -= len(chunk)
+        if self._room >= 0:
+            self._body.append(chunk)
+        elif not self.future.done():
+            self._fail(BrokenAnswer(FailureKind.TOO_LARGE, self._connection.peer, "body is over the limit"))
+            self._connection.abort()
+
+    def on_complete(self) -> None:
+        if not self.future.done():
+            self.future.set_result(Response(self._status, self._headers, b"".join(self._body)))
+
+    def on_failure(self, error: WireError) -> None:
+        if not self.future.done():
+            self._fail(error)
+
+    def _fail(self, error: WireError) -> None:
+        self.future.set_exception(error)
+
+
+def _items(headers: Mapping[str, str] | None) -> Iterable[tuple[str, str]]:
+    return headers.items() if headers else ()
+
+
+def _split(url: str) -> tuple[str, str]:
+    """`http://host:port/path?query` into `http://host:port` and `/path?query`."""
+    slash = url.find("/", len("http://"))
+    if slash < 0:
+        return url, "/"
+    return url[:slash], url[slash:].partition("#")[0]

@@ -1,0 +1,317 @@
+"""One HTTP/1.1 client connection: requests go out, answers come back through callbacks."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from ssl import SSLContext
+from typing import ClassVar, cast
+
+from httptools import HttpParserCallbackError, HttpParserError, HttpParserUpgrade, HttpResponseParser
+
+from services.wire.connecting import connect
+from services.wire.deadlines import Deadlines
+from services.wire.errors import BrokenAnswer, FailureKind, NoAnswer, NotSent, WireError
+from services.wire.exchange import Exchange, Headers
+
+__all__ = ["MAX_HEAD_BYTES", "Connection"]
+
+MAX_HEAD_BYTES = 64 * 1024
+"""An answer's head, interim answers before it included, may not be longer."""
+
+
+class Connection(asyncio.Protocol):
+    """One exchange at a time over one kept-alive connection.
+
+    An instance collects no headers, which is a load generator's fast path. `HeaderConnection` collects them.
+    Whatever follows a complete answer unasked makes the connection useless, so no byte of one answer can end
+    up in another.
+    """
+
+    __slots__ = (
+        "_bytes_seen",
+        "_close_delimited",
+        "_closed",
+        "_complete",
+        "_deadlines",
+        "_exchange",
+        "_head_done",
+        "_head_seen",
+        "_headers",
+        "_interim",
+        "_is_head",
+        "_keep_alive",
+        "_parser",
+        "_sent_all",
+        "_spoiled",
+        "_transport",
+        "on_closed",
+        "peer",
+    )
+
+    collects_headers: ClassVar[bool] = False
+
+    def __init__(self, peer: str, deadlines: Deadlines) -> None:
+        self.peer = peer
+        self.on_closed: Callable[[Connection], None] | None = None
+        """Called once when the connection is gone, after the exchange in flight, if any, was told."""
+        self._deadlines = deadlines
+        self._transport: asyncio.Transport | None = None
+        self._parser = HttpResponseParser(self)
+        self._exchange: Exchange | None = None
+        self._headers: Headers = []
+        self._head_seen = b""
+        self._closed = False
+        self._spoiled = False
+        self._keep_alive = True
+        self._interim = False
+        self._complete = False
+        self._begin(is_head=False, sent_all=True)
+
+    @classmethod
+    async def open(
+        cls,
+        host: str,
+        port: int,
+        *,
+        timeout_s: float,
+        ssl: SSLContext | None = None,
+        collect_headers: bool = True,
+        deadlines: Deadlines | None = None,
+    ) -> Connection:
+        """Connect within `timeout_s`. Connections of one loop do well to share their `deadlines`.
+
+        Raises NotConnected, and nothing else, when no connection can be made.
+        """
+        kind = HeaderConnection if collect_headers else Connection
+        watch = deadlines or Deadlines()
+        return await connect(lambda: kind(f"{host}:{port}", watch), host, port, timeout_s=timeout_s, ssl=ssl)
+
+    @property
+    def idle(self) -> bool:
+        """Whether a request can be sent now."""
+        return self._exchange is None and not self._closed
+
+    @property
+    def reusable(self) -> bool:
+        """Whether another request can follow: both sides keep it open, and all is in step."""
+        return self._keep_alive and self._sent_all and not self._spoiled and not self._closed
+
+    def send(
+        self,
+        exchange: Exchange,
+        *data: bytes,
+        deadline: float | None = None,
+        is_head: bool = False,
+        more: bool = False,
+    ) -> None:
+        """Begin an exchange with the bytes of a request, or with the first of them if there is `more`.
+
+        `deadline` is the time of the loop's clock by which the answer must be complete, `is_head` says that
+        the method is HEAD. Raises RuntimeError if an exchange is in flight; of all else the exchange is told.
+        """
+        if self._exchange is not None:
+            raise RuntimeError(f"{self.peer}: an exchange is in flight on this connection")
+        transport = self._transport
+        if self._closed or transport is None or transport.is_closing():
+            exchange.on_failure(NotSent(FailureKind.CLOSED_EARLY, self.peer, "closed while idle"))
+            return
+        self._begin(is_head, not more)
+        self._exchange = exchange
+        if deadline is not None:
+            self._deadlines.watch(self, deadline)
+        if len(data) == 1:
+            transport.write(data[0])
+        else:
+            transport.writelines(data)
+
+    def write(self, data: bytes) -> None:
+        """Write more of the request. Written in vain, and without complaint, once the exchange is over."""
+        if self._exchange is not None and self._transport is not None:
+            self._transport.write(data)
+
+    def finish(self) -> None:
+        """The request is written in full."""
+        self._sent_all = True
+
+    def set_deadline(self, deadline: float | None) -> None:
+        """Move the deadline of the exchange in flight, or lift it."""
+        if deadline is None or self._exchange is None:
+            self._deadlines.forget(self)
+        else:
+            self._deadlines.watch(self, deadline)
+
+    def pause_reading(self) -> None:
+        """Take in no more of the answer for now: the peer will feel it."""
+        if self._transport is not None and not self._closed:
+            self._transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        """Take in the answer again."""
+        if self._transport is not None and not self._closed:
+            self._transport.resume_reading()
+
+    def abort(self) -> None:
+        """Drop the connection at once. An exchange in flight fails with `aborted` before this returns."""
+        self._fail(FailureKind.ABORTED)
+
+    def close(self) -> None:
+        """Drop the connection; the same as `abort`, by the name one expects for an idle one."""
+        self.abort()
+
+    # What the loop calls.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's is one in all but inheritance
+
+    def data_received(self, data: bytes) -> None:
+        exchange = self._exchange
+        if exchange is None:  # nothing was asked: a farewell such as a 408, or confusion
+            self._shut()
+            return
+        self._bytes_seen += len(data)
+        if not self._head_done:
+            self._head_seen = self._head_seen + data if self._head_seen else data
+        problem = ""
+        try:
+            self._parser.feed_data(data)
+        except HttpParserCallbackError:
+            self._fail(FailureKind.ABORTED, "an exchange's callback raised")
+            raise
+        except HttpParserUpgrade:
+            problem = "protocol was switched unasked"
+        except HttpParserError as error:
+            problem = str(error)
+        if self._exchange is not exchange:  # a callback aborted
+            return
+        if self._complete:
+            self._spoiled = self._spoiled or bool(problem)
+            self._succeed(exchange)
+        elif problem or self._spoiled:
+            self._fail(FailureKind.PROTOCOL_ERROR, problem)
+        elif not self._head_done and self._bytes_seen > MAX_HEAD_BYTES:
+            self._fail(FailureKind.TOO_LARGE, f"head is over {MAX_HEAD_BYTES} bytes")
+        else:
+            exchange.on_flush()
+
+    def eof_received(self) -> None:
+        if self._exchange is not None and self._head_done and self._close_delimited:
+            self._succeed(self._exchange)
+        else:
+            self._lost(None)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._lost(exc)
+        self._transport = None
+
+    def pause_writing(self) -> None:
+        if self._exchange is not None:
+            self._exchange.pause_writing()
+
+    def resume_writing(self) -> None:
+        if self._exchange is not None:
+            self._exchange.resume_writing()
+
+    def on_deadline(self) -> None:
+        """The deadline of the exchange in flight has passed."""
+        self._fail(FailureKind.READ_TIMEOUT)
+
+    # What the parser calls.
+
+    def on_message_begin(self) -> None:
+        if self._complete:
+            self._spoiled = True
+        self._headers = []
+
+    def on_headers_complete(self) -> None:
+        exchange = self._exchange
+        if self._complete or exchange is None:
+            return
+        status = self._parser.get_status_code()
+        if status < 200:
+            self._interim = True
+            self._spoiled = status < 100 or status == 101
+            if not self._spoiled:
+                exchange.on_informational(status)
+            return
+        self._head_done = True
+        self._keep_alive = self._parser.should_keep_alive()
+        if not self._keep_alive:
+            self._close_delimited = not self._has_length()
+        self._head_seen = b""
+        self._complete = self._is_head
+        exchange.on_head(status, self._headers)
+
+    def on_body(self, chunk: bytes) -> None:
+        if self._complete:  # a body after the answer to HEAD
+            self._spoiled = True
+        elif self._exchange is not None:
+            self._exchange.on_body(chunk)
+
+    def on_message_complete(self) -> None:
+        if self._interim:
+            self._interim = False
+        else:
+            self._complete = True
+
+    # The rest.
+
+    def _has_length(self) -> bool:
+        """Whether the answer's end is marked in some other way than by closing."""
+        heads = self._head_seen.lower().split(b"\r\n\r\n")
+        head = next(head for head in heads if not head.startswith(b"http/1.1 1"))
+        return b"\r\ncontent-length:" in head or b"\r\ntransfer-encoding:" in head
+
+    def _begin(self, is_head: bool, sent_all: bool) -> None:
+        self._is_head = is_head
+        self._sent_all = sent_all
+        self._head_done = self._complete = self._close_delimited = False
+        self._bytes_seen = 0
+
+    def _succeed(self, exchange: Exchange) -> None:
+        self._exchange = None
+        self._deadlines.forget(self)
+        if not self.reusable:
+            self._shut()
+        elif self._is_head:  # the parser waits for a body that never comes
+            self._parser = HttpResponseParser(self)
+        exchange.on_complete()
+
+    def _lost(self, exc: Exception | None) -> None:
+        if self._closed:
+            return
+        if exc is not None:
+            self._fail(FailureKind.RESET, str(exc))
+        else:
+            self._fail(FailureKind.SHORT_BODY if self._head_done else FailureKind.CLOSED_EARLY)
+
+    def _fail(self, kind: FailureKind, detail: str = "") -> None:
+        exchange, self._exchange = self._exchange, None
+        self._deadlines.forget(self)
+        if exchange is not None:
+            error: WireError = (BrokenAnswer if self._bytes_seen else NoAnswer)(kind, self.peer, detail)
+            self._shut()
+            exchange.on_failure(error)
+        else:
+            self._shut()
+
+    def _shut(self) -> None:
+        if self._closed:
+            return
+        self._closed = True
+        if self._transport is not None:
+            self._transport.abort()
+        if self.on_closed is not None:
+            self.on_closed(self)
+            self.on_closed = None
+
+
+class HeaderConnection(Connection):
+    """A connection that hands over the headers of what it receives."""
+
+    __slots__ = ()
+
+    collects_headers: ClassVar[bool] = True
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._headers.append((name, value))

@@ -1,0 +1,67 @@
+"""How an exchange over a wire connection can fail, told apart by what the other side may have seen.
+
+    WireError
+    ├── NotConnected    no connection was made: nothing was sent
+    ├── NotSent         the connection was gone before the request was written: nothing was sent
+    ├── NoAnswer        the request was written, no byte of an answer came: it may have been executed
+    └── BrokenAnswer    an answer began and did not end well
+
+The first two may always be tried elsewhere; the third only where doing a thing twice does no harm; the
+last never, once any of it was passed on.
+"""
+
+# ruff: noqa: N818  # they are told apart in one glance; "Error" four times would not help
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+__all__ = ["BrokenAnswer", "FailureKind", "NoAnswer", "NotConnected", "NotSent", "WireError"]
+
+
+class FailureKind(StrEnum):
+    """What happened, in one word for logs and counters."""
+
+    REFUSED = "refused"
+    UNREACHABLE = "unreachable"
+    UNRESOLVED = "unresolved"
+    """The host's name has no address."""
+    CONNECT_TIMEOUT = "connect_timeout"
+    TLS = "tls"
+    RESET = "reset"
+    CLOSED_EARLY = "closed_early"
+    """The peer closed in good order, before the end of the answer's head."""
+    SHORT_BODY = "short_body"
+    """The peer closed in good order, before the end of the answer's body."""
+    READ_TIMEOUT = "read_timeout"
+    PROTOCOL_ERROR = "protocol_error"
+    """What came is not HTTP/1.1."""
+    TOO_LARGE = "too_large"
+    """More came than the receiver is willing to hold."""
+    ABORTED = "aborted"
+    """This side gave up: `Connection.abort` was called, or the task that waited was cancelled."""
+
+
+class WireError(Exception):
+    """An exchange that failed. `kind` says how, `peer` (`host:port`) with whom."""
+
+    def __init__(self, kind: FailureKind, peer: str, detail: str = "") -> None:
+        super().__init__(f"{peer}: {kind}" + (f" ({detail})" if detail else ""))
+        self.kind = kind
+        self.peer = peer
+
+
+class NotConnected(WireError):
+    """No connection was made, so nothing was sent."""
+
+
+class NotSent(WireError):
+    """The connection was gone before the request was written, so nothing was sent."""
+
+
+class NoAnswer(WireError):
+    """The request was written, in whole or in part, and no byte of an answer came."""
+
+
+class BrokenAnswer(WireError):
+    """An answer began and was cut short, was not HTTP, or came too late."""

@@ -1,0 +1,54 @@
+"""Requests into bytes, and answers as a whole."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from services.wire.exchange import Headers
+
+__all__ = ["Response", "encode_request"]
+
+_TOKEN = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_TARGET = re.compile(rb"[\x21-\x7e]+")
+_VALUE = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """An answer, received in full. Header names are as they came."""
+
+    status: int
+    headers: Headers
+    body: bytes
+
+    def header(self, name: bytes) -> bytes | None:
+        """The values of that header (any case), joined by commas, or None if there is none."""
+        wanted = name.lower()
+        values = [value for key, value in self.headers if key.lower() == wanted]
+        return b", ".join(values) if values else None
+
+
+def encode_request(
+    method: str, target: str, host: str, headers: Iterable[tuple[str, str]] = (), body: bytes | None = None
+) -> bytes:
+    """A whole HTTP/1.1 request: the head, with Host and Content-Length, and the body in one piece.
+
+    `body=None` is a request without one. Raises ValueError for what cannot stand in a head, so that no
+    caller's value can smuggle in a second header or request.
+    """
+    lines = [b"%s %s HTTP/1.1" % (_checked(_TOKEN, method), _checked(_TARGET, target))]
+    lines.append(b"Host: " + _checked(_VALUE, host))
+    lines.extend(b"%s: %s" % (_checked(_TOKEN, name), _checked(_VALUE, value)) for name, value in headers)
+    if body is not None:
+        lines.append(b"Content-Length: %d" % len(body))
+    lines.append(b"\r\n")
+    return b"\r\n".join(lines) + (body or b"")
+
+
+def _checked(allowed: re.Pattern[bytes], text: str) -> bytes:
+    raw = text.encode("latin-1")
+    if allowed.fullmatch(raw) is None:
+        raise ValueError(f"{text!r} cannot stand in the head of an HTTP request")
+    return raw
