@@ -79,7 +79,9 @@ class Service:
         if not self.instances:
             raise ValueError(f"{self.name} has no instance: a service needs at least one")
         if len(self.instances) > 1 and self.balancer is None:
-            raise ValueError(f"{self.name} has {len(self.instances)} instances and no balancer to choose between them")
+            raise ValueError(
+                f"{self.name} has {len(self.instances)} instances and no balancer to choose between them"
+            )
 
     @property
     def url(self) -> str:
@@ -132,7 +134,9 @@ class Topology:
             Service(
                 f"service{n}",
                 path,
-                tuple(Instance(f"service{n}{letter}", port) for letter, port in zip("abcd", ports, strict=True)),
+                tuple(
+                    Instance(f"service{n}{letter}", port) for letter, port in zip("abcd", ports, strict=True)
+                ),
                 Balancer(f"service{n}-loadbalancer", 8060 + n),
             )
             for n, (path, ports) in enumerate(zip(_PATHS, _PARALLEL_PORTS, strict=True), start=1)
@@ -164,13 +168,18 @@ class Topology:
                 return service
         raise KeyError(f"no service {name!r} in {self.name}: there are {[s.name for s in self.services]}")
 
-    def ports(self) -> Iterator[tuple[str, int]]:
-        """Every server's name and port, instances before their balancer, in order of service."""
+    def addresses(self) -> Iterator[tuple[str, str, int]]:
+        """Every server's name, host and port, instances before their balancer, in order of service."""
         for service in self.services:
             for instance in service.instances:
-                yield instance.name, instance.port
+                yield instance.name, instance.host, instance.port
             if service.balancer:
-                yield service.balancer.name, service.balancer.port
+                yield service.balancer.name, service.balancer.host, service.balancer.port
+
+    def ports(self) -> Iterator[tuple[str, int]]:
+        """Every server's name and port, in the order of `addresses`."""
+        for name, _, port in self.addresses():
+            yield name, port
 
     def next_url(self, name: str) -> str | None:
         """The full URL that the service of that name posts to, or None for the last."""
@@ -204,7 +213,9 @@ class Topology:
 
     def with_work(self, work: Work | Mapping[str, Work]) -> Topology:
         """The same with this work in every service, or, from a mapping, in the services named."""
-        return self._each(lambda s: replace(s, work=work if isinstance(work, Work) else work.get(s.name, s.work)))
+        return self._each(
+            lambda s: replace(s, work=work if isinstance(work, Work) else work.get(s.name, s.work))
+        )
 
     def with_client(self, client: ClientName) -> Topology:
         """The same with this outgoing HTTP client in every service."""
@@ -212,7 +223,9 @@ class Topology:
 
     def with_policy(self, policy: PolicyName) -> Topology:
         """The same with this policy in every balancer."""
-        return self._each(lambda s: replace(s, balancer=replace(s.balancer, policy=policy) if s.balancer else None))
+        return self._each(
+            lambda s: replace(s, balancer=replace(s.balancer, policy=policy) if s.balancer else None)
+        )
 
     def shifted(self, offset: int) -> Topology:
         """The same with every port, the spare ones too, moved by `offset`."""
