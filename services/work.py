@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import math
+import random
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
-__all__ = ["Distribution", "Work", "WorkKind"]
+__all__ = ["Distribution", "Work", "WorkKind", "service_times"]
+
+LOGNORMAL_SIGMA = 1.0
+"""Spread of the logarithm of a lognormal service time: a standard deviation of 1.31 means."""
 
 
 class WorkKind(StrEnum):
-    """How a service spends a request's service time."""
+    """How a service spends a request's service time. `documented` is another name of `io`."""
 
     IO = "io"
     """It waits, as for a disk or another machine."""
@@ -17,6 +23,10 @@ class WorkKind(StrEnum):
     """It burns that much of a worker thread's own CPU time."""
     TEXT = "text"
     """It does the text processing alone, with no service time added."""
+
+    @classmethod
+    def _missing_(cls, value: object) -> WorkKind | None:
+        return cls.IO if value == "documented" else None
 
 
 class Distribution(StrEnum):
@@ -26,11 +36,16 @@ class Distribution(StrEnum):
     EXPONENTIAL = "exponential"
     LOGNORMAL = "lognormal"
     NONE = "none"
+    """No service time at all, whatever the mean says."""
 
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What one request costs one instance. The defaults are the profile `documented`."""
+    """What one request costs one instance. The defaults are the profile `documented`.
+
+    `slots` requests are served at once; `queue_limit` more wait their turn, first come, first served; who
+    comes after them is refused. Raises ValueError, naming the field, where a value makes no sense.
+    """
 
     kind: WorkKind = WorkKind.IO
     mean_ms: float = 40.0
@@ -38,3 +53,34 @@ class Work:
     slots: int = 1
     queue_limit: int = 128
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.mean_ms) and self.mean_ms >= 0):
+            raise ValueError(f"mean_ms must be a number of milliseconds, 0 or more, not {self.mean_ms}")
+        if self.slots < 1:
+            raise ValueError(f"slots must be 1 or more, not {self.slots}")
+        if self.queue_limit < 0:
+            raise ValueError(f"queue_limit must be 0 (no request waits) or more, not {self.queue_limit}")
+
+    @property
+    def mean_s(self) -> float:
+        """The mean service time that is really spent, in seconds: 0 where none is added to the text."""
+        timeless = self.kind is WorkKind.TEXT or self.distribution is Distribution.NONE
+        return 0.0 if timeless else self.mean_ms / 1000
+
+
+def service_times(work: Work, name: str) -> Iterator[float]:
+    """The service times of one instance, in seconds, without end: the same seed and name, the same times.
+
+    Instances draw apart from each other, since each seeds its generator with its own name. The mean of the
+    lognormal is exp(mu + sigma²/2), which gives the mu for a wanted mean.
+    """
+    generator = random.Random(f"{work.seed}:{name}")
+    mean = work.mean_s
+    while True:
+        if mean == 0 or work.distribution is Distribution.CONSTANT:
+            yield mean
+        elif work.distribution is Distribution.EXPONENTIAL:
+            yield generator.expovariate(1 / mean)
+        else:
+            yield generator.lognormvariate(math.log(mean) - LOGNORMAL_SIGMA**2 / 2, LOGNORMAL_SIGMA)
