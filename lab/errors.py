@@ -21,6 +21,8 @@ A message names the thing, the cause and the remedy, in this order and in one se
 command line prints it as it is, without a traceback.
 """
 
+# ruff: noqa: N818 (an error is named for what happened, as the built-in KeyboardInterrupt is)
+
 from __future__ import annotations
 
 __all__ = [
