@@ -1,0 +1,120 @@
+"""The documented numbers of the pipeline, and the verdict of measured ones against them.
+
+By Little's law the documented 5–20 req/s at 50–200 ms are one request in flight, and 15–60 req/s at the same
+latency three. So the bands are judged at closed-loop concurrency 1 (sequential) and 3 (parallel with its
+documented four instances a service), and the 3–4× at saturation. Elsewhere there is nothing to judge.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from enum import StrEnum
+
+from lab.topology import TopologyName
+
+__all__ = [
+    "CONTAINERS",
+    "RATIO",
+    "RESPONSE_TIME_MS",
+    "Band",
+    "Expectation",
+    "Verdict",
+    "expected_at",
+    "expected_of",
+    "judge",
+    "sentence",
+]
+
+
+class Verdict(StrEnum):
+    """Where an interval lies against a band."""
+
+    WITHIN = "within"
+    ABOVE = "above"
+    BELOW = "below"
+    UNDECIDED = "undecided"
+    """It crosses an edge, or there is no interval: more trials would tell."""
+
+
+@dataclass(frozen=True, slots=True)
+class Band:
+    """A documented range, edges included, in `unit`. `and_more`: they write a plus after the high edge."""
+
+    low: float
+    high: float
+    unit: str
+    and_more: bool = False
+
+    @property
+    def ceiling(self) -> float:
+        """Beyond this a value is above the band: infinity where the documents say "and more"."""
+        return math.inf if self.and_more else self.high
+
+    def __str__(self) -> str:
+        plus = "+" if self.and_more else ""
+        gap = "" if self.unit == "×" else " "
+        return f"{self.low:g}–{self.high:g}{plus}{gap}{self.unit}"
+
+
+@dataclass(frozen=True, slots=True)
+class Expectation:
+    """What the documents say of one topology, and at which closed-loop concurrency that can be judged."""
+
+    concurrency: int
+    replicas: int
+    throughput_rps: Band
+    response_time_ms: Band
+
+
+RESPONSE_TIME_MS = Band(50, 200, "ms")
+RATIO = Band(3, 4, "×")
+"""Saturation throughput of parallel over that of sequential."""
+CONTAINERS = {TopologyName.SEQUENTIAL: 4, TopologyName.PARALLEL: 21}
+"""Of these, parallel's are 16 instances, 4 balancers and 1 client; sequential's client is not counted."""
+
+_DOCUMENTED = {
+    TopologyName.SEQUENTIAL: Expectation(1, 1, Band(5, 20, "req/s"), RESPONSE_TIME_MS),
+    TopologyName.PARALLEL: Expectation(3, 4, Band(15, 60, "req/s", and_more=True), RESPONSE_TIME_MS),
+}
+
+
+def expected_of(topology: str) -> Expectation | None:
+    """What the documents say of the topology of that name; None of any they do not know."""
+    return _DOCUMENTED[TopologyName(topology)] if topology in _DOCUMENTED else None
+
+
+def expected_at(topology: str | None, replicas: int | None, concurrency: int | None) -> Expectation | None:
+    """What the documents say at exactly this point; None where their figures are about another one."""
+    expectation = expected_of(topology) if topology else None
+    if expectation and (expectation.replicas, expectation.concurrency) == (replicas, concurrency):
+        return expectation
+    return None
+
+
+def judge(low: float, high: float, band: Band) -> Verdict:
+    """Where the interval [low, high] lies against the band, in its unit. A point is an interval too."""
+    if not low <= high:  # also where an end is not a number
+        return Verdict.UNDECIDED
+    if low > band.ceiling:
+        return Verdict.ABOVE
+    if high < band.low:
+        return Verdict.BELOW
+    return Verdict.WITHIN if low >= band.low and high <= band.ceiling else Verdict.UNDECIDED
+
+
+def sentence(what: str, low: float, high: float, band: Band) -> str:
+    """The sentence under a chart: "Sequential throughput, 6.1 to 6.3 req/s (95 % interval), is within …"."""
+    verdict = judge(low, high, band)
+    if math.isnan(low) or math.isnan(high):
+        return f"{what} is undecided against the documented {band}: too few valid trials for an interval."
+    unit = "×" if band.unit == "×" else f" {band.unit}"
+    measured = f"{what}, {_figure(low)} to {_figure(high)}{unit} (95 % interval),"
+    if verdict is Verdict.UNDECIDED:
+        return f"{measured} crosses an edge of the documented {band}: undecided, more trials would tell."
+    return f"{measured} is {verdict} the documented {band}."
+
+
+def _figure(value: float) -> str:
+    """Three significant digits, and never fewer than those before the point."""
+    return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
