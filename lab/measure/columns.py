@@ -1,0 +1,169 @@
+"""The columns of a row, in the order of the contract: one dataclass a group, each column with its meaning.
+
+A blank cell is None: it does not apply, or it must not be said. The Table Schema is generated from here.
+"""
+
+# ruff: noqa: RUF009 (each call returns a fresh field, which is what a dataclass wants)
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from lab.expectations import Verdict
+
+__all__ = ["Against", "Factors", "Health", "Outcome", "TimeSpent", "What"]
+
+
+def _column(description: str, *, required: bool = False, **constraints: Any) -> Any:
+    """A field with its description and its Table Schema constraints. Optional ones are blank by default."""
+    metadata = {"description": description, "constraints": constraints}
+    return field(metadata=metadata) if required else field(default=None, metadata=metadata)
+
+
+def _amount(description: str, *, required: bool = False) -> Any:
+    """A column that holds no negative number."""
+    return _column(description, required=required, minimum=0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class What:
+    """Which trial this row is."""
+
+    sweep_id: str = _column("The sweep it belongs to: the stem of its CSV's name.", required=True)
+    cell_id: str = _column(
+        "The combination of factors it belongs to: equal in every trial of it.", required=True
+    )
+    trial: int = _column("Which repetition of the cell, from 1.", required=True, minimum=1)
+    started_at: datetime = _column("When the load began, in UTC.", required=True)
+    schedule_hash: str | None = _column(
+        "Hash of the schedule of intended starts; blank in a closed loop without one."
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Factors:
+    """What was set. Blank where it does not apply, as everything about servers that the lab did not start."""
+
+    topology: str | None = _column("sequential, parallel, or the name of another topology or target.")
+    replicas: int | None = _column("Instances of the service that has most of them.", minimum=1)
+    policy: str | None = _column("How a balancer chooses the instance; blank without a balancer.")
+    balancer: str | None = _column("What balances: builtin, or the program; blank without a balancer.")
+    protocol: str | None = _column("What clients and services speak: http, grpc.")
+    placement: str | None = _column("How the topology comes alive: in-process, processes, remote.")
+    client: str | None = _column("What a service calls the next hop with.")
+    work: str | None = _column("How a service spends a request's service time: io, cpu, or text alone.")
+    work_ms: str | None = _column(
+        "Mean service time in ms of every service, or of each, separated by commas.",
+        pattern=r"\d+(\.\d+)?(,\d+(\.\d+)?)*",
+    )
+    work_distribution: str | None = _column("How service times are spread around their mean.")
+    slots: int | None = _column("How many requests an instance works on at once.", minimum=1)
+    corpus: str | None = _column("Where the text comes from.")
+    payload_bytes: int | None = _amount("Length of the text of a request, in bytes.")
+    load_model: str = _column("How requests arrive: closed, constant, poisson, ramp, steps.", required=True)
+    concurrency: int | None = _column(
+        "Requests kept in flight in a closed loop; blank in an open one.", minimum=1
+    )
+    think_time_ms: float | None = _amount(
+        "Pause in ms between an answer and the next request in a closed loop."
+    )
+    requested_rate: float | None = _amount("Arrivals a second that were asked for; blank in a closed loop.")
+    seed: int | None = _column("What made the schedule and the service times.")
+    duration_s: float = _column("Length of the measurement window in s.", required=True, minimum=0)
+    warmup_s: float | None = _amount("What was cut off before the window, in s.")
+    warmup_mode: str | None = _column("How that cut was found: fixed, or found automatically.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What came of the requests whose intended start lies in the measurement window."""
+
+    requests: int = _amount("Requests sent: succeeded and failed.", required=True)
+    succeeded: int = _amount("Requests answered with the status of success.", required=True)
+    failed: int = _amount("Requests that failed, in whatever way.", required=True)
+    failures: str | None = _column(
+        "The failed by class, most frequent first, as class=count separated by spaces.",
+        pattern=r"[a-z0-9_]+=\d+( [a-z0-9_]+=\d+)*",
+    )
+    dropped: int = _amount(
+        "Requests that were due and could not be sent by the end of the window.", required=True
+    )
+    achieved_rate: float | None = _amount("Requests a second that were really sent.")
+    throughput_rps: float | None = _amount(
+        "Successful answers a second, between the first and the last completion in the window."
+    )
+    response_time_mean_ms: float | None = _amount("Mean time from intended start to complete answer, in ms.")
+    response_time_p50_ms: float | None = _amount("Its median, in ms.")
+    response_time_p90_ms: float | None = _amount("Its 90th percentile, in ms; blank below 64 answers.")
+    response_time_p95_ms: float | None = _amount("Its 95th percentile, in ms; blank below 130 answers.")
+    response_time_p99_ms: float | None = _amount("Its 99th percentile, in ms; blank below 662 answers.")
+    response_time_p99_9_ms: float | None = _amount("Its 99.9th percentile, in ms; blank below 6,636 answers.")
+    response_time_max_ms: float | None = _amount("The longest, in ms.")
+    service_time_p50_ms: float | None = _amount("Median time from actual send to complete answer, in ms.")
+    service_time_p99_ms: float | None = _amount("Its 99th percentile, in ms; blank below 662 answers.")
+    in_flight_mean: float | None = _amount("Requests sent and not yet answered, on average over the window.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimeSpent:
+    """Where a request's time went on average, as the services report it in Server-Timing."""
+
+    service1_queue_ms: float | None = _amount("Mean wait for a slot of service1, in ms.")
+    service2_queue_ms: float | None = _amount("Mean wait for a slot of service2, in ms.")
+    service3_queue_ms: float | None = _amount("Mean wait for a slot of service3, in ms.")
+    service4_queue_ms: float | None = _amount("Mean wait for a slot of service4, in ms.")
+    service1_work_ms: float | None = _amount("Mean time in a slot of service1, in ms.")
+    service2_work_ms: float | None = _amount("Mean time in a slot of service2, in ms.")
+    service3_work_ms: float | None = _amount("Mean time in a slot of service3, in ms.")
+    service4_work_ms: float | None = _amount("Mean time in a slot of service4, in ms.")
+    overhead_ms: float | None = _column(
+        "Mean service_time less all queues and work, in ms: hops, clients, balancers."
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Health:
+    """Whether the figures can be trusted, and what they cost."""
+
+    schedule_lag_p99_ms: float | None = _amount(
+        "How late requests were sent, 99th percentile in ms; open loop only."
+    )
+    generator_cpu_cores: float | None = _amount("CPU that the busiest generator process used, in cores.")
+    servers_cpu_cores: float | None = _amount(
+        "CPU that the servers used, in cores; in-process with their balancers."
+    )
+    balancers_cpu_cores: float | None = _amount(
+        "CPU that the balancers used, in cores; blank where not apart."
+    )
+    servers_rss_mb: float | None = _amount("Resident memory of the servers in MB.")
+    retries: int | None = _amount("Attempts that balancers made beyond the first.")
+    drift: float | None = _column(
+        "Relative change of the response time from the first to the last third of the window."
+    )
+    littles_law_residual: float | None = _amount(
+        "|N − X·R| / N, from mean in flight, throughput and mean service_time."
+    )
+    valid: bool = _column("Whether latency can be believed.", required=True)
+    invalid_reason: str | None = _column(
+        "Why not: the reasons, separated by spaces.", pattern=r"[a-z_]+( [a-z_]+)*"
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Against:
+    """The documents and the theory at this point."""
+
+    expected_throughput_low_rps: float | None = _amount("Low edge of the documented throughput.")
+    expected_throughput_high_rps: float | None = _amount(
+        "High edge of it; the documents add a plus for parallel."
+    )
+    expected_response_time_low_ms: float | None = _amount("Low edge of the documented latency.")
+    expected_response_time_high_ms: float | None = _amount("High edge of it.")
+    verdict_throughput: Verdict | None = _column("This trial's throughput against the documented.")
+    verdict_latency: Verdict | None = _column("This trial's median response_time against the documented.")
+    predicted_throughput_rps: float | None = _amount("What theory predicts for the factors.")
+    predicted_response_time_ms: float | None = _amount(
+        "The mean that theory predicts for the factors, in ms."
+    )

@@ -1,0 +1,142 @@
+"""One trial as one row: the groups of columns together, and the way to cells and back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import Field, dataclass, field, fields, replace
+from datetime import datetime
+from functools import cache
+from types import UnionType
+from typing import Any, ClassVar, get_args, get_type_hints
+
+from lab.errors import SchemaMismatch
+from lab.measure.columns import Against, Factors, Health, Outcome, TimeSpent, What
+
+__all__ = ["Cell", "Column", "Measurement"]
+
+Cell = str | int | float | bool | datetime | None
+"""What a column holds; None is blank."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column of the contract: its name, group, type, meaning, and what constrains it."""
+
+    name: str
+    group: str
+    type: type
+    required: bool
+    description: str
+    constraints: Mapping[str, Any]
+
+    def parse(self, text: str) -> Cell:
+        """The cell that this text of a CSV stands for. Raises SchemaMismatch, naming the column."""
+        if text == "":
+            return None
+        try:
+            parsed: Cell = _PARSERS.get(self.type, self.type)(text)
+        except (KeyError, ValueError) as error:
+            wanted = self.type.__name__
+            raise SchemaMismatch(f"column {self.name} holds {text!r}, which is not a {wanted}") from error
+        return parsed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measurement:
+    """One row of a result: what was run, what came of it, and whether it can be believed.
+
+    The groups hold the columns (`measurement.outcome.throughput_rps`); `row()` lays them out flat, in the
+    order of the contract.
+    """
+
+    what: What
+    factors: Factors
+    outcome: Outcome
+    spent: TimeSpent = field(default_factory=TimeSpent)
+    health: Health
+    against: Against = field(default_factory=Against)
+
+    GROUPS: ClassVar[Mapping[str, type[Any]]] = {
+        "what": What,
+        "factors": Factors,
+        "outcome": Outcome,
+        "spent": TimeSpent,
+        "health": Health,
+        "against": Against,
+    }
+
+    @classmethod
+    def columns(cls) -> tuple[Column, ...]:
+        """Every column, in the order of the contract."""
+        return _columns()
+
+    @classmethod
+    def from_row(cls, row: Mapping[str, str]) -> Measurement:
+        """The measurement that a row of a CSV stands for. Raises SchemaMismatch, naming the column."""
+        groups: dict[str, dict[str, Cell]] = {name: {} for name in cls.GROUPS}
+        for column in cls.columns():
+            cell = column.parse(row.get(column.name) or "")
+            if cell is None and column.required:
+                raise SchemaMismatch(f"column {column.name} is blank: every row needs it")
+            groups[column.group][column.name] = cell
+        return cls(**{name: group(**groups[name]) for name, group in cls.GROUPS.items()})
+
+    def row(self) -> dict[str, Cell]:
+        """Every column by name, in the order of the contract; None is blank."""
+        return {column.name: getattr(getattr(self, column.group), column.name) for column in self.columns()}
+
+    def invalidated(self, reasons: Iterable[str]) -> Measurement:
+        """The same, marked with these reasons: health and throughput stay, latency and verdicts go.
+
+        What the services measured on their own clocks stays too: a late generator does not falsify it.
+        """
+        named = " ".join(sorted(set(reasons)))
+        if not named:
+            raise ValueError("a measurement is invalid for a reason, and none was given")
+        latency: dict[str, Any] = {
+            f.name: None for f in fields(Outcome) if f.name.startswith(("response_time", "service_time"))
+        }
+        return replace(
+            self,
+            outcome=replace(self.outcome, **latency),
+            spent=replace(self.spent, overhead_ms=None),
+            health=replace(self.health, valid=False, invalid_reason=named),
+            against=replace(self.against, verdict_throughput=None, verdict_latency=None),
+        )
+
+
+_PARSERS: Mapping[type, Callable[[str], Cell]] = {
+    bool: {"true": True, "True": True, "false": False, "False": False}.__getitem__,
+    datetime: datetime.fromisoformat,
+}
+
+
+@cache
+def _columns() -> tuple[Column, ...]:
+    return tuple(_each_column())
+
+
+def _each_column() -> Iterator[Column]:
+    for group, of in Measurement.GROUPS.items():
+        types = get_type_hints(of)
+        for each in fields(of):
+            yield Column(
+                each.name,
+                group,
+                _bare(types[each.name]),
+                required=not _has_default(each),
+                description=each.metadata["description"],
+                constraints=each.metadata["constraints"],
+            )
+
+
+def _bare(hint: Any) -> type:
+    """The type without its `| None`."""
+    bare: type = (
+        next(t for t in get_args(hint) if t is not type(None)) if isinstance(hint, UnionType) else hint
+    )
+    return bare
+
+
+def _has_default(of: Field[Any]) -> bool:
+    return of.default is None

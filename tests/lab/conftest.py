@@ -1,0 +1,53 @@
+"""What several tests of the lab start from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import pytest
+
+from lab.measure.columns import Factors, Health, Outcome, What
+from lab.measure.measurement import Measurement
+
+MeasurementFactory = Callable[..., Measurement]
+
+
+@pytest.fixture
+def make_measurement() -> MeasurementFactory:
+    """Builds one valid measurement of a cell and trial; the rest has plain defaults."""
+
+    def make(
+        cell_id: str = "sequential-c1",
+        trial: int = 1,
+        *,
+        throughput_rps: float = 6.25,
+        p50_ms: float = 160.0,
+        valid: bool = True,
+        topology: str = "sequential",
+    ) -> Measurement:
+        return Measurement(
+            what=What(
+                sweep_id="mine",
+                cell_id=cell_id,
+                trial=trial,
+                started_at=datetime(2025, 1, 2, 3, 4, 5, tzinfo=UTC),
+            ),
+            factors=Factors(topology=topology, load_model="closed", concurrency=1, duration_s=10.0),
+            outcome=Outcome(
+                requests=62,
+                succeeded=60,
+                failed=2,
+                failures="refused=2",
+                dropped=0,
+                throughput_rps=throughput_rps,
+                response_time_mean_ms=p50_ms,
+                response_time_p50_ms=p50_ms,
+                service_time_p50_ms=p50_ms,
+            ),
+            health=Health(
+                valid=valid, invalid_reason=None if valid else "not_steady", schedule_lag_p99_ms=0.25
+            ),
+        )
+
+    return make

@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+from lab.measure.measurement import Measurement
+from lab.measure.schema import complaints, table_schema
+
+ROOT = Path(__file__).parents[3]
+HEADER = [column.name for column in Measurement.columns()]
+
+
+@pytest.fixture
+def row(make_measurement: Callable[..., Measurement]) -> dict[str, str]:
+    cells = make_measurement().row().items()
+    return {
+        name: "" if cell is None else str(cell).lower() if cell is True else str(cell) for name, cell in cells
+    }
+
+
+def test_the_committed_schema_is_the_one_that_the_columns_give() -> None:
+    assert json.loads((ROOT / "results" / "schema.json").read_text(encoding="utf-8")) == table_schema()
+
+
+def test_the_command_prints_the_schema() -> None:
+    printed = subprocess.run(
+        (sys.executable, "-m", "lab.measure.schema"),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+        cwd=ROOT,
+    )
+    assert json.loads(printed.stdout) == table_schema()
+
+
+def test_the_schema_has_the_shape_of_a_table_schema() -> None:
+    types = ["string", "integer", "number", "boolean", "datetime"]
+    constraints = {
+        "type": "object",
+        "properties": {"required": {"const": True}, "minimum": {"type": "number"}, "enum": {"type": "array"}},
+    }
+    described = {
+        "type": "object",
+        "required": ["name", "type", "description"],
+        "properties": {"name": {"type": "string"}, "type": {"enum": types}, "constraints": constraints},
+    }
+    jsonschema.validate(
+        table_schema(),
+        {
+            "type": "object",
+            "required": ["fields"],
+            "properties": {"fields": {"type": "array", "items": described}},
+        },
+    )
+
+
+def test_a_sound_row_draws_no_complaint(row: dict[str, str]) -> None:
+    assert list(complaints(table_schema(), HEADER, [row])) == []
+
+
+@pytest.mark.parametrize(
+    ("column", "text", "complaint"),
+    [
+        ("cell_id", "", "blank and required"),
+        ("trial", "0", "outside"),
+        ("trial", "1.5", "not a integer"),
+        ("throughput_rps", "fast", "not a number"),
+        ("throughput_rps", "nan", "not a number"),
+        ("throughput_rps", "-1", "outside"),
+        ("valid", "yes", "not a boolean"),
+        ("started_at", "noon", "not a datetime"),
+        ("work_ms", "40;40", "does not match"),
+        ("failures", "refused:2", "does not match"),
+        ("verdict_latency", "splendid", "none of"),
+    ],
+)
+def test_a_cell_that_breaks_the_contract_is_named(
+    row: dict[str, str], column: str, text: str, complaint: str
+) -> None:
+    (said,) = complaints(table_schema(), HEADER, [row, row | {column: text}])
+    assert said.startswith(f"row 3, column {column}:")
+    assert complaint in said
+
+
+def test_other_columns_are_named_once(row: dict[str, str]) -> None:
+    (said,) = complaints(table_schema(), [*HEADER[1:], "mood"], [row, row])
+    assert "sweep_id" in said
+    assert "mood" in said
+
+
+def test_a_short_row_is_noticed(row: dict[str, str]) -> None:
+    del row["predicted_response_time_ms"]
+    (said,) = complaints(table_schema(), HEADER, [row])
+    assert "too short" in said
