@@ -11,7 +11,7 @@ from services.wire.connection import Connection
 from services.wire.deadlines import Deadlines
 from services.wire.errors import BrokenAnswer, FailureKind, NotConnected, WireError
 from services.wire.exchange import Exchange, Headers
-from services.wire.messages import Response, encode_request
+from services.wire.messages import Response, encode_request, header_value
 from services.wire.pool import Pool
 
 __all__ = ["WireClient"]
@@ -161,14 +161,16 @@ class _Answer(Exchange):
 
     def on_head(self, status: int, headers: Headers) -> None:
         self._status, self._headers = status, headers
+        coding = header_value(headers, b"transfer-encoding")
+        if coding is not None and coding.lower() != b"chunked":
+            self._refuse(FailureKind.PROTOCOL_ERROR, "a transfer coding that was not asked for")
 
     def on_body(self, chunk: bytes) -> None:
         self._room -= len(chunk)
         if self._room >= 0:
             self._body.append(chunk)
-        elif not self.future.done():
-            self._fail(BrokenAnswer(FailureKind.TOO_LARGE, self._connection.peer, "body is over the limit"))
-            self._connection.abort()
+        else:
+            self._refuse(FailureKind.TOO_LARGE, "body is over the limit")
 
     def on_complete(self) -> None:
         if not self.future.done():
@@ -176,10 +178,11 @@ class _Answer(Exchange):
 
     def on_failure(self, error: WireError) -> None:
         if not self.future.done():
-            self._fail(error)
+            self.future.set_exception(error)
 
-    def _fail(self, error: WireError) -> None:
-        self.future.set_exception(error)
+    def _refuse(self, kind: FailureKind, detail: str) -> None:
+        self.on_failure(BrokenAnswer(kind, self._connection.peer, detail))
+        self._connection.abort()
 
 
 def _items(headers: Mapping[str, str] | None) -> Iterable[tuple[str, str]]:

@@ -33,7 +33,7 @@ async def connect(
         raise NotConnected(FailureKind.RESET, peer) from error
     except tls.SSLError as error:
         raise NotConnected(FailureKind.TLS, peer, str(error)) from error
-    except socket.gaierror as error:
+    except (socket.gaierror, UnicodeError) as error:
         raise NotConnected(FailureKind.UNRESOLVED, peer, str(error)) from error
     except OSError as error:
         raise NotConnected(FailureKind.UNREACHABLE, peer, str(error)) from error

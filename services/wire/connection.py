@@ -221,13 +221,13 @@ class Connection(asyncio.Protocol):
     def on_message_begin(self) -> None:
         if self._complete:
             self._spoiled = True
-        self._headers = []
 
     def on_headers_complete(self) -> None:
         exchange = self._exchange
         if self._complete or exchange is None:
             return
         status = self._parser.get_status_code()
+        headers, self._headers = self._headers, []  # trailers will not end up among them
         if status < 200:
             self._interim = True
             self._spoiled = status < 100 or status == 101
@@ -240,7 +240,7 @@ class Connection(asyncio.Protocol):
             self._close_delimited = not self._has_length()
         self._head_seen = b""
         self._complete = self._is_head
-        exchange.on_head(status, self._headers)
+        exchange.on_head(status, headers)
 
     def on_body(self, chunk: bytes) -> None:
         if self._complete:  # a body after the answer to HEAD
@@ -267,6 +267,7 @@ class Connection(asyncio.Protocol):
         self._sent_all = sent_all
         self._head_done = self._complete = self._close_delimited = False
         self._bytes_seen = 0
+        self._headers = []
 
     def _succeed(self, exchange: Exchange) -> None:
         self._exchange = None

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from services.wire.exchange import Headers
 
-__all__ = ["Response", "encode_request"]
+__all__ = ["Response", "encode_request", "header_value"]
 
 _TOKEN = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _TARGET = re.compile(rb"[\x21-\x7e]+")
@@ -25,9 +25,13 @@ class Response:
 
     def header(self, name: bytes) -> bytes | None:
         """The values of that header (any case), joined by commas, or None if there is none."""
-        wanted = name.lower()
-        values = [value for key, value in self.headers if key.lower() == wanted]
-        return b", ".join(values) if values else None
+        return header_value(self.headers, name.lower())
+
+
+def header_value(headers: Headers, name: bytes) -> bytes | None:
+    """The values of the header of that name (in lower case), joined by commas, or None if there is none."""
+    values = [value for key, value in headers if key.lower() == name]
+    return b", ".join(values) if values else None
 
 
 def encode_request(

@@ -1,0 +1,471 @@
+"""A connection hands over what comes, whatever way it is framed, and says how it failed."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+
+import pytest
+
+from services.wire import BrokenAnswer, Connection, FailureKind, NoAnswer, NotConnected, NotSent
+
+GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+HEAD = b"HEAD / HTTP/1.1\r\nHost: x\r\n\r\n"
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nX-A: b\r\n\r\nhello"
+
+WHOLE = {
+    "content-length": (OK, 200, b"hello", True),
+    "empty body": (b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", 200, b"", True),
+    "chunked": (
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nhel\r\n2;ext=1\r\nlo\r\n0\r\n\r\n",
+        200,
+        b"hello",
+        True,
+    ),
+    "chunked with trailers": (
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\nX-T: 1\r\n\r\n",
+        200,
+        b"hello",
+        True,
+    ),
+    "204": (b"HTTP/1.1 204 No Content\r\n\r\n", 204, b"", True),
+    "304 with a length": (b"HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\n", 304, b"", True),
+    "connection: close": (
+        b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 5\r\n\r\nhello",
+        200,
+        b"hello",
+        False,
+    ),
+    "HTTP/1.0": (b"HTTP/1.0 200 OK\r\nContent-Length: 5\r\n\r\nhello", 200, b"hello", False),
+    "interim answers first": (
+        b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n" + OK,
+        200,
+        b"hello",
+        True,
+    ),
+}
+
+
+@pytest.mark.parametrize("collect_headers", [True, False])
+@pytest.mark.parametrize("name", WHOLE)
+def test_an_answer_comes_through_in_whatever_way_it_is_framed(run, tools, name, collect_headers):
+    answer, status, body, reusable = WHOLE[name]
+
+    async def main():
+        async with tools.peer(tools.answering(answer)) as peer:
+            connection = await Connection.open(
+                "127.0.0.1", peer.port, timeout_s=5, collect_headers=collect_headers
+            )
+            exchange = tools.Record()
+            connection.send(exchange, GET)
+            await exchange.over.wait()
+            assert exchange.ends == [None]
+            assert (exchange.status, exchange.body) == (status, body)
+            assert connection.reusable is reusable
+            assert collect_headers or exchange.headers == []
+            connection.close()
+
+    run(main())
+
+
+@pytest.mark.parametrize("collect_headers", [True, False])
+@pytest.mark.parametrize(
+    "head", [b"HTTP/1.1 200 OK\r\n\r\n", b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.0 200 OK\r\n\r\n"]
+)
+def test_an_answer_without_a_length_ends_where_the_peer_closes(run, tools, head, collect_headers):
+    body = b"text\r\nContent-Length: 7\r\n\r\n"  # what looks like a head is none: it is the body
+
+    async def main():
+        async with tools.peer(tools.answering(head + body, then_close=True)) as peer:
+            connection = await Connection.open(
+                "127.0.0.1", peer.port, timeout_s=5, collect_headers=collect_headers
+            )
+            exchange = tools.Record()
+            connection.send(exchange, GET)
+            await exchange.over.wait()
+            assert exchange.ends == [None]
+            assert exchange.body == body
+            assert not connection.reusable
+
+    run(main())
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_it_does_not_matter_how_the_bytes_are_cut(run, tools, name):
+    answer, status, body, _ = WHOLE[name]
+
+    async def dribble(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        for i in range(len(answer)):
+            writer.write(answer[i : i + 1])
+            await writer.drain()
+            await asyncio.sleep(0)
+        await reader.read()
+
+    async def main():
+        async with tools.peer(dribble) as peer:
+            connection = await Connection.open("127.0.0.1", peer.port, timeout_s=5)
+            exchange = tools.Record()
+            connection.send(exchange, GET)
+            await exchange.over.wait()
+            assert (exchange.ends, exchange.status, exchange.body) == ([None], status, body)
+            connection.close()
+
+    run(main())
+
+
+def test_interim_answers_are_told_apart_from_the_final_one(run, tools):
+    async def main():
+        async with tools.peer(tools.answering(WHOLE["interim answers first"][0])) as peer:
+            connection = await Connection.open("127.0.0.1", peer.port, timeout_s=5)
+            exchange = tools.Record()
+            connection.send(exchange, GET)
+            await exchange.over.wait()
+            assert exchange.interim == [100, 103]
+            assert exchange.headers == [(b"Content-Length", b"5"), (b"X-A", b"b")]
+            connection.close()
+
+    run(main())
+
+
+def test_an_answer_to_head_has_no_body_and_the_connection_goes_on(run, tools):
+    to_head = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n"
+
+    async def main():
+        async with tools.peer(tools.answering(to_head, OK)) as peer:
+            connection = await Connection.open("127.0.0.1", peer.port, timeout_s=5)
+            first, second = tools.Record(), tools.Record()
+            connection.send(first, HEAD, is_head=True)
+            await first.over.wait()
+            assert (first.ends, first.body) == ([None], b"")
+            connection.send(second, GET)
+            await second.over.wait()
+            assert (second.ends, second.body) == ([None], b"hello")
+            connection.close()
+
+    run(main())
+
+
+def test_one_connection_carries_many_exchanges(run, tools):
+    async def main():
+        async with tools.peer(tools.answering(*[OK] * 50)) as peer:
+            connection = await Connection.open("127.0.0.1", peer.port, timeout_s=5)
+            for _ in range(50):
+                assert connection.idle
+                exchange = tools.Record()
+                connection.send(exchange, GET)
+                assert not connection.idle
+                await exchange.over.wait()
+                assert exchange.body == b"hello"
+            assert peer.connections == 1
+            connection.close()
+
+    run(main())
+
+
+@pytest.mark.parametrize("extra", [b"HTT", OK, b"\x00", b"hello"])
+def test_bytes_after_an_answer_spoil_the_connection_and_not_the_answer(run, tools, extra):
+    async def main():
+        async with tools.peer(tools.answering(OK + extra)) as peer:
+            connection = await Connection.open("127.0.0.1", peer.port, timeout_s=5)
+            exchange = tools.Record()
+            connection.send(exchange, GET)
+            await exchange.over.wait()
+            assert (exchange.ends, exchange.body) == ([None], b"hello")
+            assert not connection.reusable
+
+    run(main())
+
+
+def test_a_body_after_the_answer_to_head_spoils_the_connection(run, tools):
+    async def main():
+        async with tools.peer(tools.answering(OK)) as peer:
+            connection = await Connection.open("127.0.0.1", peer.port, timeout_s=5)
+            exchange = tools.Record()
+            connection.send(exchange, HEAD, is_head=True)
+            await exchange.over.wait()
+            assert (exchange.ends, exchange.body) == ([None], b"")
+            assert not connection.reusable
+
+    run(main())
+
+
+@pytest.mark.parametrize("farewell", [b"", b"HTTP/1.1 408 Request Timeout\r\n\r\n"])
+def test_a_peer_that_closes_or_speaks_unasked_is_noticed_while_idle(run, tools, farewell):
+    async def handler(_reader, writer):
+        writer.write(farewell)
+
+    async def main():
+        async with tools.peer(handler) as peer:
+            connection = await Connection.open("127.0.0.1", peer.port, timeout_s=5)
+            gone = asyncio.Event()
+            connection.on_closed = lambda _: gone.set()
+            await gone.wait()
+            assert not connection.idle
+            exchange = tools.Record()
+            connection.send(exchange, GET)
+            assert isinstance(exchange.error, NotSent)
+
+    run(main())
+
+
+BROKEN = {
+    "nothing": (b"", NoAnswer, FailureKind.CLOSED_EARLY),
+    "half a head": (b"HTTP/1.1 200 OK\r\nContent-", BrokenAnswer, FailureKind.CLOSED_EARLY),
+    "only an interim answer": (b"HTTP/1.1 100 Continue\r\n\r\n", BrokenAnswer, FailureKind.CLOSED_EARLY),
+    "a short body": (
+        b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhello",
+        BrokenAnswer,
+        FailureKind.SHORT_BODY,
+    ),
+    "a short body, then close": (
+        b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 9\r\n\r\nhello",
+        BrokenAnswer,
+        FailureKind.SHORT_BODY,
+    ),
+    "no last chunk": (
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n",
+        BrokenAnswer,
+        FailureKind.SHORT_BODY,
+    ),
+    "garbage": (b"\x16\x03\x01 this is not HTTP", BrokenAnswer, FailureKind.PROTOCOL_ERROR),
+    "a bad chunk size": (
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nhello\r\n0\r\n\r\n",
+        BrokenAnswer,
+        FailureKind.PROTOCOL_ERROR,
+    ),
+    "two framings": (
+        b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        BrokenAnswer,
+        FailureKind.PROTOCOL_ERROR,
+    ),
+    "another protocol": (
+        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\nxxx",
+        BrokenAnswer,
+        FailureKind.PROTOCOL_ERROR,
+    ),
+    "an endless head": (
+        b"HTTP/1.1 200 OK\r\n" + b"X-A: " + b"b" * 70_000,
+        BrokenAnswer,
+        FailureKind.TOO_LARGE,
+    ),
+}
+
+
+@pytest.mark.parametrize("collect_headers", [True, False])
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_broken_answer_is_named(run, tools, name, collect_headers):
+    answer, kind_of_error, kind = BROKEN[name]
+
+    async def main():
+        async with tools.peer(tools.answering(answer, then_close=True)) as peer:
+            connection = await Connection.open(
+                "127.0.0.1", peer.port, timeout_s=5, collect_headers=collect_headers
+            )
+            exchange = tools.Record()
+            connection.send(exchange, GET)
+            await exchange.over.wait()
+            assert type(exchange.error) is kind_of_error
+            assert exchange.error.kind is kind
+            assert f"127.0.0.1:{peer.port}" in str(exchange.error)
+            assert not connection.reusable
+
+    run(main())
+
+
+@pytest.mark.parametrize(("begun", "kind_of_error"), [(b"", NoAnswer), (OK[:-1], BrokenAnswer)])
+def test_a_reset_is_told_from_an_orderly_close(run, tools, begun, kind_of_error):
+    async def handler(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(begun)
+        await asyncio.sleep(0.05)
+        tools.reset(writer)
+
+    async def main():
+        async with tools.peer(handler) as peer:
+            connection = await Connection.open("127.0.0.1", peer.port, timeout_s=5)
+            exchange = tools.Record()
+            connection.send(exchange, GET)
+            await exchange.over.wait()
+            assert type(exchange.error) is kind_of_error
+            assert exchange.error.kind is FailureKind.RESET
+
+    run(main())
+
+
+@pytest.mark.parametrize(("begun", "kind_of_error"), [(b"", NoAnswer), (OK[:-1], BrokenAnswer)])
+def test_a_deadline_ends_a_wait_for_a_silent_peer(run, tools, begun, kind_of_error):
+    async def main():
+        async with tools.peer(tools.answering(begun)) as peer:
+            connection = await Connection.open("127.0.0.1", peer.port, timeout_s=5)
+            exchange = tools.Record()
+            connection.send(exchange, GET, deadline=asyncio.get_running_loop().time() + 0.2)
+            await exchange.over.wait()
+            assert type(exchange.error) is kind_of_error
+            assert exchange.error.kind is FailureKind.READ_TIMEOUT
+
+    run(main())
+
+
+def test_a_deadline_can_be_lifted(run, tools):
+    async def slow(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        await asyncio.sleep(0.2)
+        writer.write(OK)
+        await reader.read()
+
+    async def main():
+        async with tools.peer(slow) as peer:
+            connection = await Connection.open("127.0.0.1", peer.port, timeout_s=5)
+            exchange = tools.Record()
+            connection.send(exchange, GET, deadline=asyncio.get_running_loop().time() + 0.05)
+            connection.set_deadline(None)
+            await exchange.over.wait()
+            assert exchange.ends == [None]
+            connection.close()
+
+    run(main())
+
+
+def test_aborting_tells_the_exchange_once_and_closes_the_socket(run, tools):
+    async def main():
+        async with tools.peer(tools.answering(b"")) as peer:
+            connection = await Connection.open("127.0.0.1", peer.port, timeout_s=5)
+            exchange = tools.Record()
+            connection.send(exchange, GET)
+            connection.abort()
+            connection.abort()
+            assert exchange.error.kind is FailureKind.ABORTED
+            await tools.eventually(lambda: peer.closed)
+
+    run(main())
+
+
+def test_a_second_exchange_must_wait_for_the_first(run, tools):
+    async def main():
+        async with tools.peer(tools.answering(b"")) as peer:
+            connection = await Connection.open("127.0.0.1", peer.port, timeout_s=5)
+            connection.send(tools.Record(), GET)
+            with pytest.raises(RuntimeError, match="in flight"):
+                connection.send(tools.Record(), GET)
+            connection.close()
+
+    run(main())
+
+
+def test_a_paused_answer_is_felt_by_the_peer(run, tools):
+    size = 32 * 1024 * 1024
+
+    async def handler(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size)
+        for _ in range(size // 65536):
+            writer.write(b"x" * 65536)
+            await writer.drain()
+        drained.set()
+        await reader.read()
+
+    drained = asyncio.Event()
+
+    async def main():
+        async with tools.peer(handler) as peer:
+            connection = await Connection.open("127.0.0.1", peer.port, timeout_s=5)
+            exchange = tools.Record()
+            connection.send(exchange, GET)
+            connection.pause_reading()
+            await asyncio.sleep(0.2)
+            assert not drained.is_set()
+            assert len(exchange.body) < size
+            connection.resume_reading()
+            await exchange.over.wait()
+            assert len(exchange.body) == size
+            connection.close()
+
+    run(main())
+
+
+def test_an_upload_is_held_back_by_a_peer_that_does_not_read(run, tools):
+    size, piece = 16 * 1024 * 1024, 65536
+    read_on = asyncio.Event()
+
+    async def handler(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        await read_on.wait()
+        await reader.readexactly(size)
+        writer.write(OK)
+        await reader.read()
+
+    async def main():
+        async with tools.peer(handler) as peer:
+            connection = await Connection.open("127.0.0.1", peer.port, timeout_s=5)
+            exchange = tools.Record()
+            connection.send(exchange, GET, more=True)
+            for _ in range(size // piece):
+                connection.write(b"x" * piece)
+            connection.finish()
+            assert exchange.paused == [True]
+            read_on.set()
+            await exchange.over.wait()
+            assert exchange.ends == [None]
+            assert exchange.paused == [True, False]
+            assert connection.reusable
+            connection.close()
+
+    run(main())
+
+
+def test_an_answer_before_the_end_of_the_upload_costs_the_connection(run, tools):
+    async def main():
+        async with tools.peer(tools.answering(OK)) as peer:
+            connection = await Connection.open("127.0.0.1", peer.port, timeout_s=5)
+            exchange = tools.Record()
+            connection.send(exchange, GET, more=True)
+            await exchange.over.wait()
+            assert exchange.ends == [None]
+            assert not connection.reusable
+            connection.write(b"more")
+
+    run(main())
+
+
+def test_a_refused_connection_is_not_connected(run):
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        port = unused.getsockname()[1]
+
+        async def main():
+            with pytest.raises(NotConnected) as caught:
+                await Connection.open("127.0.0.1", port, timeout_s=5)
+            assert caught.value.kind is FailureKind.REFUSED
+
+        run(main())
+
+
+def test_a_peer_that_does_not_take_the_connection_times_out(run):
+    with socket.socket() as full:
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        waiting = [socket.socket() for _ in range(4)]
+        for one in waiting:
+            one.setblocking(False)
+            one.connect_ex(full.getsockname())
+
+        async def main():
+            with pytest.raises(NotConnected) as caught:
+                await Connection.open("127.0.0.1", full.getsockname()[1], timeout_s=0.3)
+            assert caught.value.kind is FailureKind.CONNECT_TIMEOUT
+
+        try:
+            run(main())
+        finally:
+            for one in waiting:
+                one.close()
+
+
+def test_a_name_without_an_address_is_not_connected(run):
+    async def main():
+        with pytest.raises(NotConnected) as caught:
+            await Connection.open("no..name", 80, timeout_s=5)
+        assert caught.value.kind is FailureKind.UNRESOLVED
+
+    run(main())
