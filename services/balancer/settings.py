@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from services.balancer.policies.names import (
-    PolicyName,
-)  # defined beside the policies; part of the settings too
+# Defined beside the policies, and part of the settings too.
+from services.balancer.policies.names import PolicyName
 
 __all__ = ["PolicyName"]

@@ -2,15 +2,53 @@
 
 from __future__ import annotations
 
+from services.balancer.policies.least_connections import LeastConnections
+from services.balancer.policies.limited import Limited
 from services.balancer.policies.names import PolicyName
+from services.balancer.policies.peak_ewma import PeakEwma
 from services.balancer.policies.policy import Policy
+from services.balancer.policies.power_of_two import PowerOfTwo
 from services.balancer.policies.round_robin import RoundRobin
+from services.balancer.policies.uniform import Uniform
+from services.balancer.policies.weighted import WeightedRoundRobin
 
-__all__ = ["Policy", "PolicyName", "RoundRobin", "build"]
+__all__ = [
+    "LeastConnections",
+    "Limited",
+    "PeakEwma",
+    "Policy",
+    "PolicyName",
+    "PowerOfTwo",
+    "RoundRobin",
+    "Uniform",
+    "WeightedRoundRobin",
+    "build",
+]
 
 
-def build(name: PolicyName) -> Policy:
-    """The policy of that name, with no instances yet."""
+def build(name: PolicyName, *, limit: int | None = None, seed: int = 0) -> Policy:
+    """The policy of that name, with no instances yet.
+
+    `limit` is how many attempts each instance may have in flight: None for any number, which for the
+    central queue means one, since a queue before the instances needs them to have an end.
+    """
+    if name is PolicyName.CENTRAL_QUEUE:
+        return Limited(LeastConnections(), 1 if limit is None else limit)
+    policy = _unlimited(name, seed)
+    return policy if limit is None else Limited(policy, limit)
+
+
+def _unlimited(name: PolicyName, seed: int) -> Policy:
     match name:
         case PolicyName.ROUND_ROBIN:
             return RoundRobin()
+        case PolicyName.WEIGHTED_ROUND_ROBIN:
+            return WeightedRoundRobin()
+        case PolicyName.LEAST_CONNECTIONS | PolicyName.CENTRAL_QUEUE:
+            return LeastConnections()
+        case PolicyName.RANDOM:
+            return Uniform(seed)
+        case PolicyName.POWER_OF_TWO:
+            return PowerOfTwo(seed)
+        case PolicyName.PEAK_EWMA:
+            return PeakEwma(seed)

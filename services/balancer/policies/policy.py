@@ -1,6 +1,6 @@
 """What every policy is: an index over the instances that may be chosen."""
 
-# ruff: noqa: ARG002  (what a policy does not need of the common signature stays in it)
+# ruff: noqa: ARG002  (what one policy does not need of the common signature, another does)
 from __future__ import annotations
 
 from abc import abstractmethod
@@ -15,8 +15,8 @@ __all__ = ["Policy"]
 class Policy(Protocol):
     """Chooses the instance of a request. Pure: it holds no clock, no socket and no unseeded chance.
 
-    Times are seconds on any clock that never runs backwards. None of the methods scans the instances:
-    each takes O(log n) at most, and O(k log n) where k instances were tried already.
+    Times are seconds on any clock that never runs backwards. Choosing takes O(log n) at most, for n
+    instances, and O(k log n) where k of them were tried already: indexes are kept, nothing is scanned.
     """
 
     __slots__ = ()
@@ -31,7 +31,7 @@ class Policy(Protocol):
 
     @abstractmethod
     def choose(self, now: float, tried: Collection[Instance] = ()) -> Instance | None:
-        """The instance for a request that has been to `tried` already; None if no other is left."""
+        """The instance for a request that has been to `tried` already; None if no other may be chosen."""
 
     def started(self, instance: Instance, now: float) -> None:
         """An attempt begins there: `in_flight` grows by one. To be called at once after `choose`.
@@ -46,3 +46,11 @@ class Policy(Protocol):
         It may be told of instances that are not, or no longer, to be chosen.
         """
         instance.in_flight -= 1
+
+    def full(self, instance: Instance) -> bool:
+        """Whether it has as many attempts in flight as it may have. Only a limit makes it so."""
+        return False
+
+    def saturated(self, tried: Collection[Instance] = ()) -> bool:
+        """Whether some instance not in `tried` is passed over only because it is full: so waiting helps."""
+        return False

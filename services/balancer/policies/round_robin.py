@@ -15,12 +15,14 @@ __all__ = ["RoundRobin"]
 class RoundRobin(Policy):
     """Every instance in turn; a new one comes last. Weights say nothing.
 
-    In any window over a stable set, no instance is chosen more than once more often than another.
+    In any window over a stable set, no instance is chosen more than once more often than another. One that
+    is passed over because it was tried already loses its turn.
     """
 
     __slots__ = ("_turns",)
 
     def __init__(self) -> None:
+        # The first has waited longest. A dict would do but for the holes that taking from its front leaves.
         self._turns: OrderedDict[Instance, None] = OrderedDict()
 
     def add(self, instance: Instance) -> None:

@@ -1,0 +1,66 @@
+"""Drawing instances at random: what the policies that leave it to chance have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from random import Random
+
+from services.balancer.instances import Instance
+from services.balancer.policies.policy import Policy
+
+__all__ = ["Drawing"]
+
+
+class Drawing(Policy):
+    """Keeps the instances in an array, where the last one fills the place of one that leaves.
+
+    Chance comes from a generator of its own: the same seed and calls, the same choices.
+    """
+
+    __slots__ = ("_array", "_places", "_random")
+
+    def __init__(self, seed: int = 0) -> None:
+        self._random = Random(seed).random
+        self._array: list[Instance] = []
+        self._places: dict[Instance, int] = {}
+
+    def add(self, instance: Instance) -> None:
+        if instance not in self._places:
+            self._places[instance] = len(self._array)
+            self._array.append(instance)
+
+    def remove(self, instance: Instance) -> None:
+        place = self._places.get(instance)
+        if place is not None:
+            self._swap(place, len(self._array) - 1)
+            self._array.pop()
+            del self._places[instance]
+
+    def draw(self, tried: Collection[Instance]) -> Instance | None:
+        """Any instance not in `tried`, each as likely; None if there is none."""
+        count = self._set_aside(tried) if tried else len(self._array)
+        return self._array[int(self._random() * count)] if count else None
+
+    def draw_two(self, tried: Collection[Instance]) -> tuple[Instance, Instance] | None:
+        """Two different instances not in `tried`, each pair as likely; one twice if it is the only one."""
+        count = self._set_aside(tried) if tried else len(self._array)
+        if count < 2:
+            return (self._array[0], self._array[0]) if count else None
+        first = int(self._random() * count)
+        second = int(self._random() * (count - 1))
+        return self._array[first], self._array[second + (second >= first)]
+
+    def _set_aside(self, tried: Collection[Instance]) -> int:
+        """Moves those tried to the end of the array; returns how many come before them."""
+        count = len(self._array)
+        for instance in tried:
+            place = self._places.get(instance)
+            if place is not None and place < count:
+                count -= 1
+                self._swap(place, count)
+        return count
+
+    def _swap(self, one: int, other: int) -> None:
+        array, places = self._array, self._places
+        array[one], array[other] = array[other], array[one]
+        places[array[one]], places[array[other]] = one, other
