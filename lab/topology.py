@@ -168,6 +168,16 @@ class Topology:
                 return service
         raise KeyError(f"no service {name!r} in {self.name}: there are {[s.name for s in self.services]}")
 
+    def server(self, name: str) -> tuple[Service, Instance | Balancer]:
+        """The instance or balancer of that name, after its service. Raises KeyError, naming those there are."""
+        for service in self.services:
+            if service.balancer and service.balancer.name == name:
+                return service, service.balancer
+            for instance in service.instances:
+                if instance.name == name:
+                    return service, instance
+        raise KeyError(f"no server {name!r} in {self.name}: there are {[n for n, _ in self.ports()]}")
+
     def addresses(self) -> Iterator[tuple[str, str, int]]:
         """Every server's name, host and port, instances before their balancer, in order of service."""
         for service in self.services:

@@ -1,0 +1,100 @@
+"""One ASGI application on uvicorn's HTTP protocol, without what uvicorn does to a whole process.
+
+`uvicorn.Server` installs signal handlers, wakes ten times a second and meets trouble with sys.exit. Twenty
+servers in one thread need none of that, so this drives uvicorn's protocol and lifespan classes itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+from contextlib import suppress
+from typing import Any
+
+from uvicorn.config import Config
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.server import ServerState
+
+from lab.placement.ports import BACKLOG
+
+__all__ = ["AppServer", "abort_with_reset"]
+
+KEEP_ALIVE_S = 75.0
+"""How long an idle connection is kept. Longer than any client of the lab keeps it in its pool: a server that
+closes first makes requests fail that were sent at that very moment."""
+CLOSE_S = 0.5
+"""How long an application's own shutdown may take, and its listening socket to close."""
+POLL_S = 0.005
+
+RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+
+
+class AppServer:
+    """Serves one ASGI application on one listening socket, from `start` to `stop` or `abort`."""
+
+    def __init__(self, app: Any, headers: list[tuple[bytes, bytes]]) -> None:
+        """`headers` go before every response's own; who holds the list can renew the date in it."""
+        self._config = Config(
+            app,
+            http=HttpToolsProtocol,
+            ws="none",
+            lifespan="auto",
+            log_config=None,
+            log_level="warning",
+            access_log=False,
+            proxy_headers=False,
+            timeout_keep_alive=int(KEEP_ALIVE_S),
+        )
+        self._config.load()
+        self._lifespan = self._config.lifespan_class(self._config)
+        self._state = ServerState()
+        self._state.default_headers = headers
+        self._listener: asyncio.Server | None = None
+
+    async def start(self, sock: socket.socket) -> None:
+        """Start the application, then accept connections. Raises RuntimeError when the first fails."""
+        await self._lifespan.startup()
+        if self._lifespan.should_exit:
+            raise RuntimeError("its application failed while starting")
+        loop = asyncio.get_running_loop()
+        self._listener = await loop.create_server(self._protocol, sock=sock, backlog=BACKLOG)
+
+    async def stop(self, grace_s: float) -> None:
+        """Accept nothing more, let requests in flight end for `grace_s` seconds, then cut the rest."""
+        self._close_listener()
+        for connection in list(self._state.connections):
+            connection.shutdown()
+        loop = asyncio.get_running_loop()
+        end = loop.time() + grace_s
+        # uvicorn's protocol tells nobody that a connection is gone, so this has to look.
+        while (self._state.connections or self._state.tasks) and loop.time() < end:  # noqa: ASYNC110
+            await asyncio.sleep(POLL_S)
+        self.abort()
+        if self._listener is not None:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._listener.wait_closed(), CLOSE_S)
+                await asyncio.wait_for(self._lifespan.shutdown(), CLOSE_S)
+
+    def abort(self) -> None:
+        """Cut every connection with a reset and cancel every request, as a crash would."""
+        self._close_listener()
+        for connection in list(self._state.connections):
+            abort_with_reset(connection.transport)
+        for task in self._state.tasks:
+            task.cancel()
+
+    def _close_listener(self) -> None:
+        if self._listener is not None:
+            self._listener.close()
+
+    def _protocol(self) -> asyncio.Protocol:
+        return HttpToolsProtocol(self._config, self._state, self._lifespan.state)
+
+
+def abort_with_reset(transport: asyncio.Transport) -> None:
+    """Close a connection as the kernel does when a process dies half-way: with a reset, nothing flushed."""
+    sock = transport.get_extra_info("socket")
+    with suppress(OSError):  # the peer was faster
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
+    transport.abort()

@@ -1,0 +1,46 @@
+"""From a topology to the settings of each of its servers, and to the servers themselves."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+from lab.errors import BadParameter
+from lab.topology import Instance, Service, Topology
+from services.settings import ServiceSettings
+
+__all__ = ["create_app", "service_settings"]
+
+
+def service_settings(topology: Topology, service: Service, instance: Instance) -> ServiceSettings:
+    """What one instance of a topology is told: who it is, what a request costs it and whom it calls."""
+    later = topology.services[topology.services.index(service) + 1 :]
+    return ServiceSettings(
+        service=service.name,
+        instance=instance.name,
+        host=instance.host,
+        port=instance.port,
+        path=service.path,
+        next_url=topology.next_url(service.name),
+        next_service=later[0].name if later else None,
+        work=service.work,
+        client=service.client,
+        hops_left=_servers_in(later),
+    )
+
+
+def create_app(service: Service, settings: ServiceSettings) -> Any:
+    """The ASGI application of one instance, from the factory that its service names as `module:function`."""
+    module, _, function = service.app.partition(":")
+    try:
+        factory = getattr(import_module(module), function)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise BadParameter(
+            f"{service.name} has no application {service.app!r} ({error}): name one as module:function"
+        ) from None
+    return factory(settings)
+
+
+def _servers_in(services: tuple[Service, ...]) -> int:
+    """How many servers a request passes in these services, balancers included."""
+    return sum(2 if service.balancer else 1 for service in services)

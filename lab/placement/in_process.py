@@ -1,0 +1,197 @@
+"""Every server of a topology in one background thread of this process, with a loop of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from contextlib import ExitStack, suppress
+from email.utils import formatdate
+from typing import Protocol
+
+import psutil
+
+from lab.errors import LabError, NotSupported, StartFailed
+from lab.placement.app_server import AppServer
+from lab.placement.background import BackgroundLoop
+from lab.placement.building import create_app, service_settings
+from lab.placement.logs import LogRing, RingHandler, current_ring
+from lab.placement.ports import listen, listen_all
+from lab.placement.running import Running, Usage
+from lab.placement.threads import ThreadClock
+from lab.topology import Balancer, Topology
+
+__all__ = ["InProcess"]
+
+START_S = 15.0
+"""How long all servers together may take to start."""
+GRACE_S = 1.0
+"""How long requests in flight may take to finish when the block is left, all services together."""
+STOP_S = 2.0
+"""How long stopping may take before the thread is ended regardless."""
+END_S = 1.0
+"""How long the thread may take to end."""
+
+
+class Server(Protocol):
+    """What serves one port: an application's server, or a balancer."""
+
+    async def start(self, sock: socket.socket) -> None:
+        """Accept connections on a listening socket, and own it from now on."""
+
+    async def stop(self, grace_s: float) -> None:
+        """Accept nothing more, let requests in flight end for that long, cut the rest."""
+
+    def abort(self) -> None:
+        """Cut every connection with a reset and stop listening."""
+
+
+class InProcess(Running):
+    """The placement `in-process`."""
+
+    def __init__(self, topology: Topology) -> None:
+        super().__init__(topology)
+        self._resources = ExitStack()
+        self._servers: dict[str, Server] = {}
+        self._rings: dict[str, LogRing] = {}
+        self._headers: list[tuple[bytes, bytes]] = []
+
+    def alive(self, name: str) -> bool:
+        return name in self._servers
+
+    def kill(self, name: str) -> None:
+        with self._changing:
+            self._require_alive(name)
+            server = self._servers.pop(name)
+            self._rings[name].write("killed")
+            self._loop.run(_kill(server), STOP_S)
+
+    def restart(self, name: str) -> None:
+        with self._changing:
+            self._require_up()
+            self._require_known(name)
+            if name in self._servers:
+                self._loop.run(self._stop(name, GRACE_S), STOP_S)
+            _, server = self._topology.server(name)
+            self._loop.run(self._start(name, listen(name, server.host, server.port)), START_S)
+
+    def logs_since(self, name: str, position: int = 0) -> tuple[list[str], int]:
+        self._require_known(name)
+        ring = self._rings.get(name)
+        return ring.since(position) if ring else ([], 0)
+
+    def cpu_seconds(self) -> Usage:
+        self._require_up()
+        return Usage(servers_s=self._clock.seconds(), balancers_s=None)
+
+    def rss_mb(self) -> float:
+        self._require_up()
+        return max(0.0, _rss_mb() - self._rss_before_mb)
+
+    def _open(self) -> None:
+        self._rss_before_mb = _rss_mb()
+        self._rings = {name: LogRing() for name, _ in self._topology.ports()}
+        with ExitStack() as stack:
+            sockets = listen_all(self._topology.addresses())
+            for sock in sockets.values():
+                # Servers close their own; this is for those that never got as far as owning one.
+                stack.callback(sock.close)
+            stack.enter_context(RingHandler())
+            self._clock = ThreadClock()
+            self._loop = BackgroundLoop(f"lab {self._topology.name}")
+            self._loop.start()
+            stack.callback(self._loop.close, END_S)
+            stack.callback(self._stop_all_in_time)
+            self._start_all_in_time(sockets)
+            self._resources = stack.pop_all()
+
+    def _close(self) -> None:
+        self._resources.close()
+
+    def _start_all_in_time(self, sockets: dict[str, socket.socket]) -> None:
+        try:
+            self._loop.run(self._start_all(sockets), START_S)
+        except TimeoutError:
+            late = [name for name in sockets if name not in self._servers]
+            raise StartFailed(
+                f"{', '.join(late)} did not start within {START_S:g} s: see what its application waits for"
+            ) from None
+
+    def _stop_all_in_time(self) -> None:
+        # A loop that is blocked stops nothing; ending its thread then says so.
+        with suppress(TimeoutError):
+            self._loop.run(self._stop_all(), STOP_S)
+
+    async def _start_all(self, sockets: dict[str, socket.socket]) -> None:
+        self._ticker = asyncio.ensure_future(self._keep_date())
+        starting = [asyncio.ensure_future(self._start(name, sock)) for name, sock in sockets.items()]
+        try:
+            await asyncio.gather(*starting)
+        except BaseException:
+            for task in starting:
+                task.cancel()
+            await asyncio.wait(starting)
+            raise
+
+    async def _start(self, name: str, sock: socket.socket) -> None:
+        """Build and start one server, in a context of its own that says whose log its code writes to."""
+        ring = self._rings[name]
+        current_ring.set(ring)
+        try:
+            server = self._build(name)
+            await server.start(sock)
+        except LabError:
+            sock.close()
+            raise
+        except Exception as error:
+            sock.close()
+            raise StartFailed(_reason(name, error, ring)) from error
+        self._servers[name] = server
+        ring.write(f"listening on {sock.getsockname()[0]}:{sock.getsockname()[1]}")
+
+    def _build(self, name: str) -> Server:
+        service, server = self._topology.server(name)
+        if isinstance(server, Balancer):
+            raise NotSupported(f"{name} is a balancer, and none can be placed yet: leave it out")
+        settings = service_settings(self._topology, service, server)
+        return AppServer(create_app(service, settings), self._headers)
+
+    async def _stop_all(self) -> None:
+        """Stop service by service from the entry on, so that a request on its way finds what it needs."""
+        loop = asyncio.get_running_loop()
+        end = loop.time() + GRACE_S
+        for service in self._topology.services:
+            names = [service.balancer.name] if service.balancer else []
+            for tier in (names, [instance.name for instance in service.instances]):
+                up = [name for name in tier if name in self._servers]
+                await asyncio.gather(*(self._stop(name, max(0.0, end - loop.time())) for name in up))
+        self._ticker.cancel()
+
+    async def _stop(self, name: str, grace_s: float) -> None:
+        server = self._servers.pop(name)
+        try:
+            await server.stop(grace_s)
+            self._rings[name].write("stopped")
+        except Exception as error:  # the others have to be stopped all the same
+            self._rings[name].write(f"did not stop as it should: {error!r}")
+            server.abort()
+
+    async def _keep_date(self) -> None:
+        """Renew the Date header that all servers share, once a second for all of them."""
+        while True:
+            self._headers[:] = [(b"date", formatdate(usegmt=True).encode())]
+            await asyncio.sleep(1)
+
+
+async def _kill(server: Server) -> None:
+    server.abort()
+    await server.stop(0)
+
+
+def _rss_mb() -> float:
+    return float(psutil.Process().memory_info().rss) / 1e6
+
+
+def _reason(name: str, error: Exception, ring: LogRing) -> str:
+    lines = [line.splitlines()[-1] for line in ring.since()[0][-2:]]
+    last = f" (its log ends: {' | '.join(lines)})" if lines else ""
+    return f"{name} did not start: {type(error).__name__}: {error}{last}"

@@ -1,0 +1,21 @@
+"""How a topology can come alive, and behind whose balancers."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+__all__ = ["BalancerName", "PlacementName"]
+
+
+class PlacementName(StrEnum):
+    """Where the servers of a topology run."""
+
+    IN_PROCESS = "in-process"
+    """All in one background thread of this process, sharing its interpreter lock."""
+
+
+class BalancerName(StrEnum):
+    """Whose balancer stands before the instances of a service."""
+
+    BUILTIN = "builtin"
+    """The lab's own, `services.balancer`."""

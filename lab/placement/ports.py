@@ -1,0 +1,100 @@
+"""Taking ports before anything is started, so that a busy one is an error at once and never a hang."""
+
+from __future__ import annotations
+
+import errno
+import ipaddress
+import os
+import socket
+from collections.abc import Iterable
+
+import psutil
+
+from lab.errors import BadParameter, PortInUse, StartFailed
+from lab.topology import Topology
+
+__all__ = ["holder_of", "listen", "listen_all", "require_loopback"]
+
+BACKLOG = 1024
+"""Connections that the kernel holds for a server that is busy accepting others."""
+
+
+def require_loopback(topology: Topology) -> None:
+    """Raise BadParameter for a server that other machines could reach."""
+    for name, host, _ in topology.addresses():
+        if not _is_loopback(host):
+            raise BadParameter(
+                f"{name} would listen on {host}, where other machines can reach it: keep to 127.0.0.1, "
+                "or pass expose=True if that is meant"
+            )
+
+
+def listen_all(addresses: Iterable[tuple[str, str, int]]) -> dict[str, socket.socket]:
+    """A listening socket for every (name, host, port), by name: all of them, or none and PortInUse."""
+    sockets: dict[str, socket.socket] = {}
+    try:
+        for name, host, port in addresses:
+            sockets[name] = listen(name, host, port)
+    except BaseException:
+        for sock in sockets.values():
+            sock.close()
+        raise
+    return sockets
+
+
+def listen(name: str, host: str, port: int) -> socket.socket:
+    """A listening socket for the server of that name. Connections wait in it until the server accepts them.
+
+    Raises PortInUse where somebody else listens there, StartFailed where the machine refuses it otherwise.
+    """
+    sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        # A port whose last connections linger in TIME_WAIT may be taken again at once.
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind((host, port))
+        sock.listen(BACKLOG)
+        sock.setblocking(False)
+    except OSError as error:
+        sock.close()
+        if error.errno == errno.EADDRINUSE:
+            raise PortInUse(_in_use(name, port)) from None
+        raise StartFailed(f"{name} cannot listen on {host}:{port}: {error.strerror or error}") from None
+    return sock
+
+
+def holder_of(port: int) -> str | None:
+    """Who listens on a TCP port of this machine, as `pid 4242 (nginx -g …)`; None where nobody can tell."""
+    try:
+        connections = psutil.net_connections(kind="tcp")
+    except (psutil.Error, OSError):
+        return None  # macOS tells only root
+    for connection in connections:
+        listens_on = connection.laddr.port if connection.laddr and connection.status == "LISTEN" else None
+        if listens_on == port and connection.pid:
+            return _describe(connection.pid)
+    return None
+
+
+def _describe(pid: int) -> str:
+    if pid == os.getpid():
+        return f"this very process (pid {pid})"
+    try:
+        command = " ".join(psutil.Process(pid).cmdline())
+    except psutil.Error:
+        command = ""
+    return f"pid {pid} ({command[:80]})" if command else f"pid {pid}"
+
+
+def _in_use(name: str, port: int) -> str:
+    holder = holder_of(port) or "another program"
+    return (
+        f"port {port}, which {name} wants, is taken by {holder}: stop that, "
+        "or move all ports with Topology.shifted(1000) (on the command line, --offset 1000)"
+    )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -1,0 +1,168 @@
+"""A topology that is alive: what can be asked of it and done to it, wherever its servers run."""
+
+from __future__ import annotations
+
+import asyncio
+import http.client
+import json
+import threading
+from abc import ABC, abstractmethod
+from contextlib import suppress
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self
+
+from lab.errors import NotRunning, PlacementError
+from lab.topology import Balancer, Topology
+
+__all__ = ["Running", "Usage"]
+
+ASK_S = 5.0
+"""How long a balancer may take over its statistics."""
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """CPU time spent since the topology came up, in seconds."""
+
+    servers_s: float
+    balancers_s: float | None
+    """None where balancers share threads with the services and cannot be told apart: `servers_s` is both."""
+
+
+class Running(ABC):
+    """A topology that comes up on entering the block, `with` or `async with`, and is gone on leaving it.
+
+    Leaving frees every port within three seconds, whatever state the requests are in. All methods may be
+    called from any thread; they raise NotRunning outside the block.
+    """
+
+    def __init__(self, topology: Topology) -> None:
+        self._topology = topology
+        self._up = False
+        # Held while servers come and go, so that two callers cannot start or stop the same one at once.
+        self._changing = threading.RLock()
+
+    @property
+    def topology(self) -> Topology:
+        """What is running, with the instances added or removed since the start."""
+        return self._topology
+
+    @property
+    def entry_url(self) -> str:
+        """The full URL to post to."""
+        return self._topology.entry_url
+
+    def __enter__(self) -> Self:
+        with self._changing:
+            if self._up:
+                raise PlacementError(
+                    f"{self._topology.name} is up already: leave its block before entering it again"
+                )
+            try:
+                self._open()
+            except BaseException:
+                self._close()
+                raise
+            self._up = True
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with self._changing:
+            self._up = False
+            self._close()
+
+    async def __aenter__(self) -> Self:
+        entering = asyncio.ensure_future(asyncio.to_thread(self.__enter__))
+        try:
+            return await asyncio.shield(entering)
+        except asyncio.CancelledError:
+            # A thread cannot be stopped half-way: let it come up, then take it down.
+            with suppress(Exception):
+                await entering
+                await asyncio.to_thread(self.__exit__, None, None, None)
+            raise
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await asyncio.shield(asyncio.to_thread(self.__exit__, kind, error, trace))
+
+    def stats(self) -> dict[str, dict[str, Any]]:
+        """What each balancer counted, by its name, in the documented shape of /stats.
+
+        A balancer that was killed is left out. Raises PlacementError for one that is up and gives none.
+        """
+        self._require_up()
+        balancers = [service.balancer for service in self._topology.services if service.balancer]
+        return {balancer.name: self._ask(balancer) for balancer in balancers if self.alive(balancer.name)}
+
+    @abstractmethod
+    def alive(self, name: str) -> bool:
+        """Whether the server of that name is up."""
+
+    @abstractmethod
+    def kill(self, name: str) -> None:
+        """End one server as a crash would: connections reset, nothing finished, its port closed."""
+
+    @abstractmethod
+    def restart(self, name: str) -> None:
+        """Start one server again on its port. One that is up is stopped first, and may finish what it has."""
+
+    @abstractmethod
+    def logs_since(self, name: str, position: int = 0) -> tuple[list[str], int]:
+        """The lines a server logged after `position`, as far as held, and the position to ask from next."""
+
+    def logs(self, name: str) -> str:
+        """The latest lines that a server logged, oldest first."""
+        return "\n".join(self.logs_since(name)[0])
+
+    @abstractmethod
+    def cpu_seconds(self) -> Usage:
+        """CPU time spent by the servers since they came up."""
+
+    @abstractmethod
+    def rss_mb(self) -> float:
+        """Resident memory of the servers in 10⁶ bytes; where they share a process, what they added to it."""
+
+    @abstractmethod
+    def _open(self) -> None:
+        """Bring everything up. `_close` follows, also when this fails half-way."""
+
+    @abstractmethod
+    def _close(self) -> None:
+        """Take down whatever is up."""
+
+    def _require_up(self) -> None:
+        if not self._up:
+            raise NotRunning(
+                f"{self._topology.name} is not up: use it inside `with lab.start(…) as running:`"
+            )
+
+    def _require_known(self, name: str) -> None:
+        names = [known for known, _ in self._topology.ports()]
+        if name not in names:
+            raise NotRunning(f"{self._topology.name} has no server {name!r}: there are {', '.join(names)}")
+
+    def _require_alive(self, name: str) -> None:
+        self._require_up()
+        self._require_known(name)
+        if not self.alive(name):
+            raise NotRunning(f"{name} is down already: restart it first")
+
+    def _ask(self, balancer: Balancer) -> dict[str, Any]:
+        connection = http.client.HTTPConnection(balancer.host, balancer.port, timeout=ASK_S)
+        try:
+            connection.request("GET", "/stats")
+            response = connection.getresponse()
+            body = response.read()
+            if response.status != 200:
+                raise PlacementError(f"{balancer.name} answered /stats with {response.status}: see its log")
+            stats: dict[str, Any] = json.loads(body)
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            raise PlacementError(f"{balancer.name} gave no statistics ({error!r}): see its log") from None
+        finally:
+            connection.close()
+        return stats

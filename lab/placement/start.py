@@ -1,0 +1,48 @@
+"""The one way in: a topology and where it should run."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TypeVar
+
+from lab.errors import BadParameter
+from lab.placement.in_process import InProcess
+from lab.placement.names import BalancerName, PlacementName
+from lab.placement.ports import require_loopback
+from lab.placement.running import Running
+from lab.topology import Topology
+
+__all__ = ["start"]
+
+N = TypeVar("N", bound=StrEnum)
+
+_PLACEMENTS: dict[PlacementName, type[Running]] = {PlacementName.IN_PROCESS: InProcess}
+
+
+def start(
+    topology: Topology,
+    *,
+    placement: PlacementName = PlacementName.IN_PROCESS,
+    balancer: BalancerName = BalancerName.BUILTIN,
+    expose: bool = False,
+) -> Running:
+    """A topology that comes up on entering the block and is gone on leaving it.
+
+        with lab.start(lab.Topology.parallel()) as running:   # or: async with
+            requests.post(running.entry_url, json={"text": "The cat, the CAT", "request_id": "r1"})
+
+    `expose` allows servers to listen where other machines can reach them; otherwise that is a BadParameter.
+    Entering the block raises PortInUse or StartFailed where a server cannot come up, and leaves none running.
+    """
+    chosen = _named(PlacementName, placement)
+    _named(BalancerName, balancer)
+    if not expose:
+        require_loopback(topology)
+    return _PLACEMENTS[chosen](topology)
+
+
+def _named(names: type[N], name: str) -> N:
+    try:
+        return names(name)
+    except ValueError:
+        raise BadParameter(f"there is no {name!r}: choose from {', '.join(names)}") from None
