@@ -1,17 +1,221 @@
-"""The outgoing HTTP client of a service, by name. The only module that imports httpx."""
+"""The outgoing HTTP client of a service, by name. The only module that imports httpx.
+
+None of them keeps cookies, follows a redirect, reads a proxy from the environment or repeats a request.
+"""
 
 from __future__ import annotations
 
+import ssl
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from enum import StrEnum
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
 
-__all__ = ["ClientName"]
+from services.environment import SettingsError
+from services.hops import (
+    Answer,
+    Client,
+    HopBrokenError,
+    HopError,
+    HopTimeoutError,
+    HopUnreachableError,
+    TimedClient,
+)
+from services.wire.client import WireClient
+from services.wire.errors import FailureKind, NotConnected, WireError
+
+if TYPE_CHECKING:
+    import aiohttp
+    import httpx
+
+__all__ = ["ClientName", "open_client", "require"]
+
+IDLE_S = 3.0
+"""How long an idle connection is kept, in seconds: less than uvicorn's 5, lest it be used as it closes."""
+MAX_CONNECTIONS = 1024
+"""How many connections one client may have open."""
 
 
 class ClientName(StrEnum):
     """What a service calls the next hop with."""
 
     HTTPX = "httpx"
+    """One httpx client, with its pool of connections, for the life of the service."""
     HTTPX_PER_REQUEST = "httpx-per-request"
+    """A new httpx client, TLS set-up and connection for each request, as the published pipeline has it."""
     HTTPX_AIOHTTP = "httpx-aiohttp"
+    """One httpx client that sends through aiohttp."""
     AIOHTTP = "aiohttp"
+    """One aiohttp session."""
     WIRE = "wire"
+    """The lab's own connections on httptools."""
+
+
+def require(name: ClientName) -> None:
+    """Raises SettingsError, with the remedy, where a package that the client needs is not installed."""
+    for package in _PACKAGES.get(name, ()):
+        if find_spec(package) is None:
+            raise SettingsError(
+                f"SERVICE_CLIENT is {name.value!r}, and the package {package} is not installed:"
+                " pip install 'pipeline-lab[clients]'"
+            )
+
+
+def open_client(name: ClientName) -> AbstractAsyncContextManager[Client]:
+    """A client for as long as the block lasts, within the running loop."""
+    return _OPENERS[name]()
+
+
+@asynccontextmanager
+async def _httpx() -> AsyncIterator[Client]:
+    import httpx
+
+    limits = httpx.Limits(
+        max_connections=MAX_CONNECTIONS, max_keepalive_connections=MAX_CONNECTIONS, keepalive_expiry=IDLE_S
+    )
+    transport = httpx.AsyncHTTPTransport(verify=_no_tls(), limits=limits, trust_env=False)
+    async with httpx.AsyncClient(
+        transport=transport, cookies=_no_cookies(), timeout=None, trust_env=False
+    ) as client:
+        yield TimedClient(lambda url, body, headers: _post(client, url, body, headers))
+
+
+@asynccontextmanager
+async def _httpx_per_request() -> AsyncIterator[Client]:
+    import httpx
+
+    async def send(url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
+        # Whatever the URL, each new client reads the trusted certificates: most of what it costs, and meant.
+        async with httpx.AsyncClient(timeout=None, trust_env=False) as client:
+            return await _post(client, url, body, headers)
+
+    yield TimedClient(send)
+
+
+@asynccontextmanager
+async def _httpx_aiohttp() -> AsyncIterator[Client]:
+    import httpx
+    from httpx_aiohttp import AiohttpTransport
+
+    # A session of our own: the one that the transport would make keeps cookies.
+    async with _session() as session:
+        transport = AiohttpTransport(verify=_no_tls(), trust_env=False, client=session)
+        async with httpx.AsyncClient(
+            transport=transport, cookies=_no_cookies(), timeout=None, trust_env=False
+        ) as client:
+            yield TimedClient(lambda url, body, headers: _post(client, url, body, headers))
+
+
+async def _post(client: httpx.AsyncClient, url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
+    import httpx
+
+    try:
+        response = await client.post(url, content=body, headers=headers)
+    except httpx.RequestError as error:
+        raise _httpx_failure(error) from error
+    return Answer(response.status_code, dict(response.headers), response.content)
+
+
+def _httpx_failure(error: httpx.RequestError) -> HopError:
+    import httpx
+
+    # httpx-aiohttp calls nearly every failure a ConnectTimeout; what aiohttp said stands behind it.
+    if error.__cause__ is not None and type(error.__cause__).__module__.startswith("aiohttp"):
+        return _aiohttp_failure(error.__cause__)
+    if isinstance(error, httpx.ConnectError):
+        return HopUnreachableError(_said(error))
+    return HopBrokenError(_said(error))
+
+
+@asynccontextmanager
+async def _aiohttp() -> AsyncIterator[Client]:
+    import aiohttp
+
+    async with _session() as session:
+
+        async def send(url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
+            try:
+                # aiohttp repeats on a connection that was closed meanwhile, but never a POST.
+                async with session.post(url, data=body, headers=headers, allow_redirects=False) as response:
+                    return Answer(response.status, _joined(response.headers.items()), await response.read())
+            except aiohttp.ClientError as error:
+                raise _aiohttp_failure(error) from error
+
+        yield TimedClient(send)
+
+
+def _session() -> aiohttp.ClientSession:
+    import aiohttp
+
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=MAX_CONNECTIONS, keepalive_timeout=IDLE_S),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        timeout=aiohttp.ClientTimeout(total=None, sock_connect=None),
+        trust_env=False,
+    )
+
+
+def _aiohttp_failure(error: BaseException) -> HopError:
+    import aiohttp
+
+    unreachable = isinstance(error, aiohttp.ClientConnectorError)
+    return HopUnreachableError(_said(error)) if unreachable else HopBrokenError(_said(error))
+
+
+class _Wire:
+    def __init__(self, client: WireClient) -> None:
+        self._client = client
+
+    async def post(self, url: str, body: bytes, headers: Mapping[str, str], timeout_s: float) -> Answer:
+        try:
+            response = await self._client.post(url, body, headers, timeout_s)
+        except WireError as error:
+            if error.kind in (FailureKind.CONNECT_TIMEOUT, FailureKind.READ_TIMEOUT):
+                raise HopTimeoutError(_said(error)) from error
+            if isinstance(error, NotConnected):
+                raise HopUnreachableError(_said(error)) from error
+            raise HopBrokenError(_said(error)) from error
+        pairs = ((name.decode("latin-1"), value.decode("latin-1")) for name, value in response.headers)
+        return Answer(response.status, _joined(pairs), response.body)
+
+
+@asynccontextmanager
+async def _wire() -> AsyncIterator[Client]:
+    async with WireClient(max_connections=MAX_CONNECTIONS, idle_timeout_s=IDLE_S) as client:
+        yield _Wire(client)
+
+
+_OPENERS: Mapping[ClientName, Callable[[], AbstractAsyncContextManager[Client]]] = {
+    ClientName.HTTPX: _httpx,
+    ClientName.HTTPX_PER_REQUEST: _httpx_per_request,
+    ClientName.HTTPX_AIOHTTP: _httpx_aiohttp,
+    ClientName.AIOHTTP: _aiohttp,
+    ClientName.WIRE: _wire,
+}
+_PACKAGES: Mapping[ClientName, tuple[str, ...]] = {
+    ClientName.AIOHTTP: ("aiohttp",),
+    ClientName.HTTPX_AIOHTTP: ("aiohttp", "httpx_aiohttp"),
+}
+
+
+def _no_tls() -> ssl.SSLContext:
+    # The hops speak plain HTTP. A context that trusts nobody costs no time; reading certificates costs 20 ms.
+    return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+
+
+def _no_cookies() -> CookieJar:
+    return CookieJar(policy=DefaultCookiePolicy(allowed_domains=()))
+
+
+def _joined(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
+    joined: dict[str, str] = {}
+    for name, value in pairs:
+        key = name.lower()
+        joined[key] = f"{joined[key]}, {value}" if key in joined else value
+    return joined
+
+
+def _said(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__

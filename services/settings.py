@@ -1,0 +1,154 @@
+"""What can be set about a service, and the environment variables that set it."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from services.clients import ClientName
+from services.documented import defaults, is_http_url, next_hop
+from services.environment import SettingsError, Variable, number, one_of, refuse_unknown, whole
+from services.work import Distribution, Work, WorkKind
+
+__all__ = ["VARIABLES", "ServiceSettings", "SettingsError"]
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceSettings:
+    """Everything about one instance of a service. Raises SettingsError where a value makes no sense.
+
+    `next_url` is the full URL that the service posts to, `next_service` the name that errors give it.
+    `hops_left` counts the servers between this one and the end of the pipeline, balancers included; the next
+    hop has `timeout_s` × `hops_left` to answer, so that of all who wait the innermost gives up first.
+    """
+
+    service: str
+    path: str
+    port: int
+    instance: str = ""
+    """The service's name where not given."""
+    host: str = "127.0.0.1"
+    next_url: str | None = None
+    next_service: str | None = None
+    hops_left: int = 1
+    timeout_s: float = 30.0
+    client: ClientName = ClientName.HTTPX
+    work: Work = field(default_factory=Work)
+    body_limit_bytes: int = 64 * 1024 * 1024
+    ledger_limit: int = 0
+    """How many request ids GET /ledger remembers; 0 leaves the ledger out."""
+
+    def __post_init__(self) -> None:
+        if not self.instance:
+            object.__setattr__(self, "instance", self.service)
+        for name in ("service", "instance"):
+            if not _NAME.fullmatch(getattr(self, name)):
+                self._refuse(name, "use letters, digits, '.', '_' and '-'")
+        if not (self.path.startswith("/") and len(self.path) > 1):
+            self._refuse("path", "give the route it answers, such as /process")
+        if not 0 <= self.port < 65536:
+            self._refuse("port", "give 0 (any free port) to 65535")
+        if self.next_url is not None and not is_http_url(self.next_url, with_path=True):
+            self._refuse("next_url", "give http://host:port/path")
+        if self.hops_left < (self.next_url is not None):
+            self._refuse("hops_left", "the next hop is one, so give 1 or more")
+        if not (math.isfinite(self.timeout_s) and self.timeout_s > 0):
+            self._refuse("timeout_s", "give a number of seconds above 0")
+        if self.body_limit_bytes < 1:
+            self._refuse("body_limit_bytes", "give 1 or more")
+        if self.ledger_limit < 0:
+            self._refuse("ledger_limit", "give 0 (no ledger) or more")
+
+    @property
+    def hop(self) -> str:
+        """The next hop as errors name it: its service where that is known, and its URL."""
+        return f"{self.next_service} ({self.next_url})" if self.next_service else f"{self.next_url}"
+
+    @property
+    def hop_timeout_s(self) -> float:
+        """How long the next hop may take, in seconds."""
+        return self.timeout_s * self.hops_left
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str], service: str | None = None) -> ServiceSettings:
+        """The settings that environment variables give (see VARIABLES); those set to nothing count as unset.
+
+        `service` is its name where the caller knows it. service1 to service4 have the documented path, port
+        and next hop unless told otherwise; any other needs SERVICE_PORT and SERVICE_PATH. A `SERVICE_…` that
+        is no setting is refused, since it is likely a misspelt one. Raises SettingsError.
+        """
+        given = {name: text for name, text in environ.items() if text}
+        refuse_unknown("SERVICE_", given, (variable.name for variable in VARIABLES))
+        service = service or given.get("SERVICE_NAME")
+        if service is None:
+            raise SettingsError("SERVICE_NAME is not set: say which service this is, such as service1")
+        values: dict[str, Any] = {**defaults(service, given), "work": Work()}
+        if "SERVICE_NEXT_URL" in given:
+            values.pop("next_service", None)
+        for variable in VARIABLES:
+            if variable.name in given:
+                variable.put(values, given[variable.name])
+        for missing in ("port", "path"):
+            if missing not in values:
+                raise SettingsError(
+                    f"SERVICE_{missing.upper()} is not set: {service} has no documented {missing}"
+                )
+        return cls(**{**values, "service": service})
+
+    def to_environ(self) -> dict[str, str]:
+        """The environment variables that give these settings: `from_environ` turns them back."""
+        environ = {variable.name: variable.text(self) for variable in VARIABLES}
+        following = next_hop(self.service)
+        if following and self.next_url is None:
+            environ["SERVICE_NEXT_URL"] = NOWHERE
+        elif following and self.next_service == following.name:
+            base = f"{self.next_url}".removesuffix(following.path)
+            if base + following.path == self.next_url and is_http_url(base, with_path=False):
+                environ.update({following.variable: base, "SERVICE_NEXT_URL": "", "SERVICE_NEXT": ""})
+        return {name: text for name, text in environ.items() if text}
+
+    def _refuse(self, name: str, remedy: str) -> None:
+        variable = next(variable.name for variable in VARIABLES if variable.field == name)
+        raise SettingsError(f"{variable} ({name}) is {getattr(self, name)!r}: {remedy}")
+
+
+NOWHERE = "none"
+_NAME = re.compile(r"[A-Za-z0-9._-]+")
+
+
+def _url(text: str) -> str | None:
+    return None if text == NOWHERE else text
+
+
+VARIABLES = (
+    Variable("SERVICE_NAME", "service", str, "name of the service, where the command line does not say"),
+    Variable("INSTANCE_ID", "instance", str, "name of this instance, such as service1a; else the service's"),
+    Variable("SERVICE_HOST", "host", str, "address to listen on; else 127.0.0.1"),
+    Variable("SERVICE_PORT", "port", whole, "port to listen on; else the documented 8051 to 8054"),
+    Variable("SERVICE_PATH", "path", str, "route to answer; else the documented one"),
+    Variable("SERVICE_NEXT_URL", "next_url", _url, "full URL to post to, or none; wins over SERVICE2_URL …"),
+    Variable("SERVICE_NEXT", "next_service", str, "name of the next service, for error messages"),
+    Variable("SERVICE_HOPS_LEFT", "hops_left", whole, "servers after this one, balancers included"),
+    Variable("SERVICE_TIMEOUT_S", "timeout_s", number, "seconds that each hop left may take; else 30"),
+    Variable("SERVICE_CLIENT", "client", one_of(ClientName), f"client: {', '.join(ClientName)}; else httpx"),
+    Variable("SERVICE_WORK", "work.kind", one_of(WorkKind), "io (documented), cpu or text; else io"),
+    Variable("SERVICE_WORK_MS", "work.mean_ms", number, "mean service time in ms; else 40"),
+    Variable(
+        "SERVICE_WORK_DISTRIBUTION",
+        "work.distribution",
+        one_of(Distribution),
+        f"of service times: {', '.join(Distribution)}; else constant",
+    ),
+    Variable("SERVICE_SLOTS", "work.slots", whole, "requests served at once; else 1"),
+    Variable("SERVICE_QUEUE_LIMIT", "work.queue_limit", whole, "requests that may wait for a slot; else 128"),
+    Variable("SERVICE_SEED", "work.seed", whole, "seed of the service times; else 0"),
+    Variable("SERVICE_BODY_LIMIT_BYTES", "body_limit_bytes", whole, "largest request body; else 67108864"),
+    Variable(
+        "SERVICE_LEDGER_LIMIT", "ledger_limit", whole, "request ids that GET /ledger remembers; else 0: none"
+    ),
+)
+"""Every environment variable of a service, beside `SERVICE2_URL` … `SERVICE4_URL`: the base URL of the next
+hop of a documented service, to which its path is added (http://127.0.0.1:8062 where it is a balancer)."""
