@@ -58,7 +58,7 @@ class Results:
         self.close()
 
     def append(self, measurement: Measurement, histograms: Mapping[str, Any] | None = None) -> None:
-        """Add one row. The histograms, by what they time, go to the sidecar first: a row never lacks its own."""
+        """Add one row. The histograms, by what they time, go to the sidecar first: no row lacks its own."""
         if histograms:
             self.sidecar.histograms[f"{measurement.what.cell_id}/{measurement.what.trial}"] = dict(histograms)
             self.sidecar.write(self.path)
