@@ -1,0 +1,82 @@
+"""Asymptotic bounds of a closed pipeline: no more than N/D and 1/Dmax, whatever distribution and policy.
+
+J. P. Buzen and P. J. Denning's operational laws; see Lazowska et al., Quantitative System Performance, ch. 5.
+Times are in seconds, rates per second.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lab.topology import Topology
+from services.work import WorkKind
+
+__all__ = [
+    "Station",
+    "capacity",
+    "knee",
+    "processor",
+    "response_time_bound",
+    "stations_of",
+    "throughput_bound",
+    "total_demand",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Station:
+    """One queue and the servers that share it. `demand_s` is what an average request needs of them in all:
+    the service time, times the share of requests that come here."""
+
+    demand_s: float
+    servers: int = 1
+
+
+def stations_of(topology: Topology) -> list[Station]:
+    """One station an instance, with its slots as servers; its balancer spreads requests evenly.
+
+    The text's own processing counts as nothing: under `text` work every demand is 0.
+    """
+    return [
+        Station(service.work.mean_s / len(service.instances), service.work.slots)
+        for service in topology.services
+        for _ in service.instances
+    ]
+
+
+def processor(topology: Topology, cores: int) -> Station:
+    """The machine's cores as one more station of all `cpu` work: beside it, instances add nothing.
+
+    It limits the throughput only: its demand is the instances' own over again, so leave it out of N/D.
+    """
+    burnt = sum(service.work.mean_s for service in topology.services if service.work.kind is WorkKind.CPU)
+    return Station(burnt, cores)
+
+
+def total_demand(stations: Sequence[Station]) -> float:
+    """D: the response time in seconds of a request that never queues."""
+    return math.fsum(station.demand_s for station in stations)
+
+
+def capacity(stations: Sequence[Station]) -> float:
+    """1/Dmax: the requests a second at which the busiest station is never idle; infinite without demand."""
+    return min((s.servers / s.demand_s for s in stations if s.demand_s > 0), default=math.inf)
+
+
+def knee(stations: Sequence[Station], think_time_s: float = 0.0) -> float:
+    """N*: the concurrency at which the two bounds meet. Below it none need queue, above it some must."""
+    demand = total_demand(stations)
+    return capacity(stations) * (demand + think_time_s) if demand else math.inf
+
+
+def throughput_bound(stations: Sequence[Station], concurrency: float, think_time_s: float = 0.0) -> float:
+    """The most requests a second with so many in the loop: min(N / (D + Z), 1/Dmax)."""
+    turn = total_demand(stations) + think_time_s
+    return min(concurrency / turn if turn else math.inf, capacity(stations))
+
+
+def response_time_bound(stations: Sequence[Station], concurrency: float, think_time_s: float = 0.0) -> float:
+    """The least mean response time in seconds with so many in the loop: max(D, N·Dmax − Z)."""
+    return max(total_demand(stations), concurrency / capacity(stations) - think_time_s)
