@@ -1,0 +1,153 @@
+"""What of this machine colours the numbers, and what to do about it."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib import metadata
+from importlib.util import find_spec
+from pathlib import Path
+
+import psutil
+
+from services.wire.loops import loop_name
+
+__all__ = ["Fact", "facts", "usable_cores"]
+
+FILES_WANTED = 4096
+"""Descriptors that a wide run may need at once: each request in flight holds up to two a hop."""
+MEMORY_WANTED_MB = 500
+STEAL_INTERVAL_S = 0.2
+PACKAGES = ("fastapi", "starlette", "uvicorn", "uvloop", "httptools", "httpx", "aiohttp", "httpx-aiohttp")
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """One thing about this machine. `remedy` is None where it is as it should be."""
+
+    name: str
+    value: str
+    remedy: str | None = None
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing needs to be done about it."""
+        return self.remedy is None
+
+
+def facts() -> list[Fact]:
+    """All that is known, in the order to read it. Takes a fifth of a second, to see what others use."""
+    return [fact for probe in _PROBES for fact in probe()]
+
+
+def usable_cores() -> float:
+    """How many cores this process may use: those it is bound to, and no more than its quota of CPU time."""
+    bound = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    quota = _quota()
+    return bound if quota is None else min(float(bound), quota)
+
+
+def _python() -> Iterator[Fact]:
+    value = f"{platform.python_implementation()} {platform.python_version()}"
+    slow = sys.flags.dev_mode or sys.gettrace() is not None
+    yield Fact("python", value, "runs traced or in development mode: start it without" if slow else None)
+
+
+def _cores() -> Iterator[Fact]:
+    usable, present = usable_cores(), os.cpu_count() or 1
+    value = f"{usable:g} of {present}" if usable < present else f"{usable:g}"
+    few = "generator and servers share one core: expect generator_bound, or use two" if usable < 2 else None
+    yield Fact("cores", value, few)
+
+
+def _load() -> Iterator[Fact]:
+    load, cores = os.getloadavg()[0], usable_cores()
+    busy = "others compute here: wait until they are done" if load > 0.5 * cores else None
+    yield Fact("load average", f"{load:.2f} over the last minute, {cores:g} cores", busy)
+
+
+def _steal() -> Iterator[Fact]:
+    stolen = getattr(psutil.cpu_times_percent(STEAL_INTERVAL_S), "steal", None)
+    if stolen is not None:
+        lost = (
+            "the host gives this machine's cores to others: measure where it does not" if stolen > 1 else None
+        )
+        yield Fact("stolen CPU", f"{stolen:.1f} %", lost)
+
+
+def _governor() -> Iterator[Fact]:
+    governor = _read("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
+    if governor:
+        slow = "clock speed follows load: choose `performance`" if governor != "performance" else None
+        yield Fact("clock governor", governor, slow)
+
+
+def _memory() -> Iterator[Fact]:
+    free_mb = psutil.virtual_memory().available / 1e6
+    low = "little is left: end other programs" if free_mb < MEMORY_WANTED_MB else None
+    yield Fact("memory available", f"{free_mb:,.0f} MB", low)
+
+
+def _loop() -> Iterator[Fact]:
+    slow = "uvloop is not installed: requests cost about twice the CPU" if loop_name() != "uvloop" else None
+    yield Fact("event loop", loop_name(), slow)
+    parser = "httptools" if find_spec("httptools") else "h11"
+    yield Fact("HTTP parser", parser, None if parser == "httptools" else "install httptools: h11 is slower")
+
+
+def _timer() -> Iterator[Fact]:
+    if sys.platform == "linux":
+        yield Fact("timer", "timerfd")
+    else:
+        yield Fact("timer", "loop timers and a short spin", "only Linux has timerfd: expect later sends")
+
+
+def _descriptors() -> Iterator[Fact]:
+    import resource  # not on every platform, and only asked for here
+
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    unlimited = soft == resource.RLIM_INFINITY
+    few = (
+        f"too few for a wide run: ulimit -n {FILES_WANTED}" if soft < FILES_WANTED and not unlimited else None
+    )
+    yield Fact("open files", "unlimited" if unlimited else f"{soft:,}", few)
+
+
+def _versions() -> Iterator[Fact]:
+    found = []
+    for name in PACKAGES:
+        try:
+            found.append(f"{name} {metadata.version(name)}")
+        except metadata.PackageNotFoundError:
+            continue
+    yield Fact("packages", ", ".join(found))
+
+
+def _quota() -> float | None:
+    """The cores' worth of CPU time that a control group grants, or None where it grants all."""
+    limit, _, period = (_read("/sys/fs/cgroup/cpu.max") or "max").partition(" ")
+    return None if limit == "max" else int(limit) / int(period)
+
+
+def _read(path: str) -> str | None:
+    try:
+        return Path(path).read_text(encoding="utf-8").strip()
+    except OSError:
+        return None
+
+
+_PROBES: tuple[Callable[[], Iterator[Fact]], ...] = (
+    _python,
+    _cores,
+    _load,
+    _steal,
+    _governor,
+    _memory,
+    _loop,
+    _timer,
+    _descriptors,
+    _versions,
+)

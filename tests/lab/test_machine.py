@@ -1,0 +1,51 @@
+"""What `lab doctor` says of this machine can be relied on, and says what to do."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from lab import machine
+
+
+def remedy(name: str) -> str | None:
+    (fact,) = (fact for fact in machine.facts() if fact.name == name)
+    return fact.remedy
+
+
+def test_every_fact_has_a_name_of_its_own_and_a_value() -> None:
+    facts = machine.facts()
+    assert len({fact.name for fact in facts}) == len(facts)
+    assert all(fact.value for fact in facts)
+
+
+def test_a_fact_is_in_order_where_there_is_nothing_to_do() -> None:
+    assert machine.Fact("loop", "uvloop").ok
+    assert not machine.Fact("loop", "asyncio", "install uvloop").ok
+
+
+def test_a_machine_that_others_load_is_pointed_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "getloadavg", lambda: (0.0, 0.0, 0.0))
+    assert remedy("load average") is None
+    monkeypatch.setattr(os, "getloadavg", lambda: (100.0, 100.0, 100.0))
+    assert "wait" in str(remedy("load average"))
+
+
+def test_a_plain_loop_is_pointed_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "loop_name", lambda: "asyncio")
+    assert "uvloop" in str(remedy("event loop"))
+
+
+@pytest.mark.parametrize(("granted", "cores"), [("max 100000", 4.0), ("150000 100000", 1.5), (None, 4.0)])
+def test_a_quota_of_cpu_time_counts_as_fewer_cores(
+    monkeypatch: pytest.MonkeyPatch, granted: str | None, cores: float
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1, 2, 3}, raising=False)
+    monkeypatch.setattr(machine, "_read", lambda _: granted)
+    assert machine.usable_cores() == cores
+
+
+def test_a_single_core_is_pointed_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "usable_cores", lambda: 1.0)
+    assert "share one core" in str(remedy("cores"))
