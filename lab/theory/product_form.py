@@ -61,17 +61,17 @@ def open_response_time(stations: Sequence[Station], arrival_rate: float) -> floa
 def _station_weights(station: Station, unit: float, concurrency: int) -> NDArray[np.float64]:
     """Dⁿ / (μ(1) ⋯ μ(n)), where min(n, servers) servers are at work on n requests."""
     at_work = np.minimum(np.arange(1, concurrency + 1), station.servers)
-    return _products(station.demand_s / unit / at_work)
+    return _products(math.log(station.demand_s / unit) - np.log(at_work))
 
 
 def _delay_weights(think_time: float, concurrency: int) -> NDArray[np.float64]:
     """Zⁿ / n!: as many servers as there are requests."""
-    return _products(think_time / np.arange(1, concurrency + 1))
+    return _products(math.log(think_time) - np.log(np.arange(1, concurrency + 1)))
 
 
-def _products(factors: NDArray[np.float64]) -> NDArray[np.float64]:
+def _products(log_factors: NDArray[np.float64]) -> NDArray[np.float64]:
     """1, f1, f1 f2 …, up to a common factor, which no ratio of them shows."""
-    logs = np.concatenate(([0.0], np.cumsum(np.log(factors))))
+    logs = np.concatenate(([0.0], np.cumsum(log_factors)))
     products: NDArray[np.float64] = np.exp(logs - logs.max())
     return products
 

@@ -13,7 +13,7 @@ demands = st.floats(0.001, 1)
 single = st.lists(st.builds(Station, demands), min_size=1, max_size=8)
 multiple = st.lists(st.builds(Station, demands, st.integers(1, 5)), min_size=1, max_size=8)
 populations = st.integers(1, 60)
-think_times = st.floats(0, 3)
+think_times = st.floats(0, 3, allow_subnormal=False)
 
 
 def mean_value_analysis(stations: list[Station], concurrency: int, think_time_s: float) -> float:

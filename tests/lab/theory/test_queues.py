@@ -29,7 +29,8 @@ def erlang_1909(utilization: float, wait: float) -> float:
         total = Decimal(0)
         for k in range(math.floor(wait) + 1):
             x = rate * (time - k)
-            total += x.exp() * (-x) ** k / math.factorial(k)
+            power = (-x) ** k if k else Decimal(1)  # to the power of 0 even 0 is 1
+            total += x.exp() * power / math.factorial(k)
         return float((1 - rate) * total)
 
 
