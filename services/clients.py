@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from enum import StrEnum
 from http.cookiejar import CookieJar, DefaultCookiePolicy
-from importlib.util import find_spec
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from services.environment import SettingsError
@@ -54,13 +54,15 @@ class ClientName(StrEnum):
 
 
 def require(name: ClientName) -> None:
-    """Raises SettingsError, with the remedy, where a package that the client needs is not installed."""
-    for package in _PACKAGES.get(name, ()):
-        if find_spec(package) is None:
+    """Imports what the client needs. Raises SettingsError, with the remedy, where that is not installed."""
+    for package in _PACKAGES[name]:
+        try:
+            import_module(package)
+        except ModuleNotFoundError as error:
             raise SettingsError(
-                f"SERVICE_CLIENT is {name.value!r}, and the package {package} is not installed:"
+                f"SERVICE_CLIENT is {name.value!r}, and the package {error.name} is not installed:"
                 " pip install 'pipeline-lab[clients]'"
-            )
+            ) from error
 
 
 def open_client(name: ClientName) -> AbstractAsyncContextManager[Client]:
@@ -195,8 +197,11 @@ _OPENERS: Mapping[ClientName, Callable[[], AbstractAsyncContextManager[Client]]]
     ClientName.WIRE: _wire,
 }
 _PACKAGES: Mapping[ClientName, tuple[str, ...]] = {
+    ClientName.HTTPX: ("httpx", "httpcore"),
+    ClientName.HTTPX_PER_REQUEST: ("httpx", "httpcore"),
+    ClientName.HTTPX_AIOHTTP: ("httpx", "aiohttp", "httpx_aiohttp"),
     ClientName.AIOHTTP: ("aiohttp",),
-    ClientName.HTTPX_AIOHTTP: ("aiohttp", "httpx_aiohttp"),
+    ClientName.WIRE: (),
 }
 
 

@@ -1,0 +1,83 @@
+"""`python -m services 1`: one instance of a service on its own, set by environment variables."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import socket
+import sys
+
+import uvicorn
+
+from services.pipeline import create_app
+from services.settings import VARIABLES, ServiceSettings, SettingsError
+
+__all__ = ["main"]
+
+GRACE_S = 3
+"""How long requests in flight may take to end once the service is told to stop."""
+KEEP_ALIVE_S = 75
+"""How long an idle connection is kept: longer than callers keep theirs, so that none is used as it closes."""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Serves until SIGINT or SIGTERM. Returns the exit code: 0, or 2 with a message where it cannot start."""
+    parser = argparse.ArgumentParser(
+        prog="python -m services",
+        description="One instance of a service of the pipeline. It is set by environment variables:",
+        epilog=_table(),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("service", nargs="?", help="1 to 4, or the name of a service; else SERVICE_NAME")
+    service = parser.parse_args(arguments).service
+    try:
+        settings = ServiceSettings.from_environ(
+            os.environ, f"service{service}" if f"{service}".isdecimal() else service
+        )
+        app = create_app(settings)
+        sock = _bind(settings)
+    except SettingsError as error:
+        print(f"{service or 'service'} cannot start: {error}", file=sys.stderr)
+        return 2
+    config = uvicorn.Config(
+        app,
+        access_log=False,
+        log_level="warning",
+        ws="none",
+        lifespan="on",
+        timeout_keep_alive=KEEP_ALIVE_S,
+        timeout_graceful_shutdown=GRACE_S,
+    )
+    print(
+        f"{settings.instance} listens on http://{settings.host}:{sock.getsockname()[1]}{settings.path}",
+        flush=True,
+    )
+    with sock:
+        try:
+            uvicorn.Server(config).run(sockets=[sock])
+        except KeyboardInterrupt:  # uvicorn has stopped in good order, and passes the signal on
+            return 0
+    return 0
+
+
+def _bind(settings: ServiceSettings) -> socket.socket:
+    """A listening socket. Bound here, since uvicorn answers a busy port with sys.exit."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    try:
+        return socket.create_server((settings.host, settings.port), family=family, backlog=2048)
+    except OSError as error:
+        where = f"{settings.host}:{settings.port}"
+        raise SettingsError(
+            f"SERVICE_PORT is {settings.port}, and {where} cannot be listened on ({error.strerror}):"
+            " stop what listens there, or choose another"
+        ) from error
+
+
+def _table() -> str:
+    width = max(len(variable.name) for variable in VARIABLES)
+    rows = [f"  {variable.name:<{width}}  {variable.meaning}" for variable in VARIABLES]
+    return "\n".join([*rows, f"  {'SERVICE2_URL …':<{width}}  base URL of a documented service's next hop"])
+
+
+if __name__ == "__main__":
+    sys.exit(main())
