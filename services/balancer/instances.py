@@ -12,7 +12,7 @@ class Instance:
     """The state of one instance. Compared and hashed by identity: a policy keeps it as a key.
 
     `in_flight` belongs to the policy (`started` adds, `finished` takes away); `requests` and `errors` to
-    whoever makes the attempts.
+    the roster.
     """
 
     name: str

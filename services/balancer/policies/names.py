@@ -21,6 +21,6 @@ class PolicyName(StrEnum):
     POWER_OF_TWO = "power_of_two"
     """The less busy of two drawn at random."""
     PEAK_EWMA = "peak_ewma"
-    """Of two drawn at random the one that would answer sooner, by its recent times and its attempts in flight."""
+    """Of two drawn at random the one that would answer sooner, by recent times and attempts in flight."""
     CENTRAL_QUEUE = "central_queue"
     """Whichever has room, few at a time each; who comes meanwhile waits in one queue before all of them."""

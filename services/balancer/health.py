@@ -1,0 +1,221 @@
+"""Which instances are fit to be chosen: passive ejection of outliers, active checks, and trials."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from enum import StrEnum
+from heapq import heappop, heappush
+from itertools import count
+from math import inf
+
+from services.balancer.blame import Blame
+from services.balancer.events import Event, EventKind
+from services.balancer.instances import Instance
+
+__all__ = ["Health", "HealthRules", "Reason", "State"]
+
+
+@dataclass(frozen=True, slots=True)
+class HealthRules:
+    """When an instance is ejected, and when it may return.
+
+    The n-th ejection in a row lasts min(backoff_cap_s, backoff_s × 2^(n-1)) seconds; a row ends when the
+    instance has served for backoff_cap_s without one.
+    """
+
+    failures: int = 5
+    """So many failures without an answer between them eject."""
+    backoff_s: float = 1.0
+    backoff_cap_s: float = 30.0
+    rise: int = 2
+    """So many checks passed in a row restore."""
+    fall: int = 3
+    """So many checks failed in a row eject, until `rise` of them pass."""
+    panic_threshold: float = 0.25
+    """Where less than this part of the instances is fit, all are chosen from; 0 never does that."""
+
+    def __post_init__(self) -> None:
+        for name in ("failures", "rise", "fall"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}: it counts from 1")
+        if not 0 < self.backoff_s <= self.backoff_cap_s:
+            raise ValueError(
+                f"backoff_s is {self.backoff_s}: above 0 and up to backoff_cap_s, {self.backoff_cap_s}"
+            )
+        if not 0 <= self.panic_threshold <= 1:
+            raise ValueError(
+                f"panic_threshold is {self.panic_threshold}: a part of the instances, from 0 to 1"
+            )
+
+
+class State(StrEnum):
+    """How an instance stands."""
+
+    SERVING = "serving"
+    EJECTED = "ejected"
+    TRIAL = "trial"
+    """Ejected, and one request is under way to see whether it is fit again."""
+
+
+class Reason(StrEnum):
+    """Why it was ejected or restored."""
+
+    UNREACHABLE = "unreachable"
+    FAILURES = "failures"
+    TRIAL = "trial"
+    CHECKS = "checks"
+
+
+class Health:
+    """The standing of every instance: a pure state machine that is told what happened, and when.
+
+    - An instance that is unreachable is ejected at once, any other after `failures` failures in a row.
+    - When its backoff is over it is `due`: the next attempt that starts there is its trial, and until that
+      has ended it is due no more. An answer restores it; a failure ejects it again, for longer; a trial that
+      was given up leaves it due.
+    - Once it was ejected, attempts begun before count no more, nor do they when it has returned.
+    - Checks eject by `fall` and restore by `rise`. They also end a passive ejection, but not the second one
+      in a row for failures that no check saw: there checks evidently do not tell, and only a trial will.
+    """
+
+    __slots__ = ("_backoffs", "_fails", "_order", "_out", "_past", "_rules", "_strikes")
+
+    def __init__(self, rules: HealthRules) -> None:
+        self._rules = rules
+        self._out: dict[Instance, _Ejection] = {}
+        self._strikes: dict[Instance, int] = {}
+        self._fails: dict[Instance, int] = {}
+        self._past: dict[Instance, tuple[int, float]] = {}
+        """How many ejections in a row it had, and when the last of them ended."""
+        self._backoffs: list[tuple[float, int, Instance]] = []
+        """A heap of when ejections end; what no longer holds is dropped when it comes up."""
+        self._order = count()
+
+    @property
+    def out(self) -> Collection[Instance]:
+        """Those that are ejected or on trial."""
+        return self._out.keys()
+
+    def state(self, instance: Instance) -> State:
+        ejection = self._out.get(instance)
+        if ejection is None:
+            return State.SERVING
+        return State.EJECTED if ejection.trial_at is None else State.TRIAL
+
+    def due(self, now: float) -> Instance | None:
+        """An ejected instance that may have its trial now."""
+        while self._backoffs and self._backoffs[0][0] <= now:
+            until, _, instance = self._backoffs[0]
+            ejection = self._out.get(instance)
+            if ejection is not None and ejection.trial_at is None and ejection.until == until:
+                return instance
+            heappop(self._backoffs)
+        return None
+
+    def started(self, instance: Instance, now: float) -> None:
+        """An attempt begins: the trial, if the instance is due for one."""
+        ejection = self._out.get(instance)
+        if ejection is not None and ejection.trial_at is None and ejection.until <= now:
+            ejection.trial_at = now
+
+    def succeeded(self, instance: Instance, begun: float, now: float) -> Event | None:
+        """The instance answered an attempt begun at `begun`."""
+        self._strikes.pop(instance, None)
+        ejection = self._out.get(instance)
+        if ejection is None or ejection.by_checks or begun < ejection.since:
+            return None
+        return self._restore(instance, now, Reason.TRIAL)
+
+    def failed(self, instance: Instance, begun: float, now: float, blamed: Blame) -> Event | None:
+        """The instance failed an attempt begun at `begun`."""
+        if blamed is Blame.NONE:
+            self.released(instance, begun)
+            return None
+        ejection = self._out.get(instance)
+        if ejection is not None:
+            if ejection.trial_at is None or begun < ejection.trial_at or ejection.by_checks:
+                return None
+            return self._eject(instance, now, Reason.TRIAL, unreachable=blamed is Blame.UNREACHABLE)
+        if begun < self._past.get(instance, _NEVER)[1]:
+            return None
+        if blamed is Blame.UNREACHABLE:
+            return self._eject(instance, now, Reason.UNREACHABLE, unreachable=True)
+        strikes = self._strikes[instance] = self._strikes.get(instance, 0) + 1
+        if strikes < self._rules.failures:
+            return None
+        return self._eject(instance, now, Reason.FAILURES, unreachable=False)
+
+    def released(self, instance: Instance, begun: float) -> None:
+        """An attempt was given up, and nothing was learned."""
+        ejection = self._out.get(instance)
+        if ejection is not None and ejection.trial_at is not None and begun >= ejection.trial_at:
+            ejection.trial_at = None
+            heappush(self._backoffs, (ejection.until, next(self._order), instance))
+
+    def check_passed(self, instance: Instance, now: float) -> Event | None:
+        """A check of its /health was answered well."""
+        self._fails.pop(instance, None)
+        ejection = self._out.get(instance)
+        if ejection is None:
+            return None
+        ejection.passes += 1
+        if ejection.passes < self._rules.rise or not (ejection.seen_by_checks or ejection.row == 1):
+            return None
+        return self._restore(instance, now, Reason.CHECKS)
+
+    def check_failed(self, instance: Instance, now: float) -> Event | None:
+        """A check of its /health was not answered, or not well."""
+        fails = self._fails[instance] = self._fails.get(instance, 0) + 1
+        ejection = self._out.get(instance)
+        if ejection is not None:
+            ejection.passes = 0
+            ejection.seen_by_checks = True
+        if fails < self._rules.fall:
+            return None
+        if ejection is None:
+            self._out[instance] = _Ejection(
+                now, inf, self._row(instance, now), seen_by_checks=True, by_checks=True
+            )
+            return Event(EventKind.EJECTED, now, instance, Reason.CHECKS)
+        ejection.by_checks, ejection.until, ejection.trial_at = True, inf, None
+        return None
+
+    def forget(self, instance: Instance) -> None:
+        """The instance is gone for good."""
+        for known in (self._out, self._strikes, self._fails, self._past):
+            known.pop(instance, None)
+
+    def _eject(self, instance: Instance, now: float, reason: Reason, *, unreachable: bool) -> Event:
+        earlier = self._out.get(instance)
+        row = earlier.row + 1 if earlier else self._row(instance, now)
+        backoff = min(self._rules.backoff_cap_s, self._rules.backoff_s * 2.0 ** min(row - 1, 64))
+        ejection = self._out[instance] = _Ejection(now, now + backoff, row, seen_by_checks=unreachable)
+        self._strikes.pop(instance, None)
+        heappush(self._backoffs, (ejection.until, next(self._order), instance))
+        return Event(EventKind.EJECTED, now, instance, reason)
+
+    def _restore(self, instance: Instance, now: float, reason: Reason) -> Event:
+        self._past[instance] = (self._out.pop(instance).row, now)
+        return Event(EventKind.RESTORED, now, instance, reason)
+
+    def _row(self, instance: Instance, now: float) -> int:
+        """Which ejection in a row this one is."""
+        row, ended = self._past.get(instance, _NEVER)
+        return row + 1 if now - ended < self._rules.backoff_cap_s else 1
+
+
+@dataclass(slots=True)
+class _Ejection:
+    since: float
+    until: float
+    row: int
+    seen_by_checks: bool
+    """Whether what ejected it is a thing that a check would notice."""
+    by_checks: bool = False
+    """Whether checks say it is down: then only they restore it."""
+    trial_at: float | None = None
+    passes: int = 0
+
+
+_NEVER = (0, -inf)

@@ -1,0 +1,118 @@
+"""Whether a request that failed at one instance may go to another."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from math import exp, expm1
+
+from services.wire.errors import BrokenAnswer, NotConnected, NotSent, WireError
+
+__all__ = ["RetryBudget", "RetryRules", "Verdict", "after_failure", "after_status"]
+
+
+@dataclass(frozen=True, slots=True)
+class RetryRules:
+    """What a route declares about itself."""
+
+    idempotent: bool = False
+    """Doing it twice does no harm."""
+    statuses: frozenset[int] = frozenset()
+    """Answers that the route wants taken as failures; all others pass through with their body."""
+
+
+class Verdict(StrEnum):
+    """Whether it may, and if not, why."""
+
+    RETRY = "retry"
+    ANSWER_BEGUN = "answer_begun"
+    NOT_REPLAYABLE = "not_replayable"
+    """The request was not kept: its body was too large."""
+    NOT_IDEMPOTENT = "not_idempotent"
+    """It may have been executed already, and the route does not say that twice does no harm."""
+    NO_BUDGET = "no_budget"
+
+
+class RetryBudget:
+    """How many retries there may be, so that failing instances do not get more load than healthy ones.
+
+    A balance B that every request raises by `ratio` and every second by `per_second`, that every retry lowers
+    by 1, and that fades with the time constant `window_s`:
+
+        dB/dt = ratio × request rate + per_second - B / window_s - retry rate,   B >= 0
+
+    So in any stretch of T seconds with N requests there are at most B + ratio × N + per_second × T retries,
+    where B, the balance it began with, is at most window_s × (ratio × the highest request rate + per_second),
+    and `per_second` × 1 s in the very beginning. (Finagle's budget, whose tokens expire after ten seconds,
+    with the edge of that window made soft, which makes it two numbers to keep.)
+    """
+
+    __slots__ = ("_at", "_balance", "_per_second", "_ratio", "_requests", "_window_s")
+
+    def __init__(
+        self, now: float, ratio: float = 0.2, per_second: float = 10.0, window_s: float = 10.0
+    ) -> None:
+        if ratio < 0 or per_second < 0:
+            raise ValueError(f"a retry budget of {ratio} and {per_second}/s: neither may be below 0")
+        if not window_s > 0:
+            raise ValueError(f"the retry budget's window is {window_s} s: it must be above 0")
+        self._ratio = ratio
+        self._per_second = per_second
+        self._window_s = window_s
+        self._balance = per_second
+        self._at = now
+        self._requests = 0
+
+    def request(self) -> None:
+        """A request came in: not a retry."""
+        self._requests += 1
+
+    def balance(self, now: float) -> float:
+        """What may be spent now. The requests since the last look are taken as evenly spread since then."""
+        passed = max(0.0, now - self._at)
+        earned = self._ratio * self._requests + self._per_second * passed
+        share = passed / self._window_s
+        kept = -expm1(-share) / share if share else 1.0
+        self._balance = self._balance * exp(-share) + earned * kept
+        self._at = max(self._at, now)
+        self._requests = 0
+        return self._balance
+
+    def spend(self, now: float) -> bool:
+        """Pay for one retry. False, and nothing paid, if the balance is below 1."""
+        if self.balance(now) < 1.0:
+            return False
+        self._balance -= 1.0
+        return True
+
+
+def after_failure(
+    error: WireError, rules: RetryRules, budget: RetryBudget, now: float, *, replayable: bool
+) -> Verdict:
+    """Whether a request may be tried elsewhere after its attempt failed so. Pays for the retry if it must.
+
+    Where nothing was sent it may, always and for nothing. After `NotSent` that includes the same instance
+    over a new connection: it was only the old one that had been closed.
+    """
+    if isinstance(error, BrokenAnswer):
+        return Verdict.ANSWER_BEGUN
+    if not replayable:
+        return Verdict.NOT_REPLAYABLE
+    if isinstance(error, NotConnected | NotSent):
+        return Verdict.RETRY
+    return _again(rules, budget, now)
+
+
+def after_status(
+    status: int, rules: RetryRules, budget: RetryBudget, now: float, *, replayable: bool
+) -> Verdict | None:
+    """The same after an answer with this status, none of it passed on; None if the answer is to be."""
+    if status not in rules.statuses:
+        return None
+    return _again(rules, budget, now) if replayable else Verdict.NOT_REPLAYABLE
+
+
+def _again(rules: RetryRules, budget: RetryBudget, now: float) -> Verdict:
+    if not rules.idempotent:
+        return Verdict.NOT_IDEMPOTENT
+    return Verdict.RETRY if budget.spend(now) else Verdict.NO_BUDGET

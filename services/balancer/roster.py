@@ -1,0 +1,160 @@
+"""The instances of one service, and which of them the next request goes to."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+
+from services.balancer.blame import Blame
+from services.balancer.events import Event, EventKind, Listener, ignore
+from services.balancer.health import Health, HealthRules, State
+from services.balancer.instances import Instance
+from services.balancer.policies.policy import Policy
+from services.balancer.slow_start import SlowStart
+
+__all__ = ["Roster"]
+
+
+class Roster:
+    """A policy over those instances that are fit, with the counts of attempts and errors.
+
+    Of every attempt it is told that it `started`, at once after `choose`, and then one of `succeeded`,
+    `failed` and `released`, with the same `begun` that was `now` when it started. All times are seconds
+    on one clock that never runs backwards.
+
+    While less than `rules.panic_threshold` of the instances is fit, the policy chooses from all of them:
+    better a chance everywhere than the whole load on the few that are left.
+    """
+
+    def __init__(
+        self,
+        policy: Policy,
+        rules: HealthRules | None = None,
+        *,
+        slow_start_s: float = 0.0,
+        on_event: Listener = ignore,
+    ) -> None:
+        self._policy = policy
+        self._rules = rules or HealthRules()
+        self._health = Health(self._rules)
+        self._slow_start = SlowStart(slow_start_s)
+        self._on_event = on_event
+        self._members: dict[Instance, None] = {}
+        self._panicking = False
+
+    def __iter__(self) -> Iterator[Instance]:
+        return iter(tuple(self._members))
+
+    def __len__(self) -> int:
+        return len(self._members)
+
+    def __contains__(self, instance: Instance) -> bool:
+        return instance in self._members
+
+    @property
+    def panicking(self) -> bool:
+        """Whether so few are fit that all are chosen from."""
+        return self._panicking
+
+    def state(self, instance: Instance) -> State:
+        """Whether it serves, is ejected or on trial."""
+        return self._health.state(instance)
+
+    def add(self, instance: Instance) -> None:
+        """From now on it may be chosen."""
+        if instance not in self._members:
+            self._members[instance] = None
+            self._policy.add(instance)
+            self._settle()
+
+    def remove(self, instance: Instance) -> None:
+        """From now on it is not chosen; what is in flight there still ends, and is still counted."""
+        if instance in self._members:
+            del self._members[instance]
+            self._policy.remove(instance)
+            self._health.forget(instance)
+            self._slow_start.end(instance)
+            self._settle()
+
+    def choose(self, now: float, tried: Collection[Instance] = ()) -> Instance | None:
+        """The instance for a request that has been to `tried` already.
+
+        None if there is none: then waiting helps only if `saturated`.
+        """
+        if self._health.out:
+            due = self._health.due(now)
+            if due is not None and due not in tried and not self._policy.full(due):
+                return due
+        instance = self._policy.choose(now, tried)
+        if self._slow_start and instance is not None:
+            return self._ease(instance, now, tried)
+        return instance
+
+    def saturated(self, tried: Collection[Instance] = ()) -> bool:
+        """Whether a request that has been to `tried` will find an instance if it waits until one has room."""
+        return self._policy.saturated(tried)
+
+    def started(self, instance: Instance, now: float) -> None:
+        """An attempt begins there."""
+        instance.requests += 1
+        self._policy.started(instance, now)
+        if self._health.out:
+            self._health.started(instance, now)
+
+    def succeeded(self, instance: Instance, begun: float, now: float) -> None:
+        """The attempt was answered, whatever the status."""
+        self._policy.finished(instance, now, now - begun)
+        if instance in self._members:
+            self._apply(self._health.succeeded(instance, begun, now))
+
+    def failed(self, instance: Instance, begun: float, now: float, blamed: Blame) -> None:
+        """The attempt failed, and `blamed` says how to take it. It counts as an error in any case."""
+        instance.errors += 1
+        self._policy.finished(instance, now, None)
+        if instance in self._members:
+            self._apply(self._health.failed(instance, begun, now, blamed))
+
+    def released(self, instance: Instance, begun: float, now: float) -> None:
+        """The attempt was given up because the client went away: no error, and nothing learned."""
+        self._policy.finished(instance, now, None)
+        self._health.released(instance, begun)
+
+    def check_passed(self, instance: Instance, now: float) -> None:
+        """An active check was answered well."""
+        if instance in self._members:
+            self._apply(self._health.check_passed(instance, now))
+
+    def check_failed(self, instance: Instance, now: float) -> None:
+        """An active check was not."""
+        if instance in self._members:
+            self._apply(self._health.check_failed(instance, now))
+
+    def _ease(self, instance: Instance, now: float, tried: Collection[Instance]) -> Instance:
+        """The first that takes the request, starting from the policy's choice; that choice if none does."""
+        candidate: Instance | None = instance
+        passed_over = list(tried)
+        while candidate is not None and not self._slow_start.takes(candidate, now):
+            passed_over.append(candidate)
+            candidate = self._policy.choose(now, passed_over)
+        return candidate or instance
+
+    def _apply(self, event: Event | None) -> None:
+        if event is None or event.instance is None:
+            return
+        if event.kind is EventKind.EJECTED:
+            self._slow_start.end(event.instance)
+            if not self._panicking:
+                self._policy.remove(event.instance)
+        else:
+            self._slow_start.begin(event.instance, event.at)
+            self._policy.add(event.instance)
+        self._settle()
+        self._on_event(event)
+
+    def _settle(self) -> None:
+        """Begin or end choosing from all, as the number of those that are fit has it."""
+        fit = len(self._members) - len(self._health.out)
+        panicking = fit < self._rules.panic_threshold * len(self._members)
+        if panicking is not self._panicking:
+            self._panicking = panicking
+            for instance in self._health.out:
+                (self._policy.add if panicking else self._policy.remove)(instance)
