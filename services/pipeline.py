@@ -94,7 +94,7 @@ class ServiceInstance:
         return JSONResponse({"detail": f"{self.settings.instance} failed: {type(error).__name__}"}, 500)
 
     async def answer(self, request: Request) -> Response:
-        """POST on the service's route. Server-Timing says of each answer where its time went, here and beyond."""
+        """POST on the service's route. Server-Timing tells where the time went, here and beyond."""
         visit = Visit()
         try:
             response = await self._serve(request, visit)

@@ -1,0 +1,174 @@
+"""Servers for the tests of services: apps and scripted peers on free ports, on a loop in a background thread."""
+
+from __future__ import annotations
+
+import asyncio
+import http.client
+import json
+import socket
+import threading
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import pytest
+import uvicorn
+
+from services.wire.loops import new_event_loop
+
+T = TypeVar("T")
+Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+class Background:
+    """A loop in a thread of its own, with servers on it."""
+
+    def __init__(self) -> None:
+        self.loop = new_event_loop()
+        self._thread = threading.Thread(target=self.loop.run_forever)
+        self._thread.start()
+        self._apps: list[tuple[uvicorn.Server, asyncio.Task[None]]] = []
+        self._peers: list[asyncio.Server] = []
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        return asyncio.run_coroutine_threadsafe(work, self.loop).result(20)
+
+    def serve_app(self, app: Any) -> int:
+        """Serves an ASGI application with uvicorn. Returns its port."""
+        sock = socket.create_server(("127.0.0.1", 0))
+        config = uvicorn.Config(
+            app, log_config=None, log_level="critical", access_log=False, lifespan="on", ws="none",
+            timeout_graceful_shutdown=1,
+        )  # fmt: skip
+        server = uvicorn.Server(config)
+        self.run(self._start(server, sock))
+        return int(sock.getsockname()[1])
+
+    async def _start(self, server: uvicorn.Server, sock: socket.socket) -> None:
+        task = asyncio.create_task(server.serve([sock]))
+        self._apps.append((server, task))
+        while not server.started:
+            assert not task.done(), "the application did not start"
+            await asyncio.sleep(0.005)
+
+    def serve_peer(self, handler: Handler) -> int:
+        """Serves each connection with a coroutine. Returns the port."""
+
+        async def start() -> asyncio.Server:
+            return await asyncio.start_server(handler, "127.0.0.1", 0)
+
+        server = self.run(start())
+        self._peers.append(server)
+        return int(server.sockets[0].getsockname()[1])
+
+    def stop(self) -> None:
+        async def end() -> None:
+            for peer in self._peers:
+                peer.close()
+            for server, _ in self._apps:
+                server.should_exit = True
+            await asyncio.gather(*(task for _, task in self._apps))
+            rest = asyncio.all_tasks() - {asyncio.current_task()}
+            for task in rest:
+                task.cancel()
+            await asyncio.gather(*rest, return_exceptions=True)
+
+        self.run(end())
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self._thread.join()
+        self.loop.close()
+
+
+@dataclass
+class Peer:
+    """A next hop that reads each request to its end, notes it, and answers the same bytes to each."""
+
+    answer: bytes = b""
+    closes: bool = False
+    delay_s: float = 0.0
+    connections: int = 0
+    heads: list[str] = field(default_factory=list)
+    bodies: list[bytes] = field(default_factory=list)
+    port: int = 0
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}/there"
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        try:
+            while True:
+                head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+                length = [
+                    line.split(":")[1]
+                    for line in head.splitlines()
+                    if line.lower().startswith("content-length")
+                ]
+                self.bodies.append(await reader.readexactly(int(length[0])))
+                self.heads.append(head)
+                await asyncio.sleep(self.delay_s)
+                writer.write(self.answer)
+                await writer.drain()
+                if self.closes:
+                    return
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass
+        finally:
+            writer.close()
+
+
+@dataclass
+class Reply:
+    """An answer as a client of the pipeline sees it."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+    @property
+    def detail(self) -> Any:
+        return self.json["detail"]
+
+
+@pytest.fixture
+def background() -> Iterator[Background]:
+    background = Background()
+    yield background
+    background.stop()
+
+
+@pytest.fixture
+def peer(background: Background) -> Peer:
+    """A scripted next hop, listening."""
+    peer = Peer()
+    peer.port = background.serve_peer(peer.serve)
+    return peer
+
+
+@pytest.fixture
+def ask() -> Callable[..., Reply]:
+    """One request to a port, on a connection of its own: `ask(port, "POST", "/process", body)`."""
+
+    def ask(
+        port: int,
+        method: str = "GET",
+        path: str = "/health",
+        body: Any = None,
+        headers: dict[str, str] | None = None,
+    ) -> Reply:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+        try:
+            if isinstance(body, dict):
+                body = json.dumps(body).encode()
+            connection.request(method, path, body, headers or {})
+            response = connection.getresponse()
+            return Reply(response.status, {k.lower(): v for k, v in response.getheaders()}, response.read())
+        finally:
+            connection.close()
+
+    return ask

@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+import re
+from collections import Counter
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.text import Analysis, clean, count, report
+
+words = st.lists(st.sampled_from(["the", "cat", "sat", "on", "a", "mat", "7"]))
+
+
+def test_cleaning_lowers_case_and_drops_punctuation() -> None:
+    assert clean("The cat, the CAT") == "the cat the cat"
+
+
+def test_what_is_dropped_leaves_no_gap() -> None:
+    assert clean("don't re-use naïve 1,000") == "dont reuse nave 1000"
+
+
+def test_white_space_of_any_kind_folds_into_one_blank() -> None:
+    assert clean("\t a \n\n b\u00a0c\u2003d ") == "a b c d"
+
+
+@given(st.text())
+def test_a_clean_text_is_words_of_plain_letters_and_digits_one_blank_apart(text: str) -> None:
+    assert re.fullmatch(r"([a-z0-9]+( [a-z0-9]+)*)?", clean(text))
+
+
+@given(st.text())
+def test_cleaning_twice_changes_nothing_more(text: str) -> None:
+    assert clean(clean(text)) == clean(text)
+
+
+@given(st.text())
+def test_cleaning_keeps_every_letter_and_digit_in_order(text: str) -> None:
+    assert clean(text).replace(" ", "") == "".join(
+        c for c in text.lower() if c in "abcdefghijklmnopqrstuvwxyz0123456789"
+    )
+
+
+def test_words_are_counted_and_ranked() -> None:
+    assert count("the cat the cat") == Analysis(4, (("the", 2), ("cat", 2)), 2)
+
+
+def test_an_empty_text_has_no_words() -> None:
+    assert count("") == Analysis(0, (), 0)
+
+
+@given(words)
+def test_counts_are_those_of_the_words(sample: list[str]) -> None:
+    analysis = count(" ".join(sample))
+    assert analysis.word_count == len(sample)
+    assert analysis.unique_words == len(set(sample))
+    assert dict(analysis.top_words) == Counter(sample)
+
+
+@given(words)
+def test_equally_frequent_words_stay_in_order_of_first_appearance(sample: list[str]) -> None:
+    expected = sorted(set(sample), key=lambda word: (-sample.count(word), sample.index(word)))
+    assert [word for word, _ in count(" ".join(sample)).top_words] == expected
+
+
+@given(st.lists(st.text("abc", min_size=1, max_size=3), min_size=11))
+def test_the_ten_most_frequent_words_are_kept_and_no_more(sample: list[str]) -> None:
+    top = count(" ".join(sample)).top_words
+    assert len(top) == min(10, len(set(sample)))
+    rest = [sample.count(word) for word in set(sample) - {word for word, _ in top}]
+    assert all(times >= max(rest, default=0) for _, times in top)
+
+
+def test_the_report_says_what_was_counted() -> None:
+    assert report(Analysis(4, (("the", 3), ("cat", 1)), 2)) == (
+        "Text analysis report\nWords: 4\nUnique words: 2\nMost frequent words:\n  1. the: 3\n  2. cat: 1"
+    )
+
+
+def test_the_report_of_nothing_says_none() -> None:
+    assert report(Analysis(0, (), 0)).endswith("Most frequent words:\n  (none)")
