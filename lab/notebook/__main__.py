@@ -1,0 +1,60 @@
+"""`python -m lab.notebook notebooks/02_sweep.ipynb -p concurrency "[1, 2]" -p work_ms 20`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from lab.errors import BadParameter, LabError
+from lab.notebook.execute import CELL_TIMEOUT_S, execute, read_notebook
+from lab.notebook.parameters import read_parameters
+
+__all__ = ["main"]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a notebook; 0 if all cells did, 1 if one failed, 2 if nothing was started for what was asked."""
+    asked = _parser().parse_args(arguments)
+    try:
+        notebook = read_notebook(asked.notebook)
+        parameters = read_parameters(notebook, [(name, value) for name, value in asked.parameter])
+        executed = execute(asked.notebook, parameters, build=asked.build, cell_timeout_s=asked.timeout)
+    except FileNotFoundError as error:
+        print(f"there is no notebook {error.filename}: `ls notebooks` shows those there are", file=sys.stderr)
+        return 2
+    except LabError as error:
+        print(error, file=sys.stderr)
+        return 2 if isinstance(error, BadParameter) else 1
+    print(f"wrote {executed.notebook} and {executed.html}")
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m lab.notebook", description="Run a notebook from top to bottom."
+    )
+    parser.add_argument("notebook", type=Path)
+    parser.add_argument(
+        "-p",
+        "--parameter",
+        nargs=2,
+        action="append",
+        default=[],
+        metavar=("NAME", "VALUE"),
+        help="set a parameter of the notebook; VALUE as YAML: 20, parallel, [1, 2, 4]",
+    )
+    parser.add_argument("--build", type=Path, default=Path("build"), help="where to write (default: build)")
+    parser.add_argument(
+        "--timeout",
+        type=float,
+        default=CELL_TIMEOUT_S,
+        metavar="S",
+        help="longest a cell may take, in s",
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,119 @@
+"""The parameters of a notebook: what its `parameters` cell sets, and what someone typed instead."""
+
+from __future__ import annotations
+
+import ast
+import io
+import tokenize
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+import yaml
+from nbformat import NotebookNode
+
+from lab.errors import BadParameter
+
+__all__ = ["CHECK", "Parameter", "parameters_of", "read_parameters"]
+
+CHECK = "pipeline_lab_check"
+"""In a notebook's metadata: `module:function` that takes its parameters, or raises BadParameter."""
+_TAG = "parameters"
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """One parameter: its name, its default, and the comment on its line."""
+
+    name: str
+    default: Any
+    comment: str
+
+    def __str__(self) -> str:
+        return f"{self.name} = {self.default!r}" + (f"  # {self.comment}" if self.comment else "")
+
+    def read(self, text: str) -> Any:
+        """The value that this text stands for, read as YAML. Raises BadParameter if its kind is another."""
+        if isinstance(self.default, str):
+            return text  # a name may be 2026, and is a name
+        try:
+            value = yaml.safe_load(text)
+        except yaml.YAMLError:
+            raise BadParameter(f"{self.name} cannot be {text!r}: close its brackets and quotes") from None
+        if not self._takes(value):
+            raise BadParameter(
+                f"{self.name} cannot be {text!r}: it takes {self._kind()}, as {self.default!r}"
+            )
+        return value
+
+    def _takes(self, value: Any) -> bool:
+        if isinstance(self.default, list):
+            values = value if isinstance(value, list) else [value]
+            return all(_alike(each, kind) for each in values for kind in self.default[:1])
+        return self.default is None or _alike(value, self.default)
+
+    def _kind(self) -> str:
+        if isinstance(self.default, list):
+            return "a list or one of it"
+        return {bool: "true or false", int: "a whole number", float: "a number"}.get(
+            type(self.default), "a value"
+        )
+
+
+def parameters_of(notebook: NotebookNode) -> dict[str, Parameter]:
+    """The parameters of a notebook by name, in the order of its `parameters` cell; none without one."""
+    cells = [cell for cell in notebook.cells if _TAG in cell.metadata.get("tags", [])]
+    return {each.name: each for cell in cells[:1] for each in _assignments(cell.source)}
+
+
+def read_parameters(notebook: NotebookNode, typed: Iterable[tuple[str, str]]) -> dict[str, Any]:
+    """What was typed, by name, as values. Nothing of the notebook runs.
+
+    Raises BadParameter, with all valid parameters, for an unknown name or for a value of another kind, and
+    whatever the notebook's own check raises.
+    """
+    known = parameters_of(notebook)
+    given: dict[str, Any] = {}
+    try:
+        for name, text in typed:
+            if name not in known:
+                raise BadParameter(f"there is no parameter {name!r}")
+            given[name] = known[name].read(text)
+        _check(notebook, {name: p.default for name, p in known.items()} | given)
+    except BadParameter as error:
+        raise BadParameter(f"{error}\n{_listing(known.values())}") from None
+    return given
+
+
+def _check(notebook: NotebookNode, values: Mapping[str, Any]) -> None:
+    dotted = notebook.metadata.get(CHECK)
+    if dotted:
+        module, _, function = dotted.partition(":")
+        getattr(import_module(module), function)(**values)
+
+
+def _alike(value: Any, example: Any) -> bool:
+    if isinstance(example, float):
+        return isinstance(value, (int, float)) and not isinstance(value, bool)
+    return type(value) is type(example)
+
+
+def _listing(known: Iterable[Parameter]) -> str:
+    listed = [f"  {parameter}" for parameter in known]
+    return "\n".join(
+        ["Valid parameters, with their defaults:", *listed] if listed else ["It takes no parameters."]
+    )
+
+
+def _assignments(source: str) -> Iterator[Parameter]:
+    comments = {
+        token.start[0]: token.string.lstrip("# ")
+        for token in tokenize.generate_tokens(io.StringIO(source).readline)
+        if token.type == tokenize.COMMENT
+    }
+    for node in ast.parse(source).body:
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+            yield Parameter(
+                node.targets[0].id, ast.literal_eval(node.value), comments.get(node.end_lineno or 0, "")
+            )

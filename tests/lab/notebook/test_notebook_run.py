@@ -1,0 +1,98 @@
+"""A notebook run without JupyterLab keeps what came of it, and every way to fail is told by the exit code."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+
+from lab.notebook.__main__ import main
+
+KERNEL = {"name": "python3", "display_name": "Python 3", "language": "python"}
+
+
+@pytest.fixture
+def write(tmp_path: Path):
+    def written(*cells: str) -> Path:
+        parameters = new_code_cell("times = 1  # how often", metadata={"tags": ["parameters"]})
+        notebook = new_notebook(
+            cells=[new_markdown_cell("# Why?"), parameters, *map(new_code_cell, cells)],
+            metadata={"kernelspec": KERNEL},
+        )
+        path = tmp_path / "asked.ipynb"
+        nbformat.write(notebook, path)
+        return path
+
+    return written
+
+
+def run(notebook: Path, *arguments: str) -> int:
+    return main([str(notebook), "--build", str(notebook.parent / "build"), *arguments])
+
+
+def outputs(notebook: Path) -> str:
+    executed = json.loads((notebook.parent / "build" / notebook.name).read_text())
+    return json.dumps([cell.get("outputs") for cell in executed["cells"]])
+
+
+def test_what_was_typed_reaches_the_cells_and_the_page_stands_alone(write, capfd) -> None:
+    notebook = write("print('ran', times, 'times')")
+    before = notebook.read_bytes()
+    assert run(notebook, "-p", "times", "3") == 0
+    assert "ran 3 times" in capfd.readouterr().out
+    page = (notebook.parent / "build" / "asked.html").read_text()
+    assert "ran 3 times" in page
+    assert 'src="http' not in page
+    assert notebook.read_bytes() == before
+
+
+def test_of_a_line_that_is_written_over_the_last_state_is_kept(write, capfd) -> None:
+    notebook = write("for step in range(3):\n    print(f'\\rstep {step}', end='', flush=True)")
+    assert run(notebook) == 0
+    assert "step 1" in capfd.readouterr().out
+    assert "step 2" in outputs(notebook)
+    assert "step 1" not in outputs(notebook)
+
+
+def test_a_failing_cell_exits_non_zero_and_names_the_executed_notebook(write, capfd) -> None:
+    notebook = write("print('so far')", "1 / 0", "print('never')")
+    assert run(notebook) == 1
+    said = capfd.readouterr().err
+    assert "ZeroDivisionError" in said
+    assert "build/asked.ipynb" in said
+    assert "so far" in outputs(notebook)
+    assert "ZeroDivisionError" in (notebook.parent / "build" / "asked.html").read_text()
+
+
+def test_a_cell_that_takes_too_long_exits_non_zero_and_names_the_executed_notebook(write, capfd) -> None:
+    notebook = write("print('so far')", "import time\ntime.sleep(60)")
+    assert run(notebook, "--timeout", "2") == 1
+    said = capfd.readouterr().err
+    assert "longer than 2 s" in said
+    assert "build/asked.ipynb" in said
+    assert "so far" in outputs(notebook)
+
+
+def test_a_dead_kernel_exits_non_zero_and_names_the_executed_notebook(write, capfd) -> None:
+    notebook = write("print('so far')", "import os\nos._exit(1)")
+    assert run(notebook) == 1
+    said = capfd.readouterr().err
+    assert "the kernel died" in said
+    assert "build/asked.ipynb" in said
+    assert "so far" in outputs(notebook)
+
+
+@pytest.mark.parametrize("typed", [("strange", "1"), ("times", "often")])
+def test_a_wrong_parameter_exits_before_anything_is_written(write, capfd, typed: tuple[str, str]) -> None:
+    notebook = write("raise SystemExit")
+    assert run(notebook, "-p", *typed) == 2
+    assert "times = 1  # how often" in capfd.readouterr().err
+    assert not (notebook.parent / "build").exists()
+
+
+def test_a_notebook_that_is_not_there_is_named(tmp_path: Path, capfd) -> None:
+    assert main([str(tmp_path / "none.ipynb")]) == 2
+    assert "none.ipynb" in capfd.readouterr().err
