@@ -1,0 +1,137 @@
+"""An alarm that goes off at a time of the monotonic clock, more punctually than a loop's own timers.
+
+Linux has timerfd, a timer that the loop reads as it reads a socket. Elsewhere a loop timer goes off a little
+early and the rest is spun away, for two milliseconds at most and with the loop turning: answers are read.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import os
+import sys
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Protocol
+
+__all__ = ["Alarm", "SpinAlarm", "TimerfdAlarm", "new_alarm"]
+
+_SPIN_NS = 2_000_000
+"""Loop timers of uvloop and asyncio may be late by a millisecond; the spin covers that and never more."""
+
+
+class Alarm(Protocol):
+    """Calls back once for every time it is set, at or after that time and never before."""
+
+    name: str
+
+    def set(self, at_ns: int) -> None:
+        """Go off at that time of `time.monotonic_ns`, instead of whenever it was set to before."""
+
+    def close(self) -> None:
+        """Never go off again, and give back what it holds."""
+
+
+class TimerfdAlarm:
+    """Linux's timerfd on CLOCK_MONOTONIC, in absolute time. Raises OSError where there is none."""
+
+    name = "timerfd"
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, ring: Callable[[], None]) -> None:
+        self._loop = loop
+        self._ring = ring
+        self._timer = _Timerfd()
+        loop.add_reader(self._timer.fd, self._expired)
+
+    def set(self, at_ns: int) -> None:
+        self._timer.set(max(at_ns, 1))  # 0 would disarm it
+
+    def close(self) -> None:
+        self._loop.remove_reader(self._timer.fd)
+        os.close(self._timer.fd)
+
+    def _expired(self) -> None:
+        try:
+            os.read(self._timer.fd, 8)
+        except BlockingIOError:  # set anew between the wake-up and now
+            return
+        self._ring()
+
+
+class SpinAlarm:
+    """A loop timer that goes off early, and a bounded spin through the loop for the rest."""
+
+    name = "timer and spin"
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, ring: Callable[[], None]) -> None:
+        self._loop = loop
+        self._ring = ring
+        self._at_ns = 0
+        self._handle: asyncio.Handle | None = None
+
+    def set(self, at_ns: int) -> None:
+        self.close()
+        self._at_ns = at_ns
+        early = (at_ns - _SPIN_NS - time.monotonic_ns()) / 1e9
+        self._handle = self._loop.call_later(max(early, 0.0), self._spin)
+
+    def close(self) -> None:
+        if self._handle is not None:
+            self._handle.cancel()
+        self._handle = None
+
+    def _spin(self) -> None:
+        if time.monotonic_ns() >= self._at_ns:
+            self._handle = None
+            self._ring()
+        else:
+            self._handle = self._loop.call_soon(self._spin)
+
+
+def new_alarm(loop: asyncio.AbstractEventLoop, ring: Callable[[], None]) -> Alarm:
+    """The most punctual alarm that this system has."""
+    if sys.platform == "linux":
+        try:
+            return TimerfdAlarm(loop, ring)
+        except (OSError, AttributeError):  # a sandbox without it, or a libc
+            pass
+    return SpinAlarm(loop, ring)
+
+
+_ABSOLUTE = 1  # TFD_TIMER_ABSTIME
+
+
+class _Timespec(ctypes.Structure):
+    _fields_ = (("seconds", ctypes.c_long), ("nanoseconds", ctypes.c_long))
+
+
+class _Timerspec(ctypes.Structure):
+    _fields_ = (("interval", _Timespec), ("value", _Timespec))
+
+
+class _Timerfd:
+    """timerfd_create(2) and timerfd_settime(2): from `os` on Python 3.13 and later, by ctypes before."""
+
+    __slots__ = ("_settime", "_spec", "fd")
+
+    def __init__(self) -> None:
+        flags = os.O_NONBLOCK | os.O_CLOEXEC  # the same bits as TFD_NONBLOCK and TFD_CLOEXEC
+        if sys.version_info >= (3, 13):
+            self.fd = os.timerfd_create(time.CLOCK_MONOTONIC, flags=flags)
+            return
+        libc = ctypes.CDLL(None, use_errno=True)
+        self.fd = libc.timerfd_create(time.CLOCK_MONOTONIC, flags)
+        if self.fd < 0:
+            raise OSError(ctypes.get_errno(), "timerfd_create failed")
+        self._spec = _Timerspec()
+        libc.timerfd_settime.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p)
+        self._settime = partial(libc.timerfd_settime, self.fd, _ABSOLUTE, ctypes.byref(self._spec), None)
+
+    def set(self, at_ns: int) -> None:
+        if sys.version_info >= (3, 13):
+            os.timerfd_settime_ns(self.fd, flags=_ABSOLUTE, initial=at_ns)
+            return
+        value = self._spec.value
+        value.seconds, value.nanoseconds = divmod(at_ns, 1_000_000_000)
+        self._settime()

@@ -1,0 +1,244 @@
+"""Load models, and the schedules of intended starts they make: pure and seeded, with no clock inside."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lab.errors import BadParameter
+
+__all__ = [
+    "Closed",
+    "Constant",
+    "Load",
+    "LoadModel",
+    "Poisson",
+    "Ramp",
+    "Schedule",
+    "Steps",
+    "load_from_json",
+    "load_to_json",
+]
+
+Nanoseconds: TypeAlias = NDArray[np.int64]
+
+
+class LoadModel(StrEnum):
+    """How requests come about."""
+
+    CLOSED = "closed"
+    """Each of so many users sends its next request when the last was answered."""
+    CONSTANT = "constant"
+    POISSON = "poisson"
+    RAMP = "ramp"
+    STEPS = "steps"
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """Intended starts, in nanoseconds from the start of the run, ascending. Empty for the closed loop.
+
+    `digest` tells two schedules apart: it covers the model, its parameters and every intended start.
+    """
+
+    intended_ns: Nanoseconds
+    digest: str
+
+    def __len__(self) -> int:
+        return len(self.intended_ns)
+
+    def part(self, index: int, parts: int) -> Nanoseconds:
+        """What falls to one of several generators: every `parts`-th intended start, from `index` on."""
+        return self.intended_ns[index::parts]
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """`concurrency` users who each think `think_time_s` seconds between an answer and the next request."""
+
+    concurrency: int
+    think_time_s: float = 0.0
+
+    model = LoadModel.CLOSED
+
+    def __post_init__(self) -> None:
+        _require(self.concurrency >= 1, "concurrency", self.concurrency, "at least 1")
+        _require(self.think_time_s >= 0, "think_time_s", self.think_time_s, "0 or more")
+
+    @property
+    def requested_rate(self) -> None:
+        """A closed loop asks for no rate."""
+        return None
+
+    def schedule(self, warmup_s: float, duration_s: float, seed: int = 0) -> Schedule:
+        """No intended starts: answers make them. The digest still tells the parameters."""
+        return _schedule(self, np.empty(0, dtype=np.int64), warmup_s, duration_s, seed)
+
+
+@dataclass(frozen=True, slots=True)
+class Constant:
+    """`rate` requests a second, evenly spaced."""
+
+    rate: float
+
+    model = LoadModel.CONSTANT
+
+    def __post_init__(self) -> None:
+        _require_rate("rate", self.rate)
+
+    @property
+    def requested_rate(self) -> float:
+        """Requests a second."""
+        return self.rate
+
+    def schedule(self, warmup_s: float, duration_s: float, seed: int = 0) -> Schedule:
+        """One every 1/rate seconds over warm-up and window together, each rounded on its own: no drift."""
+        total = warmup_s + duration_s
+        return _schedule(self, _along([(self.rate, self.rate, total)]), warmup_s, duration_s, seed)
+
+
+@dataclass(frozen=True, slots=True)
+class Poisson:
+    """`rate` requests a second on average, independent of each other: gaps are exponential."""
+
+    rate: float
+
+    model = LoadModel.POISSON
+
+    def __post_init__(self) -> None:
+        _require_rate("rate", self.rate)
+
+    @property
+    def requested_rate(self) -> float:
+        """Requests a second, on average."""
+        return self.rate
+
+    def schedule(self, warmup_s: float, duration_s: float, seed: int = 0) -> Schedule:
+        """Gaps by inversion, -ln(1 - u) / rate (Devroye 1986, II.2), each rounded to whole nanoseconds."""
+        end = round((warmup_s + duration_s) * 1e9)
+        stream = np.random.Generator(np.random.PCG64(seed))
+        batch = max(64, int(self.rate * (warmup_s + duration_s) * 1.1))
+        times = np.empty(0, dtype=np.int64)
+        while len(times) == 0 or times[-1] < end:
+            gaps = np.rint(-np.log1p(-stream.random(batch)) * (1e9 / self.rate)).astype(np.int64)
+            times = np.concatenate([times, (times[-1] if len(times) else 0) + np.cumsum(gaps)])
+        return _schedule(self, times[times < end], warmup_s, duration_s, seed)
+
+
+@dataclass(frozen=True, slots=True)
+class Ramp:
+    """A rate that goes straight from `start_rate` to `end_rate` over the window; warm-up is at the first."""
+
+    start_rate: float
+    end_rate: float
+
+    model = LoadModel.RAMP
+
+    def __post_init__(self) -> None:
+        _require_rate("start_rate", self.start_rate)
+        _require_rate("end_rate", self.end_rate)
+
+    @property
+    def requested_rate(self) -> float:
+        """The mean rate over the window."""
+        return (self.start_rate + self.end_rate) / 2
+
+    def schedule(self, warmup_s: float, duration_s: float, seed: int = 0) -> Schedule:
+        """A request whenever the integral of the rate passes a whole number."""
+        pieces = [(self.start_rate, self.start_rate, warmup_s), (self.start_rate, self.end_rate, duration_s)]
+        return _schedule(self, _along(pieces), warmup_s, duration_s, seed)
+
+
+@dataclass(frozen=True, slots=True)
+class Steps:
+    """One rate after the other, each for an equal share of the window; warm-up runs at the first."""
+
+    rates: tuple[float, ...]
+
+    model = LoadModel.STEPS
+
+    def __post_init__(self) -> None:
+        _require(len(self.rates) > 0, "rates", self.rates, "at least one rate")
+        for rate in self.rates:
+            _require_rate("rates", rate)
+
+    @property
+    def requested_rate(self) -> float:
+        """The mean rate over the window."""
+        return sum(self.rates) / len(self.rates)
+
+    def schedule(self, warmup_s: float, duration_s: float, seed: int = 0) -> Schedule:
+        """A request whenever the integral of the rate passes a whole number."""
+        share = duration_s / len(self.rates)
+        pieces = [(self.rates[0], self.rates[0], warmup_s), *((rate, rate, share) for rate in self.rates)]
+        return _schedule(self, _along(pieces), warmup_s, duration_s, seed)
+
+
+Load: TypeAlias = Closed | Constant | Poisson | Ramp | Steps
+
+_MODELS: tuple[type[Load], ...] = (Closed, Constant, Poisson, Ramp, Steps)
+_BY_NAME: Mapping[LoadModel, Callable[..., Load]] = {kind.model: kind for kind in _MODELS}
+
+
+def load_to_json(load: Load) -> dict[str, Any]:
+    """The load as plain data: its model's name beside its parameters."""
+    return {"model": str(load.model), **asdict(load)}
+
+
+def load_from_json(data: Mapping[str, Any]) -> Load:
+    """The inverse of `load_to_json`. Raises BadParameter for a model or parameter that is not known."""
+    parameters = {key: tuple(v) if isinstance(v, list) else v for key, v in data.items() if key != "model"}
+    try:
+        return _BY_NAME[LoadModel(data["model"])](**parameters)
+    except (KeyError, TypeError, ValueError) as error:
+        raise BadParameter(
+            f"load {dict(data)} is not understood: {error}; models are {[*LoadModel]}"
+        ) from error
+
+
+def _along(pieces: Sequence[tuple[float, float, float]]) -> Nanoseconds:
+    """Intended starts of evenly spaced requests along pieces of (rate at its start, at its end, seconds).
+
+    The n-th request is due where the integral of the rate reaches n, found in closed form on each piece:
+    r0 t + (r1 - r0) t^2 / (2 T) = n.
+    """
+    found: list[NDArray[np.float64]] = []
+    begin = passed = 0.0
+    for first, last, seconds in pieces:
+        if seconds <= 0:
+            continue
+        area = (first + last) / 2 * seconds
+        # A hair's breadth, so that 60 s at 2,000/s are 120,000 requests and not one more.
+        numbers = np.arange(math.ceil(passed - 1e-6), math.ceil(passed + area - 1e-6)) - passed
+        slope = (last - first) / seconds
+        # Stable for any slope, none included: 2 n / (r0 + sqrt(r0^2 + 2 slope n)).
+        found.append(begin + 2 * numbers / (first + np.sqrt(np.maximum(first**2 + 2 * slope * numbers, 0.0))))
+        begin, passed = begin + seconds, passed + area
+    times = np.concatenate(found) if found else np.empty(0)
+    return np.maximum(np.rint(times * 1e9), 0).astype(np.int64)
+
+
+def _schedule(
+    load: Load, intended_ns: Nanoseconds, warmup_s: float, duration_s: float, seed: int
+) -> Schedule:
+    facts = {**load_to_json(load), "warmup_s": warmup_s, "duration_s": duration_s, "seed": seed}
+    digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
+    digest.update(intended_ns.astype("<i8").tobytes())
+    return Schedule(intended_ns, digest.hexdigest()[:16])
+
+
+def _require_rate(name: str, rate: float) -> None:
+    _require(math.isfinite(rate) and rate > 0, name, rate, "a number of requests a second above 0")
+
+
+def _require(good: bool, name: str, value: object, wanted: str) -> None:
+    if not good:
+        raise BadParameter(f"{name} is {value}: it must be {wanted}")

@@ -1,0 +1,164 @@
+"""What happens in the generator's process: it is told what to do on stdin, line by line, and tells on stdout.
+
+    parent  {"spec", "share": [index, parts], "run", "parent"}
+    child   {"ready": {"schedule_hash"}}
+    parent  {"start_ns"}                        a time of the monotonic clock, which all processes share
+    child   {"progress": {…}}                   now and then
+    child   {"done": {"timeline", "first_slice", "turned_slice", "last_slice", "totals", "dropped"}}
+    parent  {"first_slice", "last_slice"}       the window, the same for all generators
+    child   {"window": {"window", "health"}}
+
+or at any time {"failed": {"error", "message"}}, for an error that is the user's to mend. The child ends when
+stdin does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import gc
+import json
+import os
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from lab.errors import BadParameter, LabError
+from lab.load import corpus, template
+from lab.load.generator import Generator, Share
+from lab.load.outcomes import succeeded
+from lab.load.result import usage_between
+from lab.load.spec import LoadSpec, PipelineBody
+from lab.load.usage import pin
+from services.wire.loops import loop_name, run
+
+__all__ = ["main"]
+
+_PROGRESS_S = 0.25
+_PR_SET_PDEATHSIG = 1
+
+
+def main() -> None:
+    """Generate load as told on stdin. Does not return before it is done or given up."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C reaches the parent too, which then sees to us
+    task = json.loads(sys.stdin.buffer.readline())
+    _die_with(task["parent"])
+    try:
+        run(_generate(task))
+    except LabError as error:
+        _tell("failed", {"error": type(error).__name__, "message": str(error)})
+
+
+async def _generate(task: dict[str, Any]) -> None:
+    spec = LoadSpec.from_json(task["spec"])
+    share = Share(*task["share"])
+    hear = _listen()
+    _take_core(spec, share)
+    render = _renderer(spec, f"{task['run']}-{share.index}")
+    schedule = spec.load.schedule(spec.warmup_s, spec.duration_s, spec.seed)
+    # Nothing made so far is ever garbage, and a request makes no cycles: collecting would only cost pauses.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(100_000, 50, 1000)
+    _tell("ready", {"schedule_hash": schedule.digest})
+    generator = Generator(spec, share, schedule, render, (await hear())["start_ns"])
+    async with asyncio.timeout(spec.deadline_s):
+        await _run(generator, spec)
+    done = {
+        "timeline": generator.recorder.timeline.to_json(),
+        "first_slice": generator.first_slice,
+        "turned_slice": generator.turned_slice,
+        "last_slice": generator.last_slice,
+        "totals": generator.recorder.totals,
+        "dropped": generator.recorder.dropped_in_all,
+    }
+    _tell("done", done)
+    asked = await hear()
+    first, last = asked["first_slice"], asked["last_slice"]
+    cores, delay = usage_between(generator.usage, first * spec.slice_ns, last * spec.slice_ns)
+    health = {
+        "cpu_cores": cores,
+        "run_delay": delay,
+        "connections": generator.in_flight.peak,
+        "timer": generator.timer,
+        "loop": loop_name(),
+    }
+    _tell("window", {"window": generator.recorder.window(first, last).to_json(), "health": health})
+
+
+async def _run(generator: Generator, spec: LoadSpec) -> None:
+    """Run the generator, and say now and then how far it is."""
+    running = asyncio.ensure_future(generator.run())
+    while not running.done():
+        await asyncio.wait([running], timeout=_PROGRESS_S)
+        totals = generator.recorder.totals
+        good = succeeded(totals)
+        progress = {
+            "elapsed_s": generator.elapsed_s,
+            "total_s": (generator.first_slice + spec.slices) * spec.slice_ns / 1e9,
+            "succeeded": good,
+            "failed": totals.total() - good,
+            "in_flight": generator.in_flight.count,
+        }
+        _tell("progress", progress)
+    await running
+
+
+def _renderer(spec: LoadSpec, prefix: str) -> template.Render:
+    if isinstance(spec.body, PipelineBody):
+        texts = [corpus.cut(text, spec.body.payload_bytes) for text in corpus.load(spec.body.corpus)]
+        given = {name.lower() for name, _ in spec.headers}
+        kind = () if "content-type" in given else (("Content-Type", "application/json"),)
+        bodies = template.pipeline_bodies(texts, prefix)
+        parts = [
+            (template.head(spec.method, spec.url, kind + spec.headers, size), body) for body, size in bodies
+        ]
+        return template.numbered(parts, prefix)
+    length = None if spec.body is None else len(spec.body)
+    return template.constant(template.head(spec.method, spec.url, spec.headers, length) + (spec.body or b""))
+
+
+def _take_core(spec: LoadSpec, share: Share) -> None:
+    """Keep to one of the cores that the spec names, each generator in turn."""
+    if not spec.cpus:
+        return
+    core = spec.cpus[share.index % len(spec.cpus)]
+    try:
+        pin((core,))
+    except OSError as error:
+        raise BadParameter(
+            f"cpu {core} cannot be had ({error.strerror}): there are {os.cpu_count()}"
+        ) from error
+
+
+def _listen() -> Callable[[], Awaitable[dict[str, Any]]]:
+    """Read stdin from now on. Gives what awaits the next line; the process ends at once when stdin does."""
+    lines: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+    rest = bytearray()
+
+    def read() -> None:
+        data = os.read(0, 65536)
+        if not data:
+            os._exit(0)
+        rest.extend(data)
+        while b"\n" in rest:
+            line, _, after = bytes(rest).partition(b"\n")
+            rest[:] = after
+            lines.put_nowait(json.loads(line))
+
+    asyncio.get_running_loop().add_reader(0, read)
+    return lines.get
+
+
+def _die_with(parent: int) -> None:
+    """Be killed when the parent dies, whatever it dies of (Linux; elsewhere the end of stdin has to do)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:
+        os._exit(0)
+
+
+def _tell(key: str, value: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps({key: value}) + "\n")
+    sys.stdout.flush()

@@ -1,0 +1,70 @@
+"""What became of a request: an HTTP status, or the class of its failure. Every request has exactly one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from enum import StrEnum
+
+from services.wire.errors import FailureKind
+
+__all__ = ["SUCCEEDED", "Outcome", "code_of", "is_success", "name_of", "succeeded", "was_sent"]
+
+
+class Outcome(StrEnum):
+    """The classes beside the HTTP statuses, which are named `http_200`, `http_503` and so on."""
+
+    REFUSED = "refused"
+    UNREACHABLE = "unreachable"
+    UNRESOLVED = "unresolved"
+    CONNECT_TIMEOUT = "connect_timeout"
+    TLS = "tls"
+    RESET = "reset"
+    CLOSED_EARLY = "closed_early"
+    SHORT_BODY = "short_body"
+    READ_TIMEOUT = "read_timeout"
+    PROTOCOL_ERROR = "protocol_error"
+    TOO_LARGE = "too_large"
+    UNANSWERED = "unanswered"
+    """Still in flight when the time to drain was over: the generator gave it up."""
+
+
+SUCCEEDED = range(200, 400)
+"""The statuses that count as success."""
+
+# In the hot loop an outcome is one small int: the HTTP status, or the class's place below zero.
+_CLASSES = tuple(Outcome)
+_CODES: Mapping[Outcome, int] = {outcome: -place for place, outcome in enumerate(_CLASSES, start=1)}
+_NO_CONNECTION = frozenset(
+    {Outcome.REFUSED, Outcome.UNREACHABLE, Outcome.UNRESOLVED, Outcome.CONNECT_TIMEOUT, Outcome.TLS}
+)
+
+
+def code_of(kind: FailureKind | Outcome) -> int:
+    """The int that stands for a class of failure."""
+    if kind is FailureKind.ABORTED:
+        return _CODES[Outcome.UNANSWERED]
+    return _CODES[Outcome(kind)]
+
+
+def name_of(code: int) -> str:
+    """The name of what an int stands for."""
+    return f"http_{code}" if code > 0 else str(_CLASSES[-code - 1])
+
+
+def is_success(name: str) -> bool:
+    """Whether the outcome of that name is a success."""
+    return name.startswith("http_") and int(name.removeprefix("http_")) in SUCCEEDED
+
+
+def succeeded(counts: Mapping[str, int]) -> int:
+    """How many of the counted outcomes are successes."""
+    return _count(counts, (name for name in counts if is_success(name)))
+
+
+def was_sent(counts: Mapping[str, int]) -> int:
+    """How many of the counted outcomes are of requests that went out on a connection."""
+    return _count(counts, (name for name in counts if name not in _NO_CONNECTION))
+
+
+def _count(counts: Mapping[str, int], names: Iterable[str]) -> int:
+    return sum(counts[name] for name in names)

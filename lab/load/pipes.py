@@ -1,0 +1,136 @@
+"""A generator's process seen from outside: lines of JSON to its stdin and from its stdout."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import selectors
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import lab
+from lab import errors
+from lab.errors import GeneratorFailed, LabError
+
+__all__ = ["GeneratorProcess", "collect"]
+
+Message = dict[str, Any]
+
+
+class GeneratorProcess:
+    """One `python -m lab.load.process`, started at once. `end` it, whatever happened."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 (closed by end)
+        root = str(Path(lab.__file__).parent.parent)
+        paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "lab.load.process"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._stderr,
+            # The zeros of its histograms are to take no memory, so no huge pages; and one thread is enough.
+            env={
+                **os.environ,
+                "PYTHONPATH": os.pathsep.join(paths),
+                "NUMPY_MADVISE_HUGEPAGE": "0",
+                "OPENBLAS_NUM_THREADS": "1",
+            },
+        )
+        self._rest = b""
+
+    def fileno(self) -> int:
+        """That of its stdout, for a selector."""
+        assert self._process.stdout is not None
+        return self._process.stdout.fileno()
+
+    def tell(self, message: Message) -> None:
+        """Send one line. Raises GeneratorFailed if nobody listens any more."""
+        assert self._process.stdin is not None
+        try:
+            self._process.stdin.write(json.dumps(message).encode() + b"\n")
+            self._process.stdin.flush()
+        except OSError as error:
+            raise self._failed() from error
+
+    def hear(self) -> list[Message]:
+        """The lines that have come, after waiting for some.
+
+        Raises GeneratorFailed if none will come, or the LabError that the child tells of.
+        """
+        data = os.read(self.fileno(), 1 << 20)
+        if not data:
+            raise self._failed()
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        messages: list[Message] = [json.loads(line) for line in lines]
+        for message in messages:
+            if "failed" in message:
+                kind: type[LabError] = getattr(errors, message["failed"]["error"], LabError)
+                raise kind(message["failed"]["message"])
+        return messages
+
+    def complaint(self) -> str:
+        """The end of what it wrote on stderr, to be put behind a message."""
+        self._stderr.seek(0)
+        text = self._stderr.read()[-4000:].decode(errors="replace").strip()
+        return f"; its last words:\n{text}" if text else ""
+
+    def end(self) -> None:
+        """Make sure that it runs no more, and give back what it held."""
+        self._process.kill()
+        self._process.wait()
+        for pipe in (self._process.stdin, self._process.stdout):
+            assert pipe is not None
+            with contextlib.suppress(OSError):  # there may be bytes that it would not read any more
+                pipe.close()
+        self._stderr.close()
+
+    def _failed(self) -> GeneratorFailed:
+        try:
+            status = f"exit status {self._process.wait(timeout=5)}"
+        except subprocess.TimeoutExpired:
+            status = "it closed its stdout"
+        return GeneratorFailed(f"{self.name} died ({status}){self.complaint()}")
+
+
+def collect(
+    processes: Sequence[GeneratorProcess],
+    key: str,
+    patience_s: float,
+    on_progress: Callable[[list[Message]], None] | None = None,
+) -> list[Message]:
+    """Wait until every process has said `key`; give what they said, in their order.
+
+    `on_progress` gets the latest progress of all of them whenever each has told some. Raises GeneratorFailed
+    when one dies, or has not said it within `patience_s` seconds.
+    """
+    until = time.monotonic() + patience_s
+    said: dict[str, Message] = {}
+    progress: dict[str, Message] = {}
+    with selectors.DefaultSelector() as selector:
+        for process in processes:
+            selector.register(process.fileno(), selectors.EVENT_READ, process)
+        while len(said) < len(processes):
+            ready = selector.select(max(0.0, until - time.monotonic()))
+            if not ready and time.monotonic() >= until:
+                late = next(process for process in processes if process.name not in said)
+                raise GeneratorFailed(f"{late.name} hung: no {key} within {patience_s:g} s{late.complaint()}")
+            for selected, _ in ready:
+                process = selected.data
+                for message in process.hear():
+                    if key in message:
+                        said[process.name] = message[key]
+                        selector.unregister(process.fileno())
+                    elif "progress" in message:
+                        progress[process.name] = message["progress"]
+            if on_progress is not None and len(progress) == len(processes):
+                on_progress(list(progress.values()))
+                progress.clear()
+    return [said[process.name] for process in processes]

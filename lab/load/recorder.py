@@ -1,0 +1,226 @@
+"""Takes down every request of one generator, and gives back the figures of any window of the run.
+
+The hot loop appends tuples to plain lists, which costs it some 40 ns a request. `flush`, called every few
+milliseconds, bins them with numpy. Time is cut into slices and a window is a range of slices, so it may be
+chosen after the run, and memory does not grow with the number of requests.
+
+A request belongs to the slice of its intended start, wherever it ended: one that a stalled server holds
+beyond the end of the window is not lost to it. Completions are counted in the slice in which they happened,
+for throughput.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lab.load import timings
+from lab.load.histogram import BINS, Histogram, bin_of
+from lab.load.outcomes import SUCCEEDED, name_of
+from lab.load.timeline import Timeline, by_slice
+
+__all__ = ["Recorder", "Window"]
+
+_CODES = 2048  # outcomes' codes lie well within ± 1024
+
+Column = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """What was recorded of requests intended to start in one window."""
+
+    outcomes: dict[str, int]
+    """How many, by name of outcome; those dropped are not among them."""
+    dropped: int
+    """Never sent, because the run was over first."""
+    response_time: Histogram
+    """Of successes, from the intended start."""
+    service_time: Histogram
+    """Of successes, from the actual send."""
+    schedule_lag: Histogram
+    """How late the pacer was with each."""
+    stages: dict[str, tuple[float, int]]
+    """By Server-Timing metric: milliseconds in all, and the number of answers that named it."""
+
+    @classmethod
+    def merged(cls, windows: Iterable[Window]) -> Window:
+        """That of several generators together."""
+        parts = list(windows)
+        outcomes: Counter[str] = Counter()
+        stages: dict[str, tuple[float, int]] = {}
+        for part in parts:
+            outcomes.update(part.outcomes)
+            for metric, (total, count) in part.stages.items():
+                before = stages.get(metric, (0.0, 0))
+                stages[metric] = (before[0] + total, before[1] + count)
+        return cls(
+            outcomes=dict(outcomes),
+            dropped=sum(part.dropped for part in parts),
+            response_time=Histogram.merged(part.response_time for part in parts),
+            service_time=Histogram.merged(part.service_time for part in parts),
+            schedule_lag=Histogram.merged(part.schedule_lag for part in parts),
+            stages=stages,
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data."""
+        return {
+            "outcomes": self.outcomes,
+            "dropped": self.dropped,
+            "response_time": self.response_time.to_json(),
+            "service_time": self.service_time.to_json(),
+            "schedule_lag": self.schedule_lag.to_json(),
+            "stages": self.stages,
+        }
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Window:
+        """The inverse of `to_json`."""
+        return cls(
+            outcomes=data["outcomes"],
+            dropped=data["dropped"],
+            response_time=Histogram.from_json(data["response_time"]),
+            service_time=Histogram.from_json(data["service_time"]),
+            schedule_lag=Histogram.from_json(data["schedule_lag"]),
+            stages={metric: (total, count) for metric, (total, count) in data["stages"].items()},
+        )
+
+
+class Recorder:
+    """Records from `start_ns` (of the monotonic clock) on, in slices of `slice_ns`; `slices` are expected."""
+
+    def __init__(self, start_ns: int, slice_ns: int, slices: int) -> None:
+        self.ended: list[tuple[int, int, int, int]] = []
+        """(intended start, send or 0, end, outcome's code), for the generator to append to; so the others."""
+        self.lags: list[tuple[int, int]] = []
+        """(intended start, lag)."""
+        self.dropped: list[int] = []
+        """Intended starts."""
+        self.timings: list[tuple[int, bytes]] = []
+        """(intended start, value of Server-Timing)."""
+        self.totals: Counter[str] = Counter()
+        """Outcomes of the whole run by name, as of the last flush."""
+        self.timeline = Timeline.empty(slice_ns, slices)
+        self._start_ns = start_ns
+        self._response = _SlicedHistogram(slices)
+        self._service = _SlicedHistogram(slices)
+        self._lag = _SlicedHistogram(slices)
+        self._outcomes: Counter[tuple[int, int]] = Counter()
+        self._dropped: Counter[int] = Counter()
+        self._stages: dict[tuple[int, bytes], tuple[float, int]] = {}
+
+    def flush(self) -> None:
+        """Bin what has been appended. The lists are emptied in place, so bound appends stay good."""
+        if self.ended:
+            self._take_ended(_taken(self.ended))
+        if self.lags:
+            lags = _taken(self.lags)
+            self._lag.record(self._slices(lags[:, 0]), lags[:, 1])
+        if self.dropped:
+            self._dropped.update(self._slices(_taken(self.dropped)).tolist())
+        for intended_ns, value in self.timings:
+            position = (intended_ns - self._start_ns) // self.timeline.slice_ns
+            for metric, milliseconds in timings.parse(value):
+                total, count = self._stages.get((position, metric), (0.0, 0))
+                self._stages[position, metric] = (total + milliseconds, count + 1)
+        self.timings.clear()
+
+    @property
+    def dropped_in_all(self) -> int:
+        """How many requests of the whole run were never sent, as of the last flush."""
+        return self._dropped.total()
+
+    def window(self, first: int, last: int) -> Window:
+        """What was recorded in slices `first` to `last`, the last one not included."""
+        self.flush()
+        outcomes: Counter[str] = Counter()
+        for (position, code), count in self._outcomes.items():
+            if first <= position < last:
+                outcomes[name_of(code)] += count
+        stages: dict[str, tuple[float, int]] = {}
+        for (position, metric), (total, count) in self._stages.items():
+            if first <= position < last:
+                before = stages.get(metric.decode("ascii"), (0.0, 0))
+                stages[metric.decode("ascii")] = (before[0] + total, before[1] + count)
+        return Window(
+            outcomes=dict(outcomes),
+            dropped=sum(count for position, count in self._dropped.items() if first <= position < last),
+            response_time=self._response.window(first, last),
+            service_time=self._service.window(first, last),
+            schedule_lag=self._lag.window(first, last),
+            stages=stages,
+        )
+
+    def _slices(self, times_ns: Column) -> Column:
+        return np.maximum((times_ns - self._start_ns) // self.timeline.slice_ns, 0)
+
+    def _take_ended(self, ended: Column) -> None:
+        codes = ended[:, 3]
+        intended, done = self._slices(ended[:, 0]), self._slices(ended[:, 2])
+        self._count(intended, codes)
+        was_sent = ended[:, 1] > 0
+        service = ended[:, 2] - ended[:, 1]
+        if was_sent.any():
+            self.timeline.take_sent(done[was_sent], service[was_sent])
+        good = (codes >= SUCCEEDED.start) & (codes < SUCCEEDED.stop)
+        if good.any():
+            response = ended[good, 2] - ended[good, 0]
+            self._response.record(intended[good], response)
+            self._service.record(intended[good], service[good])
+            self.timeline.take_successes(
+                intended[good], response, done[good], ended[good, 2] - self._start_ns
+            )
+
+    def _count(self, intended: Column, codes: Column) -> None:
+        kinds, counts = np.unique(intended * _CODES + codes + _CODES // 2, return_counts=True)
+        for kind, count in zip(kinds.tolist(), counts.tolist(), strict=True):
+            position, code = divmod(kind, _CODES)
+            self._outcomes[position, code - _CODES // 2] += count
+            self.totals[name_of(code - _CODES // 2)] += count
+
+
+class _SlicedHistogram:
+    """One histogram a slice. Rows are zeros that the system backs with memory only where they are touched."""
+
+    def __init__(self, slices: int) -> None:
+        self._counts = np.zeros((slices, BINS), dtype=np.int32)
+        self._sums = np.zeros(slices, dtype=np.int64)
+        self._mins = np.full(slices, np.iinfo(np.int64).max, dtype=np.int64)
+        self._maxs = np.zeros(slices, dtype=np.int64)
+
+    def record(self, position: Column, durations_ns: Column) -> None:
+        self._reach(int(position.max()))
+        for row, where in by_slice(position):
+            values = np.maximum(durations_ns[where], 0)
+            bins, counts = np.unique(bin_of(values), return_counts=True)
+            self._counts[row, bins] += counts.astype(np.int32)
+            self._sums[row] += values.sum()
+            self._mins[row] = min(self._mins[row], values.min())
+            self._maxs[row] = max(self._maxs[row], values.max())
+
+    def window(self, first: int, last: int) -> Histogram:
+        counts = self._counts[first:last].sum(axis=0, dtype=np.int64)
+        if not counts.any():
+            return Histogram()
+        sums, mins, maxs = self._sums[first:last], self._mins[first:last], self._maxs[first:last]
+        return Histogram(counts, int(sums.sum()), int(mins.min()), int(maxs.max()))
+
+    def _reach(self, position: int) -> None:
+        more = max(position + 1, 2 * len(self._sums)) - len(self._sums)
+        if position >= len(self._sums):
+            self._counts = np.concatenate([self._counts, np.zeros((more, BINS), dtype=np.int32)])
+            self._sums = np.append(self._sums, np.zeros(more, dtype=np.int64))
+            self._mins = np.append(self._mins, np.full(more, np.iinfo(np.int64).max, dtype=np.int64))
+            self._maxs = np.append(self._maxs, np.zeros(more, dtype=np.int64))
+
+
+def _taken(rows: list[Any]) -> Column:
+    taken = np.array(rows, dtype=np.int64)
+    rows.clear()
+    return taken

@@ -1,0 +1,185 @@
+"""What a run of load came to: raw figures, without a verdict on them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+
+from lab.load.outcomes import succeeded, was_sent
+from lab.load.recorder import Window
+from lab.load.spec import LoadSpec
+from lab.load.timeline import Timeline
+from lab.load.usage import Usage
+
+__all__ = ["GeneratorHealth", "LoadResult", "Progress", "usage_between"]
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a run is; counts are of all generators since the start."""
+
+    elapsed_s: float
+    total_s: float
+    """When sending will end, as far as is known."""
+    succeeded: int
+    failed: int
+    in_flight: int
+
+
+@dataclass(frozen=True, slots=True)
+class GeneratorHealth:
+    """How one generator process fared in the window."""
+
+    cpu_cores: float
+    """Processor time used, in seconds a second."""
+    run_delay: float | None
+    """Time that its thread was ready and not let run, in seconds a second; None but on Linux."""
+    connections: int
+    """The most that were in flight at once."""
+    timer: str
+    """What kept time: timerfd, or timer and spin."""
+    loop: str
+    """The event loop: uvloop or asyncio."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoadResult:
+    """One run, several generators taken together. Everything but `totals` and `timeline` is of the window."""
+
+    spec: LoadSpec
+    started_at: datetime
+    """In UTC."""
+    schedule_hash: str
+    """Digest of model, parameters, seed and every intended start."""
+    warmup_s: float
+    """What was cut off in fact."""
+    window_s: float
+    """How long the window was in fact."""
+    window: Window
+    """Outcomes, histograms and stages of the requests intended to start in the window."""
+    totals: dict[str, int]
+    """Outcomes of the whole run by name: every attempt, warm-up and drain included."""
+    dropped_in_all: int
+    timeline: Timeline
+    """The whole run; the window is slices `first_slice` to `last_slice`, the last not included."""
+    first_slice: int
+    last_slice: int
+    generators: tuple[GeneratorHealth, ...]
+
+    @property
+    def requests(self) -> int:
+        """Requests made: succeeded and failed, without those dropped."""
+        return sum(self.window.outcomes.values())
+
+    @property
+    def succeeded(self) -> int:
+        """Answered with a status of success."""
+        return succeeded(self.window.outcomes)
+
+    @property
+    def failed(self) -> int:
+        """Failed in whatever way."""
+        return self.requests - self.succeeded
+
+    @property
+    def failures(self) -> dict[str, int]:
+        """The failed by class, most frequent first."""
+        counts = Counter({k: n for k, n in self.window.outcomes.items() if not succeeded({k: n})})
+        return dict(counts.most_common())
+
+    @property
+    def dropped(self) -> int:
+        """Due in the window and not sent by its end."""
+        return self.window.dropped
+
+    @property
+    def sent_in_all(self) -> int:
+        """Requests of the whole run that went out on a connection: what the server saw begin."""
+        return was_sent(self.totals)
+
+    @property
+    def achieved_rate(self) -> float:
+        """Requests a second that really went out."""
+        return was_sent(self.window.outcomes) / self.window_s
+
+    @property
+    def throughput_rps(self) -> float:
+        """Successes a second between first and last completion in the window; nan with fewer than two."""
+        return self.timeline.throughput_rps(self.first_slice, self.last_slice)
+
+    @property
+    def in_flight_mean(self) -> float:
+        """Requests sent and not yet answered, on average over time."""
+        return self.timeline.in_flight_mean(self.first_slice, self.last_slice)
+
+    @property
+    def completion_rate(self) -> float:
+        """Requests sent that ended in the window, well or not, a second: X of Little's law."""
+        return int(self.timeline.completed[self.first_slice : self.last_slice].sum()) / self.window_s
+
+    @property
+    def residence_s(self) -> float:
+        """Mean time from send to end of those, in seconds: R of Little's law. nan if none ended."""
+        ended = int(self.timeline.completed[self.first_slice : self.last_slice].sum())
+        total = int(self.timeline.service_ns[self.first_slice : self.last_slice].sum())
+        return total / ended / 1e9 if ended else float("nan")
+
+    @property
+    def drift(self) -> float:
+        """Relative change of mean response time from the first to the last third; nan if unknown."""
+        return self.timeline.drift(self.first_slice, self.last_slice)
+
+    @property
+    def stages_ms(self) -> dict[str, float]:
+        """By Server-Timing metric, such as `service1-queue`: the mean in ms over answers that named it."""
+        return {metric: total / count for metric, (total, count) in self.window.stages.items()}
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data for a sidecar, histograms encoded as HdrHistogram's base64."""
+        return {
+            "spec": self.spec.to_json(),
+            "started_at": self.started_at.isoformat(),
+            "schedule_hash": self.schedule_hash,
+            "warmup_s": self.warmup_s,
+            "window_s": self.window_s,
+            "window": self.window.to_json(),
+            "totals": self.totals,
+            "dropped_in_all": self.dropped_in_all,
+            "timeline": self.timeline.to_json(),
+            "first_slice": self.first_slice,
+            "last_slice": self.last_slice,
+            "generators": [asdict(health) for health in self.generators],
+        }
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> LoadResult:
+        """The inverse of `to_json`."""
+        return cls(
+            **{
+                **data,
+                "spec": LoadSpec.from_json(data["spec"]),
+                "started_at": datetime.fromisoformat(data["started_at"]),
+                "window": Window.from_json(data["window"]),
+                "timeline": Timeline.from_json(data["timeline"]),
+                "generators": tuple(GeneratorHealth(**health) for health in data["generators"]),
+            }
+        )
+
+
+def usage_between(
+    samples: Sequence[tuple[int, Usage]], begin_ns: int, end_ns: int
+) -> tuple[float, float | None]:
+    """Processor time and run delay between two times, in seconds a second. `samples` are (ns, usage)."""
+    times = [at for at, _ in samples]
+    span = (end_ns - begin_ns) / 1e9
+
+    def used(values: list[float]) -> float:
+        return float(np.interp(end_ns, times, values) - np.interp(begin_ns, times, values)) / span
+
+    delays = [usage.run_delay_s for _, usage in samples if usage.run_delay_s is not None]
+    return used([usage.cpu_s for _, usage in samples]), used(delays) if len(delays) == len(samples) else None

@@ -1,0 +1,145 @@
+"""What load to put on what, as data that passes from one process to another."""
+
+from __future__ import annotations
+
+import base64
+import ipaddress
+import math
+import socket
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import Any
+
+from lab.errors import BadParameter, RemoteRefused
+from lab.load.arrivals import Closed, Load, load_from_json, load_to_json
+from lab.load.template import split_url
+
+__all__ = ["LoadSpec", "PipelineBody", "WarmupMode"]
+
+
+class WarmupMode(StrEnum):
+    """Where the window begins."""
+
+    FIXED = "fixed"
+    """After `warmup_s`, and in the closed loop not before every user has had an answer."""
+    AUTO = "auto"
+    """Where MSER-5 says that the run has settled, at the latest after `warmup_s`."""
+
+
+@dataclass(frozen=True, slots=True)
+class PipelineBody:
+    """A body as the pipeline takes it: a text, and a request_id of its own for every request."""
+
+    payload_bytes: int = 1024
+    """The length of the text in UTF-8."""
+    corpus: str | None = None
+    """A file or a folder of .txt files; None is the prose that Python carries."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadSpec:
+    """Load on one URL. Times are in seconds. `check` says whether it can be run."""
+
+    url: str
+    load: Load
+    duration_s: float = 10.0
+    """Length of the measurement window."""
+    warmup_s: float = 1.0
+    """What is run before the window, and not counted in it."""
+    warmup_mode: WarmupMode = WarmupMode.FIXED
+    seed: int = 0
+    method: str = "GET"
+    headers: tuple[tuple[str, str], ...] = ()
+    body: PipelineBody | bytes | None = None
+    connect_timeout_s: float = 5.0
+    read_timeout_s: float = 30.0
+    """From the send to the end of the answer. It bounds the drain as well."""
+    max_connections: int = 256
+    """Of the open loop, over all processes. The closed loop has as many as users."""
+    processes: int = 1
+    cpus: tuple[int, ...] = ()
+    """Cores that the generators are kept on, where the system can; any if empty."""
+    stages: bool = True
+    """Whether to read Server-Timing. Without, headers are not looked at, which is a good deal faster."""
+    ca_file: str | None = None
+    """Certificates to trust, for https, instead of the system's."""
+    remote: bool = False
+    """Leave to load a host that is not loopback."""
+
+    def check(self) -> None:
+        """Raises BadParameter, or RemoteRefused for a host that is not loopback and not allowed."""
+        for name in ("duration_s", "connect_timeout_s", "read_timeout_s"):
+            _require(math.isfinite(getattr(self, name)) and getattr(self, name) > 0, name, self, "above 0")
+        _require(math.isfinite(self.warmup_s) and self.warmup_s >= 0, "warmup_s", self, "0 or more")
+        _require(self.processes >= 1, "processes", self, "at least 1")
+        _require(
+            self.max_connections >= self.processes, "max_connections", self, "at least one for each process"
+        )
+        if isinstance(self.load, Closed):
+            _require(
+                self.load.concurrency >= self.processes, "processes", self, "no more than there are users"
+            )
+        if isinstance(self.body, PipelineBody) and self.body.payload_bytes < 1:
+            raise BadParameter(f"payload_bytes is {self.body.payload_bytes}: it must be at least 1")
+        host = split_url(self.url).hostname or ""
+        if not self.remote and not _is_loopback(host):
+            raise RemoteRefused(
+                f"{host} is not loopback: say that you may load it (--remote), or name a local one"
+            )
+
+    @property
+    def slices(self) -> int:
+        """Into how many slices the window is cut: of about 0.1 s, but at least 10 and at most 250."""
+        return min(250, max(10, round(self.duration_s / 0.1)))
+
+    @property
+    def slice_ns(self) -> int:
+        """The length of a slice."""
+        return round(self.duration_s * 1e9 / self.slices)
+
+    @property
+    def deadline_s(self) -> float:
+        """No run takes longer: warm-up, a turn of what is in flight, window, drain, and some to spare."""
+        patience = self.connect_timeout_s + self.read_timeout_s
+        return self.warmup_s + self.duration_s + 2 * patience + 15.0
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data."""
+        body: Any = self.body
+        if isinstance(self.body, bytes):
+            body = {"base64": base64.b64encode(self.body).decode("ascii")}
+        elif self.body is not None:
+            body = asdict(self.body)
+        return {**asdict(self), "load": load_to_json(self.load), "body": body}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> LoadSpec:
+        """The inverse of `to_json`."""
+        body = data["body"]
+        if body is not None:
+            body = base64.b64decode(body["base64"]) if "base64" in body else PipelineBody(**body)
+        return cls(
+            **{
+                **data,
+                "load": load_from_json(data["load"]),
+                "body": body,
+                "warmup_mode": WarmupMode(data["warmup_mode"]),
+                "headers": tuple((name, value) for name, value in data["headers"]),
+                "cpus": tuple(data["cpus"]),
+            }
+        )
+
+
+def _require(good: bool, name: str, spec: LoadSpec, wanted: str) -> None:
+    if not good:
+        raise BadParameter(f"{name} is {getattr(spec, name)}: it must be {wanted}")
+
+
+def _is_loopback(host: str) -> bool:
+    """Whether the host is this machine and only this machine, under whatever name."""
+    try:
+        addresses = {str(info[4][0]) for info in socket.getaddrinfo(host, None)}
+    except OSError:  # a name without an address loads nobody: the run will say unresolved
+        return True
+    return all(ipaddress.ip_address(address.partition("%")[0]).is_loopback for address in addresses)

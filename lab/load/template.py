@@ -1,0 +1,90 @@
+"""A request as bytes: rendered once, but for the request_id that makes each its own."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Callable, Iterable, Sequence
+from urllib.parse import SplitResult, urlsplit
+
+from lab.errors import BadParameter
+
+__all__ = ["Render", "constant", "head", "numbered", "pipeline_bodies", "split_url"]
+
+Render = Callable[[], bytes]
+"""Gives the bytes of the next request."""
+
+_ID_DIGITS = 10
+_MARK = "{request_id}"
+
+
+def split_url(url: str) -> SplitResult:
+    """The parts of an http or https URL with a host. Raises BadParameter otherwise."""
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError as error:
+        raise BadParameter(f"url {url!r} is not a URL: {error}") from error
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise BadParameter(f"url {url!r} needs http:// or https:// and a host")
+    return parts
+
+
+def head(method: str, url: str, headers: Iterable[tuple[str, str]], length: int | None) -> bytes:
+    """A request's head. `length` is the body's in bytes, None where there is no body.
+
+    Host, User-Agent and Content-Length are set here where `headers` does not. Raises BadParameter for what
+    cannot stand in a head.
+    """
+    parts = split_url(url)
+    target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    lines = {"host": ("Host", parts.netloc.rpartition("@")[2]), "user-agent": ("User-Agent", "pipeline-lab")}
+    if length is not None:
+        lines["content-length"] = ("Content-Length", str(length))
+    given = {name.lower() for name, _ in headers}
+    fields = [pair for key, pair in lines.items() if key not in given] + list(headers)
+    text = "".join(
+        [f"{method} {target} HTTP/1.1\r\n", *(f"{name}: {value}\r\n" for name, value in fields), "\r\n"]
+    )
+    if (
+        not text.isascii()
+        or any(c in part for pair in fields for part in pair for c in "\r\n\0")
+        or " " in target
+    ):
+        raise BadParameter(f"the head of {method} {url} holds what HTTP does not allow: {fields}")
+    return text.encode("ascii")
+
+
+def constant(request: bytes) -> Render:
+    """The same bytes every time."""
+    return lambda: request
+
+
+def numbered(heads_and_bodies: Sequence[tuple[bytes, bytes]], prefix: str) -> Render:
+    """Requests in turn, each with its own request_id of constant length in place of the mark.
+
+    The id is `prefix`, a dash and a number of ten digits; heads count with that length already.
+    """
+    pieces = []
+    for request_head, body in heads_and_bodies:
+        before, mark, after = body.rpartition(_MARK.encode())  # the text may hold it too
+        assert mark, "a numbered body holds the mark"
+        pieces.append((request_head + before + prefix.encode() + b"-", after))
+    count = itertools.count().__next__
+    if len(pieces) == 1:
+        begin, end = pieces[0]
+        return lambda: b"%b%010d%b" % (begin, count(), end)
+    turn = itertools.cycle(pieces).__next__
+
+    def render() -> bytes:
+        begin, end = turn()
+        return b"%b%010d%b" % (begin, count(), end)
+
+    return render
+
+
+def pipeline_bodies(texts: Iterable[str], prefix: str) -> list[tuple[bytes, int]]:
+    """The bodies that the pipeline takes, with the mark in them, and their lengths once it is filled in."""
+    bodies = [json.dumps({"text": text, "request_id": _MARK}, ensure_ascii=False).encode() for text in texts]
+    growth = len(prefix) + 1 + _ID_DIGITS - len(_MARK)
+    return [(body, len(body) + growth) for body in bodies]

@@ -1,0 +1,154 @@
+"""The run slice by slice: what drift, warm-up, throughput and Little's law are read from."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Timeline", "by_slice"]
+
+_LATE = np.iinfo(np.int64).max
+
+Column = NDArray[np.int64]
+
+
+@dataclass(slots=True)
+class Timeline:
+    """Columns of one figure a slice, each of shape (slices,), in whole numbers; times in ns from the start.
+
+    A slice counts what was intended to start in it, and, apart from that, what completed in it.
+    """
+
+    slice_ns: int
+    intended: Column
+    """Successes intended to start here, however late they came."""
+    response_ns: Column
+    """Sum of their response times."""
+    completed: Column
+    """Requests sent that ended here, well or not."""
+    service_ns: Column
+    """Sum of the time they were in flight."""
+    succeeded: Column
+    """Successes that completed here."""
+    first_ns: Column
+    """The first of these completions."""
+    last_ns: Column
+    """The last of these completions."""
+    in_flight_ns: Column
+    """The integral over the slice of how many were in flight, as counted at sends and ends."""
+
+    @classmethod
+    def empty(cls, slice_ns: int, slices: int) -> Timeline:
+        """With nothing in it."""
+        columns = {name: np.full(slices, _blank(name), dtype=np.int64) for name in _columns()}
+        return cls(slice_ns, **columns)
+
+    @classmethod
+    def merged(cls, timelines: Iterable[Timeline]) -> Timeline:
+        """That of several generators together, as long as the longest."""
+        parts = list(timelines)
+        slices = max(len(part) for part in parts)
+        whole = cls.empty(parts[0].slice_ns, slices)
+        for part in parts:
+            part.reach(slices - 1)
+            for name in _columns():
+                _MERGE.get(name, np.add)(getattr(whole, name), getattr(part, name), out=getattr(whole, name))
+        return whole
+
+    def __len__(self) -> int:
+        """How many slices there are."""
+        return len(self.intended)
+
+    def reach(self, position: int) -> None:
+        """Make sure that there is a slice of this number, growing by doubling."""
+        if position >= len(self):
+            more = max(position + 1, 2 * len(self)) - len(self)
+            for name in _columns():
+                setattr(
+                    self, name, np.append(getattr(self, name), np.full(more, _blank(name), dtype=np.int64))
+                )
+
+    def take_successes(self, intended: Column, response_ns: Column, done: Column, done_ns: Column) -> None:
+        """Add successes: slices of intended start and of completion, response times, times of completion."""
+        self.reach(int(max(intended.max(), done.max())))
+        for position, where in by_slice(intended):
+            self.intended[position] += len(response_ns[where])
+            self.response_ns[position] += response_ns[where].sum()
+        for position, where in by_slice(done):
+            times = done_ns[where]
+            self.succeeded[position] += len(times)
+            self.first_ns[position] = min(self.first_ns[position], times.min())
+            self.last_ns[position] = max(self.last_ns[position], times.max())
+
+    def take_sent(self, done: Column, service_ns: Column) -> None:
+        """Add requests that were sent and have ended: slices of their ends, times they were in flight."""
+        self.reach(int(done.max()))
+        for position, where in by_slice(done):
+            self.completed[position] += len(service_ns[where])
+            self.service_ns[position] += service_ns[where].sum()
+
+    def throughput_rps(self, first: int, last: int) -> float:
+        """Successes a second between the first and last completion in slices `first` to `last`, exclusive.
+
+        n completions span n - 1 intervals. nan with fewer than two.
+        """
+        total = int(self.succeeded[first:last].sum())
+        if total < 2:
+            return math.nan
+        span = int(self.last_ns[first:last].max()) - int(self.first_ns[first:last].min())
+        return (total - 1) / span * 1e9 if span > 0 else math.nan
+
+    def in_flight_mean(self, first: int, last: int) -> float:
+        """The mean over time of how many were in flight, in slices `first` to `last` (exclusive)."""
+        return int(self.in_flight_ns[first:last].sum()) / ((last - first) * self.slice_ns)
+
+    def drift(self, first: int, last: int) -> float:
+        """Mean response time in the last third against the first: 0.1 is 10 % slower. nan if unknown."""
+        third = (last - first) // 3
+        before, after = self._mean_response(first, first + third), self._mean_response(last - third, last)
+        return after / before - 1 if before > 0 else math.nan
+
+    def mean_response_ns(self, first: int, last: int) -> NDArray[np.float64]:
+        """Mean response time by slice of intended start, nan without successes; shape (last - first,)."""
+        counts = self.intended[first:last].astype(np.float64)
+        means = np.full(len(counts), np.nan)
+        np.divide(self.response_ns[first:last], counts, out=means, where=counts > 0)
+        return means
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain lists."""
+        return {"slice_ns": self.slice_ns, **{name: getattr(self, name).tolist() for name in _columns()}}
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Timeline:
+        """The inverse of `to_json`."""
+        return cls(data["slice_ns"], **{name: np.array(data[name], dtype=np.int64) for name in _columns()})
+
+    def _mean_response(self, first: int, last: int) -> float:
+        total = int(self.intended[first:last].sum())
+        return int(self.response_ns[first:last].sum()) / total if total else math.nan
+
+
+_MERGE: dict[str, np.ufunc] = {"first_ns": np.minimum, "last_ns": np.maximum}
+
+
+def by_slice(positions: Column) -> Iterator[tuple[int, slice | NDArray[np.bool_]]]:
+    """Each slice among the positions, and where it is. Mostly there is one, so a loop is the fast way."""
+    if positions.min() == positions.max():
+        yield int(positions[0]), slice(None)
+    else:
+        for position in np.unique(positions):
+            yield int(position), positions == position
+
+
+def _columns() -> list[str]:
+    return [field.name for field in fields(Timeline) if field.name != "slice_ns"]
+
+
+def _blank(name: str) -> int:
+    return _LATE if name == "first_ns" else 0
