@@ -78,10 +78,8 @@ async def _httpx() -> AsyncIterator[Client]:
         max_connections=MAX_CONNECTIONS, max_keepalive_connections=MAX_CONNECTIONS, keepalive_expiry=IDLE_S
     )
     transport = httpx.AsyncHTTPTransport(verify=_no_tls(), limits=limits, trust_env=False)
-    async with httpx.AsyncClient(
-        transport=transport, cookies=_no_cookies(), timeout=None, trust_env=False
-    ) as client:
-        yield TimedClient(lambda url, body, headers: _post(client, url, body, headers))
+    async with _httpx_client(transport) as client:
+        yield TimedClient(lambda url, body, headers: _httpx_post(client, url, body, headers))
 
 
 @asynccontextmanager
@@ -91,44 +89,50 @@ async def _httpx_per_request() -> AsyncIterator[Client]:
     async def send(url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
         # Whatever the URL, each new client reads the trusted certificates: most of what it costs, and meant.
         async with httpx.AsyncClient(timeout=None, trust_env=False) as client:
-            return await _post(client, url, body, headers)
+            return await _httpx_post(client, url, body, headers)
 
     yield TimedClient(send)
 
 
 @asynccontextmanager
 async def _httpx_aiohttp() -> AsyncIterator[Client]:
-    import httpx
+    import aiohttp
     from httpx_aiohttp import AiohttpTransport
 
     # A session of our own: the one that the transport would make keeps cookies.
     async with _session() as session:
         transport = AiohttpTransport(verify=_no_tls(), trust_env=False, client=session)
-        async with httpx.AsyncClient(
-            transport=transport, cookies=_no_cookies(), timeout=None, trust_env=False
-        ) as client:
-            yield TimedClient(lambda url, body, headers: _post(client, url, body, headers))
+        async with _httpx_client(transport) as client:
+
+            async def send(url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
+                try:
+                    return await _httpx_post(client, url, body, headers)
+                except aiohttp.ClientError as error:  # the transport lets some through
+                    raise _aiohttp_failure(error) from error
+                except HopError as error:  # and calls nearly every other a ConnectTimeout
+                    said = error.__cause__.__cause__ if error.__cause__ else None
+                    raise _aiohttp_failure(said) if isinstance(said, aiohttp.ClientError) else error from said
+
+            yield TimedClient(send)
 
 
-async def _post(client: httpx.AsyncClient, url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
+def _httpx_client(transport: httpx.AsyncBaseTransport) -> httpx.AsyncClient:
+    import httpx
+
+    cookies = CookieJar(policy=DefaultCookiePolicy(allowed_domains=()))
+    return httpx.AsyncClient(transport=transport, cookies=cookies, timeout=None, trust_env=False)
+
+
+async def _httpx_post(client: httpx.AsyncClient, url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
     import httpx
 
     try:
         response = await client.post(url, content=body, headers=headers)
+    except httpx.ConnectError as error:
+        raise HopUnreachableError(_said(error)) from error
     except httpx.RequestError as error:
-        raise _httpx_failure(error) from error
+        raise HopBrokenError(_said(error)) from error
     return Answer(response.status_code, dict(response.headers), response.content)
-
-
-def _httpx_failure(error: httpx.RequestError) -> HopError:
-    import httpx
-
-    # httpx-aiohttp calls nearly every failure a ConnectTimeout; what aiohttp said stands behind it.
-    if error.__cause__ is not None and type(error.__cause__).__module__.startswith("aiohttp"):
-        return _aiohttp_failure(error.__cause__)
-    if isinstance(error, httpx.ConnectError):
-        return HopUnreachableError(_said(error))
-    return HopBrokenError(_said(error))
 
 
 @asynccontextmanager
@@ -208,10 +212,6 @@ _PACKAGES: Mapping[ClientName, tuple[str, ...]] = {
 def _no_tls() -> ssl.SSLContext:
     # The hops speak plain HTTP. A context that trusts nobody costs no time; reading certificates costs 20 ms.
     return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-
-
-def _no_cookies() -> CookieJar:
-    return CookieJar(policy=DefaultCookiePolicy(allowed_domains=()))
 
 
 def _joined(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Servers for the tests of services: apps and scripted peers on free ports, on a loop in a background thread."""
+"""Servers for the tests of services: apps and scripted peers on free ports, in a background thread."""
 
 from __future__ import annotations
 

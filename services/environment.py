@@ -1,0 +1,84 @@
+"""Environment variables as data: their names, what they set, how they are read, and what is misspelt."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+from enum import StrEnum
+from operator import attrgetter
+from typing import Any
+
+__all__ = ["SettingsError", "Variable", "number", "one_of", "refuse_unknown", "whole"]
+
+
+class SettingsError(ValueError):
+    """A setting that makes no sense. The message names the variable, its value and the remedy."""
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """One environment variable: the field it sets, how its text is read, and what it means.
+
+    `field` may reach into a part, as in `work.slots`. `read` raises ValueError with the remedy. `meaning` is
+    its line in a table of variables.
+    """
+
+    name: str
+    field: str
+    read: Callable[[str], Any]
+    meaning: str
+
+    def put(self, values: dict[str, Any], text: str) -> None:
+        """Sets the field in these values to what the text stands for. Raises SettingsError."""
+        part, _, name = self.field.partition(".")
+        try:
+            value = self.read(text)
+            values[part] = replace(values[part], **{name: value}) if name else value
+        except ValueError as error:
+            raise SettingsError(f"{self.name} is {text!r}: {error}") from error
+
+    def text(self, settings: object) -> str:
+        """What `put` would read again; nothing for None."""
+        value = attrgetter(self.field)(settings)
+        return "" if value is None else str(value)
+
+
+def whole(text: str) -> int:
+    """Reads a whole number."""
+    try:
+        return int(text)
+    except ValueError:
+        raise ValueError("give a whole number") from None
+
+
+def number(text: str) -> float:
+    """Reads a number."""
+    try:
+        return float(text)
+    except ValueError:
+        raise ValueError("give a number") from None
+
+
+def one_of(choices: type[StrEnum]) -> Callable[[str], StrEnum]:
+    """Reads the name of one of the choices."""
+
+    def read(text: str) -> StrEnum:
+        try:
+            return choices(text)
+        except ValueError:
+            raise ValueError(f"give one of {', '.join(choices)}") from None
+
+    return read
+
+
+def refuse_unknown(prefix: str, given: Mapping[str, str], known: Iterable[str]) -> None:
+    """Raises SettingsError for a variable of that prefix that is none of the known: likely a misspelt one."""
+    names = list(known)
+    for name in sorted(given.keys() - set(names)):
+        if name.startswith(prefix):
+            # Without the prefix, which alone would make any two of them alike.
+            stems = [known_name.removeprefix(prefix) for known_name in names]
+            near = get_close_matches(name.removeprefix(prefix), stems, n=1)
+            hint = f"did you mean {names[stems.index(near[0])]}?" if near else f"there are {', '.join(names)}"
+            raise SettingsError(f"{name} is {given[name]!r}, and no such setting exists: {hint}")
