@@ -1,0 +1,183 @@
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from itertools import combinations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from lab.measure.statistics import (
+    Interval,
+    batch_means,
+    difference_p,
+    geometric_mean,
+    holm,
+    log_interval,
+    mann_whitney_p,
+    mean_interval,
+    ratio_interval,
+    smallest_p,
+)
+
+RUNS = 1000
+positive = st.floats(0.001, 1e6)
+samples = st.lists(positive, min_size=2, max_size=10)
+
+
+def coverage(truth: float, interval: Callable[[], Interval]) -> float:
+    """The share of so many simulated runs whose interval covers the truth."""
+    return sum(truth in interval() for _ in range(RUNS)) / RUNS
+
+
+def scattered(draw: np.random.Generator, typical: float, trials: int, spread: float = 0.05) -> list[float]:
+    """Trials that scatter by factors: the spread is about the coefficient of variation."""
+    values: list[float] = (typical * np.exp(draw.normal(0, spread, trials))).tolist()
+    return values
+
+
+@pytest.mark.parametrize("trials", [3, 5, 10])
+@pytest.mark.parametrize("spread", [0.05, 0.3])
+def test_the_interval_of_a_throughput_covers_the_truth(trials: int, spread: float) -> None:
+    draw = np.random.default_rng(trials)
+    assert coverage(25, lambda: log_interval(scattered(draw, 25, trials, spread))) >= 0.93
+
+
+@pytest.mark.parametrize("trials", [3, 5, 10])
+@pytest.mark.parametrize("other_spread", [0.05, 0.01])
+def test_the_interval_of_a_ratio_covers_the_truth(trials: int, other_spread: float) -> None:
+    draw = np.random.default_rng(10 + trials)
+
+    def ratio() -> Interval:
+        return ratio_interval(scattered(draw, 100, trials), scattered(draw, 25, trials, other_spread))
+
+    assert coverage(4, ratio) >= 0.93
+
+
+@pytest.mark.parametrize("trials", [3, 5, 10])
+def test_the_interval_of_a_99th_percentile_between_trials_covers_the_truth(trials: int) -> None:
+    draw = np.random.default_rng(20 + trials)
+
+    def of_trials() -> Interval:
+        return log_interval(np.quantile(draw.exponential(1, (trials, 2000)), 0.99, axis=1).tolist())
+
+    assert coverage(-math.log(0.01), of_trials) >= 0.93
+
+
+def test_batch_means_cover_the_mean_of_a_correlated_series_where_single_values_do_not() -> None:
+    draw = np.random.default_rng(30)
+
+    def series() -> NDArray[np.float64]:
+        """First-order autoregression: each value remembers 0.8 of the last."""
+        values = draw.normal(0, 1, 2000)
+        values[0] /= 0.6
+        for n in range(1, len(values)):
+            values[n] += 0.8 * values[n - 1]
+        return values
+
+    runs = [series() for _ in range(300)]
+    assert sum(0 in mean_interval(batch_means(run)) for run in runs) >= 0.93 * 300
+    assert sum(0 in mean_interval(run) for run in runs) < 0.7 * 300
+
+
+@given(samples)
+def test_the_estimate_is_the_geometric_mean_and_lies_within(values: list[float]) -> None:
+    interval = log_interval(values)
+    assert interval.estimate == pytest.approx(geometric_mean(values))
+    assert interval.low <= interval.estimate * (1 + 1e-9)
+    assert interval.high >= interval.estimate * (1 - 1e-9)
+
+
+@given(samples, samples)
+def test_a_ratio_turned_over_is_the_ratio_of_the_others(first: list[float], second: list[float]) -> None:
+    ratio, inverse = ratio_interval(first, second), ratio_interval(second, first)
+    assert ratio.estimate * inverse.estimate == pytest.approx(1)
+    assert ratio.low * inverse.high == pytest.approx(1)
+
+
+@given(samples, samples, st.floats(0.01, 100))
+def test_a_unit_cancels_in_a_ratio(first: list[float], second: list[float], unit: float) -> None:
+    scaled = ratio_interval([v * unit for v in first], [v * unit for v in second])
+    assert scaled.estimate == pytest.approx(ratio_interval(first, second).estimate)
+
+
+def test_equal_trials_have_an_interval_without_width() -> None:
+    assert log_interval([5.0, 5.0, 5.0]) == Interval(*[pytest.approx(5)] * 3)  # type: ignore[list-item]
+    assert ratio_interval([8.0, 8.0], [2.0, 2.0]).high == pytest.approx(4)
+
+
+def test_one_trial_has_an_estimate_and_no_interval() -> None:
+    assert log_interval([5.0]).estimate == pytest.approx(5)
+    assert not log_interval([5.0]).known
+    assert not ratio_interval([5.0], [5.0, 6.0]).known
+    assert math.isnan(log_interval([]).estimate)
+    assert math.isnan(ratio_interval([], [1.0]).estimate)
+
+
+def test_what_is_not_positive_has_no_logarithm() -> None:
+    for values in ([1.0, 0.0], [-1.0], [math.nan]):
+        with pytest.raises(ValueError, match="above 0"):
+            log_interval(values)
+
+
+@given(st.lists(st.floats(-10, 10), min_size=1, max_size=200), st.integers(1, 20))
+def test_batches_are_equal_in_length_and_keep_the_end(values: list[float], batches: int) -> None:
+    means = batch_means(values, batches)
+    assert len(means) == min(batches, len(values))
+    length = max(1, len(values) // batches)
+    assert means[-1] == pytest.approx(np.mean(values[-length:]))
+
+
+@given(st.integers(1, 5), st.integers(1, 5))
+def test_the_smallest_p_is_what_u_gives_when_one_side_lies_wholly_below(first: int, second: int) -> None:
+    low, high = list(range(first)), list(range(100, 100 + second))
+    assert mann_whitney_p(low, high) == pytest.approx(smallest_p(first, second))
+
+
+def test_u_agrees_with_counting_every_order() -> None:
+    first, second = [1.0, 4.0, 6.0, 7.0], [2.0, 9.0, 8.0, 10.0]
+    pooled = first + second
+
+    def u(of: tuple[float, ...]) -> int:
+        return sum(a > b for a in of for b in set(pooled) - set(of))
+
+    middle = len(first) * len(second) / 2
+    every = [abs(u(of) - middle) for of in combinations(pooled, 4)]
+    as_uneven = sum(other >= abs(u(tuple(first)) - middle) for other in every)
+    assert mann_whitney_p(first, second) == pytest.approx(as_uneven / len(every))
+
+
+def test_three_trials_a_side_can_never_show_a_difference() -> None:
+    assert smallest_p(3, 3) == pytest.approx(0.1)
+    assert smallest_p(4, 4) < 0.05 < smallest_p(3, 4)
+
+
+def test_an_empty_side_has_no_p() -> None:
+    assert math.isnan(mann_whitney_p([], [1.0]))
+
+
+def test_holm_corrects_the_textbook_case() -> None:
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+
+
+@given(st.lists(st.floats(0, 1), max_size=10))
+def test_holm_never_lowers_a_p_and_keeps_their_order(p_values: list[float]) -> None:
+    corrected = holm(p_values)
+    assert all(p <= c <= min(1.0, len(p_values) * p) for p, c in zip(p_values, corrected, strict=True))
+    for (p, c), (q, d) in combinations(zip(p_values, corrected, strict=True), 2):
+        assert (p <= q) <= (c <= d) if p != q else c == d
+
+
+def test_a_difference_without_scatter_is_certain_and_none_is_not() -> None:
+    assert difference_p([1.0, 1.0, 1.0], [2.0, 2.0, 2.0]) == 0
+    assert difference_p([1.0, 1.0], [1.0, 1.0]) == 1
+    assert math.isnan(difference_p([1.0], [1.0, 2.0]))
+
+
+def test_chance_alone_makes_few_small_p_values() -> None:
+    draw = np.random.default_rng(40)
+    small = sum(difference_p(draw.normal(size=8), draw.normal(size=8)) < 0.05 for _ in range(RUNS))
+    assert 0.03 * RUNS < small < 0.07 * RUNS
