@@ -1,0 +1,113 @@
+"""Whether a trial's latency can be believed, and if not, why: each reason with its threshold."""
+
+from __future__ import annotations
+
+from collections.abc import Set
+from dataclasses import dataclass
+from enum import StrEnum
+
+from lab.errors import BadParameter
+from lab.measure.percentiles import sample_floor
+
+__all__ = ["EXEMPTIBLE", "Evidence", "Reason", "reasons_against"]
+
+MOST_CPU = 0.9
+"""Cores. A loop this busy queues requests of its own, which would be taken for the server's."""
+MOST_RUN_DELAY = 0.05
+"""Seconds a second that the generator was ready and not let run. It stretches latency by as large a share."""
+MOST_LAG_MS = 1.0
+MOST_LAG_SHARE = 0.05
+"""The schedule lag's 99th percentile may reach a millisecond and this share of the median service_time."""
+MOST_DROPPED = 0.01
+"""Share of the requests due that were never sent."""
+MOST_RESIDUAL = 0.05
+"""Of Little's law, beside the share of the window that one request takes: so much the edges may cut off."""
+MOST_DRIFT = 0.1
+"""Relative change of the mean response time between the first and the last third of the window."""
+DRIFT_LEVEL = 0.001
+"""The p-value below which such a change is not taken for chance."""
+
+
+class Reason(StrEnum):
+    """Why the latency of a trial is not to be believed."""
+
+    GENERATOR_BOUND = "generator_bound"
+    """The generator had no processor left, was not let run, or sent late."""
+    RATE_NOT_ACHIEVED = "rate_not_achieved"
+    """The generator could not send all that was due; that servers failed what was sent is no such reason."""
+    LITTLES_LAW = "littles_law"
+    """Mean in flight, rate and time in flight contradict each other: something was not counted."""
+    NOT_STEADY = "not_steady"
+    """The response time was another at the end of the window than at its beginning."""
+    TOO_FEW_SAMPLES = "too_few_samples"
+    """Fewer answers than even a median needs."""
+    SERVERS_CHANGED = "servers_changed"
+    """A server came, went or restarted while it was measured."""
+
+
+EXEMPTIBLE = frozenset(
+    {Reason.RATE_NOT_ACHIEVED, Reason.LITTLES_LAW, Reason.NOT_STEADY, Reason.SERVERS_CHANGED}
+)
+"""What an experiment may declare that it means to happen. A bound generator and too few samples never are."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """What the verdict hangs on, of one window. None is unknown, and nobody is condemned for that."""
+
+    succeeded: int
+    due: int
+    """Requests whose intended start lies in the window, sent or dropped."""
+    dropped: int
+    generator_cpu_cores: float | None = None
+    """Of the busiest generator process."""
+    run_delay: float | None = None
+    """Of the generator process that had most of it, in seconds a second."""
+    schedule_lag_p99_ms: float | None = None
+    service_time_p50_ms: float | None = None
+    littles_law_residual: float | None = None
+    request_share: float = 0.0
+    """Mean time in flight of a request, as a share of the window."""
+    drift: float | None = None
+    drift_p: float | None = None
+    """How likely chance alone makes a drift as large."""
+    servers_changed: bool = False
+
+
+def reasons_against(evidence: Evidence, exempt: Set[Reason] = frozenset()) -> frozenset[Reason]:
+    """All reasons not to believe this latency, less those the experiment declared; none means valid.
+
+    Raises BadParameter for an exemption that nobody may declare.
+    """
+    if not exempt <= EXEMPTIBLE:
+        raise BadParameter(
+            f"{sorted(exempt - EXEMPTIBLE)} cannot be exempt: only {sorted(EXEMPTIBLE)} can be planned"
+        )
+    checks = {
+        Reason.GENERATOR_BOUND: _generator_bound(evidence),
+        Reason.RATE_NOT_ACHIEVED: evidence.dropped > MOST_DROPPED * evidence.due,
+        Reason.LITTLES_LAW: _above(evidence.littles_law_residual, MOST_RESIDUAL + evidence.request_share),
+        Reason.NOT_STEADY: _not_steady(evidence),
+        Reason.TOO_FEW_SAMPLES: evidence.succeeded < sample_floor(0.5),
+        Reason.SERVERS_CHANGED: evidence.servers_changed,
+    }
+    return frozenset(reason for reason, holds in checks.items() if holds) - exempt
+
+
+def _generator_bound(evidence: Evidence) -> bool:
+    lag_limit_ms = MOST_LAG_MS + MOST_LAG_SHARE * (evidence.service_time_p50_ms or 0.0)
+    return (
+        _above(evidence.generator_cpu_cores, MOST_CPU)
+        or _above(evidence.run_delay, MOST_RUN_DELAY)
+        or _above(evidence.schedule_lag_p99_ms, lag_limit_ms)
+    )
+
+
+def _not_steady(evidence: Evidence) -> bool:
+    if evidence.drift is None or evidence.drift_p is None:
+        return False
+    return abs(evidence.drift) > MOST_DRIFT and evidence.drift_p < DRIFT_LEVEL
+
+
+def _above(value: float | None, limit: float) -> bool:
+    return value is not None and value > limit

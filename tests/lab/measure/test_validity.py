@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lab.errors import BadParameter
+from lab.measure.validity import EXEMPTIBLE, Evidence, Reason, reasons_against
+
+SOUND = Evidence(
+    succeeded=1000,
+    due=1000,
+    dropped=0,
+    generator_cpu_cores=0.3,
+    run_delay=0.01,
+    schedule_lag_p99_ms=0.2,
+    service_time_p50_ms=10.0,
+    littles_law_residual=0.01,
+    request_share=0.001,
+    drift=0.02,
+    drift_p=0.5,
+)
+
+
+def test_a_sound_trial_is_valid() -> None:
+    assert reasons_against(SOUND) == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"generator_cpu_cores": 0.91}, Reason.GENERATOR_BOUND),
+        ({"run_delay": 0.051}, Reason.GENERATOR_BOUND),
+        ({"schedule_lag_p99_ms": 1.51}, Reason.GENERATOR_BOUND),
+        ({"dropped": 11}, Reason.RATE_NOT_ACHIEVED),
+        ({"littles_law_residual": 0.052}, Reason.LITTLES_LAW),
+        ({"drift": 0.11, "drift_p": 0.0009}, Reason.NOT_STEADY),
+        ({"drift": -0.11, "drift_p": 0.0009}, Reason.NOT_STEADY),
+        ({"succeeded": 10}, Reason.TOO_FEW_SAMPLES),
+        ({"servers_changed": True}, Reason.SERVERS_CHANGED),
+    ],
+)
+def test_each_threshold_passed_is_a_reason(change: dict[str, float], reason: Reason) -> None:
+    assert reasons_against(replace(SOUND, **change)) == {reason}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"generator_cpu_cores": 0.89},
+        {"run_delay": 0.049},
+        {"schedule_lag_p99_ms": 1.49},
+        {"schedule_lag_p99_ms": 8.0, "service_time_p50_ms": 160.0},
+        {"dropped": 10},
+        {"littles_law_residual": 0.1, "request_share": 0.06},
+        {"drift": 0.09, "drift_p": 0.0},
+        {"drift": 0.5, "drift_p": 0.01},
+        {"succeeded": 11},
+    ],
+)
+def test_short_of_it_is_none(change: dict[str, float]) -> None:
+    assert reasons_against(replace(SOUND, **change)) == frozenset()
+
+
+def test_what_is_unknown_condemns_nobody() -> None:
+    assert reasons_against(Evidence(succeeded=11, due=11, dropped=0)) == frozenset()
+
+
+def test_all_reasons_are_said_at_once() -> None:
+    bad = replace(SOUND, succeeded=0, servers_changed=True, run_delay=1.0)
+    assert reasons_against(bad) == {Reason.TOO_FEW_SAMPLES, Reason.SERVERS_CHANGED, Reason.GENERATOR_BOUND}
+
+
+@given(st.sets(st.sampled_from(sorted(EXEMPTIBLE))))
+def test_what_was_planned_is_no_reason_and_the_rest_still_is(planned: set[Reason]) -> None:
+    everything = Evidence(
+        succeeded=0,
+        due=100,
+        dropped=50,
+        run_delay=1.0,
+        littles_law_residual=1.0,
+        drift=1.0,
+        drift_p=0.0,
+        servers_changed=True,
+    )
+    assert reasons_against(everything, planned) == set(Reason) - planned
+
+
+@pytest.mark.parametrize("reason", sorted(set(Reason) - EXEMPTIBLE))
+def test_nobody_may_plan_a_bound_generator_or_too_few_samples(reason: Reason) -> None:
+    with pytest.raises(BadParameter, match=reason):
+        reasons_against(SOUND, {reason})
