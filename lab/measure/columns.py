@@ -72,7 +72,7 @@ class Factors:
     requested_rate: float | None = _amount("Arrivals a second that were asked for; blank in a closed loop.")
     seed: int | None = _column("What made the schedule and the service times.")
     duration_s: float = _column("Length of the measurement window in s.", required=True, minimum=0)
-    warmup_s: float | None = _amount("What was cut off before the window, in s.")
+    warmup_s: float | None = _amount("What was cut off before the window in fact, in s.")
     warmup_mode: str | None = _column("How that cut was found: fixed, or found automatically.")
 
 
@@ -128,7 +128,7 @@ class Health:
     """Whether the figures can be trusted, and what they cost."""
 
     schedule_lag_p99_ms: float | None = _amount(
-        "How late requests were sent, 99th percentile in ms; open loop only."
+        "How late the pacer was, 99th percentile in ms; blank where nothing is scheduled."
     )
     generator_cpu_cores: float | None = _amount("CPU that the busiest generator process used, in cores.")
     servers_cpu_cores: float | None = _amount(

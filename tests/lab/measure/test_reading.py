@@ -1,0 +1,226 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+
+from lab.expectations import Verdict
+from lab.load.arrivals import Closed, Constant, Load, Poisson, Ramp
+from lab.load.outcomes import Outcome, code_of
+from lab.load.recorder import Recorder
+from lab.load.result import GeneratorHealth, LoadResult
+from lab.load.spec import LoadSpec
+from lab.measure.columns import Factors
+from lab.measure.measurement import Measurement
+from lab.measure.reading import Servers, Trial, histograms_of, measure
+from lab.measure.validity import Reason
+from lab.topology import Topology
+
+MS = 1_000_000
+FACTORS = Factors(topology="sequential", replicas=1, load_model="closed", concurrency=1, duration_s=10)
+TRIAL = Trial("mine", "sequential-c1", 2)
+HEALTHY = GeneratorHealth(cpu_cores=0.1, run_delay=0.0, connections=1, timer="timerfd", loop="uvloop")
+
+
+def recorded(
+    load: Load,
+    response_ms: list[float],
+    *,
+    gap_ms: float,
+    late_ms: float = 0.0,
+    failures: int = 0,
+    dropped: int = 0,
+    timings: bytes = b"",
+    health: GeneratorHealth = HEALTHY,
+) -> LoadResult:
+    """What a generator would record of requests `gap_ms` apart, each sent `late_ms` late."""
+    spec = LoadSpec(
+        url="http://127.0.0.1:1/", load=load, duration_s=len(response_ms) * gap_ms / 1000, warmup_s=0.0
+    )
+    recorder = Recorder(0, spec.slice_ns, spec.slices)
+    timeline = recorder.timeline
+    for number, response in enumerate(response_ms):
+        intended = round(number * gap_ms * MS)
+        sent, ended = intended + round(late_ms * MS), intended + round(response * MS)
+        failed = number < failures
+        recorder.ended.append((intended, max(sent, 1), ended, code_of(Outcome.RESET) if failed else 200))
+        if not isinstance(load, Closed):
+            recorder.lags.append((intended, sent - intended))
+        if timings:
+            recorder.timings.append((intended, timings))
+    recorder.dropped.extend([0] * dropped)
+    window = recorder.window(0, spec.slices)
+    timeline.in_flight_ns[: len(timeline.service_ns)] = timeline.service_ns
+    return LoadResult(
+        spec=spec,
+        started_at=datetime(2025, 1, 2, 3, 4, 5, 678, tzinfo=UTC),
+        schedule_hash="abc",
+        warmup_s=0.5,
+        window_s=spec.duration_s,
+        window=window,
+        totals=window.outcomes,
+        dropped_in_all=dropped,
+        timeline=timeline,
+        first_slice=0,
+        last_slice=spec.slices,
+        generators=(health,),
+    )
+
+
+def sequential(response_ms: float = 160.0, count: int = 100) -> LoadResult:
+    return recorded(Closed(1), [response_ms] * count, gap_ms=response_ms)
+
+
+def of(load: LoadResult, factors: Factors = FACTORS, **more: object) -> Measurement:
+    return measure(TRIAL, factors, load, **more)  # type: ignore[arg-type]
+
+
+def test_a_row_says_which_trial_it_is_and_when_it_began() -> None:
+    what = of(sequential()).what
+    assert (what.sweep_id, what.cell_id, what.trial) == ("mine", "sequential-c1", 2)
+    assert what.schedule_hash == "abc"
+    assert what.started_at == datetime(2025, 1, 2, 3, 4, 5, tzinfo=UTC)
+
+
+def test_counts_latency_and_throughput_are_those_recorded() -> None:
+    outcome = of(sequential()).outcome
+    assert (outcome.requests, outcome.succeeded, outcome.failed, outcome.dropped) == (100, 100, 0, 0)
+    assert outcome.throughput_rps == pytest.approx(6.25)
+    assert outcome.response_time_mean_ms == pytest.approx(160)
+    assert outcome.response_time_p50_ms == pytest.approx(160, rel=1e-3)
+    assert outcome.in_flight_mean == pytest.approx(1, rel=0.02)
+
+
+def test_percentiles_below_their_floor_are_blank_and_the_row_is_still_valid() -> None:
+    row = of(sequential(count=129)).row()
+    assert row["valid"] is True
+    known = {name for name, cell in row.items() if name.startswith("response_time_p") and cell is not None}
+    assert known == {"response_time_p50_ms", "response_time_p90_ms"}
+    assert of(sequential(count=130)).outcome.response_time_p95_ms is not None
+
+
+def test_failures_are_named_by_class_and_counted() -> None:
+    outcome = of(recorded(Closed(1), [10.0] * 100, gap_ms=10.0, failures=3)).outcome
+    assert (outcome.succeeded, outcome.failed, outcome.failures) == (97, 3, "reset=3")
+
+
+def test_response_time_runs_from_the_intended_start_and_service_time_from_the_send() -> None:
+    measurement = of(recorded(Constant(100), [12.0] * 100, gap_ms=10.0, late_ms=1.0))
+    assert measurement.outcome.response_time_p50_ms == pytest.approx(12, rel=1e-3)
+    assert measurement.outcome.service_time_p50_ms == pytest.approx(11, rel=1e-3)
+    assert measurement.health.schedule_lag_p99_ms == pytest.approx(1, rel=1e-3)
+    assert measurement.health.valid
+
+
+def test_what_no_service_accounts_for_is_overhead() -> None:
+    timings = b"service1-queue;dur=1.5, service1-work;dur=40, service4-work;dur=38, db;dur=30"
+    spent = of(recorded(Closed(1), [100.0] * 50, gap_ms=100.0, timings=timings)).spent
+    assert (spent.service1_queue_ms, spent.service1_work_ms, spent.service4_work_ms) == (1.5, 40, 38)
+    assert spent.service2_work_ms is None
+    assert spent.overhead_ms == pytest.approx(100 - 1.5 - 40 - 38)
+
+
+def test_a_target_without_server_timing_leaves_blank_where_time_went() -> None:
+    assert all(cell is None for name, cell in of(sequential()).row().items() if name.startswith("service1_"))
+    assert of(sequential()).spent.overhead_ms is None
+
+
+@pytest.mark.parametrize(
+    ("response_ms", "throughput", "latency"),
+    [
+        (160.0, Verdict.WITHIN, Verdict.WITHIN),
+        (40.0, Verdict.ABOVE, Verdict.BELOW),
+        (250.0, Verdict.BELOW, Verdict.ABOVE),
+    ],
+)
+def test_a_trial_where_the_documents_speak_is_judged(
+    response_ms: float, throughput: Verdict, latency: Verdict
+) -> None:
+    against = of(sequential(response_ms)).against
+    assert (against.expected_throughput_low_rps, against.expected_response_time_high_ms) == (5, 200)
+    assert (against.verdict_throughput, against.verdict_latency) == (throughput, latency)
+
+
+@pytest.mark.parametrize("load", [Closed(2), Closed(1, think_time_s=1.0), Poisson(6.0)])
+def test_elsewhere_nothing_is_judged(load: Load) -> None:
+    against = of(recorded(load, [160.0] * 50, gap_ms=160.0)).against
+    assert against.expected_throughput_low_rps is None
+    assert against.verdict_throughput is None
+
+
+@pytest.mark.parametrize(
+    ("load", "rps", "ms"),
+    [
+        (Closed(1), 6.25, 160),
+        (Constant(20.0), 20, 160),
+        (Poisson(12.5), 12.5, 180),
+        (Poisson(40.0), 25, None),
+        (Ramp(1.0, 20.0), None, None),
+    ],
+)
+def test_theory_predicts_what_it_can(load: Load, rps: float | None, ms: float | None) -> None:
+    against = of(recorded(load, [160.0] * 50, gap_ms=160.0), topology=Topology.sequential()).against
+    assert (against.predicted_throughput_rps, against.predicted_response_time_ms) == (
+        pytest.approx(rps) if rps else None,
+        pytest.approx(ms) if ms else None,
+    )
+
+
+def test_the_servers_figures_pass_into_the_row() -> None:
+    servers = Servers(cpu_cores=0.5, balancers_cpu_cores=0.1, rss_mb=60.0, retries=3)
+    health = of(sequential(), servers=servers).health
+    assert (health.servers_cpu_cores, health.balancers_cpu_cores) == (0.5, 0.1)
+    assert (health.servers_rss_mb, health.retries) == (60, 3)
+
+
+def invalid_reason(load: LoadResult, **more: object) -> str | None:
+    return of(load, **more).health.invalid_reason
+
+
+def test_a_growing_response_time_is_not_steady_unless_it_is_planned() -> None:
+    growing = recorded(Constant(100), [10.0 + n for n in range(300)], gap_ms=10.0)
+    assert invalid_reason(growing) == "not_steady"
+    assert of(growing).outcome.response_time_p50_ms is None
+    assert invalid_reason(growing, exempt={Reason.NOT_STEADY}) is None
+
+
+def test_a_generator_that_was_not_let_run_is_bound() -> None:
+    starved = recorded(Closed(1), [10.0] * 100, gap_ms=10.0, health=replace(HEALTHY, run_delay=0.4))
+    assert invalid_reason(starved) == "generator_bound"
+
+
+def test_requests_that_were_never_sent_leave_the_rate_not_achieved() -> None:
+    assert (
+        invalid_reason(recorded(Constant(100), [10.0] * 100, gap_ms=10.0, dropped=5)) == "rate_not_achieved"
+    )
+
+
+def test_servers_that_failed_what_was_sent_are_no_reason() -> None:
+    assert invalid_reason(recorded(Constant(100), [10.0] * 100, gap_ms=10.0, failures=50)) is None
+
+
+def test_a_count_that_contradicts_littles_law_is_noticed() -> None:
+    lost = sequential()
+    lost.timeline.in_flight_ns *= 2
+    assert invalid_reason(lost) == "littles_law"
+    assert of(lost).health.littles_law_residual == pytest.approx(0.5)
+
+
+def test_changed_servers_are_a_reason_unless_it_was_planned() -> None:
+    assert invalid_reason(sequential(), servers=Servers(changed=True)) == "servers_changed"
+    assert (
+        invalid_reason(sequential(), servers=Servers(changed=True), exempt={Reason.SERVERS_CHANGED}) is None
+    )
+
+
+def test_nothing_answered_is_a_row_too() -> None:
+    silent = recorded(Closed(1), [10.0] * 5, gap_ms=10.0, failures=5)
+    row = of(silent).row()
+    assert (row["succeeded"], row["throughput_rps"], row["response_time_p50_ms"]) == (0, None, None)
+    assert row["invalid_reason"] == "too_few_samples"
+
+
+def test_histograms_are_kept_in_full() -> None:
+    kept = histograms_of(sequential())
+    assert set(kept) == {"response_time", "service_time"}
