@@ -1,0 +1,56 @@
+"""A bar for what takes long, in a terminal and in a notebook alike."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NoReturn
+
+from tqdm import tqdm
+
+__all__ = ["SecondsBar", "seconds_bar"]
+
+_FORMAT = "{desc} |{bar:30}| {percentage:3.0f} % [{elapsed}, {remaining} left]"
+
+
+class SecondsBar:
+    """Progress in seconds of planned work, done in steps of known length."""
+
+    def __init__(self, bar: tqdm[NoReturn]) -> None:
+        self._bar = bar
+        self._done_s = 0.0
+
+    def say(self, what: str) -> None:
+        """What is being done now."""
+        self._bar.set_description_str(what, refresh=False)
+
+    def within(self, elapsed_s: float, step_s: float) -> None:
+        """How far the step is."""
+        self._to(self._done_s + min(elapsed_s, step_s))
+
+    def finish(self, step_s: float) -> None:
+        """The step is over, however long it took."""
+        self._done_s += step_s
+        self._to(self._done_s)
+
+    def _to(self, seconds: float) -> None:
+        self._bar.update(max(0.0, seconds - self._bar.n))
+
+
+@contextmanager
+def seconds_bar(total_s: float) -> Iterator[SecondsBar]:
+    """A bar of so many seconds of planned work. Its last line stays when it is done.
+
+    A notebook shows what is written to stderr as an error, so there it goes to stdout.
+    """
+    stream = sys.stdout if _in_notebook() else sys.stderr
+    with tqdm(total=total_s, bar_format=_FORMAT, smoothing=0, mininterval=0.5, file=stream) as bar:
+        yield SecondsBar(bar)
+
+
+def _in_notebook() -> bool:
+    """Whether this process is a kernel: only there IPython is loaded, and its shell speaks to a front end."""
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython else None
+    return shell is not None and hasattr(shell, "kernel")

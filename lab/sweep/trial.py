@@ -1,0 +1,103 @@
+"""One trial: the topology comes up afresh, is loaded and measured, and goes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from lab.load.process import run
+from lab.load.result import LoadResult, Progress
+from lab.load.spec import LoadSpec, PipelineBody, WarmupMode
+from lab.measure.columns import Factors
+from lab.measure.measurement import Measurement
+from lab.measure.reading import Servers, Trial, histograms_of, measure
+from lab.placement import BalancerName, PlacementName, Running, Usage, start
+from lab.sweep.building import corpus_of, load_of, topology_of
+
+__all__ = ["run_trial", "trial_seed"]
+
+_JSON = (("content-type", "application/json"),)
+
+
+def run_trial(
+    trial: Trial,
+    factors: Factors,
+    *,
+    port_offset: int = 0,
+    on_progress: Callable[[Progress], None] | None = None,
+) -> tuple[Measurement, dict[str, Any]]:
+    """Its row, and its histograms for the sidecar. Raises what starting a topology and loading it raise."""
+    levels = asdict(factors)
+    seed = trial_seed(factors.seed or 0, trial.number)
+    topology = topology_of(levels, seed).shifted(port_offset)
+    placement = PlacementName(factors.placement or PlacementName.IN_PROCESS)
+    balancer = BalancerName(factors.balancer or BalancerName.BUILTIN)
+    with start(topology, placement=placement, balancer=balancer) as running:
+        watch = _Watch(running, on_progress)
+        load = run(_spec(factors, topology.entry_url, seed), on_progress=watch)
+        servers = watch.servers(load)
+    return measure(trial, factors, load, servers, topology=topology), histograms_of(load)
+
+
+def trial_seed(seed: int, number: int) -> int:
+    """The seed of a trial's schedule and service times: its own for each, and the same in every cell."""
+    return int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
+
+
+class _Watch:
+    """What the servers use while the load runs, sampled whenever progress is told."""
+
+    def __init__(self, running: Running, on_progress: Callable[[Progress], None] | None) -> None:
+        self._running = running
+        self._on_progress = on_progress
+        self._samples: list[tuple[float, Usage]] = []
+
+    def __call__(self, progress: Progress) -> None:
+        self._samples.append((progress.elapsed_s, self._running.cpu_seconds()))
+        if self._on_progress:
+            self._on_progress(progress)
+
+    def servers(self, load: LoadResult) -> Servers:
+        """The servers' side of the measurement window; to be asked before they go."""
+        names = [name for name, _ in self._running.topology.ports()]
+        return Servers(
+            cpu_cores=self._cores(load, lambda usage: usage.servers_s),
+            balancers_cpu_cores=self._cores(load, lambda usage: usage.balancers_s),
+            rss_mb=self._running.rss_mb(),
+            retries=_retries(self._running),
+            changed=not all(self._running.alive(name) for name in names),
+        )
+
+    def _cores(self, load: LoadResult, of: Callable[[Usage], float | None]) -> float | None:
+        times = [at for at, _ in self._samples]
+        used = [of(usage) for _, usage in self._samples]
+        known = [seconds for seconds in used if seconds is not None]
+        if len(known) < max(2, len(used)):
+            return None
+        begin, end = load.warmup_s, load.warmup_s + load.window_s
+        return float(np.interp(end, times, known) - np.interp(begin, times, known)) / load.window_s
+
+
+def _retries(running: Running) -> int | None:
+    """Attempts beyond the first: each failed one led to another, as long as requests come through."""
+    balancers = running.stats().values()
+    if not balancers:
+        return None
+    return sum(int(instance["errors"]) for stats in balancers for instance in stats["stats"].values())
+
+
+def _spec(factors: Factors, url: str, seed: int) -> LoadSpec:
+    return LoadSpec(
+        url=url,
+        load=load_of(asdict(factors)),
+        duration_s=factors.duration_s,
+        warmup_s=factors.warmup_s or 0.0,
+        warmup_mode=WarmupMode(factors.warmup_mode or WarmupMode.FIXED),
+        seed=seed,
+        method="POST",
+        headers=_JSON,
+        body=PipelineBody(factors.payload_bytes or PipelineBody().payload_bytes, corpus_of(factors.corpus)),
+    )

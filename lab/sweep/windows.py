@@ -1,0 +1,64 @@
+"""How long to look: the warm-up and the measurement window of a cell, from what theory says it can do."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from lab.load.arrivals import Closed
+from lab.placement.names import PlacementName
+from lab.sweep.building import Combination, load_of, topology_of
+from lab.theory.bounds import processor, throughput_bound
+from lab.theory.prediction import predict_closed
+from services.work import WorkKind
+
+__all__ = ["Window", "Windows", "predicted_rps"]
+
+LONGEST_S = 120.0
+"""Nobody waits longer for one trial, whatever it could say after that."""
+TURNS = 1.2
+"""A warm-up lasts at least one full turn of what is in flight, and a little more."""
+SHORTEST_WARMUP_S = 0.3
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Seconds that are cut off, and seconds that are measured."""
+
+    warmup_s: float
+    duration_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Windows:
+    """A rule for windows: long enough for so many answers, and within these bounds, in seconds."""
+
+    answers: int
+    shortest_s: float
+    longest_s: float = LONGEST_S
+
+    def of(self, combination: Combination) -> Window:
+        """The window of that cell. A `warmup_s` or `duration_s` of its own is kept."""
+        rate = predicted_rps(combination)
+        needed_s = self.answers / rate if rate else 0.0
+        duration_s = combination.get("duration_s") or min(max(needed_s, self.shortest_s), self.longest_s)
+        warmup_s = combination.get("warmup_s")
+        if warmup_s is None:
+            turn_s = (combination["concurrency"] or 1) / rate if rate else 0.0
+            warmup_s = max(TURNS * turn_s, SHORTEST_WARMUP_S)
+        return Window(round(float(warmup_s), 1), round(float(duration_s), 1))
+
+
+def predicted_rps(combination: Combination) -> float | None:
+    """Answers a second that theory predicts; None where no formula knows, or where nothing takes time.
+
+    CPU work in one process shares one interpreter lock: all of it passes one server, whatever the replicas.
+    """
+    load = load_of(combination)
+    if not isinstance(load, Closed):
+        return load.requested_rate
+    topology = topology_of(combination)
+    if combination["work"] == WorkKind.CPU and combination["placement"] == PlacementName.IN_PROCESS:
+        return throughput_bound([processor(topology, cores=1)], load.concurrency, load.think_time_s)
+    predicted = predict_closed(topology, load.concurrency, load.think_time_s).throughput_rps
+    return predicted if predicted and math.isfinite(predicted) else None

@@ -1,0 +1,170 @@
+"""A plan says everything about a sweep, and whatever is wrong with it, before anything starts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lab.errors import BadParameter
+from lab.measure.columns import Factors
+from lab.sweep.plan import Plan, plan_sweep
+from lab.sweep.presets import PresetName
+
+LISTS = st.fixed_dictionaries(
+    {},
+    optional={
+        "topology": st.sampled_from(["sequential", "parallel", ["parallel", "sequential"]]),
+        "replicas": st.lists(st.integers(1, 6), min_size=1, max_size=2),
+        "concurrency": st.lists(st.integers(1, 64), min_size=1, max_size=3),
+        "work": st.sampled_from(["io", "text", ["io", "text", "cpu"]]),
+        "work_ms": st.lists(st.integers(1, 80), min_size=1, max_size=2),
+        "trials": st.integers(1, 4),
+        "seed": st.integers(0, 9),
+    },
+)
+
+
+def planned(asked: dict[str, Any]) -> Plan | None:
+    try:
+        return plan_sweep(name="same", **asked)
+    except BadParameter:
+        return None  # a factor that would say nothing
+
+
+def test_the_default_sweep_is_both_topologies_at_four_concurrencies_three_times() -> None:
+    cells = plan_sweep().cells().values()
+    assert {(cell.topology, cell.concurrency) for cell in cells} == {
+        (topology, concurrency) for topology in ("sequential", "parallel") for concurrency in (1, 3, 8, 32)
+    }
+    assert len(list(plan_sweep().order())) == 24
+
+
+@pytest.mark.parametrize(
+    ("preset", "minutes"),
+    [("quick", 0.5), ("quickstart", 0.9), ("default", 2.75), ("full", 60)],
+)
+def test_each_preset_expects_to_end_in_its_time(preset: str, minutes: float) -> None:
+    assert plan_sweep(preset).expected_s <= minutes * 60
+
+
+def test_every_window_of_the_full_sweep_is_long_enough_for_the_95th_percentile() -> None:
+    from lab.measure.percentiles import sample_floor
+    from lab.sweep.windows import predicted_rps
+
+    full = plan_sweep(PresetName.FULL)
+    for combination in full.grid.combinations():
+        rate = predicted_rps(combination)
+        assert rate is not None
+        assert full.windows.of(combination).duration_s * rate >= sample_floor(0.95)
+
+
+def test_a_warm_up_lasts_a_full_turn_of_what_is_in_flight() -> None:
+    for cell in plan_sweep("full").cells().values():
+        times_s = 4 * 0.040
+        servers = cell.replicas or 1
+        assert (cell.warmup_s or 0) >= max(times_s, (cell.concurrency or 0) * 0.040 / servers)
+
+
+@given(LISTS)
+@settings(max_examples=60, deadline=None)
+def test_every_trial_of_every_cell_comes_once_and_trials_are_interleaved(asked: dict[str, Any]) -> None:
+    sweep = planned(asked)
+    if sweep is None:
+        return
+    order = list(sweep.order())
+    cells = sweep.cells()
+    assert len(set(order)) == len(order) == len(cells) * sweep.trials
+    assert [trial.number for trial in order] == sorted(trial.number for trial in order)
+    assert order == list(sweep.order()), "the same plan has the same order"
+
+
+@given(LISTS)
+@settings(max_examples=60, deadline=None)
+def test_cells_differ_in_a_factor_that_says_something(asked: dict[str, Any]) -> None:
+    sweep = planned(asked)
+    if sweep is None:
+        return
+    cells = list(sweep.cells().values())
+    assert len(set(cells)) == len(cells)
+    for cell in cells:
+        assert isinstance(cell, Factors)
+        if cell.topology == "sequential":
+            assert (cell.replicas, cell.policy, cell.balancer) == (1, None, None)
+        if cell.work == "text":
+            assert (cell.work_ms, cell.work_distribution) == (None, None)
+        assert cell.requested_rate is None
+
+
+def test_another_seed_gives_another_order() -> None:
+    ids = [[trial.cell_id[:13] for trial in plan_sweep(seed=seed).order()] for seed in (1, 2)]
+    assert ids[0] != ids[1]
+
+
+def test_closed_and_open_loops_keep_only_their_own_factors() -> None:
+    sweep = plan_sweep(
+        load_model=["closed", "poisson"], concurrency=[1, 3], requested_rate=[5, 10], topology="parallel"
+    )
+    cells = sweep.cells().values()
+    assert sorted((c.load_model, c.concurrency, c.requested_rate) for c in cells if c.concurrency) == [
+        ("closed", 1, None),
+        ("closed", 3, None),
+    ]
+    assert sorted(c.requested_rate or 0 for c in cells if c.load_model == "poisson") == [5, 10]
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ({"concurency": 3}, "Did you mean concurrency?"),
+        ({"trials": 0}, "trials cannot be 0"),
+        ({"trials": "many"}, "trials cannot be 'many'"),
+        ({"name": "a/b"}, "name cannot be 'a/b'"),
+        ({"name": "../b"}, "name cannot be '../b'"),
+        ({"port_offset": -1}, "port_offset cannot be -1"),
+        ({"port_offset": 60_000}, "port_offset cannot be 60000"),
+        ({"load_model": "poisson"}, "needs a requested_rate"),
+        ({"requested_rate": 5}, "requested_rate says nothing here"),
+        ({"topology": "sequential", "policy": "round_robin"}, "policy says nothing here"),
+        ({"topology": "sequential", "replicas": 4}, "replicas says nothing here"),
+        ({"work": "text", "work_ms": 20}, "work_ms says nothing here"),
+        ({"work_ms": "0,0,40"}, "work_ms 0,0,40 names 3 services"),
+    ],
+)
+def test_what_makes_no_sense_is_said_before_anything_starts(asked: dict[str, Any], said: str) -> None:
+    with pytest.raises(BadParameter) as refused:
+        plan_sweep(**asked)
+    assert said in str(refused.value)
+
+
+def test_an_unknown_preset_is_refused_with_those_there_are() -> None:
+    with pytest.raises(BadParameter, match="quick, quickstart, default, full"):
+        plan_sweep("huge")
+
+
+def test_what_is_none_stays_as_the_preset_has_it() -> None:
+    assert plan_sweep(name="a", concurrency=None, trials=None).parameters == plan_sweep(name="b").parameters
+
+
+def test_a_name_may_be_a_number_and_a_default_name_carries_the_time() -> None:
+    assert plan_sweep(name=2026, results="r").path == Path("r/2026.csv")
+    assert plan_sweep().name.startswith("sweep-20")
+
+
+def test_parameters_are_told_apart_by_what_changes_rows_and_by_nothing_else() -> None:
+    one = plan_sweep(name="one")
+    assert one.parameters == plan_sweep(name="two", port_offset=1000, results="elsewhere").parameters
+    assert one.parameters != plan_sweep(name="one", trials=4).parameters
+    assert one.parameters != plan_sweep("quick", name="one").parameters
+    assert one.parameters != plan_sweep(name="one", concurrency=[1, 3]).parameters
+
+
+def test_a_plan_tells_itself_in_one_sentence() -> None:
+    sentence = str(plan_sweep(name="mine", results="results"))
+    assert sentence.startswith(
+        "8 cells × 3 trials (topology sequential, parallel; concurrency 1, 3, 8, 32), "
+    )
+    assert sentence.endswith("into results/mine.csv")
