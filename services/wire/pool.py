@@ -22,6 +22,7 @@ class Pool:
     """
 
     __slots__ = (
+        "_closed",
         "_deadlines",
         "_idle",
         "_loop",
@@ -56,6 +57,7 @@ class Pool:
         """Since when each has been idle, the longest first."""
         self._openings: set[Opening] = set()
         self._timer: asyncio.TimerHandle | None = None
+        self._closed = False
 
     def __len__(self) -> int:
         """How many connections are idle."""
@@ -85,7 +87,8 @@ class Pool:
 
     def give_back(self, connection: Connection) -> None:
         """Keep a connection for the next request, or drop it if it is of no more use."""
-        if not connection.reusable or not connection.idle or len(self._idle) >= self.max_idle:
+        keep = connection.reusable and connection.idle and len(self._idle) < self.max_idle
+        if self._closed or not keep:
             connection.close()
             return
         self._idle[connection] = self._loop.time()
@@ -93,7 +96,8 @@ class Pool:
             self._timer = self._loop.call_later(self.idle_timeout_s, self._expire)
 
     def close(self) -> None:
-        """Drop idle connections and those being opened. Those in use stay with their users."""
+        """Drop idle connections and those being opened; those in use are dropped when they are given back."""
+        self._closed = True
         for opening in list(self._openings):
             opening.cancel()
         for connection in list(self._idle):
