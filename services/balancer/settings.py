@@ -2,7 +2,245 @@
 
 from __future__ import annotations
 
-# Defined beside the policies, and part of the settings too.
-from services.balancer.policies.names import PolicyName
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
 
-__all__ = ["PolicyName"]
+from services.balancer.addresses import Address, read_addresses
+from services.balancer.policies.names import PolicyName
+from services.documented import PATHS
+from services.environment import SettingsError, Variable, number, one_of, refuse_unknown, whole
+
+__all__ = ["VARIABLES", "Address", "BalancerSettings", "PolicyName", "SettingsError"]
+
+MIB = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class BalancerSettings:
+    """Everything about one balancer. Raises SettingsError where a value makes no sense.
+
+    `hops_left` counts the servers between this one and the end of the pipeline, its own instance included:
+    one try may take `timeout_s` × `hops_left`, and a request `timeout_s` × (`hops_left` + 1) or what its
+    X-Request-Deadline-Ms leaves, so that of all who wait the innermost gives up first.
+    """
+
+    service: str
+    port: int
+    instances: tuple[Address, ...]
+    name: str = ""
+    """`service1-loadbalancer` where not given."""
+    host: str = "127.0.0.1"
+    policy: PolicyName = PolicyName.ROUND_ROBIN
+    seed: int = 0
+    idempotent: frozenset[str] = frozenset(PATHS)
+    retry_statuses: frozenset[int] = frozenset()
+    hops_left: int = 1
+    timeout_s: float = 30.0
+    connect_timeout_s: float = 1.0
+    in_flight_limit: int = 0
+    queue_limit: int = 1024
+    queue_timeout_s: float = 5.0
+    retry_ratio: float = 0.2
+    retry_per_s: float = 10.0
+    failures: int = 5
+    backoff_s: float = 1.0
+    backoff_cap_s: float = 30.0
+    check_interval_s: float = 1.0
+    check_timeout_s: float = 1.0
+    rise: int = 2
+    fall: int = 3
+    panic_threshold: float = 0.25
+    slow_start_s: float = 0.0
+    head_timeout_s: float = 10.0
+    body_timeout_s: float = 30.0
+    idle_timeout_s: float = 75.0
+    instance_idle_s: float = 4.0
+    head_limit_bytes: int = 32 * 1024
+    body_limit_bytes: int = 64 * MIB
+    replay_limit_bytes: int = MIB
+
+    def __post_init__(self) -> None:
+        if not self.name:
+            object.__setattr__(self, "name", f"{self.service}-loadbalancer")
+        if not 0 <= self.port < 65536:
+            self._refuse("port", "give 0 (any free port) to 65535")
+        known = {(address.name, address.port) for address in self.instances}
+        if len(known) < len(self.instances):
+            self._refuse("instances", "give each instance a name of its own")
+        for variable in VARIABLES:
+            value = getattr(self, variable.field)
+            if variable.read is number and not (0 <= value < float("inf")):
+                self._refuse(variable.field, "give 0 or more")
+            if variable.field in _ABOVE_0 and not value > 0:
+                self._refuse(variable.field, "give more than 0")
+            if variable.field in _FROM_0 and value < 0:
+                self._refuse(variable.field, "give 0 or more")
+        if self.backoff_cap_s < self.backoff_s:
+            self._refuse("backoff_cap_s", f"give at least BALANCER_BACKOFF_S, {self.backoff_s}")
+        if self.panic_threshold > 1:
+            self._refuse("panic_threshold", "give a part of the instances, from 0 to 1")
+
+    @property
+    def try_timeout_s(self) -> float:
+        """How long one try at one instance may take, in seconds."""
+        return self.timeout_s * self.hops_left
+
+    @property
+    def total_timeout_s(self) -> float:
+        """How long a request may take over all its tries, in seconds."""
+        return self.timeout_s * (self.hops_left + 1)
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str], service: str | None = None) -> BalancerSettings:
+        """The settings that environment variables give (see VARIABLES); those set to nothing count as unset.
+
+        `service` is the name of the service behind it, where the caller knows it. Its instances are in
+        SERVICE1_INSTANCES for service1, and so on. service1 to service4 have the documented port; any other
+        needs BALANCER_PORT. A `BALANCER_…` that is no setting is refused. Raises SettingsError.
+        """
+        given = {name: text for name, text in environ.items() if text}
+        refuse_unknown("BALANCER_", given, (variable.name for variable in VARIABLES))
+        service = service or given.get("BALANCER_SERVICE")
+        if service is None:
+            raise SettingsError(
+                "BALANCER_SERVICE is not set: say which service this is for, such as service1"
+            )
+        values: dict[str, Any] = {"instances": _instances(given, service), **_documented(service)}
+        for variable in VARIABLES:
+            if variable.name in given:
+                variable.put(values, given[variable.name])
+        if "port" not in values:
+            raise SettingsError(f"BALANCER_PORT is not set: the balancer of {service} has no documented port")
+        return cls(**{**values, "service": service})
+
+    def to_environ(self) -> dict[str, str]:
+        """The environment variables that give these settings: `from_environ` turns them back."""
+        environ = {variable.name: _text(variable, self) for variable in VARIABLES}
+        environ[_instances_variable(self.service)] = ",".join(str(address) for address in self.instances)
+        return {name: text for name, text in environ.items() if text}
+
+    def _refuse(self, name: str, remedy: str) -> None:
+        known = {variable.field: variable.name for variable in VARIABLES}
+        variable = known.get(name, _instances_variable(self.service))
+        raise SettingsError(f"{variable} ({name}) is {getattr(self, name)!r}: {remedy}")
+
+
+def _instances_variable(service: str) -> str:
+    return f"{service.upper()}_INSTANCES"
+
+
+def _instances(given: Mapping[str, str], service: str) -> tuple[Address, ...]:
+    variable = _instances_variable(service)
+    text = given.get(variable, "")
+    try:
+        return read_addresses(text)
+    except ValueError as error:
+        raise SettingsError(f"{variable} is {text!r}: {error}") from error
+
+
+def _documented(service: str) -> dict[str, Any]:
+    """What is known of the balancers of service1 to service4 before anything is set."""
+    known = {f"service{n}": n for n in range(1, len(PATHS) + 1)}
+    if service not in known:
+        return {}
+    n = known[service]
+    return {"port": 8060 + n, "hops_left": 1 + 2 * (len(PATHS) - n)}
+
+
+def _paths(text: str) -> frozenset[str]:
+    paths = frozenset(path.strip() for path in text.split(",") if path.strip())
+    if text.strip() == NONE:
+        return frozenset()
+    if not all(path.startswith("/") for path in paths):
+        raise ValueError("give paths such as /process,/report, or none")
+    return paths
+
+
+def _statuses(text: str) -> frozenset[int]:
+    statuses = frozenset(whole(part) for part in text.split(",") if part.strip())
+    if not all(500 <= status <= 599 for status in statuses):
+        raise ValueError("give statuses from 500 to 599, such as 502,503")
+    return statuses
+
+
+def _text(variable: Variable, settings: BalancerSettings) -> str:
+    value = getattr(settings, variable.field)
+    if not isinstance(value, frozenset):
+        return variable.text(settings)
+    if variable.field == "idempotent" and not value:
+        return NONE
+    return ",".join(str(item) for item in sorted(value))
+
+
+NONE = "none"
+
+_ABOVE_0 = frozenset(
+    (
+        "hops_left",
+        "timeout_s",
+        "connect_timeout_s",
+        "queue_timeout_s",
+        "failures",
+        "backoff_s",
+        "check_timeout_s",
+        "rise",
+        "fall",
+        "head_timeout_s",
+        "body_timeout_s",
+        "idle_timeout_s",
+        "instance_idle_s",
+        "head_limit_bytes",
+        "body_limit_bytes",
+    )
+)
+_FROM_0 = frozenset(("in_flight_limit", "queue_limit", "replay_limit_bytes"))
+
+VARIABLES = (
+    Variable("BALANCER_SERVICE", "service", str, "service behind it, where the command line does not say"),
+    Variable("BALANCER_NAME", "name", str, "name of this balancer; else service1-loadbalancer …"),
+    Variable("BALANCER_HOST", "host", str, "address to listen on; else 127.0.0.1"),
+    Variable("BALANCER_PORT", "port", whole, "port to listen on; else the documented 8061 to 8064"),
+    Variable("BALANCER_POLICY", "policy", one_of(PolicyName), f"{', '.join(PolicyName)}; else round_robin"),
+    Variable("BALANCER_SEED", "seed", whole, "seed of policies that draw lots; else 0"),
+    Variable(
+        "BALANCER_IDEMPOTENT", "idempotent", _paths, "routes that may be done twice; else the pipeline's"
+    ),
+    Variable(
+        "BALANCER_RETRY_STATUSES", "retry_statuses", _statuses, "answers (5xx) such a route tries again on"
+    ),
+    Variable("BALANCER_HOPS_LEFT", "hops_left", whole, "servers after this one, balancers included; else 1"),
+    Variable("BALANCER_TIMEOUT_S", "timeout_s", number, "seconds that each hop left may take; else 30"),
+    Variable("BALANCER_CONNECT_TIMEOUT_S", "connect_timeout_s", number, "seconds to connect; else 1"),
+    Variable(
+        "BALANCER_IN_FLIGHT_LIMIT", "in_flight_limit", whole, "requests at once to an instance; else 0: any"
+    ),
+    Variable("BALANCER_QUEUE_LIMIT", "queue_limit", whole, "requests that may wait for room; else 1024"),
+    Variable("BALANCER_QUEUE_TIMEOUT_S", "queue_timeout_s", number, "seconds they may wait; else 5"),
+    Variable("BALANCER_RETRY_RATIO", "retry_ratio", number, "retries per request; else 0.2"),
+    Variable("BALANCER_RETRY_PER_S", "retry_per_s", number, "retries per second beside that; else 10"),
+    Variable("BALANCER_FAILURES", "failures", whole, "failures in a row that eject an instance; else 5"),
+    Variable("BALANCER_BACKOFF_S", "backoff_s", number, "seconds of a first ejection; else 1"),
+    Variable("BALANCER_BACKOFF_CAP_S", "backoff_cap_s", number, "seconds of the longest ejection; else 30"),
+    Variable(
+        "BALANCER_CHECK_INTERVAL_S", "check_interval_s", number, "seconds between checks; else 1; 0: none"
+    ),
+    Variable("BALANCER_CHECK_TIMEOUT_S", "check_timeout_s", number, "seconds that a check may take; else 1"),
+    Variable("BALANCER_RISE", "rise", whole, "checks passed in a row that restore an instance; else 2"),
+    Variable("BALANCER_FALL", "fall", whole, "checks failed in a row that eject it; else 3"),
+    Variable(
+        "BALANCER_PANIC_THRESHOLD", "panic_threshold", number, "part of instances fit, below: all; else 0.25"
+    ),
+    Variable("BALANCER_SLOW_START_S", "slow_start_s", number, "seconds of less load for who returns; else 0"),
+    Variable("BALANCER_HEAD_TIMEOUT_S", "head_timeout_s", number, "seconds for a request's head; else 10"),
+    Variable(
+        "BALANCER_BODY_TIMEOUT_S", "body_timeout_s", number, "seconds without progress of a body; else 30"
+    ),
+    Variable("BALANCER_IDLE_TIMEOUT_S", "idle_timeout_s", number, "seconds a client may be idle; else 75"),
+    Variable("BALANCER_INSTANCE_IDLE_S", "instance_idle_s", number, "seconds idle to an instance; else 4"),
+    Variable("BALANCER_HEAD_LIMIT_BYTES", "head_limit_bytes", whole, "largest request head; else 32768"),
+    Variable("BALANCER_BODY_LIMIT_BYTES", "body_limit_bytes", whole, "largest request body; else 67108864"),
+    Variable("BALANCER_REPLAY_LIMIT_BYTES", "replay_limit_bytes", whole, "largest body kept; else 1048576"),
+)
+"""Every environment variable of a balancer, beside `SERVICE1_INSTANCES` …: its instances, as
+`service1a=127.0.0.1:8051,…` or `127.0.0.1:8051,…`, with `*2` after one of weight 2."""

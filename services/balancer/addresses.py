@@ -1,0 +1,48 @@
+"""Where instances listen, as the environment writes it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+__all__ = ["Address", "read_addresses"]
+
+_ENTRY = re.compile(
+    r"(?:(?P<name>[A-Za-z0-9._-]+)=)?(?P<host>[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):(?P<port>\d+)(?:\*(?P<weight>\d+))?"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """One instance's name, host, port and weight. Raises ValueError for a port or weight that cannot be."""
+
+    name: str
+    host: str
+    port: int
+    weight: int = 1
+
+    def __post_init__(self) -> None:
+        if not 0 < self.port < 65536:
+            raise ValueError(f"{self.name} has port {self.port}: there are 1 to 65535")
+        if self.weight < 1:
+            raise ValueError(
+                f"{self.name} has weight {self.weight}: a weight is a whole number of at least 1"
+            )
+
+    def __str__(self) -> str:
+        """`service1a=127.0.0.1:8051`, and the weight where it is not 1."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{self.name}={host}:{self.port}" + (f"*{self.weight}" if self.weight != 1 else "")
+
+
+def read_addresses(text: str) -> tuple[Address, ...]:
+    """`name=host:port*weight,…`, where name and weight may be left out. Raises ValueError with the remedy."""
+    addresses = []
+    for entry in filter(None, (part.strip() for part in text.split(","))):
+        match = _ENTRY.fullmatch(entry)
+        if match is None:
+            raise ValueError(f"{entry!r} is no instance: give service1a=127.0.0.1:8051 or 127.0.0.1:8051")
+        host = match["host"].strip("[]")
+        name = match["name"] or host
+        addresses.append(Address(name, host, int(match["port"]), int(match["weight"] or 1)))
+    return tuple(addresses)
