@@ -1,0 +1,133 @@
+"""What all requests of one balancer share."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+
+from services.balancer.addresses import Address
+from services.balancer.counts import Counts
+from services.balancer.eventlog import EventLog
+from services.balancer.events import Event, EventKind
+from services.balancer.framing import RequestHead
+from services.balancer.health import HealthRules
+from services.balancer.instances import Instance
+from services.balancer.line import Line
+from services.balancer.policies import build
+from services.balancer.retries import RetryBudget, RetryRules
+from services.balancer.roster import Roster
+from services.balancer.settings import BalancerSettings
+from services.wire import Deadlines, Pool
+
+__all__ = ["Core", "DuplicateInstance", "UnknownInstance"]
+
+_SAFE = frozenset((b"GET", b"HEAD", b"OPTIONS"))
+
+
+class UnknownInstance(KeyError):  # noqa: N818
+    """There is no instance of that name."""
+
+
+class DuplicateInstance(ValueError):  # noqa: N818
+    """There is an instance of that name and port already."""
+
+
+class Core:
+    """Instances and their pools, who waits for them, what may be retried, and what is counted.
+
+    Belongs to the running loop. Roster, budget and queue go by time.monotonic; deadlines by the loop's clock.
+    """
+
+    def __init__(self, settings: BalancerSettings) -> None:
+        self.settings = settings
+        self.loop = asyncio.get_running_loop()
+        self.deadlines = Deadlines(self.loop)
+        self.counts = Counts()
+        self.log = EventLog(settings.name)
+        self.roster = Roster(
+            build(settings.policy, limit=settings.in_flight_limit or None, seed=settings.seed),
+            HealthRules(
+                settings.failures,
+                settings.backoff_s,
+                settings.backoff_cap_s,
+                settings.rise,
+                settings.fall,
+                settings.panic_threshold,
+            ),
+            slow_start_s=settings.slow_start_s,
+            on_event=self.hear,
+        )
+        self.budget = RetryBudget(time.monotonic(), settings.retry_ratio, settings.retry_per_s)
+        self.line = Line(self)
+        self.pools: dict[Instance, Pool] = {}
+        self.draining = False
+        self.via = settings.name.encode()
+        self._safe = RetryRules(True, settings.retry_statuses)
+        self._unsafe = RetryRules(False)
+        self._idempotent = frozenset(path.encode() for path in settings.idempotent)
+        self._id_prefix = secrets.token_hex(6).encode()
+        self._ids = 0
+        for address in settings.instances:
+            self.add(address)
+
+    def rules(self, head: RequestHead) -> RetryRules:
+        """What may be done twice: what declares so, and what HTTP itself calls safe."""
+        if head.method in _SAFE or head.target.partition(b"?")[0] in self._idempotent:
+            return self._safe
+        return self._unsafe
+
+    def new_id(self) -> bytes:
+        """An X-Request-ID for a request that came without."""
+        self._ids += 1
+        return b"%b-%x" % (self._id_prefix, self._ids)
+
+    def hear(self, event: Event) -> None:
+        """Log and count an event. An instance that is back may be what someone waits for."""
+        self.log.write(event)
+        self.counts.heard(event)
+        if event.kind is EventKind.RESTORED:
+            self.loop.call_soon(self.line.move)
+
+    def add(self, address: Address) -> Instance:
+        """From now on requests may go there. Raises DuplicateInstance."""
+        instance = Instance(address.name, address.host, address.port, address.weight)
+        if any(known.label == instance.label for known in self.roster):
+            raise DuplicateInstance(f"there is a {instance.label} already")
+        self.pools[instance] = Pool(
+            address.host,
+            address.port,
+            self.deadlines,
+            connect_timeout_s=self.settings.connect_timeout_s,
+            idle_timeout_s=self.settings.instance_idle_s,
+        )
+        self.roster.add(instance)
+        self.loop.call_soon(self.line.move)
+        return instance
+
+    def remove(self, name: str) -> Instance:
+        """By name or label: no more requests go there, those in flight end. Raises UnknownInstance."""
+        for instance in self.roster:
+            if name in (instance.name, instance.label):
+                self.roster.remove(instance)
+                self.pools.pop(instance).close()
+                return instance
+        raise UnknownInstance(f"no instance {name!r}: there are {[i.label for i in self.roster]}")
+
+    def stats(self) -> dict[str, object]:
+        """The documented answer to GET /stats."""
+        instances = list(self.roster)
+        return {
+            "instances": [instance.label for instance in instances],
+            "stats": {
+                instance.label: {"requests": instance.requests, "errors": instance.errors}
+                for instance in instances
+            },
+        }
+
+    def close(self) -> None:
+        """Drop idle connections to instances, and all timers."""
+        for pool in self.pools.values():
+            pool.close()
+        self.line.close()
+        self.deadlines.close()

@@ -1,0 +1,402 @@
+"""One request on its way: to one instance after another, until one answers."""
+
+from __future__ import annotations
+
+import time
+from typing import Protocol
+
+from services.balancer.blame import Blame, blame
+from services.balancer.core import Core
+from services.balancer.events import Event, EventKind
+from services.balancer.framing import CHUNKED, RequestHead
+from services.balancer.instances import Instance
+from services.balancer.retries import Verdict, after_failure, after_status
+from services.balancer.rewriting import answer_head, request_head
+from services.wire import (
+    BrokenAnswer,
+    Connection,
+    Exchange,
+    FailureKind,
+    Headers,
+    NotConnected,
+    NotSent,
+    Opening,
+    Pool,
+    WireError,
+)
+
+__all__ = ["ABANDONED", "Client", "Forward"]
+
+ABANDONED = 499
+"""What a request counts as whose client went away before the answer (nginx's number for it)."""
+
+HELD_BYTES = 16 * 1024
+"""An answer up to this long is passed on in one piece."""
+
+
+class Client(Protocol):
+    """Who sent the request."""
+
+    address: bytes
+
+    def keeps_alive(self) -> bool:
+        """Whether its connection stays open after this answer."""
+
+    def write(self, data: bytes) -> None:
+        """Pass on a piece of the answer."""
+
+    def done(self) -> None:
+        """The answer is complete."""
+
+    def refuse(self, status: int, detail: str, retry_after_s: int | None = None) -> None:
+        """There will be no other answer than this."""
+
+    def abort(self) -> None:
+        """The answer ends in the middle, and the client must not take it for whole."""
+
+    def pause_upload(self) -> None:
+        """The instance cannot take in more of the body for now."""
+
+    def resume_upload(self) -> None:
+        """It can again."""
+
+
+class Forward(Exchange):
+    """The attempts at one request. `body` is all of it, or if not `whole` what has come so far.
+
+    Lives from `start` until the client was told `done`, `refuse` or `abort`, or until `cancel`.
+    """
+
+    __slots__ = (
+        "_attempt_begun",
+        "_begun",
+        "_broken",
+        "_client",
+        "_connection",
+        "_core",
+        "_deadline",
+        "_failures",
+        "_head",
+        "_held_up",
+        "_instance",
+        "_length",
+        "_opening",
+        "_out",
+        "_over",
+        "_passing",
+        "_pool",
+        "_prefix",
+        "_status",
+        "_taken_as_failure",
+        "_upload",
+        "_uploaded",
+        "_waiting",
+        "_whole",
+        "tried",
+    )
+
+    def __init__(self, core: Core, client: Client, head: RequestHead, body: bytes, *, whole: bool) -> None:
+        self.tried: list[Instance] = []
+        self._core = core
+        self._client = client
+        self._head = head
+        self._upload = body
+        """The body where all of it is kept; else what of it is still to be sent."""
+        self._whole = whole
+        self._uploaded = whole
+        self._held_up = False
+        self._begun = self._attempt_begun = time.monotonic()
+        limit = core.settings.total_timeout_s
+        if head.deadline_ms is not None:
+            limit = min(limit, head.deadline_ms / 1000)
+        self._deadline = core.loop.time() + limit
+        self._prefix = request_head(head, client.address, core.via, head.request_id or core.new_id())
+        self._instance: Instance | None = None
+        self._pool: Pool | None = None
+        self._opening: Opening | None = None
+        self._connection: Connection | None = None
+        self._failures: list[str] = []
+        self._broken: BrokenAnswer | None = None
+        self._status = 0
+        self._length = 0
+        self._out: list[bytes] = []
+        self._passing = self._over = self._waiting = self._taken_as_failure = False
+
+    @property
+    def passing(self) -> bool:
+        """Whether some of the answer was passed on."""
+        return self._passing
+
+    def start(self) -> None:
+        """Begin the first attempt."""
+        self._core.budget.request()
+        self._attempt()
+
+    def cancel(self) -> None:
+        """The client went away: nobody wants the answer any more."""
+        if self._over:
+            return
+        now = self._finish()
+        if self._waiting:
+            self._core.line.leave(self)
+            self._core.deadlines.forget(self)
+        if self._opening is not None:
+            self._opening.cancel()
+        if self._connection is not None:
+            self._connection.abort()
+        if self._instance is not None:
+            self._core.counts.released[self._instance] += 1
+            self._core.roster.released(self._instance, self._attempt_begun, now)
+        self._core.counts.answered(self._instance, ABANDONED, now - self._begun)
+        self._core.line.move()
+
+    # The body, where it is too long to be kept.
+
+    def feed(self, data: bytes, *, last: bool) -> None:
+        """More of the body came. Whoever feeds may do so at any time, but heed `pause_upload`."""
+        self._uploaded = last
+        if self._connection is None:
+            self._upload += data
+            self._client.pause_upload()
+            return
+        self._connection.write(self._framed(data, last))
+        if last:
+            self._connection.finish()
+
+    def pause(self) -> None:
+        """The client takes in the answer too slowly; that is not the instance's fault."""
+        if self._connection is not None:
+            self._connection.pause_reading()
+            self._connection.set_deadline(None)
+
+    def resume(self) -> None:
+        """The client has caught up."""
+        if self._connection is not None:
+            self._connection.resume_reading()
+            self._connection.set_deadline(self._core.loop.time() + self._core.settings.try_timeout_s)
+
+    # An attempt.
+
+    def on_room(self, instance: Instance) -> None:
+        """Go there."""
+        if self._waiting:
+            self._waiting = False
+            self._core.deadlines.forget(self)
+        self._attempt_begun = now = time.monotonic()
+        self._instance = instance
+        self.tried.append(instance)
+        self._core.roster.started(instance, now)
+        self._pool = self._core.pools[instance]
+        connection = self._pool.take()
+        if connection is not None:
+            self._send(connection)
+        else:
+            self._opening = self._pool.open(self._on_opened)
+
+    def on_queued_out(self) -> None:
+        """No instance had room in time."""
+        self._waiting = False
+        self._core.deadlines.forget(self)
+        self._refuse(503, f"no instance had room within {self._core.settings.queue_timeout_s:g} s", 1)
+
+    def on_deadline(self) -> None:
+        """The time for the whole request is over while it waits for room."""
+        self._waiting = False
+        self._core.line.leave(self)
+        self._refuse(504, "the request's time was over before an instance had room")
+
+    def _attempt(self) -> None:
+        core = self._core
+        if core.loop.time() >= self._deadline:
+            self._refuse(504, self._story("the request's time is over"))
+            return
+        saturated = core.roster.saturated(self.tried)
+        if not (saturated and len(core.line)):  # who comes last does not overtake those in line
+            instance = core.roster.choose(time.monotonic(), self.tried)
+            if instance is not None:
+                self.on_room(instance)
+                return
+        if not saturated:
+            self._refuse(
+                503, self._story("all instances failed" if self.tried else "there are no instances"), 1
+            )
+        elif core.line.join(self):
+            self._waiting = True
+            core.deadlines.watch(self, self._deadline)
+        else:
+            self._refuse(503, "no instance has room, and too many requests wait for it", 1)
+
+    def _on_opened(self, result: Connection | NotConnected) -> None:
+        self._opening = None
+        if isinstance(result, Connection):
+            self._send(result)
+        else:
+            self.on_failure(result)
+
+    def _send(self, connection: Connection) -> None:
+        self._connection = connection
+        core = self._core
+        now = core.loop.time()
+        until = min(now + core.settings.try_timeout_s, self._deadline)
+        head = self._prefix + b"%d\r\n\r\n" % max(0, (until - now) * 1000)
+        body = self._upload
+        is_head = self._head.method == b"HEAD"
+        if self._whole:
+            if len(body) <= HELD_BYTES:
+                connection.send(self, head + body, deadline=until, is_head=is_head)
+            else:
+                connection.send(self, head, body, deadline=until, is_head=is_head)
+            return
+        begun = self._framed(body, self._uploaded)
+        connection.send(self, head, begun, deadline=until, is_head=is_head, more=not self._uploaded)
+        if self._connection is connection:  # it was sent
+            self._upload = b""
+            self._client.resume_upload()
+
+    def _framed(self, data: bytes, last: bool) -> bytes:
+        """A piece of a body that is too long to be kept, as it goes to the instance."""
+        if self._head.length != CHUNKED:
+            return data
+        return (b"%x\r\n%b\r\n" % (len(data), data) if data else b"") + (b"0\r\n\r\n" if last else b"")
+
+    # What the connection to the instance calls.
+
+    def on_head(self, status: int, headers: Headers) -> None:
+        self._status = status
+        core = self._core
+        if status in core.settings.retry_statuses:
+            now, rules = time.monotonic(), core.rules(self._head)
+            verdict = after_status(status, rules, core.budget, now, replayable=self._whole)
+            if verdict is Verdict.RETRY:
+                self._taken_as_failure = True
+                return
+            if verdict is not None:
+                core.hear(Event(EventKind.DENIED, now, self._instance, verdict))
+        is_head = self._head.method == b"HEAD"
+        answer = answer_head(
+            status, headers, minor=self._head.minor, keep_alive=self._client.keeps_alive(), is_head=is_head
+        )
+        if answer is None and self._connection is not None:
+            detail = "a transfer coding that was not asked for"
+            self._broken = BrokenAnswer(FailureKind.PROTOCOL_ERROR, self._connection.peer, detail)
+            self._connection.abort()
+        elif answer is not None:
+            self._out.append(answer.data)
+            self._length = answer.length
+
+    def on_body(self, chunk: bytes) -> None:
+        if self._taken_as_failure:
+            return
+        if self._length == CHUNKED:
+            self._out += (b"%x\r\n" % len(chunk), chunk, b"\r\n")
+        else:
+            self._out.append(chunk)
+
+    def on_flush(self) -> None:
+        if not self._out or (0 <= self._length <= HELD_BYTES and not self._passing):
+            return
+        self._passing = True
+        data = b"".join(self._out)
+        self._out.clear()
+        if self._connection is not None:
+            self._connection.set_deadline(self._core.loop.time() + self._core.settings.try_timeout_s)
+        self._client.write(data)
+
+    def on_complete(self) -> None:
+        connection, instance = self._connection, self._instance
+        if connection is None or instance is None or self._pool is None:
+            return
+        self._connection = None
+        self._pool.give_back(connection)
+        if self._taken_as_failure:
+            self._answered_badly(instance)
+            return
+        now = self._finish()
+        core = self._core
+        core.roster.succeeded(instance, self._attempt_begun, now)
+        core.counts.answered(instance, self._status, now - self._begun)
+        if self._length == CHUNKED:
+            self._out.append(b"0\r\n\r\n")
+        if self._out:
+            self._client.write(b"".join(self._out))
+        if len(core.line):
+            core.line.move()
+        self._client.done()
+
+    def on_failure(self, error: WireError) -> None:
+        if self._over:
+            return
+        error = self._broken or error
+        instance, self._connection, self._broken = self._instance, None, None
+        assert instance is not None
+        core, now = self._core, time.monotonic()
+        timed_out = error.kind is FailureKind.READ_TIMEOUT
+        starved = timed_out and not self._uploaded and not self._held_up
+        hurried = timed_out and now - self._attempt_begun < core.settings.try_timeout_s - 0.01
+        # Neither a client's slow upload nor its impatience says anything of the instance.
+        blamed = Blame.NONE if starved or hurried else blame(error)
+        core.counts.failures[instance, error.kind] += 1
+        core.roster.failed(instance, self._attempt_begun, now, blamed)
+        self._failures.append(f"{instance.label} {error.kind}")
+        if self._passing:
+            self._finish()
+            core.counts.answered(instance, self._status, now - self._begun)
+            self._client.abort()
+        elif starved:
+            self._refuse(408, self._story("the body did not come in time"))
+        else:
+            self._next(error, instance, now)
+        core.line.move()
+
+    def pause_writing(self) -> None:
+        self._held_up = True
+        self._client.pause_upload()
+
+    def resume_writing(self) -> None:
+        self._held_up = False
+        self._client.resume_upload()
+
+    # What comes after a failed attempt.
+
+    def _next(self, error: WireError, instance: Instance, now: float) -> None:
+        core = self._core
+        replayable = self._whole or isinstance(error, NotConnected | NotSent)
+        verdict = after_failure(error, core.rules(self._head), core.budget, now, replayable=replayable)
+        if verdict is Verdict.RETRY:
+            core.hear(Event(EventKind.RETRIED, now, instance, error.kind))
+            if isinstance(error, NotSent):
+                self.tried.remove(instance)  # only that one connection had been closed
+            self._begin_anew()
+        else:
+            core.hear(Event(EventKind.DENIED, now, instance, verdict))
+            status = 504 if error.kind is FailureKind.READ_TIMEOUT else 502
+            self._refuse(status, self._story(f"not tried again: {verdict.replace('_', ' ')}"))
+
+    def _answered_badly(self, instance: Instance) -> None:
+        """The route takes this status for a failure."""
+        core, now = self._core, time.monotonic()
+        kind = f"status_{self._status}"
+        core.counts.failures[instance, kind] += 1
+        core.roster.failed(instance, self._attempt_begun, now, Blame.FAILED)
+        self._failures.append(f"{instance.label} {kind}")
+        core.hear(Event(EventKind.RETRIED, now, instance, kind))
+        self._begin_anew()
+        core.line.move()
+
+    def _begin_anew(self) -> None:
+        self._taken_as_failure = False
+        self._instance = self._pool = None
+        self._out.clear()
+        self._attempt()
+
+    def _refuse(self, status: int, detail: str, retry_after_s: int | None = None) -> None:
+        now = self._finish()
+        self._core.counts.answered(None, status, now - self._begun)
+        self._client.refuse(status, f"{self._core.settings.service}: {detail}", retry_after_s)
+
+    def _story(self, verdict: str) -> str:
+        return f"{verdict} (tried: {', '.join(self._failures)})" if self._failures else verdict
+
+    def _finish(self) -> float:
+        self._over = True
+        return time.monotonic()

@@ -1,0 +1,80 @@
+"""The requests that stand in line for an instance with room, and the timers that send them away."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Protocol
+
+from services.balancer.instances import Instance
+from services.balancer.queue import WaitingQueue
+
+if TYPE_CHECKING:
+    from services.balancer.core import Core
+
+__all__ = ["InLine", "Line"]
+
+
+class InLine(Protocol):
+    """A request that waits."""
+
+    tried: list[Instance]
+
+    def on_room(self, instance: Instance) -> None:
+        """There is room there; it is out of the line, and goes there at once."""
+
+    def on_queued_out(self) -> None:
+        """It has waited too long, and is out of the line."""
+
+
+class Line:
+    """The waiting queue of one balancer, moved on whenever there is room."""
+
+    __slots__ = ("_core", "_queue")
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+        self._queue: WaitingQueue[InLine] = WaitingQueue(
+            core.settings.queue_limit, core.settings.queue_timeout_s, core.hear
+        )
+
+    def __len__(self) -> int:
+        return len(self._queue)
+
+    def join(self, waiting: InLine) -> bool:
+        """Wait for room. False if too many do already."""
+        if not self._queue.offer(waiting, self._core.loop.time()):
+            return False
+        if len(self._queue) == 1:
+            self._set_timer()
+        return True
+
+    def leave(self, waiting: InLine) -> None:
+        """It gave up."""
+        self._queue.withdraw(waiting)
+
+    def move(self) -> None:
+        """Send as many as there is room for on their way, first come, first served."""
+        while len(self._queue):
+            found = self._queue.take(self._find)
+            if found is None:
+                return
+            waiting, instance = found
+            waiting.on_room(instance)
+
+    def _find(self, waiting: InLine) -> Instance | None:
+        return self._core.roster.choose(time.monotonic(), waiting.tried)
+
+    def close(self) -> None:
+        """Forget the timer."""
+        self._core.deadlines.forget(self)
+
+    def on_deadline(self) -> None:
+        """Send away who has waited too long."""
+        for waiting in self._queue.expire(self._core.loop.time() + 0.001):
+            waiting.on_queued_out()
+        self._set_timer()
+
+    def _set_timer(self) -> None:
+        deadline = self._queue.deadline
+        if deadline is not None:
+            self._core.deadlines.watch(self, deadline)
