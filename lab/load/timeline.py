@@ -52,12 +52,11 @@ class Timeline:
     def merged(cls, timelines: Iterable[Timeline]) -> Timeline:
         """That of several generators together, as long as the longest."""
         parts = list(timelines)
-        slices = max(len(part) for part in parts)
-        whole = cls.empty(parts[0].slice_ns, slices)
+        whole = cls.empty(parts[0].slice_ns, max(len(part) for part in parts))
         for part in parts:
-            part.reach(slices - 1)
             for name in _columns():
-                _MERGE.get(name, np.add)(getattr(whole, name), getattr(part, name), out=getattr(whole, name))
+                column = getattr(whole, name)[: len(part)]
+                _MERGE.get(name, np.add)(column, getattr(part, name), out=column)
         return whole
 
     def __len__(self) -> int:

@@ -1,0 +1,25 @@
+"""The generator without its process: quicker to start, and open to the eye."""
+
+from __future__ import annotations
+
+import time
+
+from lab.load import template
+from lab.load.generator import Generator, Share
+from lab.load.spec import LoadSpec
+from services.wire.loops import run
+
+
+def generate(spec: LoadSpec) -> Generator:
+    """Run the whole load in this process, to its end."""
+
+    async def main() -> Generator:
+        body = b"x" * 10 if spec.method == "POST" else b""
+        request = template.head(spec.method, spec.url, spec.headers, len(body) or None) + body
+        schedule = spec.load.schedule(spec.warmup_s, spec.duration_s, spec.seed)
+        start = time.monotonic_ns()
+        generator = Generator(spec, Share(0, 1), schedule, template.constant(request), start)
+        await generator.run()
+        return generator
+
+    return run(main())

@@ -1,0 +1,116 @@
+"""Every request has one outcome, and both sides count the same, however the server breaks its answers."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+
+import pytest
+from generating import generate
+from scripted_server import Manner, serving
+
+from lab.load.arrivals import Closed, Constant, Load
+from lab.load.outcomes import Outcome, code_of, is_success, name_of, succeeded, was_sent
+from lab.load.spec import LoadSpec
+from services.wire.errors import FailureKind
+
+BROKEN = {
+    Manner.RESET: "reset",
+    Manner.CLOSE_EARLY: "closed_early",
+    Manner.SHORT_BODY: "short_body",
+    Manner.SILENCE: "read_timeout",
+    Manner.GARBAGE: "protocol_error",
+    Manner.UNAVAILABLE: "http_503",
+}
+LOADS: dict[str, Load] = {"closed": Closed(4), "open": Constant(100)}
+
+
+@pytest.mark.parametrize("load", LOADS.values(), ids=LOADS.keys())
+@pytest.mark.parametrize("manner", BROKEN)
+def test_every_third_answer_broken_is_classed_and_counted_as_the_server_saw_it(
+    manner: Manner, load: Load
+) -> None:
+    with serving(lambda n: manner if n % 3 == 2 else Manner.ANSWER) as server:
+        patience = 0.5 if manner is Manner.SILENCE else 10.0
+        spec = LoadSpec(url=server.url, load=load, duration_s=0.2, warmup_s=0.0, read_timeout_s=patience)
+        totals = generate(spec).recorder.totals
+        assert set(totals) == {"http_200", BROKEN[manner]}
+        assert totals[BROKEN[manner]] == len(server.requests) // 3
+        assert totals.total() == was_sent(totals) == len(server.requests)
+
+
+@pytest.mark.parametrize("load", LOADS.values(), ids=LOADS.keys())
+def test_answers_broken_in_every_way_at_once_are_all_accounted_for(load: Load) -> None:
+    manners = list(Manner)
+    with serving(lambda n: manners[n % len(manners)]) as server:
+        spec = LoadSpec(url=server.url, load=load, duration_s=0.5, warmup_s=0.0, read_timeout_s=0.5)
+        totals = generate(spec).recorder.totals
+        assert set(totals) == {"http_200", *BROKEN.values()}
+        assert totals.total() == len(server.requests)
+
+
+@pytest.mark.parametrize("load", LOADS.values(), ids=LOADS.keys())
+def test_a_port_where_nobody_listens_is_refused_and_not_sent(load: Load) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    spec = LoadSpec(url=f"http://127.0.0.1:{port}/", load=load, duration_s=0.2, warmup_s=0.0)
+    totals = generate(spec).recorder.totals
+    assert set(totals) == {"refused"}
+    assert was_sent(totals) == 0
+
+
+def test_a_user_of_a_closed_loop_pauses_after_a_refusal() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    spec = LoadSpec(url=f"http://127.0.0.1:{port}/", load=Closed(1), duration_s=0.2, warmup_s=0.0)
+    assert generate(spec).recorder.totals.total() <= 30  # at 10 ms a piece, never thousands
+
+
+def test_a_peer_that_accepts_no_more_is_a_connect_timeout() -> None:
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as full:
+        address = full.getsockname()
+        waiting = [socket.socket() for _ in range(3)]  # fill what the kernel keeps for it
+        for client in waiting:
+            client.setblocking(False)
+            client.connect_ex(address)
+        spec = LoadSpec(
+            url=f"http://127.0.0.1:{address[1]}/",
+            load=Constant(10),
+            duration_s=0.2,
+            warmup_s=0.0,
+            connect_timeout_s=0.1,
+        )
+        generator = generate(spec)
+        for client in waiting:
+            client.close()
+    assert set(generator.recorder.totals) <= {"connect_timeout"}
+    assert generator.recorder.totals.total() + generator.recorder.dropped_in_all == 2
+
+
+def test_a_server_that_closes_after_every_answer_fails_no_request(server_that_closes: str) -> None:
+    for load in LOADS.values():
+        spec = LoadSpec(url=server_that_closes, load=load, duration_s=0.2, warmup_s=0.0)
+        assert set(generate(spec).recorder.totals) == {"http_200"}
+
+
+@pytest.fixture
+def server_that_closes() -> Iterator[str]:
+    with serving(lambda _: Manner.ANSWER_AND_CLOSE) as server:
+        yield server.url
+
+
+@pytest.mark.parametrize("kind", FailureKind)
+def test_every_failure_of_the_wire_has_a_class_with_a_name(kind: FailureKind) -> None:
+    assert name_of(code_of(kind)) in [*Outcome]
+
+
+@pytest.mark.parametrize("outcome", Outcome)
+def test_a_class_survives_as_an_int_below_zero(outcome: Outcome) -> None:
+    assert code_of(outcome) < 0
+    assert name_of(code_of(outcome)) == outcome
+
+
+def test_statuses_from_200_to_399_are_successes() -> None:
+    names = ["http_199", "http_200", "http_399", "http_400", "http_503", "reset"]
+    assert [name for name in names if is_success(name)] == ["http_200", "http_399"]
+    assert succeeded({"http_200": 3, "http_302": 2, "http_503": 4, "reset": 1}) == 5

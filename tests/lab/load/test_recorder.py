@@ -1,0 +1,153 @@
+"""What the generator takes down comes out again in the window it belongs to."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lab.load.histogram import Histogram
+from lab.load.inflight import InFlight
+from lab.load.outcomes import Outcome, code_of
+from lab.load.recorder import Recorder, Window
+from lab.load.timeline import Timeline
+
+START, SLICE = 5_000, 1_000
+ms = st.integers(0, 30_000)
+rows = st.lists(st.tuples(ms, ms, ms, st.sampled_from([200, 200, 200, 503, -3])), min_size=1, max_size=200)
+
+
+def _row(intended: int, wait: int, service: int, code: int) -> tuple[int, int, int, int]:
+    sent = START + intended + wait
+    return START + intended, sent, sent + service, code
+
+
+def _recorded(samples: list[tuple[int, int, int, int]], flush_every: int = 1000) -> Recorder:
+    recorder = Recorder(START, SLICE, 100)
+    for number, sample in enumerate(samples):
+        recorder.ended.append(sample)
+        if number % flush_every == 0:
+            recorder.flush()
+    recorder.flush()
+    return recorder
+
+
+@given(rows, st.integers(1, 20), st.integers(0, 40), st.integers(0, 40))
+def test_a_window_holds_exactly_the_requests_intended_in_it(rows, every: int, first: int, last: int) -> None:
+    samples = [_row(*row) for row in rows]
+    window = _recorded(samples, every).window(first, last)
+    inside = [s for s in samples if first <= (s[0] - START) // SLICE < last]
+    assert window.response_time == Histogram.of([s[2] - s[0] for s in inside if s[3] == 200])
+    assert window.service_time == Histogram.of([s[2] - s[1] for s in inside if s[3] == 200])
+    assert sum(window.outcomes.values()) == len(inside)
+    assert window.outcomes.get("http_503", 0) == sum(s[3] == 503 for s in inside)
+
+
+@given(rows, st.integers(1, 20))
+def test_it_does_not_matter_when_the_recorder_is_flushed(rows, every: int) -> None:
+    samples = [_row(*row) for row in rows]
+    one, other = _recorded(samples, every), _recorded(samples)
+    assert one.totals == other.totals
+    assert one.window(0, 99) == other.window(0, 99)
+    assert _trimmed(one.timeline) == _trimmed(other.timeline)
+
+
+@given(rows, st.integers(1, 4))
+def test_several_recorders_merge_to_the_single_one(rows, parts: int) -> None:
+    samples = [_row(*row) for row in rows]
+    recorders = [_recorded(samples[part::parts]) for part in range(parts)]
+    whole = _recorded(samples)
+    assert Window.merged(recorder.window(2, 20) for recorder in recorders) == whole.window(2, 20)
+    merged = Timeline.merged(recorder.timeline for recorder in recorders)
+    assert _trimmed(merged) == _trimmed(whole.timeline)
+
+
+def _trimmed(timeline: Timeline) -> dict[str, list[int]]:
+    """The columns without the empty slices at the end, of which growing leaves more or fewer."""
+    columns = {name: values for name, values in timeline.to_json().items() if name != "slice_ns"}
+    used = max(
+        (position + 1 for name, values in columns.items() if name != "first_ns"
+         for position, value in enumerate(values) if value), default=0
+    )  # fmt: skip
+    return {name: values[:used] for name, values in columns.items()}
+
+
+@given(rows)
+def test_a_window_and_a_timeline_survive_json(rows) -> None:
+    recorder = _recorded([_row(*row) for row in rows])
+    recorder.timings.append((START, b"a;dur=1.5"))
+    window = recorder.window(0, 99)
+    assert Window.from_json(window.to_json()) == window
+    assert Timeline.from_json(recorder.timeline.to_json()).to_json() == recorder.timeline.to_json()
+
+
+def test_a_request_held_beyond_the_window_counts_where_it_was_intended() -> None:
+    recorder = _recorded([(START + 500, START + 500, START + 50_500, 200)])
+    assert recorder.window(0, 1).response_time.max_ns == 50_000
+    assert len(recorder.window(1, 99).response_time) == 0
+    assert recorder.timeline.succeeded.nonzero()[0].tolist() == [50]
+
+
+def test_response_time_begins_at_the_intended_start_and_service_time_at_the_send() -> None:
+    window = _recorded([(START, START + 300, START + 1000, 200)]).window(0, 1)
+    assert (window.response_time.max_ns, window.service_time.max_ns) == (1000, 700)
+
+
+def test_a_failure_is_in_no_histogram() -> None:
+    refused = (START, 0, START + 10, code_of(Outcome.REFUSED))
+    window = _recorded([refused, (START, START, START + 20, 503)]).window(0, 1)
+    assert window.outcomes == {"refused": 1, "http_503": 1}
+    assert len(window.response_time) == len(window.service_time) == 0
+
+
+def test_dropped_requests_lags_and_stages_belong_to_their_windows() -> None:
+    recorder = Recorder(START, SLICE, 10)
+    recorder.dropped.extend([START, START + SLICE, START + SLICE + 1])
+    recorder.lags.extend([(START, 7), (START + SLICE, 9)])
+    recorder.timings.extend(
+        [(START, b"a;dur=1, b;dur=3"), (START + SLICE, b"a;dur=2"), (START + SLICE, b"a;dur=4")]
+    )
+    window = recorder.window(1, 2)
+    assert window.dropped == 2
+    assert recorder.dropped_in_all == 3
+    assert window.schedule_lag == Histogram.of([9])
+    assert window.stages == {"a": (6.0, 2)}
+
+
+def test_throughput_is_counted_between_the_first_and_the_last_completion() -> None:
+    timeline = _recorded([(START, START, START + done, 200) for done in (1000, 1250, 1500, 2000)]).timeline
+    assert timeline.throughput_rps(1, 3) == pytest.approx(3 / 1000e-9)
+    assert np.isnan(timeline.throughput_rps(2, 3))  # one completion spans nothing
+
+
+def test_drift_sets_the_last_third_against_the_first() -> None:
+    samples = [_row(slice_ * SLICE, 0, 100 if slice_ < 6 else 150, 200) for slice_ in range(9)]
+    assert _recorded(samples).timeline.drift(0, 9) == pytest.approx(0.5)
+    assert np.isnan(_recorded(samples).timeline.drift(50, 59))
+
+
+def test_a_recorder_grows_when_a_run_takes_longer_than_expected() -> None:
+    recorder = Recorder(START, SLICE, 2)
+    recorder.ended.extend([_row(slice_ * SLICE, 0, 70, 200) for slice_ in (0, 5, 40)])
+    assert recorder.window(0, 3).outcomes == {"http_200": 1}
+    assert len(recorder.window(5, 41).response_time) == 2
+    assert recorder.timeline.succeeded.nonzero()[0].tolist() == [0, 5, 40]
+
+
+changes = st.lists(st.tuples(st.integers(0, 40), st.sampled_from([1, 1, -1])), max_size=60)
+
+
+@given(changes)
+def test_the_integral_of_what_is_in_flight_is_that_of_a_step_function(steps) -> None:
+    length, slices = 50, 60
+    meter, now, count, at = InFlight(START, length), START, 0, np.zeros(length * slices)
+    for gap, by in steps:
+        now += gap
+        change = by if count + by >= 0 else 1
+        meter.change(change, now)
+        count += change
+        at[now - START :] = count
+    meter.change(0, START + length * slices)
+    assert meter.areas == at.reshape(slices, length).sum(axis=1).tolist()
+    assert meter.count == count <= meter.peak
