@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import http.client
 import json
+import re
 import socket
 import threading
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -29,6 +31,7 @@ class Background:
         self._thread.start()
         self._apps: list[tuple[uvicorn.Server, asyncio.Task[None]]] = []
         self._peers: list[asyncio.Server] = []
+        self._tasks: set[asyncio.Task[None]] = set()
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(work, self.loop).result(20)
@@ -54,17 +57,34 @@ class Background:
     def serve_peer(self, handler: Handler) -> int:
         """Serves each connection with a coroutine. Returns the port."""
 
+        def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            self._tasks.add(self.loop.create_task(self._attend(handler, reader, writer)))
+
         async def start() -> asyncio.Server:
-            return await asyncio.start_server(handler, "127.0.0.1", 0)
+            return await asyncio.start_server(accept, "127.0.0.1", 0)
 
         server = self.run(start())
         self._peers.append(server)
         return int(server.sockets[0].getsockname()[1])
 
+    async def _attend(
+        self, handler: Handler, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        try:
+            with suppress(asyncio.IncompleteReadError, ConnectionError):
+                await handler(reader, writer)
+        finally:
+            writer.close()
+            with suppress(ConnectionError):
+                await writer.wait_closed()
+
     def stop(self) -> None:
         async def end() -> None:
             for peer in self._peers:
                 peer.close()
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
             for server, _ in self._apps:
                 server.should_exit = True
             await asyncio.gather(*(task for _, task in self._apps))
@@ -97,25 +117,17 @@ class Peer:
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
-        try:
-            while True:
-                head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
-                length = [
-                    line.split(":")[1]
-                    for line in head.splitlines()
-                    if line.lower().startswith("content-length")
-                ]
-                self.bodies.append(await reader.readexactly(int(length[0])))
-                self.heads.append(head)
-                await asyncio.sleep(self.delay_s)
-                writer.write(self.answer)
-                await writer.drain()
-                if self.closes:
-                    return
-        except (asyncio.IncompleteReadError, ConnectionError):
-            pass
-        finally:
-            writer.close()
+        while True:
+            head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+            length = re.search(r"content-length: *(\d+)", head.lower())
+            assert length, "every request to a peer has a length"
+            self.bodies.append(await reader.readexactly(int(length[1])))
+            self.heads.append(head)
+            await asyncio.sleep(self.delay_s)
+            writer.write(self.answer)
+            await writer.drain()
+            if self.closes:
+                return
 
 
 @dataclass

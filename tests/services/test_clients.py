@@ -140,7 +140,6 @@ def test_a_request_on_a_connection_that_breaks_at_its_second_request_is_not_repe
             head = await reader.readuntil(b"\r\n\r\n")
             seen.append(head + await reader.readexactly(4))
             writer.write(answer)
-        writer.close()
 
     url = f"http://127.0.0.1:{background.serve_peer(serve)}/there"
     if name is ClientName.HTTPX_PER_REQUEST:
@@ -196,13 +195,9 @@ def test_many_requests_at_once_each_get_their_answer(
     name: ClientName, loop_factory: Any, background: Any
 ) -> None:
     async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with_body = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n"
-        try:
-            while True:
-                await reader.readuntil(b"\r\n\r\n")
-                writer.write(with_body + await reader.readexactly(4))
-        except (asyncio.IncompleteReadError, ConnectionError):
-            writer.close()
+        while True:
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n" + await reader.readexactly(4))
 
     url = f"http://127.0.0.1:{background.serve_peer(echo)}/"
 
