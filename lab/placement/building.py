@@ -7,9 +7,10 @@ from typing import Any
 
 from lab.errors import BadParameter
 from lab.topology import Instance, Service, Topology
+from services.balancer.settings import Address, BalancerSettings
 from services.settings import ServiceSettings
 
-__all__ = ["create_app", "service_settings"]
+__all__ = ["balancer_settings", "create_app", "service_settings"]
 
 
 def service_settings(topology: Topology, service: Service, instance: Instance) -> ServiceSettings:
@@ -26,6 +27,21 @@ def service_settings(topology: Topology, service: Service, instance: Instance) -
         work=service.work,
         client=service.client,
         hops_left=_servers_in(later),
+    )
+
+
+def balancer_settings(topology: Topology, service: Service) -> BalancerSettings:
+    """What the balancer of a service is told: whom it spreads requests over, and how."""
+    assert service.balancer is not None, f"{service.name} has no balancer"
+    later = topology.services[topology.services.index(service) + 1 :]
+    return BalancerSettings(
+        service=service.name,
+        name=service.balancer.name,
+        host=service.balancer.host,
+        port=service.balancer.port,
+        policy=service.balancer.policy,
+        instances=tuple(Address(i.name, i.host, i.port, i.weight) for i in service.instances),
+        hops_left=1 + _servers_in(later),
     )
 
 

@@ -10,15 +10,16 @@ from typing import Protocol
 
 import psutil
 
-from lab.errors import LabError, NotSupported, StartFailed
+from lab.errors import LabError, StartFailed
 from lab.placement.app_server import AppServer
 from lab.placement.background import BackgroundLoop
-from lab.placement.building import create_app, service_settings
+from lab.placement.building import balancer_settings, create_app, service_settings
 from lab.placement.logs import LogRing, RingHandler, current_ring
 from lab.placement.ports import listen, listen_all
 from lab.placement.running import Running, Usage
 from lab.placement.threads import ThreadClock
 from lab.topology import Balancer, Topology
+from services.balancer.server import BalancerServer
 
 __all__ = ["InProcess"]
 
@@ -151,7 +152,7 @@ class InProcess(Running):
     def _build(self, name: str) -> Server:
         service, server = self._topology.server(name)
         if isinstance(server, Balancer):
-            raise NotSupported(f"{name} is a balancer, and none can be placed yet: leave it out")
+            return BalancerServer(balancer_settings(self._topology, service))
         settings = service_settings(self._topology, service, server)
         return AppServer(create_app(service, settings), self._headers)
 

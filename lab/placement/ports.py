@@ -13,7 +13,7 @@ import psutil
 from lab.errors import BadParameter, PortInUse, StartFailed
 from lab.topology import Topology
 
-__all__ = ["holder_of", "listen", "listen_all", "require_loopback"]
+__all__ = ["free_offset", "holders", "listen", "listen_all", "require_loopback"]
 
 BACKLOG = 1024
 """Connections that the kernel holds for a server that is busy accepting others."""
@@ -62,20 +62,25 @@ def listen(name: str, host: str, port: int) -> socket.socket:
     return sock
 
 
-def holder_of(port: int) -> str | None:
-    """Who listens on a TCP port of this machine, as `pid 4242 (nginx -g …)`; None where nobody can tell."""
+def holders() -> dict[int, str]:
+    """Who listens on which TCP port of this machine, as `pid 4242 (nginx -g …)`.
+
+    Without the pid where the system keeps that to itself; empty where it says nothing (macOS, but to root).
+    """
     try:
         connections = psutil.net_connections(kind="tcp")
     except (psutil.Error, OSError):
-        return None  # macOS tells only root
-    for connection in connections:
-        listens_on = connection.laddr.port if connection.laddr and connection.status == "LISTEN" else None
-        if listens_on == port and connection.pid:
-            return _describe(connection.pid)
-    return None
+        return {}
+    return {
+        connection.laddr.port: _describe(connection.pid)
+        for connection in connections
+        if connection.laddr and connection.status == psutil.CONN_LISTEN
+    }
 
 
-def _describe(pid: int) -> str:
+def _describe(pid: int | None) -> str:
+    if pid is None:
+        return "another program"
     if pid == os.getpid():
         return f"this very process (pid {pid})"
     try:
@@ -86,7 +91,7 @@ def _describe(pid: int) -> str:
 
 
 def _in_use(name: str, port: int) -> str:
-    holder = holder_of(port) or "another program"
+    holder = holders().get(port, "another program")
     return (
         f"port {port}, which {name} wants, is taken by {holder}: stop that, "
         "or move all ports with Topology.shifted(1000) (on the command line, --offset 1000)"
@@ -98,3 +103,16 @@ def _is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def free_offset(topology: Topology) -> int:
+    """An offset at which every port of the topology is free just now. Raises StartFailed if there is none."""
+    for offset in range(10_000, 50_000, 100):
+        try:
+            sockets = listen_all(topology.shifted(offset).addresses())
+        except PortInUse:
+            continue
+        for sock in sockets.values():
+            sock.close()
+        return offset
+    raise StartFailed(f"no room for {topology.name}: no offset leaves all its ports free")

@@ -1,0 +1,142 @@
+"""The documented behaviour of a pipeline, asked of one that is up."""
+
+from __future__ import annotations
+
+import http.client
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from lab.topology import Topology
+
+__all__ = ["Answer", "Finding", "acceptance", "get", "post"]
+
+EXAMPLE = {"text": "The cat, the CAT", "request_id": "r1"}
+TIMEOUT_S = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a server said. Status 0, with the reason as body, is that it said nothing."""
+
+    status: int
+    headers: dict[str, str]
+    """By name in lower case."""
+    body: bytes
+
+    def json(self) -> dict[str, Any]:
+        """The body as a JSON object; empty where it is none."""
+        try:
+            value = json.loads(self.body)
+        except ValueError:
+            return {}
+        return value if isinstance(value, dict) else {}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was checked, and what was found instead where it is not so."""
+
+    what: str
+    ok: bool
+    found: str = ""
+
+
+def acceptance(topology: Topology) -> Iterator[Finding]:
+    """Check a documented topology that is up: its health, the documented example, bad input, statistics."""
+    yield from _health(topology)
+    before = _attempts(topology)
+    yield from _example(topology, post(topology.entry_url, EXAMPLE))
+    yield from _bad_input(topology)
+    yield from _statistics(topology, before)
+
+
+def get(url: str) -> Answer:
+    """What a GET of that URL is answered."""
+    return _ask("GET", url, None)
+
+
+def post(url: str, body: Any) -> Answer:
+    """What a POST of that body, as JSON, is answered."""
+    return _ask("POST", url, json.dumps(body).encode())
+
+
+def _health(topology: Topology) -> Iterator[Finding]:
+    for service in topology.services:
+        named = [(instance.name, instance.url, service.name) for instance in service.instances]
+        if service.balancer:
+            named.append((service.balancer.name, service.balancer.url, service.balancer.name))
+        for name, url, says in named:
+            answer = get(f"{url}/health")
+            ok = answer.status == 200 and answer.json() == {"status": "healthy", "service": says}
+            yield Finding(f"{name} is healthy", ok, _short(answer))
+
+
+def _example(topology: Topology, answer: Answer) -> Iterator[Finding]:
+    body = answer.json()
+    yield Finding(f"POST {topology.entry_url} answers 200", answer.status == 200, _short(answer))
+    yield _equal("status", body.get("status"), "success")
+    yield _equal("word_count", body.get("word_count"), 4)
+    yield _equal("top_words", body.get("top_words"), [["the", 2], ["cat", 2]])
+    for field in ("message", "report"):
+        value = body.get(field)
+        yield Finding(f"{field} is a text", isinstance(value, str) and value != "", repr(value))
+    yield _equal("fields", sorted(body), ["message", "report", "status", "top_words", "word_count"])
+    timed = {entry.partition(";")[0].strip() for entry in answer.headers.get("server-timing", "").split(",")}
+    wanted = {f"{service.name}-{part}" for service in topology.services for part in ("queue", "work")}
+    yield Finding("Server-Timing names queue and work of every service", wanted <= timed, repr(sorted(timed)))
+
+
+def _bad_input(topology: Topology) -> Iterator[Finding]:
+    for what, body in (("a missing field", {"text": "x"}), ("a wrong type", {"text": 1, "request_id": "r"})):
+        answer = post(topology.entry_url, body)
+        yield Finding(f"{what} is answered 422", answer.status == 422, _short(answer))
+    answer = get(topology.entry_url)
+    yield Finding("a wrong method is answered 405", answer.status == 405, _short(answer))
+
+
+def _statistics(topology: Topology, before: dict[str, int]) -> Iterator[Finding]:
+    for name, attempts in _attempts(topology).items():
+        counted = attempts > before[name] >= 0
+        yield Finding(f"{name} counts what passes it in /stats", counted, f"{before[name]}, then {attempts}")
+
+
+def _attempts(topology: Topology) -> dict[str, int]:
+    """Attempts that each balancer counted at its instances; -1 where its statistics are not as documented."""
+    counts = {}
+    for service in topology.services:
+        if service.balancer:
+            stats = get(f"{service.balancer.url}/stats").json()
+            labels = [f"{instance.name}:{instance.port}" for instance in service.instances]
+            try:
+                documented = set(stats) == {"instances", "stats"} and stats["instances"] == labels
+                total = sum(stats["stats"][label]["requests"] for label in labels)
+            except (KeyError, TypeError):
+                documented, total = False, 0
+            counts[service.balancer.name] = total if documented else -1
+    return counts
+
+
+def _equal(field: str, found: Any, wanted: Any) -> Finding:
+    shown = wanted if isinstance(wanted, str) else json.dumps(wanted)
+    return Finding(f"{field}: {shown}", found == wanted, json.dumps(found))
+
+
+def _ask(method: str, url: str, body: bytes | None) -> Answer:
+    address, _, path = url.removeprefix("http://").partition("/")
+    connection = http.client.HTTPConnection(address, timeout=TIMEOUT_S)
+    try:
+        connection.request(method, f"/{path}", body, {"Content-Type": "application/json"} if body else {})
+        response = connection.getresponse()
+        headers = {name.lower(): value for name, value in response.getheaders()}
+        return Answer(response.status, headers, response.read())
+    except (OSError, http.client.HTTPException) as error:
+        return Answer(0, {}, repr(error).encode())
+    finally:
+        connection.close()
+
+
+def _short(answer: Answer) -> str:
+    body = answer.body[:200].decode(errors="replace")
+    return f"{answer.status} {body}" if answer.status else body

@@ -1,0 +1,34 @@
+"""`lab test`: does what is up answer as documented?"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from lab.cli.choices import UpOffset
+
+__all__ = ["check"]
+
+
+def check(
+    offset: UpOffset = None,
+    text: Annotated[str | None, typer.Option(help="Also send this text and print the report.")] = None,
+) -> None:
+    """Check that what is up answers as documented: health, the example, bad input, statistics."""
+    from lab.cli.acceptance import acceptance, post
+    from lab.cli.state import find
+
+    topology = find(offset).options.build()
+    failed = 0
+    for finding in acceptance(topology):
+        failed += not finding.ok
+        mark = typer.style("PASS", fg="green") if finding.ok else typer.style("FAIL", fg="red")
+        typer.echo(f"{mark} {finding.what}" + ("" if finding.ok else f": {finding.found}"))
+    if text is not None:
+        typer.echo(
+            post(topology.entry_url, {"text": text, "request_id": "lab-test"}).json().get("report", "")
+        )
+    typer.echo("all as documented" if not failed else f"{failed} not as documented: see `lab logs`")
+    if failed:
+        raise typer.Exit(1)

@@ -1,0 +1,105 @@
+"""Keeping a topology up: in this process until it is told to end, or in one of its own."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from contextlib import suppress
+
+from rich.console import Console
+from rich.table import Table
+
+from lab.cli.control import Control
+from lab.cli.options import TopologyOptions
+from lab.cli.state import Upkeep, everything_up, log_file
+from lab.errors import PlacementError, StartFailed
+from lab.placement import start
+from lab.topology import Topology
+
+__all__ = ["keep", "keep_in_background"]
+
+READY_S = 30.0
+POLL_S = 0.02
+
+
+def keep(options: TopologyOptions) -> None:
+    """Bring it up, say so, and keep it up until Ctrl-C, SIGTERM or `lab down` from another shell."""
+    _require_free(options)
+    topology = options.build()
+    upkeep = Upkeep.of_this_process(options)
+    try:
+        with (
+            start(topology) as running,
+            Control(running, upkeep.control).open() as control,
+            suppress(KeyboardInterrupt),
+        ):
+            upkeep.write()
+            _print_banner(topology, f"Ctrl-C ends it, or `lab down` from another shell (pid {upkeep.pid}).")
+            control.serve()
+    finally:
+        upkeep.remove()
+
+
+def keep_in_background(options: TopologyOptions) -> None:
+    """Start a process that keeps it up, return when it is ready, and leave it running.
+
+    Raises StartFailed with that process's own last words where it does not get there.
+    """
+    _require_free(options)
+    log = log_file(options.offset)
+    with log.open("wb") as output:
+        keeper = subprocess.Popen(
+            [sys.executable, "-m", "lab.cli", "up", *options.arguments()],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+    try:
+        _wait_until_ready(keeper, options.offset)
+    except BaseException:
+        keeper.kill()
+        keeper.wait()
+        raise
+    keeper.returncode = 0  # it is meant to outlive this process, which its destructor would warn of
+    _print_banner(options.build(), f"It runs in the background (pid {keeper.pid}) until `lab down`.")
+
+
+def _require_free(options: TopologyOptions) -> None:
+    for upkeep in everything_up():
+        if upkeep.options.offset == options.offset:
+            raise PlacementError(
+                f"{upkeep.options.topology} is up already (pid {upkeep.pid}): end it with `lab down`, "
+                "or choose other ports with --offset"
+            )
+
+
+def _wait_until_ready(keeper: subprocess.Popen[bytes], offset: int) -> None:
+    end = time.monotonic() + READY_S
+    while not any(upkeep.pid == keeper.pid for upkeep in everything_up()):
+        if keeper.poll() is not None:
+            words = log_file(offset).read_text(encoding="utf-8", errors="replace").strip().splitlines()
+            raise StartFailed(words[-1].removeprefix("lab: ") if words else "it ended without a word")
+        if time.monotonic() > end:
+            raise StartFailed(f"it was not ready after {READY_S:g} s: see {log_file(offset)}")
+        time.sleep(POLL_S)
+
+
+def _print_banner(topology: Topology, ending: str) -> None:
+    instances = sum(len(service.instances) for service in topology.services)
+    balancers = sum(service.balancer is not None for service in topology.services)
+    console = Console(highlight=False)
+    behind = f" behind {balancers} balancers" if balancers else ", no balancers"
+    console.print(f"[bold]{topology.name}[/bold] is up: {instances} instances{behind}")
+    table = Table(box=None, pad_edge=False)
+    for heading in ("service", "route", "balancer", "instances"):
+        table.add_column(heading)
+    for service in topology.services:
+        letters = ((i.name.removeprefix(service.name), i.port) for i in service.instances)
+        ports = "  ".join(f"{letter} {port}".strip() for letter, port in letters)
+        balancer = str(service.balancer.port) if service.balancer else "–"
+        table.add_row(service.name, service.path, balancer, ports)
+    console.print(table)
+    console.print(f"post to {topology.entry_url}", soft_wrap=True)
+    console.print(ending, soft_wrap=True)

@@ -1,0 +1,70 @@
+"""`lab up`: bring a topology up and keep it up, here or in the background."""
+
+from __future__ import annotations
+
+import signal
+from typing import Annotated
+
+import typer
+
+from lab.cli.choices import Offset
+from lab.cli.options import TopologyOptions
+from lab.errors import BadParameter
+from lab.topology import TopologyName
+from services.balancer.settings import PolicyName
+from services.clients import ClientName
+from services.work import Distribution, WorkKind
+
+__all__ = ["up"]
+
+
+def up(
+    topology: Annotated[TopologyName, typer.Argument(help="Which of the documented topologies.")],
+    detach: Annotated[
+        bool, typer.Option("--detach", "-d", help="Leave it running until `lab down`.")
+    ] = False,
+    replicas: Annotated[int, typer.Option(min=1, help="Instances of each service (parallel only).")] = 4,
+    policy: Annotated[PolicyName, typer.Option(help="How balancers choose.")] = PolicyName.ROUND_ROBIN,
+    client: Annotated[
+        ClientName, typer.Option(help="What services call each other with.")
+    ] = ClientName.HTTPX,
+    work: Annotated[WorkKind, typer.Option(help="How service time is spent.")] = WorkKind.IO,
+    work_ms: Annotated[str, typer.Option(help="Mean service time in ms, for all or each: 0,0,40,0.")] = "40",
+    work_distribution: Annotated[
+        Distribution, typer.Option(help="How it is spread.")
+    ] = Distribution.CONSTANT,
+    slots: Annotated[int, typer.Option(min=1, help="Requests an instance works on at once.")] = 1,
+    seed: Annotated[int, typer.Option(help="Of the service times.")] = 0,
+    offset: Offset = 0,
+) -> None:
+    """Start a topology. It stays up until Ctrl-C, or in the background until `lab down`."""
+    from lab.cli import keeping
+
+    options = TopologyOptions(
+        topology=topology,
+        replicas=replicas,
+        policy=policy,
+        client=client,
+        work=work,
+        work_ms=_numbers(work_ms),
+        work_distribution=work_distribution,
+        slots=slots,
+        seed=seed,
+        offset=offset,
+    )
+    options.build()  # what makes no topology should be said before anything is started
+    if detach:
+        keeping.keep_in_background(options)
+    else:
+        for ending in (signal.SIGTERM, signal.SIGHUP):
+            signal.signal(ending, signal.default_int_handler)
+        keeping.keep(options)
+
+
+def _numbers(text: str) -> tuple[float, ...]:
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise BadParameter(
+            f"--work-ms is {text!r}: give a number, or one for each service as in 0,0,40,0"
+        ) from None

@@ -1,0 +1,54 @@
+"""What starting a topology costs, measured in a fresh process: `python -m lab.placement.startup parallel`."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from dataclasses import asdict, dataclass
+from importlib import import_module
+
+from lab.placement.ports import free_offset
+from lab.placement.start import start
+from lab.topology import Topology, TopologyName
+
+__all__ = ["Startup", "measure_startup"]
+
+IMPORTED_LATE = ("services.pipeline", "httpx")
+"""What servers import only when they are made: counted as imports, not as starting."""
+
+
+@dataclass(frozen=True, slots=True)
+class Startup:
+    """The cost of bringing a topology up, imports aside."""
+
+    servers: int
+    import_ms: float
+    start_ms: float
+    stop_ms: float
+    rss_mb: float
+    """Resident memory added, in 10⁶ bytes."""
+
+
+def measure_startup(topology: Topology) -> Startup:
+    """Start it and stop it. Says something only in a process that has not done so before."""
+    begun = time.perf_counter()
+    for name in IMPORTED_LATE:
+        import_module(name)
+    imported = time.perf_counter()
+    with start(topology) as running:
+        up = time.perf_counter()
+        rss_mb = running.rss_mb()
+        leaving = time.perf_counter()
+    return Startup(
+        servers=len(list(topology.ports())),
+        import_ms=(imported - begun) * 1000,
+        start_ms=(up - imported) * 1000,
+        stop_ms=(time.perf_counter() - leaving) * 1000,
+        rss_mb=rss_mb,
+    )
+
+
+if __name__ == "__main__":
+    named = Topology.named(TopologyName(sys.argv[1]))
+    print(json.dumps(asdict(measure_startup(named.shifted(free_offset(named))))))

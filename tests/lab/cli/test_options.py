@@ -1,0 +1,53 @@
+"""Options make the topology they say, and survive the way to another shell."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lab.cli.options import TopologyOptions
+from lab.errors import BadParameter
+from lab.topology import TopologyName
+from services.balancer.settings import PolicyName
+from services.clients import ClientName
+from services.work import Distribution, WorkKind
+
+means = st.floats(0, 1000)
+options = st.builds(
+    TopologyOptions,
+    topology=st.sampled_from(TopologyName),
+    replicas=st.integers(1, 8),
+    policy=st.sampled_from(PolicyName),
+    client=st.sampled_from(ClientName),
+    work=st.sampled_from(WorkKind),
+    work_ms=means.map(lambda mean: (mean,)) | st.tuples(means, means, means, means),
+    work_distribution=st.sampled_from(Distribution),
+    slots=st.integers(1, 9),
+    seed=st.integers(0, 99),
+    offset=st.integers(0, 50_000),
+)
+
+
+@given(options=options)
+def test_options_are_the_same_after_a_trip_through_json(options: TopologyOptions) -> None:
+    assert TopologyOptions.from_json(json.loads(json.dumps(options.to_json()))) == options
+
+
+@given(options=options)
+def test_a_topology_is_what_its_options_say(options: TopologyOptions) -> None:
+    topology = options.build()
+    assert topology.name == options.topology
+    assert {service.client for service in topology.services} == {options.client}
+    assert {service.balancer.policy for service in topology.services if service.balancer} <= {options.policy}
+    means = [service.work.mean_ms for service in topology.services]
+    assert means == list(options.work_ms * 4 if len(options.work_ms) == 1 else options.work_ms)
+    assert all((s.work.slots, s.work.kind) == (options.slots, options.work) for s in topology.services)
+    assert min(port for _, port in topology.ports()) == 8051 + options.offset
+
+
+def test_work_for_too_many_services_is_refused() -> None:
+    with pytest.raises(BadParameter, match="give one for all services, or 4"):
+        TopologyOptions(TopologyName.SEQUENTIAL, work_ms=(1.0, 2.0, 3.0, 4.0, 5.0)).build()
