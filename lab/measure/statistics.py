@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -108,11 +109,15 @@ def difference_p(before: ArrayLike, after: ArrayLike) -> float:
 def mann_whitney_p(first: Sequence[float], second: Sequence[float]) -> float:
     """Mann and Whitney's U, two-sided: how likely two samples of one distribution are ordered this unevenly.
 
-    Exact without ties and up to where scipy takes the normal approximation; nan with an empty side.
+    Exact for up to 50 values a side without ties, else by the normal approximation; nan with an empty side.
     """
     if not (len(first) and len(second)):
         return math.nan
-    return float(stats.mannwhitneyu(first, second, alternative="two-sided").pvalue)
+    distinct = len({*first, *second}) == len(first) + len(second)
+    method: Literal["exact", "asymptotic"] = (
+        "exact" if distinct and max(len(first), len(second)) <= 50 else "asymptotic"
+    )
+    return float(stats.mannwhitneyu(first, second, alternative="two-sided", method=method).pvalue)
 
 
 def smallest_p(first: int, second: int) -> float:
