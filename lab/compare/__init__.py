@@ -1,0 +1,21 @@
+"""Committed results against each other: what became better or worse, and what else differs between them."""
+
+from lab.compare.comparison import (
+    CellComparison,
+    Comparison,
+    Finding,
+    Metric,
+    compare,
+    compare_files,
+)
+from lab.compare.differences import differences
+
+__all__ = [
+    "CellComparison",
+    "Comparison",
+    "Finding",
+    "Metric",
+    "compare",
+    "compare_files",
+    "differences",
+]

@@ -1,0 +1,107 @@
+"""Which cells of two results are the same cell."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from functools import cached_property
+
+import pandas as pd
+
+from lab.errors import ResultsError
+from lab.measure.columns import Factors
+
+__all__ = ["Key", "Pairing"]
+
+Key = tuple[str, ...]
+"""The levels of the factors that tell cells apart, in the order of `Pairing.factors`."""
+
+HOW_IT_WAS_MEASURED = ("seed", "duration_s", "warmup_s", "warmup_mode")
+"""Factors that say how well a cell was measured, and not what it is."""
+LOAD = ("load_model", "concurrency", "think_time_ms", "requested_rate", "payload_bytes")
+"""Factors that cells must always share: the figures of unlike loads do not compare."""
+
+
+@dataclass(frozen=True)
+class Pairing:
+    """The cells of two results, A and B, that can be held against each other.
+
+    A factor that has one level throughout A and another throughout B is what was changed, and is left out of
+    the comparison's keys. In all other factors two cells must agree.
+    """
+
+    a: pd.DataFrame
+    b: pd.DataFrame
+
+    @cached_property
+    def changed(self) -> dict[str, tuple[str, str]]:
+        """What was changed: the level in A and in B, by factor; a blank is empty."""
+        found = {}
+        for name in _factors():
+            if name not in (*LOAD, *HOW_IT_WAS_MEASURED):
+                levels = [set(_text(frame[name])) for frame in (self.a, self.b)]
+                if len(levels[0]) == len(levels[1]) == 1 and levels[0] != levels[1]:
+                    found[name] = (levels[0].pop(), levels[1].pop())
+        return found
+
+    @cached_property
+    def factors(self) -> tuple[str, ...]:
+        """The factors in which two cells must agree."""
+        return tuple(n for n in _factors() if n not in HOW_IT_WAS_MEASURED and n not in self.changed)
+
+    def trials(self, metric: str) -> dict[Key, tuple[list[float], list[float]]]:
+        """The metric of the valid trials of each cell that both results have, A's and B's, in A's order.
+
+        Raises ResultsError if they have no cell in common.
+        """
+        of_a, of_b = self._values(self.a, metric), self._values(self.b, metric)
+        shared = {key: (values, of_b[key]) for key, values in of_a.items() if key in of_b}
+        if not shared:
+            raise ResultsError(
+                "the two results have no cell in common, for want of a shared level of "
+                f"{', '.join(self._differing()) or 'all factors at once'}: compare sweeps over the same loads"
+            )
+        return shared
+
+    def lonely(self) -> tuple[list[Key], list[Key]]:
+        """The cells that only A has, and those that only B has."""
+        of_a, of_b = self._keys(self.a), self._keys(self.b)
+        return [k for k in of_a if k not in of_b], [k for k in of_b if k not in of_a]
+
+    def label(self, key: Key) -> str:
+        """The cell in words: its levels of the factors that are not the same in every cell of both."""
+        both = pd.concat([self.a, self.b])
+        varied = [len(set(_text(both[name]))) > 1 for name in self.factors]
+        told = [(n, level) for n, level, v in zip(self.factors, key, varied, strict=True) if v and level]
+        return ", ".join(f"{name} {level}" for name, level in told) or "all"
+
+    def _keys(self, frame: pd.DataFrame) -> dict[Key, list[int]]:
+        """The rows of each cell, in order of first appearance."""
+        rows: dict[Key, list[int]] = {}
+        for number, key in enumerate(zip(*(_text(frame[n]) for n in self.factors), strict=True)):
+            rows.setdefault(key, []).append(number)
+        return rows
+
+    def _values(self, frame: pd.DataFrame, metric: str) -> dict[Key, list[float]]:
+        values, valid = frame[metric].tolist(), frame["valid"].fillna(False).tolist()
+        return {
+            key: [float(values[n]) for n in rows if valid[n] and values[n] > 0]
+            for key, rows in self._keys(frame).items()
+        }
+
+    def _differing(self) -> list[str]:
+        return [n for n in self.factors if not set(_text(self.a[n])) & set(_text(self.b[n]))]
+
+
+def _factors() -> tuple[str, ...]:
+    return tuple(field.name for field in fields(Factors))
+
+
+def _text(column: pd.Series) -> list[str]:
+    """Levels as they are told; a blank is empty."""
+    return [_level(value) for value in column.tolist()]
+
+
+def _level(value: object) -> str:
+    if pd.isna(value):  # type: ignore[call-overload]
+        return ""
+    return f"{value:g}" if isinstance(value, float) else str(value)

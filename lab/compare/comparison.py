@@ -1,0 +1,210 @@
+"""The same cells of two results, and whether one is better: said only where enough trials show it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from statistics import median
+
+import pandas as pd
+
+from lab.compare.cells import Key, Pairing
+from lab.compare.differences import differences
+from lab.errors import BadParameter
+from lab.measure.statistics import (
+    Interval,
+    geometric_mean,
+    holm,
+    mann_whitney_p,
+    ratio_interval,
+    smallest_p,
+)
+from lab.provenance import Sidecar
+from lab.results import read
+
+__all__ = ["CellComparison", "Comparison", "Finding", "Metric", "compare", "compare_files"]
+
+LEVEL = 0.05
+"""The chance of any false alarm among all cells together."""
+THRESHOLD = 0.05
+"""How far a ratio must lie from 1. Trials of one sweep share a sitting, so their scatter does not show what
+changes from one sitting to the next: a machine a few per cent slower would pass for a regression."""
+
+
+class Metric(StrEnum):
+    """What can be compared, by its column."""
+
+    THROUGHPUT = "throughput_rps"
+    RESPONSE_TIME_MEAN = "response_time_mean_ms"
+    RESPONSE_TIME_P50 = "response_time_p50_ms"
+    RESPONSE_TIME_P90 = "response_time_p90_ms"
+    RESPONSE_TIME_P95 = "response_time_p95_ms"
+    RESPONSE_TIME_P99 = "response_time_p99_ms"
+
+    @property
+    def more_is_better(self) -> bool:
+        """Whether a ratio above 1 is an improvement."""
+        return self is Metric.THROUGHPUT
+
+
+class Finding(StrEnum):
+    """What B is, beside A."""
+
+    BETTER = "better"
+    WORSE = "worse"
+    NO_DIFFERENCE_SHOWN = "no difference shown"
+    TOO_FEW_TRIALS = "too few trials"
+    """Even if every trial of one side beat every trial of the other, it would not show."""
+
+
+@dataclass(frozen=True, slots=True)
+class CellComparison:
+    """One cell, A against B, over their valid trials."""
+
+    label: str
+    trials_a: int
+    trials_b: int
+    median_a: float
+    median_b: float
+    ratio: Interval
+    """B over A, of geometric means."""
+    p: float
+    """Of Mann and Whitney's U, corrected for the number of cells; nan where too few trials could tell."""
+    finding: Finding
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Two results, A and B, in one metric."""
+
+    metric: Metric
+    threshold: float
+    cells: tuple[CellComparison, ...]
+    only_in_a: tuple[str, ...]
+    only_in_b: tuple[str, ...]
+    changed: Mapping[str, tuple[str, str]]
+    """What has one level throughout A and another throughout B, by factor."""
+    differences: tuple[str, ...] = ()
+    """What else differs, in plain words."""
+
+    @property
+    def geometric_mean(self) -> float:
+        """Of the cells' ratios; nan if no cell has one."""
+        return geometric_mean([c.ratio.estimate for c in self.cells if not math.isnan(c.ratio.estimate)])
+
+    @property
+    def regressions(self) -> tuple[CellComparison, ...]:
+        """The cells in which B is worse."""
+        return tuple(cell for cell in self.cells if cell.finding is Finding.WORSE)
+
+    def frame(self) -> pd.DataFrame:
+        """One row a cell, for a notebook."""
+        return pd.DataFrame(
+            {
+                "cell": [c.label for c in self.cells],
+                "trials A": [c.trials_a for c in self.cells],
+                "trials B": [c.trials_b for c in self.cells],
+                "median A": [c.median_a for c in self.cells],
+                "median B": [c.median_b for c in self.cells],
+                "ratio": [c.ratio.estimate for c in self.cells],
+                "ratio low": [c.ratio.low for c in self.cells],
+                "ratio high": [c.ratio.high for c in self.cells],
+                "p": [c.p for c in self.cells],
+                "finding": [str(c.finding) for c in self.cells],
+            }
+        )
+
+    def sentences(self) -> list[str]:
+        """The outcome in words: changes, cells that stand alone, findings by number, geometric mean."""
+        said = [f"{n}: {a or 'blank'} in A, {b or 'blank'} in B." for n, (a, b) in self.changed.items()]
+        said += self.differences
+        for where, labels in (("A", self.only_in_a), ("B", self.only_in_b)):
+            if labels:
+                said.append(f"Only {where} has: {'; '.join(labels)}.")
+        for finding in Finding:
+            labels = tuple(cell.label for cell in self.cells if cell.finding is finding)
+            if labels:
+                share = f"{len(labels)} of {len(self.cells)}"
+                said.append(f"{finding.capitalize()} in {share}: {'; '.join(labels)}.")
+        said.append(f"Geometric mean of the ratios B / A in {self.metric}: {self.geometric_mean:.3f}.")
+        return said
+
+
+def compare_files(
+    a: Path | str, b: Path | str, metric: Metric = Metric.THROUGHPUT, threshold: float = THRESHOLD
+) -> Comparison:
+    """Two CSVs, with what their sidecars say of where they come from. Raises ResultsError as `read` does."""
+    sidecars = Sidecar.read(Path(a)), Sidecar.read(Path(b))
+    return compare(read(a), read(b), metric, threshold, differences(*sidecars))
+
+
+def compare(
+    a: pd.DataFrame,
+    b: pd.DataFrame,
+    metric: Metric = Metric.THROUGHPUT,
+    threshold: float = THRESHOLD,
+    differing: Sequence[str] = (),
+) -> Comparison:
+    """Two frames of rows, cell by cell. Only valid trials count.
+
+    Better and worse need both: U below 5 % after Holm's correction over the cells, and a ratio further from 1
+    than the threshold (0.05: beyond 1.05 or below 1/1.05). Cells with too few trials ever to reach that are
+    told apart first, by their number of trials alone, and burden no other (R. E. Tarone, A modified
+    Bonferroni method for discrete data, 1990).
+    Raises BadParameter for a negative threshold, ResultsError without a cell in common.
+    """
+    if not threshold >= 0:
+        raise BadParameter(f"threshold is {threshold}: it is a share, 0 or more, such as 0.05")
+    pairing = Pairing(a, b)
+    trials = pairing.trials(metric)
+    testable = _testable({key: smallest_p(len(x), len(y)) for key, (x, y) in trials.items()})
+    p_values = dict(zip(testable, holm([mann_whitney_p(*trials[key]) for key in testable]), strict=True))
+    only_in_a, only_in_b = (tuple(pairing.label(key) for key in keys) for keys in pairing.lonely())
+    return Comparison(
+        metric=metric,
+        threshold=threshold,
+        cells=tuple(
+            _cell(pairing.label(key), x, y, p_values.get(key, math.nan), metric, threshold)
+            for key, (x, y) in trials.items()
+        ),
+        only_in_a=only_in_a,
+        only_in_b=only_in_b,
+        changed=pairing.changed,
+        differences=tuple(differing),
+    )
+
+
+def _testable(smallest: Mapping[Key, float]) -> list[Key]:
+    """The cells that could reach the level whatever the others do, by Tarone's rule."""
+    for burden in range(1, len(smallest) + 1):
+        able = [key for key, p in smallest.items() if p * burden <= LEVEL]
+        if len(able) <= burden:
+            return able
+    return list(smallest)
+
+
+def _cell(
+    label: str, a: Sequence[float], b: Sequence[float], p: float, metric: Metric, threshold: float
+) -> CellComparison:
+    ratio = ratio_interval(b, a)
+    return CellComparison(
+        label=label,
+        trials_a=len(a),
+        trials_b=len(b),
+        median_a=median(a) if a else math.nan,
+        median_b=median(b) if b else math.nan,
+        ratio=ratio,
+        p=p,
+        finding=_finding(ratio.estimate, p, metric, threshold),
+    )
+
+
+def _finding(ratio: float, p: float, metric: Metric, threshold: float) -> Finding:
+    if math.isnan(p):
+        return Finding.TOO_FEW_TRIALS
+    if p >= LEVEL or abs(math.log(ratio)) <= math.log1p(threshold):
+        return Finding.NO_DIFFERENCE_SHOWN
+    return Finding.BETTER if (ratio > 1) == metric.more_is_better else Finding.WORSE
