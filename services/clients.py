@@ -60,7 +60,7 @@ def require(name: ClientName) -> None:
             import_module(package)
         except ModuleNotFoundError as error:
             raise SettingsError(
-                f"SERVICE_CLIENT is {name.value!r}, and the package {error.name} is not installed:"
+                f"SERVICE_CLIENT is '{name}', and the package {error.name} is not installed:"
                 " pip install 'pipeline-lab[clients]'"
             ) from error
 
