@@ -24,20 +24,18 @@ def main(arguments: list[str] | None = None) -> int:
     """Serves until SIGINT or SIGTERM. Returns the exit code: 0, or 2 with a message where it cannot start."""
     parser = argparse.ArgumentParser(
         prog="python -m services",
-        description="One instance of a service of the pipeline. It is set by environment variables:",
+        description="One instance of a service of the pipeline, set by the environment variables below.",
         epilog=_table(),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("service", nargs="?", help="1 to 4, or the name of a service; else SERVICE_NAME")
+    parser.add_argument("service", nargs="?", type=_name, help="1 to 4, or a name; else SERVICE_NAME")
     service = parser.parse_args(arguments).service
     try:
-        settings = ServiceSettings.from_environ(
-            os.environ, f"service{service}" if f"{service}".isdecimal() else service
-        )
+        settings = ServiceSettings.from_environ(os.environ, service)
         app = create_app(settings)
         sock = _bind(settings)
     except SettingsError as error:
-        print(f"{service or 'service'} cannot start: {error}", file=sys.stderr)
+        print(f"{service or 'the service'} cannot start: {error}", file=sys.stderr)
         return 2
     config = uvicorn.Config(
         app,
@@ -60,16 +58,20 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
+def _name(text: str) -> str:
+    return f"service{text}" if text.isdecimal() else text
+
+
 def _bind(settings: ServiceSettings) -> socket.socket:
     """A listening socket. Bound here, since uvicorn answers a busy port with sys.exit."""
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     try:
         return socket.create_server((settings.host, settings.port), family=family, backlog=2048)
     except OSError as error:
-        where = f"{settings.host}:{settings.port}"
+        reason = f"{error.strerror}".partition(" (")[0]
         raise SettingsError(
-            f"SERVICE_PORT is {settings.port}, and {where} cannot be listened on ({error.strerror}):"
-            " stop what listens there, or choose another"
+            f"SERVICE_PORT is {settings.port}, and {settings.host}:{settings.port} cannot be listened on"
+            f" ({reason}): stop what listens there, or choose another"
         ) from error
 
 
