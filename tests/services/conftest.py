@@ -29,7 +29,7 @@ class Background:
         self.loop = new_event_loop()
         self._thread = threading.Thread(target=self.loop.run_forever)
         self._thread.start()
-        self._apps: list[tuple[uvicorn.Server, asyncio.Task[None]]] = []
+        self._apps: dict[int, tuple[uvicorn.Server, asyncio.Task[None]]] = {}
         self._peers: list[asyncio.Server] = []
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -44,15 +44,22 @@ class Background:
             timeout_graceful_shutdown=1,
         )  # fmt: skip
         server = uvicorn.Server(config)
-        self.run(self._start(server, sock))
-        return int(sock.getsockname()[1])
+        port = int(sock.getsockname()[1])
+        self._apps[port] = server, self.run(self._start(server, sock))
+        return port
 
-    async def _start(self, server: uvicorn.Server, sock: socket.socket) -> None:
+    def stop_app(self, port: int) -> None:
+        """Ends the application on that port in good order; nobody listens there any more."""
+        server, task = self._apps.pop(port)
+        server.should_exit = True
+        self.run(_ended(task))
+
+    async def _start(self, server: uvicorn.Server, sock: socket.socket) -> asyncio.Task[None]:
         task = asyncio.create_task(server.serve([sock]))
-        self._apps.append((server, task))
         while not server.started:
             assert not task.done(), "the application did not start"
             await asyncio.sleep(0.005)
+        return task
 
     def serve_peer(self, handler: Handler) -> int:
         """Serves each connection with a coroutine. Returns the port."""
@@ -85,9 +92,9 @@ class Background:
             for task in self._tasks:
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
-            for server, _ in self._apps:
+            for server, _ in self._apps.values():
                 server.should_exit = True
-            await asyncio.gather(*(task for _, task in self._apps))
+            await asyncio.gather(*(task for _, task in self._apps.values()))
             rest = asyncio.all_tasks() - {asyncio.current_task()}
             for task in rest:
                 task.cancel()
@@ -97,6 +104,10 @@ class Background:
         self.loop.call_soon_threadsafe(self.loop.stop)
         self._thread.join()
         self.loop.close()
+
+
+async def _ended(task: asyncio.Task[None]) -> None:
+    await task
 
 
 @dataclass
@@ -147,7 +158,7 @@ class Reply:
         return self.json["detail"]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def background() -> Iterator[Background]:
     background = Background()
     yield background

@@ -18,6 +18,9 @@ T = TypeVar("T")
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
 every_client = pytest.mark.parametrize("name", list(ClientName))
+every_kept_client = pytest.mark.parametrize(
+    "name", [name for name in ClientName if name is not ClientName.HTTPX_PER_REQUEST]
+)
 every_loop = pytest.mark.parametrize("loop_factory", [asyncio.new_event_loop, new_event_loop])
 
 
@@ -61,7 +64,7 @@ def test_a_chunked_answer_is_put_together(name: ClientName, peer: Any) -> None:
     assert post(name, peer.url)[0].body == b"abc"
 
 
-@pytest.mark.parametrize("name", [n for n in ClientName if n is not ClientName.HTTPX_PER_REQUEST])
+@every_kept_client
 def test_one_connection_is_kept_for_one_request_after_another(name: ClientName, peer: Any) -> None:
     peer.answer = OK
     post(name, peer.url, times=3)
@@ -129,7 +132,7 @@ def test_a_connection_that_breaks_is_broken_and_the_request_is_not_repeated(
     assert len(peer.bodies) == 1
 
 
-@every_client
+@every_kept_client
 def test_a_request_on_a_connection_that_breaks_at_its_second_request_is_not_repeated(
     name: ClientName, background: Any
 ) -> None:
@@ -142,8 +145,6 @@ def test_a_request_on_a_connection_that_breaks_at_its_second_request_is_not_repe
             writer.write(answer)
 
     url = f"http://127.0.0.1:{background.serve_peer(serve)}/there"
-    if name is ClientName.HTTPX_PER_REQUEST:
-        pytest.skip("it has no second request on a connection")
     with pytest.raises(HopBrokenError):
         post(name, url, times=2)
     assert len(seen) == 2
