@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable
 from ssl import SSLContext
 from typing import ClassVar, cast
@@ -18,6 +19,8 @@ __all__ = ["MAX_HEAD_BYTES", "Connection"]
 
 MAX_HEAD_BYTES = 64 * 1024
 """An answer's head, interim answers before it included, may not be longer."""
+
+_INTERIM = re.compile(rb"HTTP/1\.[0-9] 1").match
 
 
 class Connection(asyncio.Protocol):
@@ -94,13 +97,28 @@ class Connection(asyncio.Protocol):
 
     @property
     def reusable(self) -> bool:
-        """Whether another request can follow: both sides keep it open, and all is in step."""
-        return self._keep_alive and self._sent_all and not self._spoiled and not self._closed
+        """Whether the next request can follow: the last is over, both sides keep it open, all is in step."""
+        return (
+            self._exchange is None
+            and self._keep_alive
+            and self._sent_all
+            and not self._spoiled
+            and not self._closed
+        )
+
+    @property
+    def raw_head(self) -> bytes:
+        """The final answer's head as it came, without the empty line. To be asked in `on_head` only."""
+        head, end, rest = self._head_seen.partition(b"\r\n\r\n")
+        while _INTERIM(head) and end:
+            head, end, rest = rest.partition(b"\r\n\r\n")
+        return head
 
     def send(
         self,
         exchange: Exchange,
-        *data: bytes,
+        data: bytes,
+        *,
         deadline: float | None = None,
         is_head: bool = False,
         more: bool = False,
@@ -120,10 +138,7 @@ class Connection(asyncio.Protocol):
         self._exchange = exchange
         if deadline is not None:
             self._deadlines.watch(self, deadline)
-        if len(data) == 1:
-            transport.write(data[0])
-        else:
-            transport.writelines(data)
+        transport.write(data)
 
     def write(self, data: bytes) -> None:
         """Write more of the request. Written in vain, and without complaint, once the exchange is over."""
@@ -227,7 +242,9 @@ class Connection(asyncio.Protocol):
         if self._complete or exchange is None:
             return
         status = self._parser.get_status_code()
-        headers, self._headers = self._headers, []  # trailers will not end up among them
+        headers = self._headers
+        if headers:
+            self._headers = []  # trailers will not end up among them
         if status < 200:
             self._interim = True
             self._spoiled = status < 100 or status == 101
@@ -238,9 +255,9 @@ class Connection(asyncio.Protocol):
         self._keep_alive = self._parser.should_keep_alive()
         if not self._keep_alive:
             self._close_delimited = not self._has_length()
-        self._head_seen = b""
         self._complete = self._is_head
         exchange.on_head(status, headers)
+        self._head_seen = b""
 
     def on_body(self, chunk: bytes) -> None:
         if self._complete:  # a body after the answer to HEAD
@@ -258,8 +275,7 @@ class Connection(asyncio.Protocol):
 
     def _has_length(self) -> bool:
         """Whether the answer's end is marked in some other way than by closing."""
-        heads = self._head_seen.lower().split(b"\r\n\r\n")
-        head = next(head for head in heads if not head.startswith(b"http/1.1 1"))
+        head = self.raw_head.lower()
         return b"\r\ncontent-length:" in head or b"\r\ntransfer-encoding:" in head
 
     def _begin(self, is_head: bool, sent_all: bool) -> None:
@@ -267,7 +283,8 @@ class Connection(asyncio.Protocol):
         self._sent_all = sent_all
         self._head_done = self._complete = self._close_delimited = False
         self._bytes_seen = 0
-        self._headers = []
+        if self._headers:
+            self._headers = []
 
     def _succeed(self, exchange: Exchange) -> None:
         self._exchange = None

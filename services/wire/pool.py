@@ -23,6 +23,7 @@ class Pool:
 
     __slots__ = (
         "_closed",
+        "_collect_headers",
         "_deadlines",
         "_idle",
         "_loop",
@@ -44,6 +45,7 @@ class Pool:
         connect_timeout_s: float = 5.0,
         idle_timeout_s: float = 4.0,
         max_idle: int = 512,
+        collect_headers: bool = True,
     ) -> None:
         self.host, self.port = host, port
         self.connect_timeout_s, self.idle_timeout_s, self.max_idle = (
@@ -51,6 +53,7 @@ class Pool:
             idle_timeout_s,
             max_idle,
         )
+        self._collect_headers = collect_headers
         self._deadlines = deadlines
         self._loop = asyncio.get_running_loop()
         self._idle: dict[Connection, float] = {}
@@ -80,15 +83,18 @@ class Pool:
     async def connect(self) -> Connection:
         """A new connection. Raises NotConnected."""
         connection = await Connection.open(
-            self.host, self.port, timeout_s=self.connect_timeout_s, deadlines=self._deadlines
+            self.host,
+            self.port,
+            timeout_s=self.connect_timeout_s,
+            collect_headers=self._collect_headers,
+            deadlines=self._deadlines,
         )
         connection.on_closed = self._forget
         return connection
 
     def give_back(self, connection: Connection) -> None:
         """Keep a connection for the next request, or drop it if it is of no more use."""
-        keep = connection.reusable and connection.idle and len(self._idle) < self.max_idle
-        if self._closed or not keep:
+        if self._closed or not connection.reusable or len(self._idle) >= self.max_idle:
             connection.close()
             return
         self._idle[connection] = self._loop.time()
