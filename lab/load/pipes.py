@@ -18,9 +18,11 @@ import lab
 from lab import errors
 from lab.errors import GeneratorFailed, LabError
 
-__all__ = ["GeneratorProcess", "collect"]
+__all__ = ["COMMAND", "GeneratorProcess", "collect"]
 
 Message = dict[str, Any]
+
+COMMAND = (sys.executable, "-m", "lab.load.process")
 
 
 class GeneratorProcess:
@@ -32,7 +34,7 @@ class GeneratorProcess:
         root = str(Path(lab.__file__).parent.parent)
         paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "lab.load.process"],
+            COMMAND,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._stderr,

@@ -7,8 +7,10 @@ from collections.abc import Iterable
 
 __all__ = ["find", "parse"]
 
+_NAME = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
+_PARAMETER = rb";\s*" + _NAME + rb'\s*(?:=\s*(?:"[^"]*"|[^,;"]*))?'
 _METRIC = re.compile(
-    rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+)\s*(?:;[^,\"]*?)??;\s*dur\s*=\s*\"?([0-9]+(?:\.[0-9]+)?)"
+    rb"(?:^|,)\s*(" + _NAME + rb")\s*(?:" + _PARAMETER + rb')*?;\s*dur\s*=\s*"?([0-9]+(?:\.[0-9]+)?)'
 )
 
 

@@ -22,6 +22,7 @@ class Manner(StrEnum):
     SHORT_BODY = "short_body"
     SILENCE = "silence"
     GARBAGE = "garbage"
+    HEAD = "head"
 
 
 ANSWERS = {
@@ -29,6 +30,7 @@ ANSWERS = {
     Manner.ANSWER_AND_CLOSE: b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok",
     Manner.UNAVAILABLE: b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n",
     Manner.SHORT_BODY: b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nonly this",
+    Manner.HEAD: b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n",
     Manner.GARBAGE: b"220 mail.example.org ESMTP ready\r\n\r\n",
 }
 LAST_WORDS = {Manner.ANSWER_AND_CLOSE, Manner.CLOSE_EARLY, Manner.SHORT_BODY, Manner.GARBAGE}

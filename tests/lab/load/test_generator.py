@@ -1,0 +1,119 @@
+"""The generator sends what its load model says, and knows what is in flight."""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+
+from generating import generate
+from scripted_server import Manner, ScriptedServer, serving
+
+from lab.load.arrivals import Closed, Constant, Poisson
+from lab.load.spec import LoadSpec
+
+
+def test_an_open_loop_sends_its_schedule_to_the_request(server: ScriptedServer) -> None:
+    spec = LoadSpec(url=server.url, load=Poisson(300), duration_s=0.4, warmup_s=0.2, seed=4)
+    generator = generate(spec)
+    assert generator.recorder.totals == {"http_200": len(spec.load.schedule(0.2, 0.4, 4))}
+    assert len(server.requests) == generator.recorder.totals.total()
+    assert len(generator.recorder.window(0, 99).schedule_lag) == len(server.requests)
+
+
+def test_warmup_and_window_each_hold_their_own(server: ScriptedServer) -> None:
+    spec = LoadSpec(url=server.url, load=Constant(100), duration_s=0.4, warmup_s=0.2)
+    generator = generate(spec)
+    assert generator.recorder.window(0, generator.first_slice).outcomes == {"http_200": 20}
+    window = generator.recorder.window(generator.first_slice, generator.last_slice)
+    assert window.outcomes == {"http_200": 40}
+    assert window.stages == {"a": (20.0, 40), "b": (80.0, 40)}
+
+
+def test_a_closed_loop_keeps_as_many_in_flight_as_it_has_users() -> None:
+    with serving(lambda _: Manner.SILENCE) as server:
+        spec = LoadSpec(url=server.url, load=Closed(7), duration_s=0.3, warmup_s=0.0, read_timeout_s=0.2)
+        generator = generate(spec)
+        assert generator.in_flight.peak == 7
+        assert generator.recorder.totals.total() == len(server.requests)
+
+
+def test_the_window_of_a_closed_loop_waits_for_a_turn_of_every_user() -> None:
+    answered = threading.Event()
+
+    def script(number: int) -> Manner:
+        if number == 0:
+            answered.wait(0.3)  # the server is one thread: nobody is answered meanwhile
+        return Manner.ANSWER
+
+    with serving(script) as server:
+        spec = LoadSpec(url=server.url, load=Closed(3), duration_s=0.2, warmup_s=0.0)
+        generator = generate(spec)
+    assert generator.first_slice * spec.slice_ns >= 0.3e9
+    assert generator.last_slice - generator.first_slice == spec.slices
+
+
+def test_a_user_thinks_between_an_answer_and_the_next_request(server: ScriptedServer) -> None:
+    spec = LoadSpec(url=server.url, load=Closed(2, think_time_s=0.1), duration_s=0.35, warmup_s=0.0)
+    generator = generate(spec)
+    run_s = generator.last_slice * spec.slice_ns / 1e9
+    assert len(server.requests) <= 2 * (run_s / 0.1 + 1)
+
+
+def test_connections_grow_to_the_limit_and_what_finds_none_is_dropped() -> None:
+    with serving(lambda _: Manner.SILENCE) as server:
+        spec = LoadSpec(
+            url=server.url,
+            load=Constant(100),
+            duration_s=0.3,
+            warmup_s=0.0,
+            max_connections=5,
+            read_timeout_s=1.5,
+        )
+        generator = generate(spec)
+    assert generator.in_flight.peak == server.connections == 5
+    assert generator.recorder.totals == {"read_timeout": 5}
+    assert generator.recorder.dropped_in_all == 25
+
+
+def test_what_waited_for_a_connection_keeps_its_intended_start() -> None:
+    def script(number: int) -> Manner:
+        if number == 0:
+            time.sleep(0.2)
+        return Manner.ANSWER
+
+    with serving(script) as server:
+        spec = LoadSpec(url=server.url, load=Constant(50), duration_s=0.4, warmup_s=0.0, max_connections=1)
+        window = generate(spec).recorder.window(0, 99)
+    assert window.outcomes == {"http_200": 20}
+    waited = window.response_time.sum_ns - window.service_time.sum_ns
+    assert waited >= 0.9 * (0.18 + 0.16 + 0.14 + 0.12 + 0.1 + 0.08 + 0.06 + 0.04 + 0.02) * 1e9
+
+
+def test_an_idle_connection_that_the_server_closed_is_not_used_again() -> None:
+    with serving(lambda _: Manner.ANSWER_AND_CLOSE) as server:
+        spec = LoadSpec(url=server.url, load=Constant(50), duration_s=0.3, warmup_s=0.0)
+        assert generate(spec).recorder.totals == {"http_200": 15}
+        assert server.connections == 15
+
+
+def test_requests_in_flight_at_the_end_are_waited_for_until_their_time_is_up() -> None:
+    with serving(lambda _: Manner.SILENCE) as server:
+        spec = LoadSpec(url=server.url, load=Constant(20), duration_s=0.1, warmup_s=0.0, read_timeout_s=0.3)
+        assert generate(spec).recorder.totals == {"read_timeout": 2}
+        assert len(server.requests) == 2
+
+
+def test_mean_in_flight_agrees_with_littles_law(server: ScriptedServer) -> None:
+    spec = LoadSpec(url=server.url, load=Poisson(400), duration_s=0.5, warmup_s=0.1)
+    generator = generate(spec)
+    timeline = generator.recorder.timeline
+    service = int(timeline.service_ns.sum()) / (len(timeline) * spec.slice_ns)
+    assert math.isclose(timeline.in_flight_mean(0, len(timeline)), service, rel_tol=0.05)
+
+
+def test_a_head_request_gets_an_answer_without_a_body() -> None:
+    with serving(lambda _: Manner.HEAD) as server:
+        spec = LoadSpec(url=server.url, load=Closed(1), duration_s=0.1, warmup_s=0.0, method="HEAD")
+        assert set(generate(spec).recorder.totals) == {"http_200"}
+        assert server.requests[0].startswith(b"HEAD / HTTP/1.1\r\n")

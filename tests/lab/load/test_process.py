@@ -1,0 +1,145 @@
+"""The generator's process gives whole results, dies with its parent, and never leaves anyone waiting."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+from scripted_server import Manner, ScriptedServer, serving
+
+from lab.errors import BadParameter, CorpusError, GeneratorFailed, RemoteRefused
+from lab.load import pipes
+from lab.load.arrivals import Closed, Constant, Poisson
+from lab.load.process import run
+from lab.load.result import LoadResult, Progress
+from lab.load.spec import LoadSpec, PipelineBody, WarmupMode
+
+
+def test_a_run_accounts_for_every_request_and_survives_json(server: ScriptedServer) -> None:
+    spec = LoadSpec(url=server.url, load=Poisson(200), duration_s=0.5, warmup_s=0.2, seed=3)
+    result = run(spec)
+    assert result.sent_in_all == sum(result.totals.values()) == len(server.requests)
+    assert len(server.requests) == len(spec.load.schedule(0.2, 0.5, 3))
+    assert result.schedule_hash == spec.load.schedule(0.2, 0.5, 3).digest
+    assert result.requests == result.succeeded == len(result.window.response_time)
+    assert (result.warmup_s, result.window_s) == (pytest.approx(0.2), pytest.approx(0.5))
+    assert result.achieved_rate == pytest.approx(result.requests / 0.5)
+    assert result.stages_ms == {"a": pytest.approx(0.5), "b": pytest.approx(2.0)}
+    assert 0 < result.generators[0].cpu_cores < 2
+    assert LoadResult.from_json(json.loads(json.dumps(result.to_json()))) == result
+
+
+def test_every_request_of_a_closed_loop_carries_an_id_of_its_own(server: ScriptedServer) -> None:
+    body = PipelineBody(payload_bytes=300)
+    result = run(
+        LoadSpec(url=server.url, load=Closed(3), duration_s=0.2, warmup_s=0.1, method="POST", body=body)
+    )
+    messages = [json.loads(request.partition(b"\r\n\r\n")[2]) for request in server.requests]
+    assert {len(message["text"].encode()) for message in messages} <= {298, 299, 300}
+    assert len({message["request_id"] for message in messages}) == len(messages) == result.sent_in_all
+
+
+def test_several_generators_together_send_the_one_schedule(server: ScriptedServer) -> None:
+    spec = LoadSpec(url=server.url, load=Constant(200), duration_s=0.5, warmup_s=0.0, processes=2)
+    result = run(spec)
+    assert result.totals == {"http_200": 100}
+    assert result.requests == len(result.window.response_time) == len(server.requests) == 100
+    assert len(result.generators) == 2
+
+
+def test_an_automatic_warmup_ends_at_the_latest_after_what_was_given(server: ScriptedServer) -> None:
+    mode = WarmupMode.AUTO
+    result = run(LoadSpec(url=server.url, load=Constant(200), duration_s=0.4, warmup_s=0.4, warmup_mode=mode))
+    assert 0 <= result.warmup_s <= 0.4
+    assert result.warmup_s + result.window_s == pytest.approx(0.8)
+
+
+def test_progress_is_told_while_it_runs(server: ScriptedServer) -> None:
+    told: list[Progress] = []
+    run(LoadSpec(url=server.url, load=Constant(50), duration_s=0.8, warmup_s=0.0), on_progress=told.append)
+    assert told[-1].succeeded == 40
+    assert [progress.succeeded for progress in told] == sorted(progress.succeeded for progress in told)
+    assert told[-1].total_s == pytest.approx(0.8)
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="no affinity here")
+def test_a_core_that_is_not_there_is_named(server: ScriptedServer) -> None:
+    with pytest.raises(BadParameter, match="cpu 999"):
+        run(LoadSpec(url=server.url, load=Closed(1), cpus=(999,)))
+
+
+def test_a_corpus_at_fault_is_named_as_if_there_were_no_other_process(server: ScriptedServer) -> None:
+    body = PipelineBody(corpus="/no/such/file.txt")
+    with pytest.raises(CorpusError, match=r"/no/such/file\.txt"):
+        run(LoadSpec(url=server.url, load=Closed(1), body=body))
+
+
+def test_a_stranger_is_not_loaded() -> None:
+    with pytest.raises(RemoteRefused):
+        run(LoadSpec(url="http://192.0.2.1/", load=Closed(1)))
+
+
+@pytest.fixture
+def other_child(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    """Have another program in place of the generator: `other_child('import sys; …')`."""
+
+    def replace(program: str) -> None:
+        script = tmp_path / "child.py"
+        script.write_text(textwrap.dedent(program))
+        monkeypatch.setattr(pipes, "COMMAND", (sys.executable, str(script)))
+
+    return replace
+
+
+def test_a_crash_of_the_generator_is_told_with_its_last_words(other_child, server: ScriptedServer) -> None:
+    other_child("raise SystemError('the roof is on fire')")
+    with pytest.raises(
+        GeneratorFailed, match=r"(?s)load generator 1 died \(exit status 1\).*roof is on fire"
+    ):
+        run(LoadSpec(url=server.url, load=Closed(1)))
+
+
+def test_a_generator_that_says_nothing_is_given_up_and_killed(
+    other_child,
+    server: ScriptedServer,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    monkeypatch.setattr("lab.load.process._START_S", 1.0)
+    note = tmp_path / "pid"
+    other_child(f"import os, time; open({str(note)!r}, 'w').write(str(os.getpid())); time.sleep(600)")
+    with pytest.raises(GeneratorFailed, match="hung: no ready within 1 s"):
+        run(LoadSpec(url=server.url, load=Closed(1)))
+    assert not psutil.pid_exists(int(note.read_text()))
+
+
+@pytest.mark.parametrize("death", [signal.SIGKILL, signal.SIGTERM])
+def test_the_generator_dies_with_its_parent_whatever_it_dies_of(death: signal.Signals) -> None:
+    with serving(lambda _: Manner.ANSWER) as server:
+        program = f"""
+            from lab.load.arrivals import Constant
+            from lab.load.process import run
+            from lab.load.spec import LoadSpec
+            run(LoadSpec(url={server.url!r}, load=Constant(50), duration_s=60.0))
+        """
+        parent = subprocess.Popen([sys.executable, "-c", textwrap.dedent(program)])
+        _wait_until(lambda: len(server.requests) > 3)
+        (child,) = psutil.Process(parent.pid).children()
+        parent.send_signal(death)
+        parent.wait()
+        _wait_until(lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE)
+
+
+def _wait_until(condition) -> None:
+    until = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < until, "waited in vain"
+        time.sleep(0.01)

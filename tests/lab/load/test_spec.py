@@ -1,0 +1,69 @@
+"""A specification survives the way to another process, and is checked before anything starts."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lab.errors import BadParameter, RemoteRefused
+from lab.load.arrivals import Closed, Poisson, Steps
+from lab.load.spec import LoadSpec, PipelineBody, WarmupMode
+
+LOCAL = "http://127.0.0.1:8051/process"
+bodies = st.one_of(st.none(), st.binary(), st.builds(PipelineBody, st.integers(1, 99), st.none() | st.text()))
+specs = st.builds(
+    LoadSpec,
+    url=st.just(LOCAL),
+    load=st.sampled_from([Closed(3, 0.5), Poisson(20.5), Steps((1, 2))]),
+    body=bodies,
+    warmup_mode=st.sampled_from(WarmupMode),
+    headers=st.lists(st.tuples(st.text(), st.text()), max_size=2).map(tuple),
+    cpus=st.lists(st.integers(0, 3)).map(tuple),
+)
+
+
+@given(specs)
+def test_a_spec_survives_json(spec: LoadSpec) -> None:
+    assert LoadSpec.from_json(json.loads(json.dumps(spec.to_json()))) == spec
+
+
+@given(st.floats(0.05, 1000))
+def test_the_slices_make_up_the_window(duration_s: float) -> None:
+    spec = LoadSpec(url=LOCAL, load=Closed(1), duration_s=duration_s)
+    assert 10 <= spec.slices <= 250
+    assert spec.slices * spec.slice_ns == pytest.approx(duration_s * 1e9, abs=spec.slices)
+
+
+@pytest.mark.parametrize(
+    ("changed", "name"),
+    [
+        ({"duration_s": 0}, "duration_s"),
+        ({"duration_s": float("inf")}, "duration_s"),
+        ({"warmup_s": -1}, "warmup_s"),
+        ({"read_timeout_s": 0}, "read_timeout_s"),
+        ({"processes": 0}, "processes"),
+        ({"processes": 3}, "processes"),
+        ({"max_connections": 0}, "max_connections"),
+        ({"body": PipelineBody(0)}, "payload_bytes"),
+        ({"url": "127.0.0.1:80"}, "url"),
+    ],
+)
+def test_what_cannot_be_run_is_named(changed: dict[str, Any], name: str) -> None:
+    with pytest.raises(BadParameter, match=name):
+        LoadSpec(**{"url": LOCAL, "load": Closed(2), **changed}).check()
+
+
+@pytest.mark.parametrize("url", ["http://localhost/", "http://127.8.0.1/", "http://[::1]:80/", LOCAL])
+def test_this_machine_may_be_loaded(url: str) -> None:
+    LoadSpec(url=url, load=Closed(1)).check()
+
+
+@pytest.mark.parametrize("url", ["http://192.0.2.1/", "http://[2001:db8::1]/", "http://0.0.0.0/"])
+def test_another_machine_may_be_loaded_only_with_leave(url: str) -> None:
+    with pytest.raises(RemoteRefused, match="--remote"):
+        LoadSpec(url=url, load=Closed(1)).check()
+    LoadSpec(url=url, load=Closed(1), remote=True).check()

@@ -1,0 +1,68 @@
+"""Requests are well formed, and each of the pipeline's has an id of its own."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lab.errors import BadParameter
+from lab.load.template import head, numbered, pipeline_bodies, split_url
+
+
+def test_a_head_has_what_http_needs() -> None:
+    assert head("GET", "http://127.0.0.1:8051/a/b?c=d", (), None) == (
+        b"GET /a/b?c=d HTTP/1.1\r\nHost: 127.0.0.1:8051\r\nUser-Agent: pipeline-lab\r\n\r\n"
+    )
+
+
+def test_a_url_without_a_path_asks_for_the_root() -> None:
+    assert head("GET", "http://localhost", (), None).startswith(b"GET / HTTP/1.1\r\nHost: localhost\r\n")
+
+
+def test_headers_given_replace_those_set_here() -> None:
+    request = head("POST", "http://localhost/", (("host", "elsewhere"), ("X-Two", "2")), 5)
+    assert b"Host: localhost" not in request
+    assert b"host: elsewhere\r\nX-Two: 2\r\n" in request
+    assert b"Content-Length: 5\r\n" in request
+
+
+@pytest.mark.parametrize(
+    ("url", "headers"),
+    [
+        ("http://localhost/", (("X", "a\r\nInjected: 1"),)),
+        ("http://localhost/", (("X", "ü"),)),
+        ("http://localhost/a b", ()),
+    ],
+)
+def test_what_cannot_stand_in_a_head_is_refused(url: str, headers: tuple[tuple[str, str], ...]) -> None:
+    with pytest.raises(BadParameter, match="HTTP does not allow"):
+        head("GET", url, headers, None)
+
+
+@pytest.mark.parametrize("url", ["localhost:80", "ftp://localhost/", "http:///x", "http://localhost:port/"])
+def test_what_is_not_an_http_url_is_refused(url: str) -> None:
+    with pytest.raises(BadParameter, match="url"):
+        split_url(url)
+
+
+@given(st.lists(st.text(), min_size=1, max_size=3), st.integers(1, 20))
+def test_a_pipeline_request_is_json_of_the_length_it_says_with_an_id_of_its_own(texts, count: int) -> None:
+    bodies = pipeline_bodies(texts, "run-0")
+    render = numbered([(b"%d\n" % length, body) for body, length in bodies], "run-0")
+    seen = []
+    for number in range(count):
+        length, _, body = render().partition(b"\n")
+        assert int(length) == len(body)
+        message = json.loads(body)
+        assert message["text"] == texts[number % len(texts)]
+        seen.append(message["request_id"])
+    assert len(set(seen)) == count
+    assert all(request_id.startswith("run-0-") for request_id in seen)
+
+
+def test_a_text_that_holds_the_mark_stays_as_it_is() -> None:
+    ((body, _),) = pipeline_bodies(["about {request_id} and so on"], "p")
+    assert json.loads(numbered([(b"", body)], "p")())["text"] == "about {request_id} and so on"

@@ -1,0 +1,29 @@
+"""Server-Timing is read as the services write it, and as others do."""
+
+from __future__ import annotations
+
+import pytest
+
+from lab.load.timings import find, parse
+
+
+@pytest.mark.parametrize(
+    ("value", "metrics"),
+    [
+        (b"s1-queue;dur=0.0, s1-work;dur=40.3", [(b"s1-queue", 0.0), (b"s1-work", 40.3)]),
+        (b'db;desc="a query";dur=53, cache;desc=hit', [(b"db", 53.0)]),
+        (b'app; dur="47.25"', [(b"app", 47.25)]),
+        (b'x;desc="a, b;dur=1"; dur=2,y;n=1;dur=3', [(b"x", 2.0), (b"y", 3.0)]),
+        (b"miss, total;dur=7", [(b"total", 7.0)]),
+        (b"", []),
+    ],
+)
+def test_metrics_that_have_a_duration_are_found(value: bytes, metrics: list[tuple[bytes, float]]) -> None:
+    assert parse(value) == metrics
+
+
+def test_the_header_is_found_whatever_its_case_and_however_often_it_comes() -> None:
+    headers = [(b"Content-Type", b"x"), (b"server-timing", b"a;dur=1"), (b"Server-Timing", b"b;dur=2")]
+    assert find(headers) == b"a;dur=1, b;dur=2"
+    assert find(headers[:2]) == b"a;dur=1"
+    assert find(headers[:1]) == b""
