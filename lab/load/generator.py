@@ -9,6 +9,7 @@ import time
 from collections import deque
 from dataclasses import dataclass
 
+from lab.errors import BadParameter
 from lab.load.arrivals import Closed, Schedule
 from lab.load.caller import Caller, Repeater
 from lab.load.inflight import InFlight
@@ -250,4 +251,7 @@ class Generator:
 def _tls(spec: LoadSpec) -> ssl.SSLContext | None:
     if split_url(spec.url).scheme != "https":
         return None
-    return ssl.create_default_context(cafile=spec.ca_file)
+    try:
+        return ssl.create_default_context(cafile=spec.ca_file)
+    except OSError as error:  # which includes ssl's own
+        raise BadParameter(f"ca_file {spec.ca_file} holds no certificates to trust: {error}") from error

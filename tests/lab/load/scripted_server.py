@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 import struct
 import threading
 from collections.abc import Callable, Iterator
@@ -39,13 +40,14 @@ LAST_WORDS = {Manner.ANSWER_AND_CLOSE, Manner.CLOSE_EARLY, Manner.SHORT_BODY, Ma
 class ScriptedServer:
     """Listens on a free port of loopback. `script` gives the manner of the n-th request, from 0."""
 
-    def __init__(self, script: Callable[[int], Manner]) -> None:
+    def __init__(self, script: Callable[[int], Manner], tls: ssl.SSLContext | None = None) -> None:
         self.script = script
+        self._tls = tls
         self.requests: list[bytes] = []
         """Each request as it came, head and body."""
         self.connections = 0
         self._socket = socket.create_server(("127.0.0.1", 0), backlog=512)
-        self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}/"
+        self.url = f"http{'s' if tls else ''}://127.0.0.1:{self._socket.getsockname()[1]}/"
 
     async def serve(self, stop: asyncio.Event) -> None:
         handlers: set[asyncio.Task[None]] = set()
@@ -54,7 +56,7 @@ class ScriptedServer:
             self.connections += 1
             handlers.add(asyncio.ensure_future(self._handle(reader, writer)))
 
-        server = await asyncio.start_server(accept, sock=self._socket)
+        server = await asyncio.start_server(accept, sock=self._socket, ssl=self._tls)
         await stop.wait()
         server.close()
         for handler in handlers:
@@ -85,9 +87,9 @@ class ScriptedServer:
 
 
 @contextmanager
-def serving(script: Callable[[int], Manner]) -> Iterator[ScriptedServer]:
+def serving(script: Callable[[int], Manner], tls: ssl.SSLContext | None = None) -> Iterator[ScriptedServer]:
     """Serve by a script in a thread: `with serving(lambda n: Manner.ANSWER) as server`."""
-    server = ScriptedServer(script)
+    server = ScriptedServer(script, tls)
     loop = asyncio.new_event_loop()
     stop = asyncio.Event()
     thread = threading.Thread(target=loop.run_until_complete, args=(server.serve(stop),))
