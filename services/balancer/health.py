@@ -134,7 +134,7 @@ class Health:
             return None
         ejection = self._out.get(instance)
         if ejection is not None:
-            if ejection.trial_at is None or begun < ejection.trial_at or ejection.by_checks:
+            if ejection.trial_at is None or begun < ejection.trial_at:
                 return None
             return self._eject(instance, now, Reason.TRIAL, unreachable=blamed is Blame.UNREACHABLE)
         if begun < self._past.get(instance, _NEVER)[1]:

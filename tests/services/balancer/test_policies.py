@@ -199,6 +199,14 @@ def test_weighted_is_exact_again_at_once_after_changes(
     assert counts == {m: m.weight for m in members}
 
 
+def test_weighted_is_exact_also_with_one_that_comes_late_with_a_weight_of_its_own() -> None:
+    a, b, late = instances(3, [3, 5, 49])
+    policy = filled(WeightedRoundRobin(), [a, b])
+    choices(policy, 1000)
+    policy.add(late)
+    assert Counter(choices(policy, 57)) == {a: 3, b: 5, late: 49}
+
+
 def test_weighted_spreads_a_heavy_instance_between_many_light_ones() -> None:
     heavy, *light = instances(101, [100] + [1] * 100)
     chosen = choices(filled(WeightedRoundRobin(), [*light, heavy]), 2000)
@@ -386,6 +394,17 @@ def test_the_central_queue_gives_each_instance_one_request_at_a_time() -> None:
     policy.finished(members[1], 1.0, 1.0)
     assert policy.choose(1.0) is members[1]
     assert not policy.saturated([m for m in members if m is not members[1]])
+
+
+def test_a_limit_does_not_bring_back_one_that_was_removed() -> None:
+    a, b = instances(2)
+    policy = filled(build(PolicyName.ROUND_ROBIN, limit=1), [a, b])
+    policy.remove(a)
+    policy.started(a, 0.0)
+    policy.started(b, 0.0)
+    assert not policy.saturated([b])
+    policy.finished(a, 1.0, 1.0)
+    assert policy.choose(1.0) is None
 
 
 def test_peak_ewma_remembers_times_of_instances_that_were_full_meanwhile() -> None:
