@@ -7,6 +7,7 @@ early and the rest is spun away, for two milliseconds at most and with the loop 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ctypes
 import os
 import sys
@@ -41,22 +42,26 @@ class TimerfdAlarm:
     def __init__(self, loop: asyncio.AbstractEventLoop, ring: Callable[[], None]) -> None:
         self._loop = loop
         self._ring = ring
+        self._at_ns = 0
         self._timer = _Timerfd()
         loop.add_reader(self._timer.fd, self._expired)
 
     def set(self, at_ns: int) -> None:
+        self._at_ns = at_ns
         self._timer.set(max(at_ns, 1))  # 0 would disarm it
 
     def close(self) -> None:
+        self._at_ns = -1
         self._loop.remove_reader(self._timer.fd)
         os.close(self._timer.fd)
 
     def _expired(self) -> None:
-        try:
-            os.read(self._timer.fd, 8)
-        except BlockingIOError:  # set anew between the wake-up and now
+        at = self._at_ns
+        if time.monotonic_ns() < at:  # set anew between the wake-up and now
             return
         self._ring()
+        if self._at_ns == at:  # setting it anew would have made it unreadable, and saved the reading
+            self._timer.clear()
 
 
 class SpinAlarm:
@@ -127,6 +132,10 @@ class _Timerfd:
         self._spec = _Timerspec()
         libc.timerfd_settime.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p)
         self._settime = partial(libc.timerfd_settime, self.fd, _ABSOLUTE, ctypes.byref(self._spec), None)
+
+    def clear(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            os.read(self.fd, 8)
 
     def set(self, at_ns: int) -> None:
         if sys.version_info >= (3, 13):
