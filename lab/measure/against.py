@@ -5,19 +5,22 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
+import numpy as np
+
 from lab.expectations import expected_at, judge
 from lab.load.arrivals import Closed, Constant, Load, Poisson
 from lab.load.histogram import Histogram
 from lab.load.result import LoadResult
 from lab.measure.columns import Against, Factors
 from lab.measure.percentiles import interval_ranks
-from lab.measure.statistics import batch_means, mean_interval
+from lab.measure.statistics import mean_interval
 from lab.theory.prediction import Prediction, predict_closed, predict_constant, predict_poisson
 from lab.topology import Topology
 
 __all__ = ["against"]
 
 NS_PER_MS = 1e6
+STRETCHES = 10
 
 
 def against(load: LoadResult, factors: Factors, topology: Topology | None) -> Against:
@@ -59,11 +62,21 @@ def _predicted(load: Load, topology: Topology) -> Prediction:
 
 
 def _throughput_interval(load: LoadResult) -> tuple[float, float]:
-    """Within the one trial, from batches of its slices."""
-    slices = load.timeline.succeeded[load.first_slice : load.last_slice]
-    interval = mean_interval(batch_means(slices))
-    slice_s = load.timeline.slice_ns / 1e9
-    return interval.low / slice_s, interval.high / slice_s
+    """Within the one trial, in requests a second, from the rates of ten stretches of its window.
+
+    Each stretch runs from completion to completion, so that the few answers of a slow pipeline are not
+    smeared by where its edges happen to fall.
+    """
+    rates, before_ns = [], None
+    for stretch in np.array_split(np.arange(load.first_slice, load.last_slice), STRETCHES):
+        succeeded = int(load.timeline.succeeded[stretch].sum())
+        if succeeded:
+            end_ns = int(load.timeline.last_ns[stretch].max())
+            if before_ns is not None:
+                rates.append(succeeded / (end_ns - before_ns) * 1e9)
+            before_ns = end_ns
+    interval = mean_interval(rates)
+    return interval.low, interval.high
 
 
 def _median_interval_ms(histogram: Histogram) -> tuple[float, float]:

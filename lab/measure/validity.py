@@ -13,8 +13,8 @@ __all__ = ["EXEMPTIBLE", "Evidence", "Reason", "reasons_against"]
 
 MOST_CPU = 0.9
 """Cores. A loop this busy queues requests of its own, which would be taken for the server's."""
-MOST_RUN_DELAY = 0.05
-"""Seconds a second that the generator was ready and not let run. It stretches latency by as large a share."""
+MOST_RUN_DELAY = 0.1
+"""Seconds a second that the generator was ready and not let run: at most so much does it stretch latency."""
 MOST_LAG_MS = 1.0
 MOST_LAG_SHARE = 0.05
 """The schedule lag's 99th percentile may reach a millisecond and this share of the median service_time."""

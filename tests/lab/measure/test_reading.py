@@ -142,6 +142,10 @@ def test_a_trial_where_the_documents_speak_is_judged(
     assert (against.verdict_throughput, against.verdict_latency) == (throughput, latency)
 
 
+def test_a_few_slow_answers_are_not_smeared_by_where_slices_end() -> None:
+    assert of(sequential(190.0, count=30)).against.verdict_throughput is Verdict.WITHIN
+
+
 @pytest.mark.parametrize("load", [Closed(2), Closed(1, think_time_s=1.0), Poisson(6.0)])
 def test_elsewhere_nothing_is_judged(load: Load) -> None:
     against = of(recorded(load, [160.0] * 50, gap_ms=160.0)).against

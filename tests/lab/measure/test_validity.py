@@ -32,7 +32,7 @@ def test_a_sound_trial_is_valid() -> None:
     ("change", "reason"),
     [
         ({"generator_cpu_cores": 0.91}, Reason.GENERATOR_BOUND),
-        ({"run_delay": 0.051}, Reason.GENERATOR_BOUND),
+        ({"run_delay": 0.101}, Reason.GENERATOR_BOUND),
         ({"schedule_lag_p99_ms": 1.51}, Reason.GENERATOR_BOUND),
         ({"dropped": 11}, Reason.RATE_NOT_ACHIEVED),
         ({"littles_law_residual": 0.052}, Reason.LITTLES_LAW),
@@ -50,7 +50,7 @@ def test_each_threshold_passed_is_a_reason(change: dict[str, float], reason: Rea
     "change",
     [
         {"generator_cpu_cores": 0.89},
-        {"run_delay": 0.049},
+        {"run_delay": 0.099},
         {"schedule_lag_p99_ms": 1.49},
         {"schedule_lag_p99_ms": 8.0, "service_time_p50_ms": 160.0},
         {"dropped": 10},
