@@ -169,7 +169,7 @@ class Topology:
         raise KeyError(f"no service {name!r} in {self.name}: there are {[s.name for s in self.services]}")
 
     def server(self, name: str) -> tuple[Service, Instance | Balancer]:
-        """The instance or balancer of that name, after its service. Raises KeyError, naming those there are."""
+        """The instance or balancer of that name, and before it its service. Raises KeyError, naming all."""
         for service in self.services:
             if service.balancer and service.balancer.name == name:
                 return service, service.balancer
@@ -220,6 +220,14 @@ class Topology:
                 replace(more, instances=(*more.instances, topology.next_instance(name)))
             )
         return topology
+
+    def without_instance(self, name: str) -> Topology:
+        """The same without that instance. Raises KeyError for none, ValueError for a service's last."""
+        service, server = self.server(name)
+        rest = tuple(instance for instance in service.instances if instance is not server)
+        if len(rest) == len(service.instances):
+            raise ValueError(f"{name} is a balancer, not an instance")
+        return self._with_service(replace(service, instances=rest))
 
     def with_work(self, work: Work | Mapping[str, Work]) -> Topology:
         """The same with this work in every service, or, from a mapping, in the services named."""

@@ -27,6 +27,8 @@ START_S = 15.0
 """How long all servers together may take to start."""
 GRACE_S = 1.0
 """How long requests in flight may take to finish when the block is left, all services together."""
+RESTART_GRACE_S = 10.0
+"""How long they may take when a single server is stopped in good order."""
 STOP_S = 2.0
 """How long stopping may take before the thread is ended regardless."""
 END_S = 1.0
@@ -66,15 +68,6 @@ class InProcess(Running):
             self._rings[name].write("killed")
             self._loop.run(_kill(server), STOP_S)
 
-    def restart(self, name: str) -> None:
-        with self._changing:
-            self._require_up()
-            self._require_known(name)
-            if name in self._servers:
-                self._loop.run(self._stop(name, GRACE_S), STOP_S)
-            _, server = self._topology.server(name)
-            self._loop.run(self._start(name, listen(name, server.host, server.port)), START_S)
-
     def logs_since(self, name: str, position: int = 0) -> tuple[list[str], int]:
         self._require_known(name)
         ring = self._rings.get(name)
@@ -87,6 +80,14 @@ class InProcess(Running):
     def rss_mb(self) -> float:
         self._require_up()
         return max(0.0, _rss_mb() - self._rss_before_mb)
+
+    def _start_one(self, name: str) -> None:
+        _, server = self._topology.server(name)
+        self._rings.setdefault(name, LogRing())
+        self._loop.run(self._start(name, listen(name, server.host, server.port)), START_S)
+
+    def _stop_one(self, name: str) -> None:
+        self._loop.run(self._stop(name, RESTART_GRACE_S), RESTART_GRACE_S + STOP_S)
 
     def _open(self) -> None:
         self._rss_before_mb = _rss_mb()

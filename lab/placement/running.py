@@ -7,13 +7,14 @@ import http.client
 import json
 import threading
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
-from lab.errors import NotRunning, PlacementError
-from lab.topology import Balancer, Topology
+from lab.errors import BadParameter, NotRunning, PlacementError
+from lab.topology import Balancer, Instance, Topology
 
 __all__ = ["Running", "Usage"]
 
@@ -97,7 +98,11 @@ class Running(ABC):
         """
         self._require_up()
         balancers = [service.balancer for service in self._topology.services if service.balancer]
-        return {balancer.name: self._ask(balancer) for balancer in balancers if self.alive(balancer.name)}
+        return {
+            balancer.name: _ask(balancer, "GET", "/stats")[1]
+            for balancer in balancers
+            if self.alive(balancer.name)
+        }
 
     @abstractmethod
     def alive(self, name: str) -> bool:
@@ -107,9 +112,58 @@ class Running(ABC):
     def kill(self, name: str) -> None:
         """End one server as a crash would: connections reset, nothing finished, its port closed."""
 
-    @abstractmethod
     def restart(self, name: str) -> None:
         """Start one server again on its port. One that is up is stopped first, and may finish what it has."""
+        with self._changing:
+            self._require_up()
+            self._require_known(name)
+            if self.alive(name):
+                self._stop_one(name)
+            self._start_one(name)
+
+    def add_instance(self, service: str) -> Instance:
+        """One more instance of a service, in its balancer's choice when this returns.
+
+        Raises BadParameter for a service that does not exist or has no balancer to tell of it.
+        """
+        with self._changing:
+            self._require_up()
+            before = self._topology
+            balancer = self._balancer_of(service)
+            self._topology = before.with_replicas(service, len(before.service(service).instances) + 1)
+            instance = self._topology.service(service).instances[-1]
+            try:
+                self._start_one(instance.name)
+                self._tell(
+                    balancer,
+                    "POST",
+                    "",
+                    {"name": instance.name, "port": instance.port, "host": instance.host},
+                )
+            except BaseException:
+                if self.alive(instance.name):
+                    self._stop_one(instance.name)
+                self._topology = before
+                raise
+            return instance
+
+    def remove_instance(self, name: str) -> None:
+        """Take one instance away: its balancer sends it nothing more, then it finishes what it has and ends.
+
+        Raises BadParameter for the last instance of a service, or one without a balancer.
+        """
+        with self._changing:
+            self._require_up()
+            self._require_known(name)
+            balancer = self._balancer_of(self._topology.server(name)[0].name)
+            try:
+                after = self._topology.without_instance(name)
+            except ValueError as error:
+                raise BadParameter(str(error)) from None
+            self._tell(balancer, "DELETE", f"/{name}")
+            if self.alive(name):
+                self._stop_one(name)
+            self._topology = after
 
     @abstractmethod
     def logs_since(self, name: str, position: int = 0) -> tuple[list[str], int]:
@@ -126,6 +180,14 @@ class Running(ABC):
     @abstractmethod
     def rss_mb(self) -> float:
         """Resident memory of the servers in 10⁶ bytes; where they share a process, what they added to it."""
+
+    @abstractmethod
+    def _start_one(self, name: str) -> None:
+        """Start a server of the topology that is down; it answers when this returns."""
+
+    @abstractmethod
+    def _stop_one(self, name: str) -> None:
+        """Stop a server that is up; what it has in flight may finish."""
 
     @abstractmethod
     def _open(self) -> None:
@@ -152,17 +214,35 @@ class Running(ABC):
         if not self.alive(name):
             raise NotRunning(f"{name} is down already: restart it first")
 
-    def _ask(self, balancer: Balancer) -> dict[str, Any]:
-        connection = http.client.HTTPConnection(balancer.host, balancer.port, timeout=ASK_S)
+    def _balancer_of(self, service: str) -> Balancer:
         try:
-            connection.request("GET", "/stats")
-            response = connection.getresponse()
-            body = response.read()
-            if response.status != 200:
-                raise PlacementError(f"{balancer.name} answered /stats with {response.status}: see its log")
-            stats: dict[str, Any] = json.loads(body)
-        except (OSError, http.client.HTTPException, ValueError) as error:
-            raise PlacementError(f"{balancer.name} gave no statistics ({error!r}): see its log") from None
-        finally:
-            connection.close()
-        return stats
+            balancer = self._topology.service(service).balancer
+        except KeyError as error:
+            raise BadParameter(error.args[0]) from None
+        if balancer is None:
+            raise BadParameter(f"{service} has no balancer: the number of its instances cannot change")
+        return balancer
+
+    def _tell(
+        self, balancer: Balancer, method: str, path: str, change: Mapping[str, Any] | None = None
+    ) -> None:
+        """Have a balancer change its instances. One that is down learns of it when it starts."""
+        if self.alive(balancer.name):
+            status, body = _ask(balancer, method, f"/admin/instances{path}", change)
+            if status not in (200, 201):
+                raise PlacementError(f"{balancer.name} refused to change its instances: {status} {body!r}")
+
+
+def _ask(
+    balancer: Balancer, method: str, path: str, content: Mapping[str, Any] | None = None
+) -> tuple[int, Any]:
+    """The status of what a balancer answers, and the JSON in it. Raises PlacementError for no such answer."""
+    connection = http.client.HTTPConnection(balancer.host, balancer.port, timeout=ASK_S)
+    try:
+        connection.request(method, path, None if content is None else json.dumps(content))
+        response = connection.getresponse()
+        return response.status, json.loads(response.read())
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        raise PlacementError(f"{balancer.name} gave no answer to {path} ({error!r}): see its log") from None
+    finally:
+        connection.close()
