@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import Any
 
 from services.balancer.addresses import Address
 from services.balancer.core import Core, DuplicateInstance, UnknownInstance
 from services.balancer.metrics import Metrics
 
-__all__ = ["Admin", "Handler"]
-
-Handler: TypeAlias = Callable[[bytes, bytes, bytes], tuple[int, str, bytes]]
-"""From method, target and body to status, content type and body."""
+__all__ = ["Admin"]
 
 _JSON = "application/json"
 _INSTANCES = b"/admin/instances"
@@ -40,14 +37,12 @@ class Admin:
             b"/admin/events": lambda: _json(200, core.log.last()),
         }
 
-    def handler(self, target: bytes) -> Handler | None:
-        """What answers a request for that target; None if an instance is to."""
-        if target in self._reads or target.startswith(b"/admin/") or target.partition(b"?")[0] in self._reads:
-            return self._handle
-        return None
+    def answers(self, path: bytes) -> bool:
+        """Whether a request for that path is for the balancer itself, and not for an instance."""
+        return path in self._reads or path.startswith(b"/admin/")
 
-    def _handle(self, method: bytes, target: bytes, body: bytes) -> tuple[int, str, bytes]:
-        path = target.partition(b"?")[0]
+    def answer(self, method: bytes, path: bytes, body: bytes) -> tuple[int, str, bytes]:
+        """Status, content type and body of the answer."""
         read = self._reads.get(path)
         if read is not None and method in (b"GET", b"HEAD"):
             return read()

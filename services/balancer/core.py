@@ -36,7 +36,7 @@ class DuplicateInstance(ValueError):  # noqa: N818
 class Core:
     """Instances and their pools, who waits for them, what may be retried, and what is counted.
 
-    Belongs to the running loop. Roster, budget and queue go by time.monotonic; deadlines by the loop's clock.
+    Belongs to the running loop. All times are of time.monotonic, which is the loop's clock too, but finer.
     """
 
     def __init__(self, settings: BalancerSettings) -> None:
@@ -62,7 +62,10 @@ class Core:
         self.line = Line(self)
         self.pools: dict[Instance, Pool] = {}
         self.draining = False
-        self.via = settings.name.encode()
+        self.total_timeout_s = settings.total_timeout_s
+        self.try_timeout_s = settings.try_timeout_s
+        self.try_deadline = b"\r\nX-Request-Deadline-Ms: %d" % (settings.try_timeout_s * 1000)
+        self.via = b"\r\nVia: 1.%%d %b\r\nX-Request-ID: " % settings.name.encode()
         self._safe = RetryRules(True, settings.retry_statuses)
         self._unsafe = RetryRules(False)
         self._idempotent = frozenset(path.encode() for path in settings.idempotent)
@@ -73,7 +76,7 @@ class Core:
 
     def rules(self, head: RequestHead) -> RetryRules:
         """What may be done twice: what declares so, and what HTTP itself calls safe."""
-        if head.method in _SAFE or head.target.partition(b"?")[0] in self._idempotent:
+        if head.method in _SAFE or head.path in self._idempotent:
             return self._safe
         return self._unsafe
 
@@ -100,6 +103,7 @@ class Core:
             self.deadlines,
             connect_timeout_s=self.settings.connect_timeout_s,
             idle_timeout_s=self.settings.instance_idle_s,
+            collect_headers=False,
         )
         self.roster.add(instance)
         self.loop.call_soon(self.line.move)

@@ -6,6 +6,7 @@ import asyncio
 import json
 import socket
 import struct
+import time
 from typing import TYPE_CHECKING, cast
 
 from services.balancer.chunks import ChunkDecoder
@@ -35,6 +36,7 @@ class Downstream(asyncio.Protocol):
     """
 
     __slots__ = (
+        "_address",
         "_admin",
         "_answering",
         "_body",
@@ -43,25 +45,28 @@ class Downstream(asyncio.Protocol):
         "_connections",
         "_core",
         "_decoder",
+        "_due",
         "_forward",
         "_head",
         "_head_begun",
         "_left",
         "_lingering",
         "_paused",
+        "_provenance",
         "_reading",
         "_size",
         "_transport",
-        "address",
     )
 
     def __init__(self, core: Core, admin: Admin, connections: set[Downstream]) -> None:
         self._core = core
         self._admin = admin
         self._connections = connections
-        self.address = b""
+        self._address = self._provenance = b""
         self._transport: asyncio.Transport | None = None
         self._buffer = b""
+        self._due = 0.0
+        """When the client will have been silent for too long."""
         self._reading = False
         self._paused = False
         self._closing = False
@@ -87,7 +92,8 @@ class Downstream(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
         peer = transport.get_extra_info("peername")
-        self.address = str(peer[0]).encode() if peer else b"unknown"
+        self._address = str(peer[0]).encode() if peer else b"unknown"
+        self._provenance = b"\r\nX-Forwarded-For: " + self._address + self._core.via % 1
         self._connections.add(self)
         self._watch(self._core.settings.head_timeout_s)
 
@@ -127,13 +133,14 @@ class Downstream(asyncio.Protocol):
         """The client was silent, or slow, for too long."""
         if self._transport is None:
             return
-        if self._lingering or self._transport.get_write_buffer_size():
+        if self._due > time.monotonic() + 0.001:  # moved meanwhile, which costs less than being watched anew
+            self._core.deadlines.watch(self, self._due)
+        elif self._lingering or self._transport.get_write_buffer_size():
             self.abort()
         elif self._head is not None and self._answering is None:
             self.refuse(408, "the body did not come in time")
-        elif self._answering is not None:
-            if self._head is not None:  # passed on as it comes: the attempt's own deadline sees to it
-                self._watch(self._core.settings.body_timeout_s)
+        elif self._answering is not None:  # the attempt's own deadline sees to it
+            self._watch(self._core.settings.idle_timeout_s)
         elif self._buffer:
             self.refuse(408, "the head did not come in time")
         else:
@@ -229,7 +236,6 @@ class Downstream(asyncio.Protocol):
         if last:
             body = b"".join(self._body)
             self._body = []
-            head.length = len(body)
             self._begin(head, body)
         elif self._size > settings.replay_limit_bytes:
             begun = b"".join(self._body)
@@ -251,15 +257,21 @@ class Downstream(asyncio.Protocol):
     def _begin(self, head: RequestHead, body: bytes, *, whole: bool = True) -> None:
         """Answer a request: here if it is for the balancer itself, else by an instance."""
         self._answering = head
-        handle = self._admin.handler(head.target)
-        if handle is None:
-            self._forward = Forward(self._core, self, head, body, whole=whole)
-            self._forward.start()
+        if not self._admin.answers(head.path):
+            forward = self._forward = Forward(self._core, self, head, body, whole=whole)
+            forward.start()
             return
-        status, content_type, answer = handle(head.method, head.target, body)
+        status, content_type, answer = self._admin.answer(head.method, head.path, body)
         self._answer_here(status, answer, content_type)
 
     # What Forward calls.
+
+    def provenance(self, head: RequestHead) -> bytes:
+        """The header lines that say where the request comes from and on what ways, up to `X-Request-ID: `."""
+        if head.minor and not head.forwarded_for:
+            return self._provenance
+        client = head.forwarded_for + b", " + self._address if head.forwarded_for else self._address
+        return b"\r\nX-Forwarded-For: " + client + self._core.via % head.minor
 
     def keeps_alive(self) -> bool:
         """Whether the connection stays open after this answer."""
@@ -271,14 +283,14 @@ class Downstream(asyncio.Protocol):
         if self._transport is not None:
             self._transport.write(data)
 
-    def done(self) -> None:
+    def done(self, now: float) -> None:
         """The answer is complete: on to the next request, or the end."""
         keep = self.keeps_alive()
         self._forward = self._answering = None
         if not keep:
             self._close()
             return
-        self._watch(self._core.settings.idle_timeout_s)
+        self._due = now + self._core.settings.idle_timeout_s
         if self._paused:
             self._resume_reading()
         if self._buffer and not self._reading:
@@ -347,7 +359,7 @@ class Downstream(asyncio.Protocol):
                 retry_after_s=retry_after_s,
             )
         )
-        self.done()
+        self.done(time.monotonic())
 
     def _close(self) -> None:
         """Close in good order: say that no more comes, and let the client read before the socket goes."""
@@ -364,7 +376,8 @@ class Downstream(asyncio.Protocol):
             self._transport.close()
 
     def _watch(self, seconds: float) -> None:
-        self._core.deadlines.watch(self, self._core.loop.time() + seconds)
+        self._due = time.monotonic() + seconds
+        self._core.deadlines.watch(self, self._due)
 
     def _pause_reading(self) -> None:
         if self._transport is not None and not self._paused and not self._lingering:

@@ -11,7 +11,7 @@ from services.balancer.events import Event, EventKind
 from services.balancer.framing import CHUNKED, RequestHead
 from services.balancer.instances import Instance
 from services.balancer.retries import Verdict, after_failure, after_status
-from services.balancer.rewriting import answer_head, request_head
+from services.balancer.rewriting import AnswerHead, answer_head, length_line
 from services.wire import (
     BrokenAnswer,
     Connection,
@@ -37,7 +37,8 @@ HELD_BYTES = 16 * 1024
 class Client(Protocol):
     """Who sent the request."""
 
-    address: bytes
+    def provenance(self, head: RequestHead) -> bytes:
+        """The header lines that say where the request comes from and on what ways, up to `X-Request-ID: `."""
 
     def keeps_alive(self) -> bool:
         """Whether its connection stays open after this answer."""
@@ -45,7 +46,7 @@ class Client(Protocol):
     def write(self, data: bytes) -> None:
         """Pass on a piece of the answer."""
 
-    def done(self) -> None:
+    def done(self, now: float) -> None:
         """The answer is complete."""
 
     def refuse(self, status: int, detail: str, retry_after_s: int | None = None) -> None:
@@ -67,33 +68,17 @@ class Forward(Exchange):
     Lives from `start` until the client was told `done`, `refuse` or `abort`, or until `cancel`.
     """
 
-    __slots__ = (
-        "_attempt_begun",
-        "_begun",
-        "_broken",
-        "_client",
-        "_connection",
-        "_core",
-        "_deadline",
-        "_failures",
-        "_head",
-        "_held_up",
-        "_instance",
-        "_length",
-        "_opening",
-        "_out",
-        "_over",
-        "_passing",
-        "_pool",
-        "_prefix",
-        "_status",
-        "_taken_as_failure",
-        "_upload",
-        "_uploaded",
-        "_waiting",
-        "_whole",
-        "tried",
-    )
+    # Defaults, so that beginning costs no more than what it sets.
+    _instance: Instance | None = None
+    _pool: Pool | None = None
+    _opening: Opening | None = None
+    _connection: Connection | None = None
+    _broken: BrokenAnswer | None = None
+    _answer: AnswerHead | None = None
+    _failures: tuple[str, ...] = ()
+    _received = 0
+    _status = 0
+    _passing = _over = _waiting = _held_up = False
 
     def __init__(self, core: Core, client: Client, head: RequestHead, body: bytes, *, whole: bool) -> None:
         self.tried: list[Instance] = []
@@ -102,25 +87,14 @@ class Forward(Exchange):
         self._head = head
         self._upload = body
         """The body where all of it is kept; else what of it is still to be sent."""
-        self._whole = whole
-        self._uploaded = whole
-        self._held_up = False
-        self._begun = self._attempt_begun = time.monotonic()
-        limit = core.settings.total_timeout_s
+        self._whole = self._uploaded = whole
+        self._begun = now = time.monotonic()
+        limit = core.total_timeout_s
         if head.deadline_ms is not None:
             limit = min(limit, head.deadline_ms / 1000)
-        self._deadline = core.loop.time() + limit
-        self._prefix = request_head(head, client.address, core.via, head.request_id or core.new_id())
-        self._instance: Instance | None = None
-        self._pool: Pool | None = None
-        self._opening: Opening | None = None
-        self._connection: Connection | None = None
-        self._failures: list[str] = []
-        self._broken: BrokenAnswer | None = None
-        self._status = 0
-        self._length = 0
+        self._deadline = now + limit
+        self._request_id = head.request_id or core.new_id()
         self._out: list[bytes] = []
-        self._passing = self._over = self._waiting = self._taken_as_failure = False
 
     @property
     def passing(self) -> bool:
@@ -130,7 +104,7 @@ class Forward(Exchange):
     def start(self) -> None:
         """Begin the first attempt."""
         self._core.budget.request()
-        self._attempt()
+        self._attempt(self._begun)
 
     def cancel(self) -> None:
         """The client went away: nobody wants the answer any more."""
@@ -173,7 +147,7 @@ class Forward(Exchange):
         """The client has caught up."""
         if self._connection is not None:
             self._connection.resume_reading()
-            self._connection.set_deadline(self._core.loop.time() + self._core.settings.try_timeout_s)
+            self._connection.set_deadline(time.monotonic() + self._core.try_timeout_s)
 
     # An attempt.
 
@@ -182,14 +156,17 @@ class Forward(Exchange):
         if self._waiting:
             self._waiting = False
             self._core.deadlines.forget(self)
-        self._attempt_begun = now = time.monotonic()
+        self._go(instance, time.monotonic())
+
+    def _go(self, instance: Instance, now: float) -> None:
+        self._attempt_begun = now
         self._instance = instance
         self.tried.append(instance)
         self._core.roster.started(instance, now)
         self._pool = self._core.pools[instance]
         connection = self._pool.take()
         if connection is not None:
-            self._send(connection)
+            self._send(connection, now)
         else:
             self._opening = self._pool.open(self._on_opened)
 
@@ -205,50 +182,47 @@ class Forward(Exchange):
         self._core.line.leave(self)
         self._refuse(504, "the request's time was over before an instance had room")
 
-    def _attempt(self) -> None:
+    def _attempt(self, now: float) -> None:
         core = self._core
-        if core.loop.time() >= self._deadline:
+        if now >= self._deadline:
             self._refuse(504, self._story("the request's time is over"))
             return
-        saturated = core.roster.saturated(self.tried)
-        if not (saturated and len(core.line)):  # who comes last does not overtake those in line
-            instance = core.roster.choose(time.monotonic(), self.tried)
-            if instance is not None:
-                self.on_room(instance)
-                return
-        if not saturated:
-            self._refuse(
-                503, self._story("all instances failed" if self.tried else "there are no instances"), 1
-            )
-        elif core.line.join(self):
-            self._waiting = True
-            core.deadlines.watch(self, self._deadline)
+        # Who comes last does not overtake those in line.
+        instance = None if core.line.anyone else core.roster.choose(now, self.tried)
+        if instance is not None:
+            self._go(instance, now)
+        elif core.roster.saturated(self.tried):
+            if core.line.join(self):
+                self._waiting = True
+                core.deadlines.watch(self, self._deadline)
+            else:
+                self._refuse(503, "no instance has room, and too many requests wait for it", 1)
         else:
-            self._refuse(503, "no instance has room, and too many requests wait for it", 1)
+            self._refuse(503, self._story("all instances failed" if self.tried else "no instance is left"), 1)
 
     def _on_opened(self, result: Connection | NotConnected) -> None:
         self._opening = None
         if isinstance(result, Connection):
-            self._send(result)
+            self._send(result, time.monotonic())
         else:
             self.on_failure(result)
 
-    def _send(self, connection: Connection) -> None:
+    def _send(self, connection: Connection, now: float) -> None:
         self._connection = connection
-        core = self._core
-        now = core.loop.time()
-        until = min(now + core.settings.try_timeout_s, self._deadline)
-        head = self._prefix + b"%d\r\n\r\n" % max(0, (until - now) * 1000)
-        body = self._upload
-        is_head = self._head.method == b"HEAD"
+        core, head, body = self._core, self._head, self._upload
+        until = now + core.try_timeout_s
+        allowed = core.try_deadline
+        if until > self._deadline:
+            until = self._deadline
+            allowed = b"\r\nX-Request-Deadline-Ms: %d" % max(0, (until - now) * 1000)
+        request = [head.forwarded, self._client.provenance(head), self._request_id, allowed]
+        is_head = head.method == b"HEAD"
         if self._whole:
-            if len(body) <= HELD_BYTES:
-                connection.send(self, head + body, deadline=until, is_head=is_head)
-            else:
-                connection.send(self, head, body, deadline=until, is_head=is_head)
+            request += (head.framing if head.length >= 0 else length_line(len(body)), body)
+            connection.send(self, b"".join(request), deadline=until, is_head=is_head)
             return
-        begun = self._framed(body, self._uploaded)
-        connection.send(self, head, begun, deadline=until, is_head=is_head, more=not self._uploaded)
+        request += (head.framing, self._framed(body, self._uploaded))
+        connection.send(self, b"".join(request), deadline=until, is_head=is_head, more=not self._uploaded)
         if self._connection is connection:  # it was sent
             self._upload = b""
             self._client.resume_upload()
@@ -261,67 +235,67 @@ class Forward(Exchange):
 
     # What the connection to the instance calls.
 
-    def on_head(self, status: int, headers: Headers) -> None:
-        self._status = status
-        core = self._core
-        if status in core.settings.retry_statuses:
-            now, rules = time.monotonic(), core.rules(self._head)
-            verdict = after_status(status, rules, core.budget, now, replayable=self._whole)
-            if verdict is Verdict.RETRY:
-                self._taken_as_failure = True
-                return
-            if verdict is not None:
-                core.hear(Event(EventKind.DENIED, now, self._instance, verdict))
-        is_head = self._head.method == b"HEAD"
+    def on_head(self, status: int, headers: Headers) -> None:  # noqa: ARG002  (the raw head is faster)
+        if status in self._core.settings.retry_statuses and self._retries(status):
+            return
+        connection, head = self._connection, self._head
+        if connection is None:
+            return
         answer = answer_head(
-            status, headers, minor=self._head.minor, keep_alive=self._client.keeps_alive(), is_head=is_head
+            connection.raw_head, head.minor, self._client.keeps_alive(), head.method == b"HEAD"
         )
-        if answer is None and self._connection is not None:
-            detail = "a transfer coding that was not asked for"
-            self._broken = BrokenAnswer(FailureKind.PROTOCOL_ERROR, self._connection.peer, detail)
-            self._connection.abort()
-        elif answer is not None:
-            self._out.append(answer.data)
-            self._length = answer.length
+        if answer is None:
+            self._break("a folded header, or a transfer coding that was not asked for")
+            return
+        self._answer = answer
+        self._out.append(answer.data)
 
     def on_body(self, chunk: bytes) -> None:
-        if self._taken_as_failure:
+        if self._answer is None:
             return
-        if self._length == CHUNKED:
+        self._received += len(chunk)
+        if self._answer.length == CHUNKED:
             self._out += (b"%x\r\n" % len(chunk), chunk, b"\r\n")
         else:
             self._out.append(chunk)
 
     def on_flush(self) -> None:
-        if not self._out or (0 <= self._length <= HELD_BYTES and not self._passing):
+        answer = self._answer
+        if answer is None or not self._out or (0 <= answer.length <= HELD_BYTES and not self._passing):
             return
         self._passing = True
         data = b"".join(self._out)
         self._out.clear()
         if self._connection is not None:
-            self._connection.set_deadline(self._core.loop.time() + self._core.settings.try_timeout_s)
+            self._connection.set_deadline(time.monotonic() + self._core.try_timeout_s)
         self._client.write(data)
 
     def on_complete(self) -> None:
-        connection, instance = self._connection, self._instance
+        connection, instance, answer = self._connection, self._instance, self._answer
         if connection is None or instance is None or self._pool is None:
             return
         self._connection = None
         self._pool.give_back(connection)
-        if self._taken_as_failure:
+        if answer is None:
             self._answered_badly(instance)
             return
-        now = self._finish()
-        core = self._core
+        if answer.expected >= 0 and answer.expected != self._received:
+            # Two readings of one answer: the client must not be left with either.
+            self._passing = True
+            self.on_failure(BrokenAnswer(FailureKind.PROTOCOL_ERROR, connection.peer, "two lengths"))
+            return
+        core, out = self._core, self._out
+        self._over = True
+        now = time.monotonic()
         core.roster.succeeded(instance, self._attempt_begun, now)
-        core.counts.answered(instance, self._status, now - self._begun)
-        if self._length == CHUNKED:
-            self._out.append(b"0\r\n\r\n")
-        if self._out:
-            self._client.write(b"".join(self._out))
-        if len(core.line):
+        core.counts.answered(instance, answer.status, now - self._begun)
+        if answer.length == CHUNKED:
+            out.append(b"0\r\n\r\n")
+        if out:
+            self._client.write(b"".join(out))
+        if core.line.anyone:
             core.line.move()
-        self._client.done()
+        self._client.done(now)
 
     def on_failure(self, error: WireError) -> None:
         if self._over:
@@ -332,15 +306,15 @@ class Forward(Exchange):
         core, now = self._core, time.monotonic()
         timed_out = error.kind is FailureKind.READ_TIMEOUT
         starved = timed_out and not self._uploaded and not self._held_up
-        hurried = timed_out and now - self._attempt_begun < core.settings.try_timeout_s - 0.01
+        hurried = timed_out and now - self._attempt_begun < core.try_timeout_s - 0.01
         # Neither a client's slow upload nor its impatience says anything of the instance.
         blamed = Blame.NONE if starved or hurried else blame(error)
         core.counts.failures[instance, error.kind] += 1
         core.roster.failed(instance, self._attempt_begun, now, blamed)
-        self._failures.append(f"{instance.label} {error.kind}")
+        self._failures += (f"{instance.label} {error.kind}",)
         if self._passing:
             self._finish()
-            core.counts.answered(instance, self._status, now - self._begun)
+            core.counts.answered(instance, self._answer.status if self._answer else 0, now - self._begun)
             self._client.abort()
         elif starved:
             self._refuse(408, self._story("the body did not come in time"))
@@ -372,22 +346,38 @@ class Forward(Exchange):
             status = 504 if error.kind is FailureKind.READ_TIMEOUT else 502
             self._refuse(status, self._story(f"not tried again: {verdict.replace('_', ' ')}"))
 
+    def _retries(self, status: int) -> bool:
+        """Whether this answer is taken for a failure, and the request tried elsewhere."""
+        core, now = self._core, time.monotonic()
+        rules = core.rules(self._head)
+        verdict = after_status(status, rules, core.budget, now, replayable=self._whole)
+        if verdict is not None and verdict is not Verdict.RETRY:
+            core.hear(Event(EventKind.DENIED, now, self._instance, verdict))
+        self._status = status
+        return verdict is Verdict.RETRY
+
+    def _break(self, detail: str) -> None:
+        """What came cannot be passed on."""
+        if self._connection is not None:
+            self._broken = BrokenAnswer(FailureKind.PROTOCOL_ERROR, self._connection.peer, detail)
+            self._connection.abort()
+
     def _answered_badly(self, instance: Instance) -> None:
         """The route takes this status for a failure."""
         core, now = self._core, time.monotonic()
         kind = f"status_{self._status}"
         core.counts.failures[instance, kind] += 1
         core.roster.failed(instance, self._attempt_begun, now, Blame.FAILED)
-        self._failures.append(f"{instance.label} {kind}")
+        self._failures += (f"{instance.label} {kind}",)
         core.hear(Event(EventKind.RETRIED, now, instance, kind))
         self._begin_anew()
         core.line.move()
 
     def _begin_anew(self) -> None:
-        self._taken_as_failure = False
-        self._instance = self._pool = None
+        self._status = self._received = 0
+        self._instance = self._pool = self._answer = None
         self._out.clear()
-        self._attempt()
+        self._attempt(time.monotonic())
 
     def _refuse(self, status: int, detail: str, retry_after_s: int | None = None) -> None:
         now = self._finish()

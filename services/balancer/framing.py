@@ -7,7 +7,8 @@ is repaired here: what RFC 9112 does not plainly allow is refused, and what is f
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import lru_cache
 
 __all__ = ["CHUNKED", "Refusal", "RequestHead", "parse_head"]
 
@@ -15,6 +16,8 @@ CHUNKED = -1
 """The `length` of a body in chunked coding."""
 
 MAX_FIELDS = 128
+MEMORABLE_BYTES = 2048
+"""Heads up to this long are remembered, the last thousand of them: a client mostly sends the same again."""
 
 
 class Refusal(Exception):  # noqa: N818  (an answer more than an error)
@@ -28,14 +31,14 @@ class Refusal(Exception):  # noqa: N818  (an answer more than an error)
 
 @dataclass(slots=True)
 class RequestHead:
-    """A request's head, freed of all that concerns only the connection it came on."""
+    """A request's head, freed of all that concerns only the connection it came on. Not to be changed."""
 
     method: bytes
     target: bytes
     """In origin form (`/path?query`), or `*`."""
     minor: int
     """1 for HTTP/1.1, 0 for HTTP/1.0."""
-    lines: list[bytes]
+    lines: list[bytes] = field(default_factory=list)
     """The header lines to forward, as they came, Host among them; without those below and Content-Length."""
     length: int = 0
     """Of the body in bytes, or CHUNKED."""
@@ -46,6 +49,12 @@ class RequestHead:
     forwarded_for: bytes = b""
     request_id: bytes = b""
     deadline_ms: int | None = None
+    path: bytes = b""
+    """The target without its query."""
+    forwarded: bytes = b""
+    """Request line and header lines, as they go on, without the last line end."""
+    framing: bytes = b""
+    """How the body is framed, as it goes on if nothing changes that: from that line end to the empty line."""
 
 
 # What a header is to a balancer. Plain numbers: this is compared for every header of every request.
@@ -85,6 +94,10 @@ _MAX_KINDS = 4096
 
 def parse_head(block: bytes) -> RequestHead:
     """The head in `block`, which is everything before the empty line. Raises Refusal."""
+    return _remembered(block) if len(block) <= MEMORABLE_BYTES else _parse(block)
+
+
+def _parse(block: bytes) -> RequestHead:
     lines = block.split(b"\r\n")
     # Whatever control characters are left beside the line ends: a bare CR or LF, a NUL …
     if len(block.translate(None, _ALLOWED)) != 2 * (len(lines) - 1):
@@ -101,7 +114,16 @@ def parse_head(block: bytes) -> RequestHead:
         head.lines.append(b"Host:")  # what goes on is HTTP/1.1, which wants one
     elif not _AUTHORITY.fullmatch(host):
         raise Refusal(400, "a Host header that names no host")
+    head.path = head.target.partition(b"?")[0]
+    head.forwarded = b"\r\n".join((b"%b %b HTTP/1.1" % (head.method, head.target), *head.lines))
+    if head.length == CHUNKED:
+        head.framing = b"\r\nTransfer-Encoding: chunked\r\n\r\n"
+    else:
+        head.framing = b"\r\nContent-Length: %d\r\n\r\n" % head.length if head.sized else b"\r\n\r\n"
     return head
+
+
+_remembered = lru_cache(maxsize=1024)(_parse)
 
 
 def _request_line(line: bytes) -> RequestHead:
@@ -113,7 +135,7 @@ def _request_line(line: bytes) -> RequestHead:
         raise Refusal(505, "only HTTP/1.1 and HTTP/1.0 are spoken here")
     if method == b"CONNECT":
         raise Refusal(501, "CONNECT is not implemented")
-    return RequestHead(method, target, int(minor), [], keep_alive=minor == b"1")
+    return RequestHead(method, target, int(minor), keep_alive=minor == b"1")
 
 
 def _headers(head: RequestHead, lines: list[bytes]) -> bytes | None:
@@ -182,18 +204,14 @@ def _classify(name: bytes) -> int:
 
 def _connection(head: RequestHead, options: bytes) -> None:
     """Heed the options of the Connection header, and drop the headers it names."""
-    if options == b"keep-alive":
-        head.keep_alive = True
-        return
-    if options == b"close":
-        head.keep_alive = False
-        return
     names = {option.strip(b" \t") for option in options.split(b",")}
     if b"close" in names:
         head.keep_alive = False
     elif b"keep-alive" in names:
         head.keep_alive = True
-    names.discard(b"host")  # it is for whoever answers, whatever the client says
+    names -= {b"close", b"keep-alive", b"host"}  # Host is for whoever answers, whatever the client says
+    if not names:
+        return
     head.lines = _without(head.lines, names)
     if b"x-forwarded-for" in names:
         head.forwarded_for = b""

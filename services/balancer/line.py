@@ -29,35 +29,40 @@ class InLine(Protocol):
 class Line:
     """The waiting queue of one balancer, moved on whenever there is room."""
 
-    __slots__ = ("_core", "_queue")
+    __slots__ = ("_core", "_queue", "anyone")
 
     def __init__(self, core: Core) -> None:
         self._core = core
         self._queue: WaitingQueue[InLine] = WaitingQueue(
             core.settings.queue_limit, core.settings.queue_timeout_s, core.hear
         )
+        self.anyone = False
+        """Whether anyone waits: every request asks, so it is kept as plain data."""
 
     def __len__(self) -> int:
         return len(self._queue)
 
     def join(self, waiting: InLine) -> bool:
         """Wait for room. False if too many do already."""
-        if not self._queue.offer(waiting, self._core.loop.time()):
+        if not self._queue.offer(waiting, time.monotonic()):
             return False
-        if len(self._queue) == 1:
+        if not self.anyone:
+            self.anyone = True
             self._set_timer()
         return True
 
     def leave(self, waiting: InLine) -> None:
         """It gave up."""
         self._queue.withdraw(waiting)
+        self.anyone = bool(self._queue)
 
     def move(self) -> None:
         """Send as many as there is room for on their way, first come, first served."""
-        while len(self._queue):
+        while self.anyone:
             found = self._queue.take(self._find)
             if found is None:
                 return
+            self.anyone = bool(self._queue)
             waiting, instance = found
             waiting.on_room(instance)
 
@@ -70,7 +75,9 @@ class Line:
 
     def on_deadline(self) -> None:
         """Send away who has waited too long."""
-        for waiting in self._queue.expire(self._core.loop.time() + 0.001):
+        expired = self._queue.expire(time.monotonic() + 0.001)
+        self.anyone = bool(self._queue)
+        for waiting in expired:
             waiting.on_queued_out()
         self._set_timer()
 

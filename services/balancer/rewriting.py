@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import re
+from functools import lru_cache
 from http import HTTPStatus
 
-from services.balancer.framing import CHUNKED, RequestHead
-from services.wire import Headers
+from services.balancer.framing import CHUNKED
 
-__all__ = ["UNTIL_CLOSE", "AnswerHead", "answer_head", "local_answer", "request_head"]
+__all__ = ["UNTIL_CLOSE", "AnswerHead", "answer_head", "length_line", "local_answer"]
 
 UNTIL_CLOSE = -2
 """The `length` of a body that ends where the connection does."""
 
+MEMORABLE_BYTES = 2048
+"""Heads up to this long are remembered, the last thousand of them."""
+
 _HOP_BY_HOP = frozenset(
     (
         b"connection",
+        b"content-length",
         b"keep-alive",
         b"proxy-authenticate",
         b"proxy-connection",
@@ -24,96 +29,66 @@ _HOP_BY_HOP = frozenset(
         b"upgrade",
     )
 )
+"""What is not passed on as it is. Content-Length is written anew, in its place at the end."""
 _STATUS_LINES = {
-    status.value: b"HTTP/1.1 %d %s\r\n" % (status, status.phrase.encode()) for status in HTTPStatus
+    status.value: b"HTTP/1.1 %d %b\r\n" % (status, status.phrase.encode()) for status in HTTPStatus
 }
 _BODILESS = frozenset((204, 304))
-
-_dropped: dict[bytes, bool] = {}
-"""Names of answers' headers met so far: whether they are hop-by-hop."""
-_MAX_DROPPED = 4096
-
-
-def request_head(head: RequestHead, client: bytes, via: bytes, request_id: bytes) -> bytes:
-    """A request's head as an instance gets it, up to and including `X-Request-Deadline-Ms: `.
-
-    What is missing is the deadline, which differs from try to try, and the empty line. `client` is the
-    client's address, `via` this balancer's name, `request_id` for a request that has none.
-    """
-    length = head.length
-    forwarded_for = head.forwarded_for + b", " + client if head.forwarded_for else client
-    parts = [
-        head.method,
-        b" ",
-        head.target,
-        b" HTTP/1.1\r\n",
-        b"\r\n".join(head.lines),
-        b"\r\nX-Forwarded-For: ",
-        forwarded_for,
-        b"\r\nVia: 1.1 " if head.minor else b"\r\nVia: 1.0 ",
-        via,
-        b"\r\nX-Request-ID: ",
-        head.request_id or request_id,
-    ]
-    if length == CHUNKED:
-        parts.append(b"\r\nTransfer-Encoding: chunked")
-    elif head.sized:
-        parts.append(b"\r\nContent-Length: %d" % length)
-    parts.append(b"\r\nX-Request-Deadline-Ms: ")
-    return b"".join(parts)
+_NAME = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_STATUS = re.compile(rb"HTTP/1\.[0-9] ([0-9]{3})(?: [^\r\n\0]*)?")
 
 
 class AnswerHead:
     """An answer's head as the client gets it, and how its body is to be framed there."""
 
-    __slots__ = ("data", "length")
+    __slots__ = ("data", "expected", "length", "status")
 
-    def __init__(self, data: bytes, length: int) -> None:
+    def __init__(self, data: bytes, status: int, length: int, expected: int) -> None:
         self.data = data
+        self.status = status
         self.length = length
-        """Of the body in bytes, or CHUNKED, or UNTIL_CLOSE."""
+        """Of the body as it goes to the client: in bytes, or CHUNKED, or UNTIL_CLOSE."""
+        self.expected = expected
+        """How many bytes the instance said the body has, or less than 0 if it did not say."""
 
 
-def answer_head(
-    status: int, headers: Headers, *, minor: int, keep_alive: bool, is_head: bool
-) -> AnswerHead | None:
-    """An instance's answer for a client of HTTP/1.`minor`; None if its transfer coding is not chunked.
+def answer_head(raw: bytes, minor: int, keep_alive: bool, is_head: bool) -> AnswerHead | None:
+    """An instance's head, without its empty line, for a client of HTTP/1.`minor`.
 
-    The body of a chunked answer, or of one without a length, goes on in chunks, or to an HTTP/1.0 client
-    until the connection closes.
+    None if it cannot be passed on: because it is folded, or its transfer coding is not chunked. The body of
+    a chunked answer, or of one without a length, goes on in chunks, or to an HTTP/1.0 client until the
+    connection closes.
     """
-    line = _STATUS_LINES.get(status) or b"HTTP/1.1 %d \r\n" % status
-    parts = [line]
+    memorable = len(raw) <= MEMORABLE_BYTES
+    return (_remembered if memorable else _rewrite)(raw, minor, keep_alive, is_head)
+
+
+def _rewrite(raw: bytes, minor: int, keep_alive: bool, is_head: bool) -> AnswerHead | None:
+    first, *lines = raw.split(b"\r\n")
+    match = _STATUS.fullmatch(first)
+    if match is None:
+        return None
+    status = int(match.group(1))
+    parts = [_STATUS_LINES.get(status) or b"HTTP/1.1 %d \r\n" % status]
+    named = _named(lines)
     length = UNTIL_CLOSE
-    named: set[bytes] = set()
-    for name, value in headers:
-        drop = _dropped.get(name)
-        if drop is None:
-            drop = _classify(name)
-        if not drop:
-            parts += (name, b": ", value, b"\r\n")
-            continue
+    for line in lines:
+        name, _, value = line.partition(b":")
         lower = name.lower()
-        if lower == b"content-length":
-            length = int(value)
-        elif lower == b"transfer-encoding":
-            if value.lower() != b"chunked":
+        if lower not in _HOP_BY_HOP:
+            if not _NAME.fullmatch(name):
                 return None
-        elif lower == b"connection" and value.lower() not in (b"close", b"keep-alive"):
-            named |= {token.strip(b" \t").lower() for token in value.split(b",")}
-    if named:
-        kept = [header for header in headers if header[0].lower() not in named]
-        return answer_head(
-            status,
-            [*kept, (b"content-length", b"%d" % length)] if length >= 0 else kept,
-            minor=minor,
-            keep_alive=keep_alive,
-            is_head=is_head,
-        )
+            if lower not in named:
+                parts += (line, b"\r\n")
+        elif lower == b"content-length":
+            length = int(value)
+        elif lower == b"transfer-encoding" and value.strip(b" \t").lower() != b"chunked":
+            return None
+    expected = length
     if length >= 0:
         parts.append(b"Content-Length: %d\r\n" % length)
     if is_head or status in _BODILESS:
-        length = 0
+        length = expected = 0
     elif length < 0 and minor:
         length = CHUNKED
         parts.append(b"Transfer-Encoding: chunked\r\n")
@@ -122,7 +97,25 @@ def answer_head(
     elif not minor:
         parts.append(b"Connection: keep-alive\r\n")
     parts.append(b"\r\n")
-    return AnswerHead(b"".join(parts), length)
+    return AnswerHead(b"".join(parts), status, length, expected)
+
+
+_remembered = lru_cache(maxsize=1024)(_rewrite)
+
+
+def _named(lines: list[bytes]) -> set[bytes]:
+    """The headers that Connection names: they are for this hop alone."""
+    names: set[bytes] = set()
+    for line in lines:
+        name, _, value = line.partition(b":")
+        if name.lower() == b"connection":
+            names |= {option.strip(b" \t").lower() for option in value.split(b",")}
+    return names
+
+
+def length_line(length: int) -> bytes:
+    """The end of a request's head that has a body of so many bytes, from its last line's end on."""
+    return b"\r\nContent-Length: %d\r\n\r\n" % length
 
 
 def local_answer(
@@ -136,7 +129,7 @@ def local_answer(
     retry_after_s: int | None = None,
 ) -> bytes:
     """An answer that the balancer gives itself."""
-    head = _STATUS_LINES[status] + b"Content-Type: %s\r\nContent-Length: %d\r\n" % (
+    head = _STATUS_LINES[status] + b"Content-Type: %b\r\nContent-Length: %d\r\n" % (
         content_type.encode(),
         len(body),
     )
@@ -147,12 +140,3 @@ def local_answer(
     elif not minor:
         head += b"Connection: keep-alive\r\n"
     return head + b"\r\n" + (b"" if is_head else body)
-
-
-def _classify(name: bytes) -> bool:
-    """Whether the header of that name is not passed on as it is; names are remembered as they are met."""
-    lower = name.lower()
-    drop = lower in _HOP_BY_HOP or lower == b"content-length"
-    if len(_dropped) < _MAX_DROPPED:
-        _dropped[name] = drop
-    return drop

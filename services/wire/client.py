@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Iterable, Mapping
 from types import TracebackType
 from urllib.parse import urlsplit
@@ -85,7 +86,7 @@ class WireClient:
         base, target = _split(url)
         peer = self._peers.get(base) or self._add_peer(base)
         data = encode_request(method, target, peer.host_header, _items(headers), body)
-        deadline = asyncio.get_running_loop().time() + timeout_s
+        deadline = time.monotonic() + timeout_s
         connection = await self._connection(peer, deadline)
         answer = _Answer(connection, self.max_body_bytes)
         try:
@@ -101,7 +102,7 @@ class WireClient:
     async def _connection(self, peer: _Peer, deadline: float) -> Connection:
         """A connection, and with it one of the peer's permits."""
         try:
-            async with asyncio.timeout_at(deadline):
+            async with asyncio.timeout(deadline - time.monotonic()):
                 await peer.free.acquire()
         except TimeoutError as error:
             detail = f"all {self.max_connections} connections were in use"
@@ -110,7 +111,7 @@ class WireClient:
             kept = peer.pool.take()
             if kept is not None:
                 return kept
-            async with asyncio.timeout_at(deadline):
+            async with asyncio.timeout(deadline - time.monotonic()):
                 return await peer.pool.connect()
         except BaseException as error:
             peer.free.release()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import re
+import time
 from collections.abc import Callable
 from ssl import SSLContext
 from typing import ClassVar, cast
@@ -20,7 +20,9 @@ __all__ = ["MAX_HEAD_BYTES", "Connection"]
 MAX_HEAD_BYTES = 64 * 1024
 """An answer's head, interim answers before it included, may not be longer."""
 
-_INTERIM = re.compile(rb"HTTP/1\.[0-9] 1").match
+_INTERIM = ord("1")
+"""The first digit of an interim answer's status, at its place in `HTTP/1.1 100`."""
+_NEVER = float("inf")
 
 
 class Connection(asyncio.Protocol):
@@ -37,6 +39,7 @@ class Connection(asyncio.Protocol):
         "_closed",
         "_complete",
         "_deadlines",
+        "_due",
         "_exchange",
         "_head_done",
         "_head_seen",
@@ -48,6 +51,7 @@ class Connection(asyncio.Protocol):
         "_sent_all",
         "_spoiled",
         "_transport",
+        "_watched_until",
         "on_closed",
         "peer",
     )
@@ -59,6 +63,8 @@ class Connection(asyncio.Protocol):
         self.on_closed: Callable[[Connection], None] | None = None
         """Called once when the connection is gone, after the exchange in flight, if any, was told."""
         self._deadlines = deadlines
+        self._due: float | None = None
+        self._watched_until = _NEVER
         self._transport: asyncio.Transport | None = None
         self._parser = HttpResponseParser(self)
         self._exchange: Exchange | None = None
@@ -109,9 +115,9 @@ class Connection(asyncio.Protocol):
     @property
     def raw_head(self) -> bytes:
         """The final answer's head as it came, without the empty line. To be asked in `on_head` only."""
-        head, end, rest = self._head_seen.partition(b"\r\n\r\n")
-        while _INTERIM(head) and end:
-            head, end, rest = rest.partition(b"\r\n\r\n")
+        head, _, rest = self._head_seen.partition(b"\r\n\r\n")
+        while head[9] == _INTERIM:
+            head, _, rest = rest.partition(b"\r\n\r\n")
         return head
 
     def send(
@@ -125,7 +131,7 @@ class Connection(asyncio.Protocol):
     ) -> None:
         """Begin an exchange with the bytes of a request, or with the first of them if there is `more`.
 
-        `deadline` is the time of the loop's clock by which the answer must be complete, `is_head` says that
+        `deadline` is the time, of `time.monotonic`, by which the answer must be complete, `is_head` says that
         the method is HEAD. Raises RuntimeError if an exchange is in flight; of all else the exchange is told.
         """
         if self._exchange is not None:
@@ -136,8 +142,9 @@ class Connection(asyncio.Protocol):
             return
         self._begin(is_head, not more)
         self._exchange = exchange
-        if deadline is not None:
-            self._deadlines.watch(self, deadline)
+        self._due = deadline
+        if deadline is not None and deadline < self._watched_until:
+            self._watch(deadline)
         transport.write(data)
 
     def write(self, data: bytes) -> None:
@@ -151,10 +158,9 @@ class Connection(asyncio.Protocol):
 
     def set_deadline(self, deadline: float | None) -> None:
         """Move the deadline of the exchange in flight, or lift it."""
-        if deadline is None or self._exchange is None:
-            self._deadlines.forget(self)
-        else:
-            self._deadlines.watch(self, deadline)
+        self._due = deadline
+        if deadline is not None and deadline < self._watched_until:
+            self._watch(deadline)
 
     def pause_reading(self) -> None:
         """Take in no more of the answer for now: the peer will feel it."""
@@ -228,8 +234,14 @@ class Connection(asyncio.Protocol):
             self._exchange.resume_writing()
 
     def on_deadline(self) -> None:
-        """The deadline of the exchange in flight has passed."""
-        self._fail(FailureKind.READ_TIMEOUT)
+        """The deadline has passed, unless it was moved meanwhile: that costs less than to watch it anew."""
+        self._watched_until = _NEVER
+        if self._exchange is None or self._due is None:
+            return
+        if self._due > time.monotonic() + 0.001:
+            self._watch(self._due)
+        else:
+            self._fail(FailureKind.READ_TIMEOUT)
 
     # What the parser calls.
 
@@ -273,6 +285,10 @@ class Connection(asyncio.Protocol):
 
     # The rest.
 
+    def _watch(self, deadline: float) -> None:
+        self._watched_until = deadline
+        self._deadlines.watch(self, deadline)
+
     def _has_length(self) -> bool:
         """Whether the answer's end is marked in some other way than by closing."""
         head = self.raw_head.lower()
@@ -288,7 +304,6 @@ class Connection(asyncio.Protocol):
 
     def _succeed(self, exchange: Exchange) -> None:
         self._exchange = None
-        self._deadlines.forget(self)
         if not self.reusable:
             self._shut()
         elif self._is_head:  # the parser waits for a body that never comes
@@ -305,7 +320,6 @@ class Connection(asyncio.Protocol):
 
     def _fail(self, kind: FailureKind, detail: str = "") -> None:
         exchange, self._exchange = self._exchange, None
-        self._deadlines.forget(self)
         if exchange is not None:
             error: WireError = (BrokenAnswer if self._bytes_seen else NoAnswer)(kind, self.peer, detail)
             self._shut()
@@ -317,6 +331,7 @@ class Connection(asyncio.Protocol):
         if self._closed:
             return
         self._closed = True
+        self._deadlines.forget(self)
         if self._transport is not None:
             self._transport.abort()
         if self.on_closed is not None:

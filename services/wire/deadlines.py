@@ -8,6 +8,8 @@ rare: it fires about once a time-out, finds who is late, and sets itself to the 
 from __future__ import annotations
 
 import asyncio
+import time
+from collections.abc import Callable
 from typing import Protocol
 
 __all__ = ["Deadlines", "Watched"]
@@ -23,12 +25,18 @@ class Watched(Protocol):
 
 
 class Deadlines:
-    """Watches objects of one event loop. All times are that loop's, in seconds."""
+    """Watches objects of one event loop. All times are of `clock`, in seconds.
 
-    __slots__ = ("_at", "_due", "_loop", "_timer")
+    It is not the loop's own clock, since uvloop's stands still between two turns of the loop.
+    """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop | None = None) -> None:
+    __slots__ = ("_at", "_clock", "_due", "_loop", "_timer")
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop | None = None, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._loop = loop or asyncio.get_running_loop()
+        self._clock = clock
         self._due: dict[Watched, float] = {}
         self._at = _NEVER
         self._timer: asyncio.TimerHandle | None = None
@@ -58,12 +66,11 @@ class Deadlines:
         if self._timer is not None:
             self._timer.cancel()
         self._at = at
-        self._timer = self._loop.call_at(at, self._fire)
+        self._timer = self._loop.call_later(at - self._clock(), self._fire)
 
     def _fire(self) -> None:
         self._timer, self._at = None, _NEVER
-        # A loop's clock is coarser than its timers: what it called us for counts as due.
-        now = self._loop.time() + 0.001
+        now = self._clock() + 0.001  # timers are no finer than that
         for item in [item for item, at in self._due.items() if at <= now]:
             if self._due.pop(item, None) is not None:
                 item.on_deadline()

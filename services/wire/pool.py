@@ -68,11 +68,8 @@ class Pool:
 
     def take(self) -> Connection | None:
         """The connection that has been idle for the shortest time, or None: then `open` one."""
-        while self._idle:
-            connection, _ = self._idle.popitem()
-            if connection.reusable:
-                return connection
-        return None
+        # Whatever makes one useless closes it, and what is closed is forgotten.
+        return self._idle.popitem()[0] if self._idle else None
 
     def open(self, ready: OnReady) -> Opening:
         """Connect, and call `ready` with the connection or with why there is none, unless cancelled."""
