@@ -1,0 +1,24 @@
+"""Rows to pictures and tables: from a CSV alone, whatever made it."""
+
+from __future__ import annotations
+
+from lab.charts.breakdown import where_the_time_went
+from lab.charts.chart import Chart
+from lab.charts.comparison import comparison
+from lab.charts.curves import latency, throughput
+from lab.charts.findings import Claim, Finding, findings_of
+from lab.charts.tables import Table, cells, verdicts
+
+__all__ = [
+    "Chart",
+    "Claim",
+    "Finding",
+    "Table",
+    "cells",
+    "comparison",
+    "findings_of",
+    "latency",
+    "throughput",
+    "verdicts",
+    "where_the_time_went",
+]

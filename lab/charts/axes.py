@@ -1,0 +1,88 @@
+"""Axes as every chart of the lab has them: panels in a grid, round numbers, units."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+from lab.charts.style import new_figure
+
+__all__ = ["AXES", "legend_below", "log_steps", "log_values", "outer_labels", "panel_axes"]
+
+# The factor along an axis, with its unit.
+AXES = {"concurrency": "concurrency (requests in flight)", "requested_rate": "requested_rate (req/s)"}
+_COLUMNS = 3
+_WIDTHS_IN = {1: 8.4, 2: 10.4, 3: 12.8}
+_MARGIN = 1.35
+"""How far, as a factor, an axis reaches beyond its outermost steps."""
+_ROOM = 1.25
+"""The same of values."""
+
+
+def panel_axes(panels: int, height_in: float = 4.2) -> tuple[Figure, list[Axes]]:
+    """A figure with one set of axes a panel, all to the same scale."""
+    columns = _columns(panels)
+    lines = math.ceil(panels / columns)
+    figure = new_figure(_WIDTHS_IN[columns], height_in * lines + 0.9)
+    grid = figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False)
+    places: list[Axes] = list(grid.flat)
+    for ax in places[panels:]:
+        ax.remove()
+    return figure, places[:panels]
+
+
+def outer_labels(places: Sequence[Axes], x: str, y: str) -> None:
+    """Label the axes that have no panel below them, and those that have none to their left."""
+    columns = _columns(len(places))
+    for place, ax in enumerate(places):
+        if place % columns == 0:
+            ax.set_ylabel(y)
+        if place + columns >= len(places):
+            ax.set_xlabel(x)
+            ax.tick_params(labelbottom=True)
+
+
+def log_steps(axis: Axis, levels: Iterable[float]) -> None:
+    """A logarithmic axis that names the levels themselves, and leaves room on both sides."""
+    at = sorted(set(levels))
+    axis.axes.set_xscale("log", base=2)
+    axis.axes.set_xlim(at[0] / _MARGIN, at[-1] * _MARGIN)
+    _name(axis, at)
+
+
+def log_values(axis: Axis, values: Iterable[float]) -> None:
+    """A logarithmic axis with round numbers, on which these values have room."""
+    known = [value for value in values if value > 0]
+    low, high = min(known, default=1.0) / _ROOM, max(known, default=1.0) * _ROOM
+    axis.axes.set_yscale("log")
+    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    round_numbers = [digit * 10.0**decade for decade in decades for digit in (1, 2, 5)]
+    _name(axis, [number for number in round_numbers if low <= number <= high])
+    axis.axes.set_ylim(low, high)
+
+
+def legend_below(figure: Figure, handles: Sequence[Artist], columns: int) -> None:
+    """One legend for all panels, below them, so that it covers nothing."""
+    figure.legend(
+        handles=list(handles),
+        loc="outside lower center",
+        ncols=columns,
+        handlelength=2.6,
+        columnspacing=1.8,
+    )
+
+
+def _columns(panels: int) -> int:
+    return 2 if panels == 4 else min(panels, _COLUMNS)
+
+
+def _name(axis: Axis, places: Sequence[float]) -> None:
+    axis.set_major_locator(FixedLocator(list(places)))
+    axis.set_minor_locator(NullLocator())
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))

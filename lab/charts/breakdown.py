@@ -1,0 +1,121 @@
+"""Where the time of a request went: queue and work of each service, and what no service accounts for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.patches import Patch
+
+from lab.charts.axes import AXES, legend_below, outer_labels, panel_axes
+from lab.charts.chart import Chart
+from lab.charts.series import Series, axis_of, panels_of, valid
+from lab.charts.style import GREY, INK, SERVICE_COLOURS, styled
+
+__all__ = ["Part", "parts_of", "where_the_time_went"]
+
+_QUEUE_HATCH = "/////"
+_OVERHEAD = "#BBBBBB"
+_SERVICES = tuple((f"service{n}", colour) for n, colour in enumerate(SERVICE_COLOURS, start=1))
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One part of a request's time: its column, its name, and how it is drawn."""
+
+    column: str
+    name: str
+    colour: str
+    queue: bool = False
+
+    def patch(self) -> Patch:
+        """Its entry in a legend."""
+        return Patch(label=self.name, **self.style())
+
+    def style(self) -> dict[str, Any]:
+        """Work is filled, waiting is hatched."""
+        if self.queue:
+            return {"facecolor": "white", "edgecolor": self.colour, "hatch": _QUEUE_HATCH, "linewidth": 0.8}
+        return {"facecolor": self.colour, "edgecolor": "white", "linewidth": 0.8}
+
+
+_PARTS = (
+    *(Part(f"{name}_queue_ms", f"{name} queue", colour, queue=True) for name, colour in _SERVICES),
+    *(Part(f"{name}_work_ms", f"{name} work", colour) for name, colour in _SERVICES),
+    Part("overhead_ms", "overhead: hops, clients, balancers", _OVERHEAD),
+)
+
+
+def parts_of(rows: pd.DataFrame) -> dict[str, float]:
+    """The mean of each part over the valid trials, in ms by column; 0 where it is blank."""
+    means = rows.loc[valid(rows), [part.column for part in _PARTS]].astype(float).mean()
+    return {str(column): 0.0 if np.isnan(mean) else max(0.0, float(mean)) for column, mean in means.items()}
+
+
+@styled
+def where_the_time_went(rows: pd.DataFrame, series: str = "topology") -> Chart:
+    """A bar for each concurrency, its parts as shares of the mean service_time, which stands above it in ms.
+
+    `rows` as `lab.results.read` gives them; a panel for each topology and whatever else varies.
+    """
+    axis = axis_of(rows)
+    told = [(panel, each) for panel in panels_of(rows, series) for each in panel.series]
+    figure, places = panel_axes(len(told), height_in=3.8)
+    figure.suptitle("Where the time went: above each bar the mean service_time in ms", x=0.01, ha="left")
+    for ax, (panel, each) in zip(places, told, strict=True):
+        _draw(ax, each, axis)
+        ax.set_title(", ".join(part for part in (each.name, panel.label) if part), pad=20)
+    outer_labels(places, AXES[axis], "share of the mean service_time (%)")
+    places[0].set_ylim(0, 100)
+    legend_below(figure, list(_handles()), columns=3)
+    sentences = [_sentence(each, panel.label, axis) for panel, each in told]
+    return Chart(figure, "\n".join(f"- {each}" for each in sentences), " ".join(sentences))
+
+
+def _draw(ax: Axes, series: Series, axis: str) -> None:
+    places = series.places(axis)
+    ax.grid(visible=False, axis="x")
+    ax.set_xticks(range(len(places)), [f"{place:g}" for place in places])
+    for position, place in enumerate(places):
+        _bar(ax, position, parts_of(series.at(axis, place).rows))
+
+
+def _bar(ax: Axes, position: int, parts: dict[str, float]) -> None:
+    total = sum(parts.values())
+    if not total:
+        ax.text(position, 50, "no valid trial", ha="center", va="center", rotation=90, fontsize=8, color=GREY)
+        return
+    bottom = 0.0
+    for part in _PARTS:
+        share = 100 * parts[part.column] / total
+        ax.bar(position, share, width=0.72, bottom=bottom, **part.style())
+        bottom += share
+    ax.text(position, 101.5, f"{total:,.0f}", ha="center", va="bottom", fontsize=8.5, color=INK)
+
+
+def _handles() -> Iterator[Artist]:
+    """Column by column: the queues, the work, and the rest."""
+    for part in _PARTS:
+        yield part.patch()
+
+
+def _sentence(series: Series, label: str, axis: str) -> str:
+    """The largest share at the highest place, in words."""
+    place = series.places(axis)[-1]
+    parts = parts_of(series.at(axis, place).rows)
+    total = sum(parts.values())
+    where = ", ".join(part for part in (f"{series.name.capitalize()} at {axis} {place:g}", label) if part)
+    if not total:
+        return f"{where}: no valid trial says where the time went."
+    queue = _share(sum(parts[part.column] for part in _PARTS if part.queue), total)
+    overhead = _share(parts["overhead_ms"], total)
+    return f"{where}: of {total:,.0f} ms, {queue} waited for slots, {overhead} overhead, the rest work."
+
+
+def _share(part: float, total: float) -> str:
+    return f"{100 * part / total:.0f} %"

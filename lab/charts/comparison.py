@@ -1,0 +1,77 @@
+"""Two results side by side: the ratio of every cell, with its interval."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
+
+from lab.charts.axes import legend_below
+from lab.charts.chart import Chart
+from lab.charts.style import GREY, INK, new_figure, styled
+from lab.compare import CellComparison, Comparison, Finding
+
+__all__ = ["comparison"]
+
+_MARKS: Mapping[Finding, Mapping[str, Any]] = {
+    Finding.BETTER: {"color": "#0072B2", "marker": "^"},
+    Finding.WORSE: {"color": "#D55E00", "marker": "v"},
+    Finding.NO_DIFFERENCE_SHOWN: {"color": GREY, "marker": "o"},
+    Finding.TOO_FEW_TRIALS: {"color": GREY, "marker": "D", "markerfacecolor": "white"},
+}
+
+
+@styled
+def comparison(compared: Comparison) -> Chart:
+    """B over A, a line for each cell: estimate, 95 % interval and finding, beside the threshold."""
+    cells = compared.cells
+    figure = new_figure(9.0, 1.9 + 0.34 * len(cells))
+    figure.suptitle(f"{compared.metric}: B over A", x=0.01, ha="left")
+    ax = figure.subplots()
+    edge = 1 + compared.threshold
+    ax.axvspan(1 / edge, edge, color="#EFEFEF", linewidth=0, zorder=0)
+    ax.axvline(1, color=INK, linewidth=0.9, zorder=1)
+    if not math.isnan(compared.geometric_mean):
+        ax.axvline(compared.geometric_mean, color=GREY, linewidth=1.1, linestyle=(0, (4, 2.5)), zorder=1)
+    for height, cell in enumerate(cells):
+        _cell(ax, height, cell)
+    _axes(ax, compared)
+    legend_below(figure, _handles(compared), columns=3)
+    said = compared.sentences()
+    return Chart(figure, "\n".join(f"- {sentence}" for sentence in said), " ".join(said))
+
+
+def _cell(ax: Axes, height: int, cell: CellComparison) -> None:
+    ratio = cell.ratio
+    if math.isnan(ratio.estimate):
+        return
+    if ratio.known:
+        ax.plot([ratio.low, ratio.high], [height, height], color=_MARKS[cell.finding]["color"], linewidth=1.8)
+    ax.plot(ratio.estimate, height, linestyle="none", markersize=8, zorder=4, **_MARKS[cell.finding])
+
+
+def _axes(ax: Axes, compared: Comparison) -> None:
+    edge = 1 + compared.threshold
+    ends = [end for c in compared.cells for end in (c.ratio.low, c.ratio.high, c.ratio.estimate)]
+    reach = max((max(end, 1 / end) for end in ends if end > 0), default=edge) * 1.02
+    reach = max(reach, edge**1.5)
+    ax.set_xscale("log")
+    ax.set_xlim(1 / reach, reach)
+    ax.xaxis.set_major_locator(MaxNLocator(nbins=7, steps=[1, 2, 2.5, 5, 10]))
+    ax.xaxis.set_minor_locator(NullLocator())
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    ax.set_xlabel("ratio B / A (1: equal; grey: within the threshold)")
+    ax.set_yticks(range(len(compared.cells)), [cell.label for cell in compared.cells])
+    ax.set_ylim(len(compared.cells) - 0.5, -0.5)
+    ax.grid(visible=False, axis="y")
+
+
+def _handles(compared: Comparison) -> list[Line2D]:
+    found = [finding for finding in Finding if any(cell.finding is finding for cell in compared.cells)]
+    handles = [Line2D([], [], linestyle="none", markersize=8, label=str(f), **_MARKS[f]) for f in found]
+    mean = f"geometric mean {compared.geometric_mean:.3f}"
+    return [*handles, Line2D([], [], color=GREY, linewidth=1.1, linestyle=(0, (4, 2.5)), label=mean)]

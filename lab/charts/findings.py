@@ -1,0 +1,115 @@
+"""What rows say of the documented claims: each with its interval, its verdict, and the sentence to say it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+import pandas as pd
+
+from lab.charts.series import Panel, Series, panels_of, positive
+from lab.expectations import RATIO, Band, Verdict, expected_of, judge, sentence
+from lab.measure.statistics import Interval, log_interval, ratio_interval
+from lab.sweep.building import topology_of
+from lab.theory.bounds import knee, stations_of
+from lab.topology import TopologyName
+
+__all__ = ["Claim", "Finding", "findings_of"]
+
+
+class Claim(StrEnum):
+    """What the documents claim."""
+
+    THROUGHPUT = "throughput"
+    LATENCY = "mean response_time"
+    RATIO = "parallel over sequential"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One documented claim and what was measured of it."""
+
+    claim: Claim
+    panel: str
+    """In what these rows differ from those of other findings; empty if in nothing."""
+    what: str
+    interval: Interval
+    band: Band
+    saturated: bool = True
+    """Whether it was measured where the claim is about; else the verdict waits."""
+
+    @property
+    def verdict(self) -> Verdict:
+        """Where the interval lies."""
+        if not self.saturated:
+            return Verdict.UNDECIDED
+        return judge(self.interval.low, self.interval.high, self.band)
+
+    def __str__(self) -> str:
+        """The finding as a sentence."""
+        estimate = "" if math.isnan(self.interval.estimate) else f" ({self.interval.estimate:.2f}×)"
+        what = self.what + (estimate if self.claim is Claim.RATIO else "")
+        said = sentence(what, self.interval.low, self.interval.high, self.band)
+        if not self.saturated:
+            said = f"{what} was not measured at saturation, so the documented {self.band} are undecided."
+        return f"With {self.panel}: {said}" if self.panel else said
+
+
+def findings_of(rows: pd.DataFrame, claim: Claim) -> list[Finding]:
+    """What the rows say of that claim: one finding for each topology, or each ratio, in each panel."""
+    found: list[Finding] = []
+    for panel in panels_of(rows):
+        if claim is Claim.RATIO:
+            found.extend(_ratio(panel))
+        else:
+            found.extend(each for series in panel.series for each in _at_its_point(panel, series, claim))
+    return found
+
+
+def _at_its_point(panel: Panel, series: Series, claim: Claim) -> Iterator[Finding]:
+    """Throughput or latency at the one concurrency at which the documents speak of this topology."""
+    expected = expected_of(series.name)
+    if expected is None:
+        return
+    here = series.at("concurrency", expected.concurrency).rows
+    here = here[here["replicas"] == expected.replicas]
+    if not len(here):
+        return
+    column, band = {
+        Claim.THROUGHPUT: ("throughput_rps", expected.throughput_rps),
+        Claim.LATENCY: ("response_time_mean_ms", expected.response_time_ms),
+    }[claim]
+    what = f"{series.name.capitalize()} {claim} at concurrency {expected.concurrency}"
+    yield Finding(claim, panel.label, what, log_interval(positive(here, column)), band)
+
+
+def _ratio(panel: Panel) -> Iterator[Finding]:
+    """Parallel over sequential at the highest concurrency that both were driven at."""
+    sequential, parallel = panel.named(TopologyName.SEQUENTIAL), panel.named(TopologyName.PARALLEL)
+    if sequential is None or parallel is None:
+        return
+    shared = set(sequential.places("concurrency")) & set(parallel.places("concurrency"))
+    if not shared:
+        return
+    highest = max(shared)
+    above, below = (
+        positive(series.at("concurrency", highest).rows, "throughput_rps")
+        for series in (parallel, sequential)
+    )
+    ratio = ratio_interval(above, below)
+    yield Finding(
+        Claim.RATIO,
+        panel.label,
+        f"Parallel over sequential throughput at concurrency {highest:g}",
+        ratio,
+        RATIO,
+        saturated=highest >= _knee(parallel),
+    )
+
+
+def _knee(series: Series) -> float:
+    """The concurrency from which saturation is possible at all; 0 where theory does not know it."""
+    concurrency = knee(stations_of(topology_of(series.factors)))
+    return 0.0 if math.isinf(concurrency) else concurrency

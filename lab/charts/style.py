@@ -1,0 +1,102 @@
+"""How every chart looks: colours that colour-blind people tell apart, and marks that need no colour."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import wraps
+from itertools import count
+from typing import Any, ParamSpec, TypeVar
+
+from matplotlib import rc_context
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+__all__ = ["GREY", "INK", "SERVICE_COLOURS", "Look", "look", "looks", "new_figure", "styled"]
+
+INK = "#222222"
+GREY = "#767676"
+
+# Okabe and Ito, Color Universal Design, 2008. The markers, lines and hatches say the same in grey.
+_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+_MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+_LINES: tuple[Any, ...] = ("-", "-", "-", "-", (0, (6, 1)), (0, (6, 1)), (0, (6, 1)))
+_FIXED = {"sequential": 0, "parallel": 1}
+_HATCHES = ("////", "\\\\\\\\", "....", "xxxx", "----", "||||", "oooo")
+# Dark and light in turn, so that neighbours stay apart in a grey print.
+SERVICE_COLOURS = ("#0072B2", "#56B4E9", "#D55E00", "#E69F00")
+
+_RC: Any = {
+    "font.family": "DejaVu Sans",
+    "font.size": 10,
+    "text.color": INK,
+    "axes.titlesize": 10.5,
+    "axes.titlelocation": "left",
+    "axes.titleweight": "normal",
+    "figure.titlesize": 12,
+    "figure.titleweight": "bold",
+    "axes.labelcolor": INK,
+    "axes.edgecolor": GREY,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "axes.grid": True,
+    "grid.color": "#E4E4E4",
+    "grid.linewidth": 0.8,
+    "hatch.linewidth": 0.7,
+    "legend.frameon": False,
+    "legend.fontsize": 9,
+    "xtick.color": GREY,
+    "ytick.color": GREY,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "xtick.minor.size": 0,
+    "ytick.minor.size": 0,
+    "figure.dpi": 100,
+    "savefig.dpi": 200,
+    "svg.hashsalt": "pipeline-lab",
+}
+
+Arguments = ParamSpec("Arguments")
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """How one series is drawn."""
+
+    colour: str
+    marker: str
+    line: Any
+    hatch: str
+
+
+def look(position: int) -> Look:
+    """That of the series at this position; from the eighth on they repeat."""
+    at = position % len(_COLOURS)
+    return Look(_COLOURS[at], _MARKERS[at], _LINES[at], _HATCHES[at])
+
+
+def looks(names: list[str]) -> dict[str, Look]:
+    """One for each series, by name; the documented topologies keep theirs on every chart."""
+    fixed = {name: place for name, place in _FIXED.items() if name in names}
+    free = (place for place in count() if place not in fixed.values())
+    return {name: look(fixed[name] if name in fixed else next(free)) for name in names}
+
+
+def styled(draw: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
+    """Draw in the lab's style, and leave the user's own settings of matplotlib as they were."""
+
+    @wraps(draw)
+    def drawn(*arguments: Arguments.args, **named: Arguments.kwargs) -> Result:
+        with rc_context(_RC):
+            return draw(*arguments, **named)
+
+    return drawn
+
+
+def new_figure(width_in: float, height_in: float) -> Figure:
+    """An empty figure that needs no window system and that no global list keeps alive."""
+    figure = Figure(figsize=(width_in, height_in), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure

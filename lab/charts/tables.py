@@ -1,0 +1,108 @@
+"""Tables that a notebook shows as text: the verdicts, and the figures of every cell."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pandas as pd
+
+from lab.charts.findings import Claim, Finding, findings_of
+from lab.charts.series import Panel, Series, axis_of, panels_of, positive, valid
+from lab.expectations import Verdict
+from lab.measure.statistics import Interval, log_interval
+
+__all__ = ["Table", "cells", "figure_of", "verdicts"]
+
+_MARKS = {Verdict.WITHIN: "✓", Verdict.ABOVE: "▲", Verdict.BELOW: "▼", Verdict.UNDECIDED: "?"}
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Text in columns. A notebook renders it, and print shows it as Markdown."""
+
+    header: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+    def __str__(self) -> str:
+        """The table in Markdown."""
+        lines = [self.header, tuple(":--" for _ in self.header), *self.rows]
+        return "\n".join(f"| {' | '.join(cell.replace('|', '/') for cell in line)} |" for line in lines)
+
+    def _repr_markdown_(self) -> str:
+        return str(self)
+
+
+def verdicts(rows: pd.DataFrame) -> Table:
+    """Every documented claim that the rows speak of: measured, documented, verdict."""
+    found = [finding for claim in Claim for finding in findings_of(rows, claim)]
+    return Table(
+        ("claim", "measured", "95 % interval", "documented", "verdict"),
+        tuple(_verdict(finding) for finding in found),
+    )
+
+
+def cells(rows: pd.DataFrame) -> Table:
+    """One line a cell: valid trials, throughput, mean response_time, p95, and why trials were invalid.
+
+    A percentile is the median of those trials that had enough answers to say it.
+    """
+    axis = axis_of(rows)
+    lines = [
+        _cell(panel, series, axis, x)
+        for panel in panels_of(rows)
+        for series in panel.series
+        for x in series.places(axis)
+    ]
+    header = (
+        "cell",
+        axis,
+        "valid trials",
+        "throughput (req/s)",
+        "mean response_time (ms)",
+        "p95 (ms)",
+        "invalid",
+    )
+    return Table(header, tuple(lines))
+
+
+def figure_of(interval: Interval) -> str:
+    """The estimate and its interval, three significant digits or more: "99.1 (98.7–99.5)"."""
+    if math.isnan(interval.estimate):
+        return "–"
+    estimate = _number(interval.estimate)
+    return f"{estimate} ({_number(interval.low)}–{_number(interval.high)})" if interval.known else estimate
+
+
+def _verdict(finding: Finding) -> tuple[str, ...]:
+    interval = finding.interval
+    estimate = "–" if math.isnan(interval.estimate) else _number(interval.estimate)
+    ends = f"{_number(interval.low)} to {_number(interval.high)}" if interval.known else "–"
+    what = f"{finding.what}, {finding.panel}" if finding.panel else finding.what
+    return (what, estimate, ends, str(finding.band), f"{_MARKS[finding.verdict]} {finding.verdict}")
+
+
+def _cell(panel: Panel, series: Series, axis: str, x: float) -> tuple[str, ...]:
+    rows = series.at(axis, x).rows
+    p95 = rows.loc[valid(rows), "response_time_p95_ms"].dropna()
+    return (
+        ", ".join(part for part in (series.name, panel.label) if part),
+        f"{x:g}",
+        f"{int(valid(rows).sum())} of {len(rows)}",
+        figure_of(log_interval(positive(rows, "throughput_rps"))),
+        figure_of(log_interval(positive(rows, "response_time_mean_ms"))),
+        _number(float(p95.median())) if len(p95) else "–",
+        ", ".join(_reasons(rows)),
+    )
+
+
+def _reasons(rows: pd.DataFrame) -> Iterator[str]:
+    """Why trials were invalid, and how many each."""
+    named = Counter(reason for text in rows["invalid_reason"].dropna() for reason in str(text).split())
+    yield from (f"{reason} {count}" for reason, count in named.most_common())
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:#.3g}" if abs(value) < 100 else f"{value:.0f}"

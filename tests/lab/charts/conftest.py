@@ -1,0 +1,106 @@
+"""Rows made up for charts: what a sweep of the pipeline would write, without running one."""
+
+from __future__ import annotations
+
+import csv
+import random
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from lab.measure.measurement import Measurement
+from lab.results import read
+
+BASE: dict[str, Any] = {
+    "sweep_id": "made-up",
+    "started_at": "2026-01-01T00:00:00+00:00",
+    "policy": "round_robin",
+    "balancer": "builtin",
+    "protocol": "http",
+    "placement": "in-process",
+    "client": "httpx",
+    "work": "io",
+    "work_ms": "40",
+    "work_distribution": "constant",
+    "slots": 1,
+    "corpus": "pydoc_data.topics",
+    "payload_bytes": 1024,
+    "load_model": "closed",
+    "think_time_ms": 0,
+    "seed": 1,
+    "duration_s": 4,
+    "requests": 100,
+    "succeeded": 100,
+    "failed": 0,
+    "dropped": 0,
+    "valid": "true",
+}
+Rows = Callable[..., pd.DataFrame]
+
+
+def row(topology: str, concurrency: int, trial: int, noise: float, **factors: Any) -> dict[str, Any]:
+    """What theory says, a little slower, and scattered by the noise."""
+    exponential = factors.get("work_distribution") == "exponential"
+    servers = 4 if topology == "parallel" else 1
+    capacity = servers / 0.040
+    rate = min(concurrency / 0.168, capacity * 0.99)
+    if exponential:
+        rate = concurrency / (0.168 + (concurrency - 1) / capacity)
+    rate *= noise
+    mean = 1000 * concurrency / rate
+    waiting = max(0.0, mean - 172)
+    made = {
+        "cell_id": f"{topology}-{concurrency}-{sorted(factors.items())}".replace("\n", " "),
+        "trial": trial,
+        "topology": topology,
+        "replicas": servers,
+        "concurrency": concurrency,
+        "throughput_rps": rate,
+        "response_time_mean_ms": mean,
+        "overhead_ms": min(12, mean),
+    }
+    for number, share in enumerate((0.7, 0.2, 0.1, 0.0), start=1):
+        made[f"service{number}_queue_ms"] = waiting * share
+        made[f"service{number}_work_ms"] = 40.4
+    if topology == "sequential":
+        made |= {"policy": "", "balancer": ""}
+    return BASE | made | factors
+
+
+def frame(rows: Iterable[dict[str, Any]], folder: Path) -> pd.DataFrame:
+    """The rows through a CSV and back, so that they have the types that a result has."""
+    path = folder / "made-up.csv"
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, [column.name for column in Measurement.columns()])
+        writer.writeheader()
+        writer.writerows(rows)
+    return read(path)
+
+
+def default_rows(
+    concurrencies: Iterable[int] = (1, 3, 8, 32), trials: int = 3, spread: float = 0.01, **factors: Any
+) -> list[dict[str, Any]]:
+    """Rows of both topologies, scattered by the same noise every time."""
+    noise = random.Random(1)
+    return [
+        row(topology, concurrency, trial, 1 + noise.gauss(0, spread), **factors)
+        for topology in ("sequential", "parallel")
+        for concurrency in concurrencies
+        for trial in range(1, trials + 1)
+    ]
+
+
+@pytest.fixture
+def rows(tmp_path: Path) -> Rows:
+    """Made-up rows: `rows()` or `rows(changes)`, where changes edits the list of dictionaries."""
+
+    def make(change: Callable[[list[dict[str, Any]]], None] | None = None, **how: Any) -> pd.DataFrame:
+        made = default_rows(**how)
+        if change:
+            change(made)
+        return frame(made, tmp_path)
+
+    return make
