@@ -6,6 +6,7 @@ import sys
 
 import typer
 
+from lab.cli.benchmark import benchmark
 from lab.cli.check import check
 from lab.cli.doctor import doctor
 from lab.cli.end import down, kill, restart
@@ -33,6 +34,7 @@ app.command()(down)
 app.command()(restart)
 app.command()(kill)
 app.command("test")(check)
+app.command()(benchmark)
 app.command()(logs)
 app.command()(stats)
 app.command()(doctor)

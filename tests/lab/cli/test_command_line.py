@@ -65,7 +65,8 @@ def test_a_command_that_does_not_exist_is_misuse(lab: Lab) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [("stats",), ("logs",), ("restart",), ("kill", "service1"), ("down",), ("test",)]
+    "arguments",
+    [("stats",), ("logs",), ("restart",), ("kill", "service1"), ("down",), ("test",), ("benchmark",)],
 )
 def test_with_nothing_up_each_command_says_so_in_one_line(lab: Lab, arguments: tuple[str, ...]) -> None:
     done = lab(*arguments)
@@ -184,6 +185,20 @@ def test_logs_can_be_followed(lab: Lab, offset: int) -> None:
         assert "killed" in following.stdout.readline()
         following.send_signal(signal.SIGINT)
     assert following.returncode == 130
+
+
+def test_a_benchmark_drives_what_is_up_and_gives_a_row_for_each_trial(lab: Lab, offset: int) -> None:
+    lab("up", "sequential", "--detach", "--work-ms", 2, "--offset", offset)
+    done = lab("benchmark", "--duration", 0.5, "--trials", 2, "--concurrency", "1,2", "--json")
+    rows = json.loads(done.stdout)
+    assert [(row["concurrency"], row["trial"], row["failed"]) for row in rows] == [
+        (1, 1, 0),
+        (2, 1, 0),
+        (1, 2, 0),
+        (2, 2, 0),
+    ]
+    assert all(row["topology"] == "sequential" and row["throughput_rps"] > 0 for row in rows)
+    assert lab("benchmark", "--concurrency", "0").returncode == 2
 
 
 def test_the_doctor_tells_every_fact_with_ok_or_a_remedy(lab: Lab) -> None:

@@ -1,0 +1,52 @@
+"""`lab benchmark`: how fast is what is up, and is that what the documents say?"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from lab.cli.choices import JSON, UpOffset
+from lab.errors import BadParameter
+
+__all__ = ["benchmark"]
+
+
+def benchmark(
+    concurrency: Annotated[
+        str | None, typer.Option(help="Requests in flight, as in 1,32; else the documented one, and 32.")
+    ] = None,
+    duration: Annotated[float, typer.Option(min=0.5, help="Seconds measured in each trial.")] = 4.0,
+    trials: Annotated[int, typer.Option(min=1, help="Repetitions; two or more give an interval.")] = 3,
+    as_json: JSON = False,
+    offset: UpOffset = None,
+) -> None:
+    """Drive what is up with a closed loop, and judge it against the documented figures."""
+    import json
+
+    from lab.cli.driving import drive
+    from lab.cli.state import find
+    from lab.cli.summary import print_summary, summaries
+    from lab.expectations import expected_of
+
+    options = find(offset).options
+    expected = expected_of(options.topology)
+    levels = _levels(concurrency) if concurrency else sorted({expected.concurrency if expected else 1, 32})
+    rows = drive(options, levels, duration, trials)
+    found = summaries(rows)
+    if as_json:
+        typer.echo(json.dumps([row.row() for row in rows], default=str))
+    else:
+        print_summary(options.topology, found)
+    if any(summary.failed or not summary.valid for summary in found):
+        raise typer.Exit(1)
+
+
+def _levels(text: str) -> list[int]:
+    try:
+        levels = [int(part) for part in text.split(",")]
+    except ValueError:
+        levels = []
+    if not levels or min(levels) < 1:
+        raise BadParameter(f"--concurrency is {text!r}: give whole numbers from 1 on, as in 1,8,32")
+    return levels

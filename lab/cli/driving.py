@@ -1,0 +1,80 @@
+"""Closed loops on a topology that another process keeps up: one row for each trial."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from lab.cli.options import TopologyOptions
+from lab.load.arrivals import Closed, LoadModel
+from lab.load.process import run
+from lab.load.result import Progress
+from lab.load.spec import LoadSpec, PipelineBody
+from lab.measure.columns import Factors
+from lab.measure.measurement import Measurement
+from lab.measure.reading import Trial, measure
+from lab.placement.names import BalancerName, PlacementName
+from lab.sweep.progress import seconds_bar
+from lab.topology import Topology
+
+__all__ = ["drive"]
+
+JSON = (("content-type", "application/json"),)
+WARMUP_S = 1.0
+NAME = "benchmark"
+
+
+def drive(
+    options: TopologyOptions, concurrencies: Sequence[int], duration_s: float, trials: int
+) -> list[Measurement]:
+    """Every concurrency in turn, `trials` times over: a machine that drifts does so under all alike."""
+    topology = options.build()
+    plan = [(level, number) for number in range(1, trials + 1) for level in concurrencies]
+    step_s = WARMUP_S + duration_s
+    rows = []
+    with seconds_bar(step_s * len(plan)) as bar:
+        for level, number in plan:
+            bar.say(f"{options.topology}, {level} in flight, trial {number}")
+            spec = LoadSpec(
+                url=topology.entry_url,
+                load=Closed(level),
+                duration_s=duration_s,
+                warmup_s=WARMUP_S,
+                seed=number,
+                method="POST",
+                headers=JSON,
+                body=PipelineBody(),
+            )
+
+            def progress(so_far: Progress) -> None:
+                bar.within(so_far.elapsed_s, step_s)
+
+            load = run(spec, on_progress=progress)
+            factors = _factors(options, topology, spec, level)
+            rows.append(measure(Trial(NAME, f"{NAME}-{level}", number), factors, load, topology=topology))
+            bar.finish(step_s)
+    return rows
+
+
+def _factors(options: TopologyOptions, topology: Topology, spec: LoadSpec, concurrency: int) -> Factors:
+    balanced = any(service.balancer for service in topology.services)
+    return Factors(
+        topology=options.topology,
+        replicas=topology.replicas,
+        policy=options.policy if balanced else None,
+        balancer=BalancerName.BUILTIN if balanced else None,
+        protocol="http",
+        placement=PlacementName.IN_PROCESS,
+        client=options.client,
+        work=options.work,
+        work_ms=",".join(f"{mean:g}" for mean in options.work_ms),
+        work_distribution=options.work_distribution,
+        slots=options.slots,
+        payload_bytes=PipelineBody().payload_bytes,
+        load_model=LoadModel.CLOSED,
+        concurrency=concurrency,
+        think_time_ms=0.0,
+        seed=spec.seed,
+        duration_s=spec.duration_s,
+        warmup_s=spec.warmup_s,
+        warmup_mode=spec.warmup_mode,
+    )
