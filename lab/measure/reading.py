@@ -8,8 +8,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from lab.load.arrivals import Closed
 from lab.load.histogram import Histogram
 from lab.load.result import LoadResult
+from lab.load.spec import LoadSpec, PipelineBody
 from lab.measure.against import against
 from lab.measure.columns import Factors, Health, Outcome, TimeSpent, What
 from lab.measure.measurement import Measurement
@@ -18,7 +20,7 @@ from lab.measure.statistics import batch_means, difference_p
 from lab.measure.validity import Evidence, Reason, reasons_against
 from lab.topology import Topology
 
-__all__ = ["Servers", "Trial", "histograms_of", "measure"]
+__all__ = ["Servers", "Trial", "factors_of", "histograms_of", "measure"]
 
 NS_PER_MS = 1e6
 
@@ -73,6 +75,25 @@ def measure(
     )
     reasons = reasons_against(_evidence(load, measurement, servers), exempt)
     return measurement.invalidated(reasons) if reasons else measurement
+
+
+def factors_of(spec: LoadSpec, known: Factors | None = None) -> Factors:
+    """The factors that a spec of load tells, beside those of its target that are known."""
+    load, body = spec.load, spec.body
+    closed = load if isinstance(load, Closed) else None
+    return replace(
+        known or Factors(load_model=load.model, duration_s=spec.duration_s),
+        load_model=str(load.model),
+        concurrency=closed.concurrency if closed else None,
+        think_time_ms=closed.think_time_s * 1000 if closed else None,
+        requested_rate=load.requested_rate,
+        payload_bytes=body.payload_bytes if isinstance(body, PipelineBody) else len(body) if body else None,
+        corpus=body.corpus if isinstance(body, PipelineBody) else None,
+        seed=spec.seed,
+        duration_s=spec.duration_s,
+        warmup_s=spec.warmup_s,
+        warmup_mode=str(spec.warmup_mode),
+    )
 
 
 def histograms_of(load: LoadResult) -> dict[str, dict[str, object]]:
