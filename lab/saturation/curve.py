@@ -1,0 +1,104 @@
+"""Curves of throughput against concurrency: their knee, and the Universal Scalability Law fitted to them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import optimize, stats
+
+from lab.errors import BadParameter
+from lab.measure.statistics import Interval
+from lab.theory.scalability import ScalabilityLaw
+
+__all__ = ["ScalabilityFit", "fit_scalability", "knee"]
+
+Array = NDArray[np.float64]
+
+
+def knee(levels: Sequence[float], throughputs: Sequence[float], response_times: Sequence[float]) -> float:
+    """The level, of those given, at which Kleinrock's power throughput / response_time is greatest.
+
+    On a pipeline that follows its asymptotic bounds that is where they meet. (L. Kleinrock, Power and
+    deterministic rules of thumb for probabilistic problems in computer communications, 1979.)
+    Raises BadParameter without any level.
+    """
+    if not len(levels) == len(throughputs) == len(response_times) > 0:
+        raise BadParameter("a knee needs at least one level, with its throughput and its response time")
+    power = np.asarray(throughputs, dtype=np.float64) / np.asarray(response_times, dtype=np.float64)
+    return float(levels[int(np.argmax(power))])
+
+
+@dataclass(frozen=True, slots=True)
+class ScalabilityFit:
+    """The law that fits best, and 95 % intervals of what it says."""
+
+    law: ScalabilityLaw
+    rate: Interval
+    contention: Interval
+    coherence: Interval
+    peak_throughput: Interval
+    """Unknown ends where the fit shows no peak: its coherence is 0, or cannot be told from it."""
+
+
+def fit_scalability(
+    concurrency: Sequence[float], throughput: Sequence[float], confidence: float = 0.95
+) -> ScalabilityFit:
+    """Fit the law to trials, one pair each, by least squares on the logarithms: errors are by factors.
+
+    Intervals are linear about the fit (Seber and Wild, Nonlinear Regression, 5.1), cut at what is possible.
+    Raises BadParameter below four trials, three levels of concurrency, or for a value that is not positive.
+    """
+    n, x = np.asarray(concurrency, dtype=np.float64), np.asarray(throughput, dtype=np.float64)
+    if len(n) != len(x) or len(n) < 4 or len(set(n.tolist())) < 3:
+        raise BadParameter(
+            "the law has three parameters: give four trials or more, at three concurrencies or more"
+        )
+    if not (np.all(n > 0) and np.all(x > 0)):
+        raise BadParameter("concurrency and throughput must be above 0")
+
+    def residuals(parameters: Array) -> Array:
+        return np.log(x) - _log_law(parameters, n)
+
+    fitted = optimize.least_squares(
+        residuals,
+        (math.log(float(np.max(x / n))), 0.05, 0.001),
+        bounds=([-np.inf, 0, 0], [np.inf, 1, np.inf]),
+        x_scale=(1, 0.1, 0.01),
+    )
+    freedom = len(n) - 3
+    variance = float(fitted.fun @ fitted.fun) / freedom
+    slopes = np.asarray(fitted.jac, dtype=np.float64)
+    covariance = np.asarray(np.linalg.pinv(slopes.T @ slopes) * variance, dtype=np.float64)
+    t = float(stats.t.ppf((1 + confidence) / 2, freedom))
+    log_rate, contention, coherence = (float(p) for p in fitted.x)
+    half = t * np.sqrt(np.maximum(np.diag(covariance), 0))
+    law = ScalabilityLaw(math.exp(log_rate), contention, coherence)
+    return ScalabilityFit(
+        law=law,
+        rate=Interval(law.rate, math.exp(log_rate - half[0]), math.exp(log_rate + half[0])),
+        contention=Interval(contention, max(0.0, contention - half[1]), min(1.0, contention + half[1])),
+        coherence=Interval(coherence, max(0.0, coherence - half[2]), coherence + half[2]),
+        peak_throughput=_peak(law, covariance, t, coherence > half[2]),
+    )
+
+
+def _log_law(parameters: Array, concurrency: Array) -> Array:
+    log_rate, contention, coherence = parameters
+    waste = contention * (concurrency - 1) + coherence * concurrency * (concurrency - 1)
+    logs: Array = log_rate + np.log(concurrency) - np.log1p(waste)
+    return logs
+
+
+def _peak(law: ScalabilityLaw, covariance: Array, t: float, is_shown: bool) -> Interval:
+    """By the delta method on the logarithm. At a peak, moving it changes nothing, so its place is held."""
+    peak, n = law.peak_throughput, law.peak_concurrency
+    if not is_shown:
+        return Interval(peak, math.nan, math.nan)
+    waste = 1 + law.contention * (n - 1) + law.coherence * n * (n - 1)
+    gradient = np.array([1.0, -(n - 1) / waste, -n * (n - 1) / waste])
+    half = t * math.sqrt(max(0.0, float(gradient @ covariance @ gradient)))
+    return Interval(peak, peak * math.exp(-half), peak * math.exp(half))

@@ -1,0 +1,183 @@
+"""Saturation of any HTTP service: probe after probe, each a measurement, until the search is over."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from lab.errors import BadParameter
+from lab.load.arrivals import Closed, Constant, Load, LoadModel, Poisson
+from lab.load.process import run
+from lab.load.result import Progress
+from lab.load.spec import LoadSpec
+from lab.measure.columns import Factors
+from lab.measure.conditions import Condition
+from lab.measure.measurement import Measurement
+from lab.measure.reading import Trial, factors_of, measure
+from lab.measure.validity import Reason
+from lab.saturation.search import Found, Search
+
+__all__ = ["Ending", "Probe", "Question", "Saturation", "probing", "saturate"]
+
+KEEPS_UP = 0.99
+"""A server that answers a smaller share of what arrives is overloaded, however short its queue still is."""
+PLANNED = frozenset({Reason.RATE_NOT_ACHIEVED, Reason.NOT_STEADY})
+"""Beyond saturation connections run out and queues grow: that is what is looked for."""
+FIRST_CONCURRENCY = 32
+"""Of the closed loop whose throughput is the first guess of a rate, and the first guess of a concurrency."""
+FEWEST_ANSWERS = 200
+"""In a probe, so that whether a server keeps up does not hang on how its window's edges fall."""
+SPARE = 1.2
+"""How many more than the fewest answers a probe is made long enough for."""
+
+Probe = Callable[[Load, float], Measurement]
+"""Puts on this load for at least so many seconds and gives the row."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """Up to which level does the goal hold, all of its conditions together?
+
+    Levels are requests a second that arrive evenly or as a Poisson stream, or requests in flight in a closed
+    loop. Raises BadParameter for a model that has no one level, or an empty goal.
+    """
+
+    goal: tuple[Condition, ...]
+    model: LoadModel = LoadModel.CONSTANT
+    guess: float | None = None
+    """Where the limit may be. Without one, the first probe of a rate is a closed loop that finds a guess."""
+    precision: float = 0.03
+    most_probes: int = 8
+    duration_s: float = 5.0
+    """Length of a probe's window; longer where the goal needs more answers."""
+
+    def __post_init__(self) -> None:
+        if self.model not in (LoadModel.CLOSED, LoadModel.CONSTANT, LoadModel.POISSON):
+            raise BadParameter(
+                f"{self.model} has no one level to search for: take constant, poisson or closed"
+            )
+        if not self.goal:
+            raise BadParameter("a goal needs at least one condition, such as p99=200ms")
+
+    def load(self, level: float) -> Load:
+        """The load at that level."""
+        match self.model:
+            case LoadModel.CLOSED:
+                return Closed(round(level))
+            case LoadModel.POISSON:
+                return Poisson(level)
+        return Constant(level)
+
+    def seconds(self, rate: float | None) -> float:
+        """How long to probe where so many answers a second are expected."""
+        fewest = max(FEWEST_ANSWERS, *(condition.fewest_answers for condition in self.goal))
+        return max(self.duration_s, SPARE * fewest / rate) if rate else self.duration_s
+
+
+class Ending(StrEnum):
+    """Why a search ended."""
+
+    SETTLED = "settled"
+    OUT_OF_PROBES = "out of probes"
+    NOT_MEASURABLE = "not measurable"
+    """The last probe could not be judged: invalid for a reason nobody plans, or with a figure left blank."""
+
+
+@dataclass(frozen=True, slots=True)
+class Saturation:
+    """What a search came to. `highest_kept` is the answer, and the limit lies below `lowest_broken`."""
+
+    question: Question
+    highest_kept: float | None
+    lowest_broken: float | None
+    ending: Ending
+    probes: tuple[Measurement, ...]
+
+    def sentence(self) -> str:
+        """The outcome in words."""
+        unit = "in flight" if self.question.model is LoadModel.CLOSED else "req/s"
+        goal = " and ".join(map(str, self.question.goal))
+        kept, broken = (f"{level or 0:.4g} {unit}" for level in (self.highest_kept, self.lowest_broken))
+        count = f"{len(self.probes)} probes"
+        if self.ending is Ending.NOT_MEASURABLE:
+            why = self.probes[-1].health.invalid_reason or "too few answers for the goal"
+            return f"Not measurable beyond {kept}: {why} ({count})."
+        if self.highest_kept is None:
+            return f"No level tried keeps {goal}; the lowest was {broken} ({count})."
+        if self.lowest_broken is None:
+            return f"Every level tried keeps {goal}; the highest was {kept} ({count})."
+        return f"{kept} keeps {goal}, {broken} does not ({count}, {self.ending})."
+
+
+def saturate(question: Question, probe: Probe) -> Saturation:
+    """Search until the limit is known as precisely as asked, or probes run out. Raises what they raise."""
+    probes: list[Measurement] = []
+    guess, rate = question.guess, question.guess
+    if question.model is LoadModel.CLOSED:
+        guess, rate = guess or FIRST_CONCURRENCY, None
+    elif guess is None:
+        probes.append(probe(Closed(FIRST_CONCURRENCY), question.duration_s))
+        guess = rate = probes[0].outcome.throughput_rps
+    if guess is None:
+        return Saturation(question, None, None, Ending.NOT_MEASURABLE, tuple(probes))
+    search = Search(
+        guess,
+        question.precision,
+        question.most_probes - len(probes),
+        whole=question.model is LoadModel.CLOSED,
+    )
+    ending = Ending.OUT_OF_PROBES
+    while (level := search.next_level()) is not None:
+        expected = rate if question.model is LoadModel.CLOSED else level
+        probes.append(probe(question.load(level), question.seconds(expected)))
+        found = _judged(question, level, probes[-1])
+        if found is None:
+            ending = Ending.NOT_MEASURABLE
+            break
+        rate = probes[-1].outcome.throughput_rps
+        search = search.after(found)
+    if search.settled:
+        ending = Ending.SETTLED
+    return Saturation(question, search.highest_kept, search.lowest_broken, ending, tuple(probes))
+
+
+def probing(
+    base: LoadSpec,
+    factors: Factors | None = None,
+    *,
+    sweep_id: str = "saturation",
+    on_progress: Callable[[Progress], None] | None = None,
+) -> Probe:
+    """Probes by real load: as `base` says, but for the load and the window's length.
+
+    `factors` says what is known of the target beside the load. The cell of a row names its level.
+    """
+    number = 0
+
+    def probe(load: Load, duration_s: float) -> Measurement:
+        nonlocal number
+        number += 1
+        spec = replace(base, load=load, duration_s=duration_s)
+        level = load.concurrency if isinstance(load, Closed) else load.requested_rate
+        trial = Trial(sweep_id, f"{load.model}-{level:.6g}", number)
+        return measure(trial, factors_of(spec, factors), run(spec, on_progress=on_progress), exempt=PLANNED)
+
+    return probe
+
+
+def _judged(question: Question, level: float, measurement: Measurement) -> Found | None:
+    """What a probe says of its level; None where it says nothing."""
+    outcome = measurement.outcome
+    if Reason.GENERATOR_BOUND in (measurement.health.invalid_reason or ""):
+        return None
+    answered = 0.0
+    if outcome.throughput_rps and outcome.succeeded:
+        answered = outcome.throughput_rps * outcome.requests / outcome.succeeded
+    arrived = (outcome.requests + outcome.dropped) / measurement.factors.duration_s
+    if question.model is not LoadModel.CLOSED and answered < KEEPS_UP * arrived:
+        return Found(level, kept=False, capacity=answered or None)
+    holds = [condition.holds(measurement) for condition in question.goal]
+    if False in holds:
+        return Found(level, kept=False)
+    return Found(level, kept=True) if measurement.health.valid and None not in holds else None

@@ -1,0 +1,154 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+
+from lab.errors import BadParameter
+from lab.load.arrivals import Closed, Load, LoadModel, Poisson
+from lab.measure.columns import Factors, Health, Outcome
+from lab.measure.conditions import Condition
+from lab.measure.measurement import Measurement
+from lab.saturation import Ending, Question, saturate
+from lab.theory.queues import lindley_waits
+
+GOAL = (Condition.parse("p99=200ms"), Condition.parse("errors=0"))
+
+
+@dataclass
+class Server:
+    """A server of known capacity with one slot: Lindley's recursion over the schedule instead of time."""
+
+    make: Callable[..., Measurement]
+    capacity: float
+    jitter: float = 0.0
+    floor_ms: float = 0.0
+    generator_limit: float = float("inf")
+    probes: list[tuple[Load, float]] = field(default_factory=list)
+
+    def __call__(self, load: Load, duration_s: float) -> Measurement:
+        self.probes.append((load, duration_s))
+        if isinstance(load, Closed):
+            return self._closed(load, duration_s)
+        draw = np.random.default_rng(len(self.probes))
+        arrivals = load.schedule(0.0, duration_s, seed=len(self.probes)).intended_ns / 1e9
+        services = np.exp(draw.normal(0, self.jitter, len(arrivals))) / self.capacity
+        times = lindley_waits(arrivals, services) + services
+        ends = np.sort(arrivals + times)
+        within = ends[ends <= duration_s]
+        throughput = (len(within) - 1) / (within[-1] - within[0])
+        p99_ms = float(np.quantile(times, 0.99)) * 1000 + self.floor_ms
+        assert load.requested_rate is not None
+        return self._row(load, duration_s, len(arrivals), throughput, p99_ms, load.requested_rate)
+
+    def _closed(self, load: Closed, duration_s: float) -> Measurement:
+        p99_ms = 1000 * load.concurrency / self.capacity + self.floor_ms
+        throughput = 1000 * load.concurrency / p99_ms
+        return self._row(load, duration_s, round(throughput * duration_s), throughput, p99_ms, throughput)
+
+    def _row(
+        self, load: Load, duration_s: float, requests: int, throughput: float, p99_ms: float, rate: float
+    ) -> Measurement:
+        bound = rate > self.generator_limit
+        row = self.make()
+        return Measurement(
+            what=row.what,
+            factors=Factors(load_model=load.model, duration_s=duration_s),
+            outcome=Outcome(
+                requests=requests,
+                succeeded=requests,
+                failed=0,
+                dropped=0,
+                throughput_rps=throughput,
+                response_time_p99_ms=None if bound else p99_ms,
+            ),
+            health=Health(valid=not bound, invalid_reason="generator_bound" if bound else None),
+        )
+
+
+@pytest.fixture
+def server(make_measurement: Callable[..., Measurement]) -> Callable[..., Server]:
+    return lambda capacity, **more: Server(make_measurement, capacity, **more)
+
+
+@pytest.mark.parametrize("capacity", [25.0, 430.0, 12_345.0])
+@pytest.mark.parametrize("jitter", [0.0, 0.05])
+def test_a_known_capacity_is_found_within_3_percent_in_8_probes(
+    server: Callable[..., Server], capacity: float, jitter: float
+) -> None:
+    found = saturate(Question(goal=GOAL), server(capacity, jitter=jitter))
+    assert found.ending is Ending.SETTLED
+    assert len(found.probes) <= 8
+    assert found.highest_kept == pytest.approx(capacity, rel=0.03)
+
+
+@pytest.mark.parametrize("guess", [10.0, 5000.0])
+def test_a_guess_that_is_far_off_still_leads_there(server: Callable[..., Server], guess: float) -> None:
+    found = saturate(Question(goal=GOAL, guess=guess), server(100.0))
+    assert found.highest_kept == pytest.approx(100, rel=0.03)
+    assert len(found.probes) <= 8
+
+
+def test_a_goal_that_breaks_before_capacity_is_bracketed(server: Callable[..., Server]) -> None:
+    """M/D/1 at 100/s keeps p99 at 50 ms up to some utilization between a half and 1."""
+    question = Question(goal=(Condition.parse("p99=50ms"),), model=LoadModel.POISSON, duration_s=200)
+    found = saturate(question, server(100.0))
+    assert found.highest_kept is not None
+    assert found.lowest_broken is not None
+    assert 50 < found.highest_kept < found.lowest_broken < 95
+    assert len(found.probes) <= 8
+
+
+def test_in_a_closed_loop_the_concurrency_is_found(server: Callable[..., Server]) -> None:
+    probed = server(100.0)
+    found = saturate(Question(goal=GOAL, model=LoadModel.CLOSED), probed)
+    assert (found.highest_kept, found.lowest_broken) == (20, 21)
+    assert all(isinstance(load, Closed) for load, _ in probed.probes)
+
+
+def test_probes_are_long_enough_for_the_percentile_in_the_goal(server: Callable[..., Server]) -> None:
+    probed = server(25.0)
+    saturate(Question(goal=GOAL, duration_s=5.0), probed)
+    assert all(
+        duration_s * load.requested_rate >= 662 for load, duration_s in probed.probes if load.requested_rate
+    )
+
+
+def test_a_generator_that_is_the_bottleneck_ends_the_search(server: Callable[..., Server]) -> None:
+    found = saturate(Question(goal=GOAL, guess=100.0), server(1e6, generator_limit=1000.0))
+    assert found.ending is Ending.NOT_MEASURABLE
+    assert found.highest_kept is not None
+    assert found.highest_kept <= 1000
+    assert "generator_bound" in found.sentence()
+
+
+def test_a_goal_that_nothing_keeps_is_said(server: Callable[..., Server]) -> None:
+    found = saturate(Question(goal=GOAL), server(100.0, floor_ms=500.0))
+    assert found.highest_kept is None
+    assert found.sentence().startswith("No level tried keeps p99 <= 200 ms and errors <= 0")
+
+
+def test_the_answer_is_said_with_what_bounds_it(server: Callable[..., Server]) -> None:
+    sentence = saturate(Question(goal=GOAL), server(100.0)).sentence()
+    assert sentence == (
+        "98.52 req/s keeps p99 <= 200 ms and errors <= 0, 101.5 req/s does not (3 probes, settled)."
+    )
+
+
+def test_every_probe_is_kept_as_a_row(server: Callable[..., Server]) -> None:
+    probed = server(100.0)
+    assert len(saturate(Question(goal=GOAL), probed).probes) == len(probed.probes)
+
+
+def test_a_question_without_a_goal_or_a_level_is_refused() -> None:
+    with pytest.raises(BadParameter, match="at least one condition"):
+        Question(goal=())
+    with pytest.raises(BadParameter, match="ramp"):
+        Question(goal=GOAL, model=LoadModel.RAMP)
+
+
+def test_the_load_at_a_level_is_of_the_model_asked_for() -> None:
+    assert Question(goal=GOAL, model=LoadModel.POISSON).load(7.5) == Poisson(7.5)
+    assert Question(goal=GOAL, model=LoadModel.CLOSED).load(7.0) == Closed(7)
