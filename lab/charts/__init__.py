@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from lab.charts.answer import Answer, answer
 from lab.charts.breakdown import where_the_time_went
 from lab.charts.chart import Chart
 from lab.charts.comparison import comparison
@@ -10,10 +11,12 @@ from lab.charts.findings import Claim, Finding, findings_of
 from lab.charts.tables import Table, cells, verdicts
 
 __all__ = [
+    "Answer",
     "Chart",
     "Claim",
     "Finding",
     "Table",
+    "answer",
     "cells",
     "comparison",
     "findings_of",

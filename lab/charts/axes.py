@@ -13,7 +13,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from lab.charts.style import new_figure
 
-__all__ = ["AXES", "legend_below", "log_steps", "log_values", "outer_labels", "panel_axes"]
+__all__ = ["AXES", "label_axes", "legend_below", "log_steps", "log_values", "panel_axes"]
 
 # The factor along an axis, with its unit.
 AXES = {"concurrency": "concurrency (requests in flight)", "requested_rate": "requested_rate (req/s)"}
@@ -30,22 +30,20 @@ def panel_axes(panels: int, height_in: float = 4.2) -> tuple[Figure, list[Axes]]
     columns = _columns(panels)
     lines = math.ceil(panels / columns)
     figure = new_figure(_WIDTHS_IN[columns], height_in * lines + 0.9)
-    grid = figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False)
+    grid = figure.subplots(lines, columns, sharey=True, squeeze=False)
     places: list[Axes] = list(grid.flat)
     for ax in places[panels:]:
         ax.remove()
     return figure, places[:panels]
 
 
-def outer_labels(places: Sequence[Axes], x: str, y: str) -> None:
-    """Label the axes that have no panel below them, and those that have none to their left."""
+def label_axes(places: Sequence[Axes], axes: Sequence[str], y: str) -> None:
+    """Label what is along each panel, by its factor, and up the side of those at the left."""
     columns = _columns(len(places))
-    for place, ax in enumerate(places):
+    for place, (ax, axis) in enumerate(zip(places, axes, strict=True)):
+        ax.set_xlabel(AXES[axis])
         if place % columns == 0:
             ax.set_ylabel(y)
-        if place + columns >= len(places):
-            ax.set_xlabel(x)
-            ax.tick_params(labelbottom=True)
 
 
 def log_steps(axis: Axis, levels: Iterable[float]) -> None:

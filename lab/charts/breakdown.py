@@ -12,9 +12,9 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.patches import Patch
 
-from lab.charts.axes import AXES, legend_below, outer_labels, panel_axes
+from lab.charts.axes import label_axes, legend_below, panel_axes
 from lab.charts.chart import Chart
-from lab.charts.series import Series, axis_of, panels_of, valid
+from lab.charts.series import Series, panels_of, valid
 from lab.charts.style import GREY, INK, SERVICE_COLOURS, styled
 
 __all__ = ["Part", "parts_of", "where_the_time_went"]
@@ -63,26 +63,25 @@ def where_the_time_went(rows: pd.DataFrame, series: str = "topology") -> Chart:
 
     `rows` as `lab.results.read` gives them; a panel for each topology and whatever else varies.
     """
-    axis = axis_of(rows)
     told = [(panel, each) for panel in panels_of(rows, series) for each in panel.series]
     figure, places = panel_axes(len(told), height_in=3.8)
     figure.suptitle("Where the time went: above each bar the mean service_time in ms", x=0.01, ha="left")
     for ax, (panel, each) in zip(places, told, strict=True):
-        _draw(ax, each, axis)
+        _draw(ax, each)
         ax.set_title(", ".join(part for part in (each.name, panel.label) if part), pad=20)
-    outer_labels(places, AXES[axis], "share of the mean service_time (%)")
+    label_axes(places, [each.axis for _, each in told], "share of the mean service_time (%)")
     places[0].set_ylim(0, 100)
     legend_below(figure, list(_handles()), columns=3)
-    sentences = [_sentence(each, panel.label, axis) for panel, each in told]
+    sentences = [_sentence(each, panel.label) for panel, each in told]
     return Chart(figure, "\n".join(f"- {each}" for each in sentences), " ".join(sentences))
 
 
-def _draw(ax: Axes, series: Series, axis: str) -> None:
-    places = series.places(axis)
+def _draw(ax: Axes, series: Series) -> None:
+    places = series.places
     ax.grid(visible=False, axis="x")
     ax.set_xticks(range(len(places)), [f"{place:g}" for place in places])
     for position, place in enumerate(places):
-        _bar(ax, position, parts_of(series.at(axis, place).rows))
+        _bar(ax, position, parts_of(series.at(place)))
 
 
 def _bar(ax: Axes, position: int, parts: dict[str, float]) -> None:
@@ -104,12 +103,14 @@ def _handles() -> Iterator[Artist]:
         yield part.patch()
 
 
-def _sentence(series: Series, label: str, axis: str) -> str:
+def _sentence(series: Series, label: str) -> str:
     """The largest share at the highest place, in words."""
-    place = series.places(axis)[-1]
-    parts = parts_of(series.at(axis, place).rows)
+    place = series.places[-1]
+    parts = parts_of(series.at(place))
     total = sum(parts.values())
-    where = ", ".join(part for part in (f"{series.name.capitalize()} at {axis} {place:g}", label) if part)
+    where = ", ".join(
+        part for part in (f"{series.name.capitalize()} at {series.axis} {place:g}", label) if part
+    )
     if not total:
         return f"{where}: no valid trial says where the time went."
     queue = _share(sum(parts[part.column] for part in _PARTS if part.queue), total)

@@ -13,20 +13,20 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from lab.charts.axes import AXES, legend_below, log_steps, log_values, outer_labels, panel_axes
+from lab.charts.axes import label_axes, legend_below, log_steps, log_values, panel_axes
 from lab.charts.captions import caption
 from lab.charts.chart import Chart
 from lab.charts.findings import Claim, Finding, findings_of
 from lab.charts.limits import Limit, latency_limit, throughput_limit
-from lab.charts.series import Panel, Point, Series, axis_of, panels_of
+from lab.charts.series import Panel, Point, Series, panels_of
 from lab.charts.style import GREY, INK, Look, looks, styled
 from lab.expectations import Band, Expectation, expected_of
 
 __all__ = ["latency", "throughput"]
 
 _DASHES = (0, (4, 2.5))
-_APART = 1.05
-"""By what factor two curves are moved apart along the axis, so that equal points do not hide each other."""
+_APART = 0.012
+"""By what share of the axis two curves are moved apart along it, so that equal points both show."""
 _BOX = 1.22
 """How far, as a factor, the box of a documented band reaches to both sides of where it is judged."""
 
@@ -80,39 +80,40 @@ def latency(rows: pd.DataFrame, series: str = "topology") -> Chart:
 
 
 def _curves(rows: pd.DataFrame, series: str, quantity: _Quantity) -> Chart:
-    axis, panels = axis_of(rows), panels_of(rows, series)
+    panels = panels_of(rows, series)
     look_of = looks(list(dict.fromkeys(each.name for panel in panels for each in panel.series)))
     findings = [finding for claim in quantity.claims for finding in findings_of(rows, claim)]
     figure, places = panel_axes(len(panels))
-    figure.suptitle(f"{quantity.title} against {AXES[axis].partition(' ')[0]}", x=0.01, ha="left")
+    figure.suptitle(f"{quantity.title} under load", x=0.01, ha="left")
     for ax, panel in zip(places, panels, strict=True):
-        _draw(ax, panel, axis, quantity, look_of)
-    outer_labels(places, AXES[axis], quantity.label)
-    log_values(places[0].yaxis, _heights(panels, axis, quantity))
+        _draw(ax, panel, quantity, look_of)
+    label_axes(places, [panel.axis for panel in panels], quantity.label)
+    log_values(places[0].yaxis, _heights(panels, quantity))
     for ax, panel in zip(places, panels, strict=True):
         for ratio in findings:
             if ratio.claim is Claim.RATIO and ratio.panel == panel.label and series == "topology":
-                _bracket(ax, panel, axis, quantity, ratio)
-    legend_below(figure, list(_handles(panels, axis, quantity, look_of)), columns=2)
-    return Chart(figure, caption(findings), _alternative(panels, axis, quantity))
+                _bracket(ax, panel, quantity, ratio)
+    legend_below(figure, list(_handles(panels, quantity, look_of)), columns=2)
+    return Chart(figure, caption(findings), _alternative(panels, quantity))
 
 
-def _draw(ax: Axes, panel: Panel, axis: str, quantity: _Quantity, look_of: dict[str, Look]) -> None:
+def _draw(ax: Axes, panel: Panel, quantity: _Quantity, look_of: dict[str, Look]) -> None:
     ax.set_title(panel.label)
-    log_steps(ax.xaxis, [x for series in panel.series for x in series.places(axis)])
+    log_steps(ax.xaxis, [x for series in panel.series for x in series.places])
     middle = (len(panel.series) - 1) / 2
+    left, right = ax.get_xlim()
     for place, series in enumerate(panel.series):
         look = look_of[series.name]
-        _band(ax, series, axis, quantity, look)
-        _limit(ax, series, axis, quantity, look)
-        _points(ax, list(series.points(axis, quantity.column)), look, _APART ** (place - middle))
+        _band(ax, series, quantity, look)
+        _limit(ax, series, quantity, look)
+        _points(ax, list(series.points(quantity.column)), look, (right / left) ** (_APART * (place - middle)))
 
 
-def _heights(panels: tuple[Panel, ...], axis: str, quantity: _Quantity) -> Iterator[float]:
+def _heights(panels: tuple[Panel, ...], quantity: _Quantity) -> Iterator[float]:
     """Everything that the chart has to have room for."""
     for series in (series for panel in panels for series in panel.series):
         yield from series.rows[quantity.column].dropna()
-        expected = _expected(series, axis)
+        expected = _expected(series)
         if expected:
             yield from (quantity.band(expected).low, quantity.band(expected).high)
 
@@ -157,9 +158,9 @@ def _hollow(ax: Axes, x: float, value: float, look: Look) -> None:
     )
 
 
-def _band(ax: Axes, series: Series, axis: str, quantity: _Quantity, look: Look) -> None:
+def _band(ax: Axes, series: Series, quantity: _Quantity, look: Look) -> None:
     """The documented band: faint all along, and strong where it is judged."""
-    expected = _expected(series, axis)
+    expected = _expected(series)
     if expected is None:
         return
     band = quantity.band(expected)
@@ -181,18 +182,18 @@ def _band(ax: Axes, series: Series, axis: str, quantity: _Quantity, look: Look) 
     )
 
 
-def _limit(ax: Axes, series: Series, axis: str, quantity: _Quantity, look: Look) -> None:
-    places = series.places(axis)
+def _limit(ax: Axes, series: Series, quantity: _Quantity, look: Look) -> None:
+    places = series.places
     along = np.geomspace(places[0], places[-1], 200) if len(places) > 1 else np.array(places)
-    limits = [quantity.limit(series.factors, axis, float(x)) for x in along]
+    limits = [quantity.limit(series.factors, series.axis, float(x)) for x in along]
     known = [limit for limit in limits if limit is not None]
     if len(known) == len(along):
         ax.plot(along, known, color=look.colour, linestyle=_DASHES, linewidth=1.2, zorder=3)
 
 
-def _bracket(ax: Axes, panel: Panel, axis: str, quantity: _Quantity, ratio: Finding) -> None:
+def _bracket(ax: Axes, panel: Panel, quantity: _Quantity, ratio: Finding) -> None:
     """The ratio, beside the right ends of the two curves that it compares."""
-    ends = [list(series.points(axis, quantity.column))[-1] for series in panel.series]
+    ends = [list(series.points(quantity.column))[-1] for series in panel.series]
     heights = [end.interval.estimate for end in ends]
     if len(ends) != 2 or any(math.isnan(height) for height in heights) or ends[0].x != ends[1].x:
         return
@@ -214,14 +215,13 @@ def _bracket(ax: Axes, panel: Panel, axis: str, quantity: _Quantity, ratio: Find
     )
 
 
-def _handles(
-    panels: tuple[Panel, ...], axis: str, quantity: _Quantity, look_of: dict[str, Look]
-) -> Iterator[Artist]:
-    everything = {series.name: series for panel in panels for series in panel.series}
+def _handles(panels: tuple[Panel, ...], quantity: _Quantity, look_of: dict[str, Look]) -> Iterator[Artist]:
+    everything = [series for panel in panels for series in panel.series]
     for name, look in look_of.items():
         yield Line2D([], [], color=look.colour, linestyle=look.line, marker=look.marker, label=name)
-    for name, series in everything.items():
-        expected, look = _expected(series, axis), look_of[name]
+    judged = {series.name: _expected(series) for series in everything if _expected(series)}
+    for name, expected in judged.items():
+        look = look_of[name]
         if expected:
             yield Patch(
                 facecolor=(look.colour, 0.16),
@@ -230,28 +230,28 @@ def _handles(
                 linewidth=0,
                 label=f"documented, {name}: {quantity.band(expected)}, judged at {expected.concurrency}",
             )
-    if any(quantity.limit(s.factors, axis, 1.0) is not None for s in everything.values()):
+    if any(quantity.limit(s.factors, s.axis, 1.0) is not None for s in everything):
         yield Line2D([], [], color=GREY, linestyle=_DASHES, linewidth=1.2, label=quantity.limits)
-    if any(point.invalid for s in everything.values() for point in s.points(axis, quantity.column)):
+    if any(point.invalid for s in everything for point in s.points(quantity.column)):
         yield Line2D(
             [], [], color=GREY, marker="o", markerfacecolor="white", linestyle="none", label="invalid trial"
         )
 
 
-def _expected(series: Series, axis: str) -> Expectation | None:
+def _expected(series: Series) -> Expectation | None:
     """What the documents say of this series, if it was driven where they can be judged."""
     expected = expected_of(series.name)
-    if expected is None or axis != "concurrency" or expected.concurrency not in series.places(axis):
+    if expected is None or series.axis != "concurrency" or expected.concurrency not in series.places:
         return None
     return expected if (series.rows["replicas"] == expected.replicas).any() else None
 
 
-def _alternative(panels: tuple[Panel, ...], axis: str, quantity: _Quantity) -> str:
+def _alternative(panels: tuple[Panel, ...], quantity: _Quantity) -> str:
     """The points in words."""
     told = []
     for panel in panels:
         for series in panel.series:
-            every = series.points(axis, quantity.column)
+            every = series.points(quantity.column)
             points = ", ".join(f"{point.interval.estimate:.4g} at {point.x:g}" for point in every)
             told.append(f"{panel.label} {series.name}: {points}".strip())
-    return f"Chart of {quantity.label} against {AXES[axis]}. {'. '.join(told)}."
+    return f"Chart of {quantity.label}. {'. '.join(told)}."

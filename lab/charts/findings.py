@@ -71,9 +71,9 @@ def findings_of(rows: pd.DataFrame, claim: Claim) -> list[Finding]:
 def _at_its_point(panel: Panel, series: Series, claim: Claim) -> Iterator[Finding]:
     """Throughput or latency at the one concurrency at which the documents speak of this topology."""
     expected = expected_of(series.name)
-    if expected is None:
+    if expected is None or series.axis != "concurrency":
         return
-    here = series.at("concurrency", expected.concurrency).rows
+    here = series.at(expected.concurrency)
     here = here[here["replicas"] == expected.replicas]
     if not len(here):
         return
@@ -88,16 +88,13 @@ def _at_its_point(panel: Panel, series: Series, claim: Claim) -> Iterator[Findin
 def _ratio(panel: Panel) -> Iterator[Finding]:
     """Parallel over sequential at the highest concurrency that both were driven at."""
     sequential, parallel = panel.named(TopologyName.SEQUENTIAL), panel.named(TopologyName.PARALLEL)
-    if sequential is None or parallel is None:
+    if sequential is None or parallel is None or panel.axis != "concurrency":
         return
-    shared = set(sequential.places("concurrency")) & set(parallel.places("concurrency"))
+    shared = set(sequential.places) & set(parallel.places)
     if not shared:
         return
     highest = max(shared)
-    above, below = (
-        positive(series.at("concurrency", highest).rows, "throughput_rps")
-        for series in (parallel, sequential)
-    )
+    above, below = (positive(series.at(highest), "throughput_rps") for series in (parallel, sequential))
     ratio = ratio_interval(above, below)
     yield Finding(
         Claim.RATIO,

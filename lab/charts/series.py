@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +12,7 @@ import pandas as pd
 from lab.measure.statistics import Interval, log_interval
 from lab.topology import TopologyName
 
-__all__ = ["Panel", "Point", "Series", "axis_of", "panels_of", "positive", "valid"]
+__all__ = ["Panel", "Point", "Series", "panels_of", "positive", "reasons", "valid"]
 
 _FACTORS = (
     "topology",
@@ -40,11 +41,12 @@ _LABELS = {
     "work_distribution": "{} work",
     "slots": "{} slots",
     "payload_bytes": "texts of {} bytes",
-    "load_model": "{} arrivals",
+    "load_model": "load model {}",
     "concurrency": "concurrency {}",
     "think_time_ms": "{} ms of think time",
     "requested_rate": "{} req/s requested",
 }
+_AXES = ("concurrency", "requested_rate")
 _OF_PARALLEL = ("replicas", "policy", "balancer")
 
 
@@ -61,9 +63,10 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """One curve: its name and its rows."""
+    """One curve: its name, the factor along its axis, and its rows."""
 
     name: str
+    axis: str
     rows: pd.DataFrame
 
     @property
@@ -72,18 +75,19 @@ class Series:
         first = self.rows.iloc[0]
         return {name: None if pd.isna(first[name]) else first[name] for name in _FACTORS}
 
-    def at(self, axis: str, x: float) -> Series:
-        """Its rows at that place on the axis."""
-        return Series(self.name, self.rows[self.rows[axis] == x])
-
-    def places(self, axis: str) -> list[float]:
+    @property
+    def places(self) -> list[float]:
         """Where it has rows along the axis, ascending."""
-        return sorted({float(x) for x in self.rows[axis].dropna()})
+        return sorted({float(x) for x in self.rows[self.axis].dropna()})
 
-    def points(self, axis: str, column: str) -> Iterator[Point]:
+    def at(self, x: float) -> pd.DataFrame:
+        """Its rows at that place on the axis."""
+        return self.rows[self.rows[self.axis] == x]
+
+    def points(self, column: str) -> Iterator[Point]:
         """Its points along the axis, ascending."""
-        for x in self.places(axis):
-            rows = self.at(axis, x).rows
+        for x in self.places:
+            rows = self.at(x)
             invalid = rows.loc[~valid(rows), column].astype(float)
             yield Point(x, log_interval(positive(rows, column)), tuple(invalid))
 
@@ -93,6 +97,8 @@ class Panel:
     """Rows that agree in every factor but the series' and the axis'. `label` says in what panels differ."""
 
     label: str
+    axis: str
+    """The factor along the axis."""
     series: tuple[Series, ...]
 
     def named(self, name: str) -> Series | None:
@@ -105,15 +111,16 @@ def valid(rows: pd.DataFrame) -> pd.Series[bool]:
     return rows["valid"].astype(bool)
 
 
+def reasons(rows: pd.DataFrame) -> list[str]:
+    """Why rows are invalid, and how many each, most frequent first: "not_steady 2"."""
+    named = Counter(reason for text in rows["invalid_reason"].dropna() for reason in str(text).split())
+    return [f"{reason} {count}" for reason, count in named.most_common()]
+
+
 def positive(rows: pd.DataFrame, column: str) -> list[float]:
     """What the valid rows hold in that column, but for blanks and noughts, which have no logarithm."""
     values = rows.loc[valid(rows), column].astype(float)
     return [float(value) for value in values if value > 0]
-
-
-def axis_of(rows: pd.DataFrame) -> str:
-    """The factor along the axis: the concurrency of a closed loop, else the requested rate."""
-    return "concurrency" if rows["concurrency"].notna().any() else "requested_rate"
 
 
 def panels_of(rows: pd.DataFrame, series: str = "topology") -> tuple[Panel, ...]:
@@ -122,26 +129,27 @@ def panels_of(rows: pd.DataFrame, series: str = "topology") -> tuple[Panel, ...]
     What does not apply to a row (the policy of a sequential topology) keeps it out of no panel: it stands
     in each, for comparison.
     """
-    axis = axis_of(rows)
-    kept = rows[rows[axis].notna()]
-    told = kept.copy()
+    told = rows.copy()
     for name in _OF_PARALLEL:
         told[name] = told[name].mask(told["topology"] == TopologyName.SEQUENTIAL)
-    varied = [name for name in _FACTORS if name not in (series, axis) and told[name].nunique() > 1]
-    keys = told[varied].drop_duplicates()
-    whole = keys.dropna() if len(keys.dropna()) else keys
-    return tuple(_panel(kept, told, series, key) for key in _records(whole)) or (Panel("", ()),)
+    varied = [name for name in _FACTORS if name not in (series, *_AXES) and told[name].nunique() > 1]
+    keys = [_known(key) for key in told[varied].drop_duplicates().to_dict("records")] if varied else [{}]
+    whole = [key for key in keys if not any(key.items() < other.items() for other in keys)]
+    return tuple(_panel(rows, told, series, key) for key in whole)
 
 
-def _records(keys: pd.DataFrame) -> list[dict[Hashable, Any]]:
-    return keys.to_dict("records") if len(keys.columns) else [{}]
+def _known(key: Mapping[Hashable, Any]) -> dict[str, Any]:
+    """The factors that apply."""
+    return {str(name): level for name, level in key.items() if not pd.isna(level)}
 
 
-def _panel(rows: pd.DataFrame, told: pd.DataFrame, series: str, key: Mapping[Hashable, Any]) -> Panel:
+def _panel(rows: pd.DataFrame, told: pd.DataFrame, series: str, key: Mapping[str, Any]) -> Panel:
     inside = pd.Series(True, index=rows.index)
     for name, level in key.items():
         inside &= told[name].isna() | (told[name] == level).fillna(False)
+    axis = next((name for name in _AXES if rows.loc[inside, name].notna().any()), _AXES[0])
+    inside &= rows[axis].notna()
     groups = {str(name): group for name, group in rows[inside].groupby(series, sort=True)}
     names = sorted(groups, key=lambda name: (name == TopologyName.PARALLEL, name))
-    label = ", ".join(_LABELS.get(str(name), "{}").format(level) for name, level in key.items())
-    return Panel(label, tuple(Series(name, groups[name]) for name in names))
+    label = ", ".join(_LABELS.get(name, "{}").format(level) for name, level in key.items())
+    return Panel(label, axis, tuple(Series(name, axis, groups[name]) for name in names))

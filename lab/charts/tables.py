@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pandas as pd
 
 from lab.charts.findings import Claim, Finding, findings_of
-from lab.charts.series import Panel, Series, axis_of, panels_of, positive, valid
+from lab.charts.series import Panel, Series, panels_of, positive, reasons, valid
 from lab.expectations import Verdict
 from lab.measure.statistics import Interval, log_interval
 
@@ -49,16 +47,12 @@ def cells(rows: pd.DataFrame) -> Table:
 
     A percentile is the median of those trials that had enough answers to say it.
     """
-    axis = axis_of(rows)
     lines = [
-        _cell(panel, series, axis, x)
-        for panel in panels_of(rows)
-        for series in panel.series
-        for x in series.places(axis)
+        _cell(panel, series, x) for panel in panels_of(rows) for series in panel.series for x in series.places
     ]
     header = (
         "cell",
-        axis,
+        "load",
         "valid trials",
         "throughput (req/s)",
         "mean response_time (ms)",
@@ -84,24 +78,18 @@ def _verdict(finding: Finding) -> tuple[str, ...]:
     return (what, estimate, ends, str(finding.band), f"{_MARKS[finding.verdict]} {finding.verdict}")
 
 
-def _cell(panel: Panel, series: Series, axis: str, x: float) -> tuple[str, ...]:
-    rows = series.at(axis, x).rows
+def _cell(panel: Panel, series: Series, x: float) -> tuple[str, ...]:
+    rows = series.at(x)
     p95 = rows.loc[valid(rows), "response_time_p95_ms"].dropna()
     return (
         ", ".join(part for part in (series.name, panel.label) if part),
-        f"{x:g}",
+        f"{series.axis} {x:g}",
         f"{int(valid(rows).sum())} of {len(rows)}",
         figure_of(log_interval(positive(rows, "throughput_rps"))),
         figure_of(log_interval(positive(rows, "response_time_mean_ms"))),
         _number(float(p95.median())) if len(p95) else "–",
-        ", ".join(_reasons(rows)),
+        ", ".join(reasons(rows)),
     )
-
-
-def _reasons(rows: pd.DataFrame) -> Iterator[str]:
-    """Why trials were invalid, and how many each."""
-    named = Counter(reason for text in rows["invalid_reason"].dropna() for reason in str(text).split())
-    yield from (f"{reason} {count}" for reason, count in named.most_common())
 
 
 def _number(value: float) -> str:

@@ -22,6 +22,9 @@ from lab.sweep.windows import Windows
 
 __all__ = ["Plan", "Trial", "plan_sweep"]
 
+_CHECKOUT = Path(__file__).parents[2]
+HOME = _CHECKOUT if (_CHECKOUT / "pyproject.toml").exists() else Path()
+"""The checkout that this is, or the working directory where the lab is installed without one."""
 MOST_OFFSET = 50_000
 """Any port more would not exist."""
 OVERHEAD_S = 0.7
@@ -51,8 +54,8 @@ class Plan:
 
     @property
     def path(self) -> Path:
-        """Where the rows go."""
-        return self.results / f"{self.name}.csv"
+        """Where the rows go. A relative folder is one of the checkout, from wherever a notebook runs."""
+        return HOME / self.results / f"{self.name}.csv"
 
     @property
     def parameters(self) -> dict[str, Any]:
@@ -92,7 +95,7 @@ class Plan:
         ] or ["nothing varied"]
         return (
             f"{cells} cells × {self.trials} trials ({'; '.join(varied)}), about {_long(self.expected_s)}, "
-            f"into {self.path}"
+            f"into {self.results / self.name}.csv"
         )
 
     def _repr_markdown_(self) -> str:

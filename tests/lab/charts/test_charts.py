@@ -52,7 +52,13 @@ def nothing_valid(made: list[dict[str, Any]]) -> None:
         row |= {"valid": "false", "throughput_rps": 0, "response_time_mean_ms": ""}
 
 
-CHANGES = [None, spoil, both_distributions, text_only, open_loop, nothing_valid]
+def both_loops(made: list[dict[str, Any]]) -> None:
+    opened = [dict(row) for row in made]
+    open_loop(opened)
+    made += opened
+
+
+CHANGES = [None, both_loops, spoil, both_distributions, text_only, open_loop, nothing_valid]
 
 
 def texts(figure: Figure) -> list[Text]:

@@ -21,7 +21,7 @@ def test_every_cell_has_a_line_with_what_was_invalid_in_it(rows: Any) -> None:
         made[1] |= {"valid": "false", "invalid_reason": "not_steady"}
 
     first, *others = cells(rows(spoil)).rows
-    assert first[:3] == ("sequential", "1", "1 of 3")
+    assert first[:3] == ("sequential", "concurrency 1", "1 of 3")
     assert first[-1] == "not_steady 2, littles_law 1"
     assert len(others) == 7
     assert {line[-1] for line in others} == {""}

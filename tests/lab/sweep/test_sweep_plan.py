@@ -150,8 +150,16 @@ def test_what_is_none_stays_as_the_preset_has_it() -> None:
 
 
 def test_a_name_may_be_a_number_and_a_default_name_carries_the_time() -> None:
-    assert plan_sweep(name=2026, results="r").path == Path("r/2026.csv")
+    assert plan_sweep(name=2026, results="/r").path == Path("/r/2026.csv")
     assert plan_sweep().name.startswith("sweep-20")
+
+
+def test_a_relative_folder_is_one_of_the_checkout_wherever_a_notebook_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    checkout = Path(__file__).parents[3]
+    assert plan_sweep(name="mine").path == checkout / "results" / "mine.csv"
 
 
 def test_parameters_are_told_apart_by_what_changes_rows_and_by_nothing_else() -> None:

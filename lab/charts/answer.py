@@ -1,0 +1,72 @@
+"""The answer at the end of a notebook, from the rows alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+from lab.charts.captions import caption
+from lab.charts.findings import Claim, Finding, findings_of
+from lab.charts.series import reasons, valid
+from lab.expectations import RATIO, Verdict
+
+__all__ = ["Answer", "answer"]
+
+_OPENINGS = {
+    Verdict.WITHIN: f"Yes: {RATIO} is what it does.",
+    Verdict.ABOVE: f"It does more than {RATIO}.",
+    Verdict.BELOW: f"No: it does not reach {RATIO}.",
+    Verdict.UNDECIDED: f"Whether it does {RATIO} is undecided.",
+}
+_REGIME = ("placement", "client", "work", "work_ms", "work_distribution", "slots")
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Sentences in Markdown. A notebook renders them, and print shows them as they are."""
+
+    text: str
+
+    def __str__(self) -> str:
+        return self.text
+
+    def _repr_markdown_(self) -> str:
+        return self.text
+
+
+def answer(rows: pd.DataFrame) -> Answer:
+    """Whether parallel does three to four times what sequential does, and all that this rests on."""
+    ratios = findings_of(rows, Claim.RATIO)
+    others = [found for claim in (Claim.THROUGHPUT, Claim.LATENCY) for found in findings_of(rows, claim)]
+    paragraphs = [
+        *(_opening(ratio) for ratio in ratios),
+        caption([*ratios, *others]),
+        _regime(rows),
+        _trials(rows),
+    ]
+    return Answer("\n\n".join(paragraphs))
+
+
+def _opening(ratio: Finding) -> str:
+    opening = _OPENINGS[ratio.verdict]
+    return f"**With {ratio.panel}: {opening[0].lower()}{opening[1:]}**" if ratio.panel else f"**{opening}**"
+
+
+def _regime(rows: pd.DataFrame) -> str:
+    """What the figures hold for: elsewhere they are others."""
+    told = ", ".join(
+        f"{name} `{' or '.join(_levels(rows, name))}`" for name in _REGIME if _levels(rows, name)
+    )
+    return f"This holds for {told}."
+
+
+def _levels(rows: pd.DataFrame, name: str) -> list[str]:
+    return [str(level) for level in rows[name].dropna().unique()]
+
+
+def _trials(rows: pd.DataFrame) -> str:
+    believed = int(valid(rows).sum())
+    if believed == len(rows):
+        return f"All {len(rows)} trials are valid."
+    return f"{believed} of {len(rows)} trials are valid; the others were {', '.join(reasons(rows))}."

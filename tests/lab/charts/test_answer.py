@@ -1,0 +1,48 @@
+"""The answer at the end of a notebook says what the rows show, for what it holds, and on how many trials."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from lab.charts import answer
+
+
+@pytest.mark.parametrize(
+    ("factor", "opening"),
+    [
+        (0.9, "**Yes: 3–4× is what it does.**"),
+        (1.2, "**It does more than 3–4×.**"),
+        (0.5, "**No: it does not reach 3–4×.**"),
+        (0.99, "**Whether it does 3–4× is undecided.**"),
+    ],
+)
+def test_it_opens_with_the_verdict_on_the_ratio(rows: Any, factor: float, opening: str) -> None:
+    def scale(made: list[dict[str, Any]]) -> None:
+        for row in made:
+            row["throughput_rps"] *= factor if row["topology"] == "parallel" else 1
+
+    assert str(answer(rows(scale))).startswith(opening)
+
+
+def test_it_says_for_what_it_holds_and_on_how_many_trials(rows: Any) -> None:
+    text = str(answer(rows()))
+    assert "placement `in-process`, client `httpx`, work `io`, work_ms `40`" in text
+    assert text.endswith("All 24 trials are valid.")
+
+
+def test_it_names_why_trials_do_not_count(rows: Any) -> None:
+    def spoil(made: list[dict[str, Any]]) -> None:
+        made[0] |= {"valid": "false", "invalid_reason": "generator_bound"}
+
+    assert str(answer(rows(spoil))).endswith("23 of 24 trials are valid; the others were generator_bound 1.")
+
+
+def test_of_one_topology_alone_no_ratio_is_said(rows: Any) -> None:
+    def alone(made: list[dict[str, Any]]) -> None:
+        made[:] = [row for row in made if row["topology"] == "sequential"]
+
+    text = str(answer(rows(alone)))
+    assert "3–4×" not in text
+    assert "Sequential throughput at concurrency 1" in text
