@@ -55,10 +55,8 @@ def _opening(ratio: Finding) -> str:
 
 def _regime(rows: pd.DataFrame) -> str:
     """What the figures hold for: elsewhere they are others."""
-    told = ", ".join(
-        f"{name} `{' or '.join(_levels(rows, name))}`" for name in _REGIME if _levels(rows, name)
-    )
-    return f"This holds for {told}."
+    levels = {name: " or ".join(_levels(rows, name)) for name in _REGIME}
+    return f"This holds for {', '.join(f'{name} `{told}`' for name, told in levels.items() if told)}."
 
 
 def _levels(rows: pd.DataFrame, name: str) -> list[str]:
