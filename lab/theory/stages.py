@@ -1,0 +1,87 @@
+"""What is simulated: the stages of a pipeline."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import repeat
+
+import numpy as np
+
+from lab.theory.draws import endless
+from lab.topology import Service, Topology
+from services.balancer.policies import PolicyName
+from services.work import LOGNORMAL_SIGMA, Distribution
+
+__all__ = ["Stage", "stages_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One service: alike instances, each with a queue of its own before its slots, and a policy that chooses.
+
+    `limit` is how many requests each instance may have in flight: those beyond wait in one queue before all
+    of them, and are assigned when there is room. None is no limit, but for the policy `central_queue`, where
+    it is 1. `speeds` are those of the first instances, as factors: 0.25 takes four times as long; the others
+    have 1. So have `weights`, which only weighted round robin heeds.
+    """
+
+    instances: int = 4
+    service_time_s: float = 1.0
+    distribution: Distribution = Distribution.EXPONENTIAL
+    policy: PolicyName = PolicyName.ROUND_ROBIN
+    slots: int = 1
+    limit: int | None = None
+    speeds: tuple[float, ...] = ()
+    weights: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.instances < 1 or self.slots < 1:
+            raise ValueError(
+                f"a stage of {self.instances} instances with {self.slots} slots: it needs one of each"
+            )
+        if not self.service_time_s >= 0:
+            raise ValueError(f"service_time_s is {self.service_time_s}: a time of 0 seconds or more")
+        if max(len(self.speeds), len(self.weights)) > self.instances:
+            raise ValueError(
+                f"speeds or weights are given for more than the {self.instances} instances there are"
+            )
+        if not all(speed > 0 for speed in self.speeds):
+            raise ValueError(f"speeds are {self.speeds}: an instance must have some")
+
+    @classmethod
+    def of(cls, service: Service) -> Stage:
+        """The stage that a service of a topology is. Its bounded queue and its overhead are left out."""
+        return cls(
+            instances=len(service.instances),
+            service_time_s=service.work.mean_s,
+            distribution=service.work.distribution,
+            policy=service.balancer.policy if service.balancer else PolicyName.ROUND_ROBIN,
+            slots=service.work.slots,
+            weights=tuple(instance.weight for instance in service.instances),
+        )
+
+    @property
+    def capacity_rps(self) -> float:
+        """The most it can serve, if every request found the instance that is free."""
+        speed = sum(self.speeds) + self.instances - len(self.speeds)
+        return speed * self.slots / self.service_time_s if self.service_time_s else float("inf")
+
+    def service_times(self, generator: np.random.Generator) -> Iterator[float]:
+        """Service times in seconds at speed 1, without end."""
+        mean = self.service_time_s
+        match self.distribution:
+            case Distribution.EXPONENTIAL:
+                return endless(lambda count: generator.exponential(mean, count))
+            case Distribution.LOGNORMAL if mean:
+                mu = np.log(mean) - LOGNORMAL_SIGMA**2 / 2
+                return endless(lambda count: generator.lognormal(mu, LOGNORMAL_SIGMA, count))
+            case Distribution.NONE:
+                return repeat(0.0)
+            case _:
+                return repeat(mean)
+
+
+def stages_of(topology: Topology) -> tuple[Stage, ...]:
+    """The services of a topology as stages, in the order a request passes them."""
+    return tuple(Stage.of(service) for service in topology.services)
