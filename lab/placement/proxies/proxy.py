@@ -1,9 +1,9 @@
 """What all real balancers have in common: who they are, what they are told, and what they are asked."""
 
+# ruff: noqa: ARG002  (what one balancer does not need of the common signature stays in it)
 from __future__ import annotations
 
 import ipaddress
-import json
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
@@ -16,10 +16,11 @@ from typing import Any, ClassVar, Protocol
 from lab.errors import NotSupported
 from lab.placement.names import BalancerName
 from lab.placement.proxies.binaries import Program
-from services.balancer.addresses import Address
 from services.balancer.settings import BalancerSettings, PolicyName
 
-__all__ = ["Count", "Counter", "Place", "Profile", "Proxy", "documented", "health_body", "refusal_body", "seconds"]
+__all__ = ["Count", "Counter", "Place", "Profile", "Proxy", "SendSignal"]
+
+SendSignal = Callable[[Signals], None]
 
 
 class Profile(StrEnum):
@@ -33,8 +34,11 @@ class Profile(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where one balancer runs. `folder` is the only one it writes to; at `endpoint`, a loopback `host:port`,
-    the lab answers GET /stats for it, and GET /health where it cannot do so itself."""
+    """Where one balancer runs.
+
+    `folder` is the only one it writes to. At `endpoint`, a loopback `host:port`, the lab answers GET /stats
+    for it, and GET /health where it cannot do so itself.
+    """
 
     folder: Path
     endpoint: str
@@ -56,84 +60,59 @@ class Counter(Protocol):
     """Reads what one running balancer has counted."""
 
     def counts(self) -> Mapping[str, Count]:
-        """By the instance's name; who has had no attempt yet may be left out. Raises OSError or ValueError."""
+        """The counts so far by the instance's name; one without an attempt may be left out.
+
+        Raises OSError, ValueError, LookupError or HTTPException where the balancer does not say.
+        """
 
 
 class Proxy(ABC):
-    """One real balancer. Stateless: rendering is pure, and what runs is a ProxyProcess."""
+    """One real balancer. Stateless: what runs is a ProxyProcess."""
 
     name: ClassVar[BalancerName]
     program: ClassVar[Program]
     policies: ClassVar[Mapping[PolicyName, Any]]
     """The policies it has, and what each is in its configuration."""
     stop_signal: ClassVar[Signals] = SIGTERM
-    """What makes it finish what it has and end."""
+    """What makes it end, and first finish what it has where it can do that."""
 
     def render(self, settings: BalancerSettings, profile: Profile, place: Place) -> dict[str, str]:
-        """Its configuration, as texts by file name. Raises NotSupported for what it does not have."""
+        """Its configuration, as texts by file name: pure. Raises NotSupported for what it does not have."""
         self._require(settings)
-        return self._render(settings, profile, place)
+        return self._configuration(settings, place, matched=profile is Profile.MATCHED)
 
     @abstractmethod
-    def command(self, binary: Path, folder: Path, profile: Profile) -> list[str]:
-        """What starts it in the foreground."""
+    def command(self, binary: Path, profile: Profile) -> list[str]:
+        """What starts it in the foreground, in its folder."""
 
     def environ(self, folder: Path, profile: Profile) -> dict[str, str]:
-        """Environment variables it needs beside those that are set."""
+        """Environment variables that it needs beside those that are set."""
         return {}
 
     @abstractmethod
-    def counter(
-        self, settings: BalancerSettings, place: Place, send_signal: Callable[[Signals], None]
-    ) -> Counter:
+    def counter(self, settings: BalancerSettings, place: Place, send_signal: SendSignal) -> Counter:
         """What reads the counts of the one that runs at that place and takes signals there."""
 
     @abstractmethod
-    def _render(self, settings: BalancerSettings, profile: Profile, place: Place) -> dict[str, str]: ...
+    def _configuration(self, settings: BalancerSettings, place: Place, *, matched: bool) -> dict[str, str]:
+        """`render`, once it is clear that it has what it is asked for."""
 
     def _require(self, settings: BalancerSettings) -> None:
         if settings.policy not in self.policies:
             raise NotSupported(
-                f"{self.name} has no {settings.policy} policy: choose from {', '.join(self.policies)}, "
+                f"{self.name} has no policy {settings.policy}: choose from {', '.join(self.policies)}, "
                 "or the built-in balancer"
             )
-        for name in (settings.service, settings.name, *(i.name for i in settings.instances)):
+        for name in (settings.name, *(instance.name for instance in settings.instances)):
             if not _NAME.fullmatch(name):
-                raise NotSupported(f"{self.name} cannot be told of {name!r}: use letters, digits, '.', '_' and '-'")
-        for host in (settings.host, *(i.host for i in settings.instances)):
+                raise NotSupported(
+                    f"{self.name} takes no name {name!r}: use letters, digits, '.', '_' and '-'"
+                )
+        for host in (settings.host, *(instance.host for instance in settings.instances)):
             if not _is_address(host):
-                raise NotSupported(f"{self.name} would have to look up {host!r}: give its address, such as 127.0.0.1")
-
-
-def documented(settings: BalancerSettings, counts: Mapping[str, Count]) -> dict[str, Any]:
-    """Counts in the documented shape of /stats."""
-    labels = {instance.name: f"{instance.name}:{instance.port}" for instance in settings.instances}
-    known = {labels[name]: counts.get(name, Count()) for name in labels}
-    return {
-        "instances": list(labels.values()),
-        "stats": {label: {"requests": count.requests, "errors": count.errors} for label, count in known.items()},
-    }
-
-
-def health_body(settings: BalancerSettings) -> str:
-    """The documented answer to GET /health."""
-    return json.dumps({"status": "healthy", "service": settings.name})
-
-
-def refusal_body(settings: BalancerSettings) -> str:
-    """What a request is told that no instance answered."""
-    tried = ", ".join(f"{instance.name}:{instance.port}" for instance in settings.instances)
-    return json.dumps({"detail": f"all instances failed: there are {tried}"})
-
-
-def hostport(instance: Address) -> str:
-    """`127.0.0.1:8051`, or `[::1]:8051`."""
-    return f"[{instance.host}]:{instance.port}" if ":" in instance.host else f"{instance.host}:{instance.port}"
-
-
-def milliseconds(duration_s: float) -> int:
-    """Seconds as whole milliseconds, at least one: a time-out of zero would be none at all."""
-    return max(1, round(duration_s * 1000))
+                raise NotSupported(
+                    f"{self.name} looks up no name {host!r}: give an address, such as 127.0.0.1"
+                )
 
 
 _NAME = re.compile(r"[A-Za-z0-9._-]+")

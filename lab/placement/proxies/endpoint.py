@@ -1,0 +1,77 @@
+"""Answers, in the lab, those requests that a real balancer cannot answer by itself and passes on."""
+
+from __future__ import annotations
+
+import json
+import socketserver
+import threading
+from collections.abc import Callable, Mapping
+from http.server import BaseHTTPRequestHandler
+from typing import Any
+
+__all__ = ["Endpoint"]
+
+IDLE_S = 5.0
+"""How long a connection may be silent."""
+POLL_S = 0.1
+"""How soon it notices that it is to close."""
+
+Answer = Callable[[], Mapping[str, Any]]
+
+
+class Endpoint:
+    """A small HTTP server on a free port of the loopback, with a thread of its own, until `close`."""
+
+    def __init__(self, answers: Mapping[str, Answer]) -> None:
+        """`answers` are what makes the JSON for GET, by path; one that raises is a 502 with the reason."""
+        self._server = _Server(("127.0.0.1", 0), _Handler)
+        self._server.answers = answers
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, args=(POLL_S,), name="lab endpoint", daemon=True
+        )
+        self._thread.start()
+
+    @property
+    def address(self) -> str:
+        """Where it listens, as `host:port`."""
+        return f"127.0.0.1:{self._server.server_address[1]}"
+
+    def close(self) -> None:
+        """Answer nothing more and free the port."""
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+
+class _Server(socketserver.ThreadingTCPServer):
+    daemon_threads = True
+    block_on_close = False
+    allow_reuse_address = True
+    request_queue_size = 64
+    answers: Mapping[str, Answer]
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: _Server
+    timeout = IDLE_S
+
+    def do_GET(self) -> None:
+        answer = self.server.answers.get(self.path)
+        if answer is None:
+            self._reply(404, {"detail": f"nothing at {self.path}"})
+            return
+        try:
+            self._reply(200, answer())
+        except Exception as error:  # whatever it is, it is for whoever asked
+            self._reply(502, {"detail": f"{type(error).__name__}: {error}"})
+
+    def _reply(self, status: int, content: Mapping[str, Any]) -> None:
+        body = json.dumps(content).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""

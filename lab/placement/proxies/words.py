@@ -1,0 +1,68 @@
+"""What balancers say and how they write it: documented answers, addresses and durations."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from lab.placement.proxies.proxy import Count
+from services.balancer.addresses import Address
+from services.balancer.settings import BalancerSettings
+
+__all__ = [
+    "documented_health",
+    "documented_stats",
+    "hostport",
+    "milliseconds",
+    "numbers_above",
+    "refusal",
+    "too_large",
+]
+
+
+def documented_health(settings: BalancerSettings) -> dict[str, str]:
+    """The documented answer to GET /health."""
+    return {"status": "healthy", "service": settings.name}
+
+
+def documented_stats(settings: BalancerSettings, counts: Mapping[str, Count]) -> dict[str, Any]:
+    """The documented answer to GET /stats, from counts by the instance's name."""
+    stats = {}
+    for instance in settings.instances:
+        count = counts.get(instance.name, Count())
+        stats[f"{instance.name}:{instance.port}"] = {"requests": count.requests, "errors": count.errors}
+    return {"instances": list(stats), "stats": stats}
+
+
+def refusal(settings: BalancerSettings) -> str:
+    """The JSON that a request is told that no instance answered."""
+    known = ", ".join(f"{instance.name}:{instance.port}" for instance in settings.instances)
+    return json.dumps({"detail": f"all instances failed: there are {known}"})
+
+
+def too_large(settings: BalancerSettings) -> str:
+    """The JSON that a request is told whose body is over the limit."""
+    return json.dumps({"detail": f"the body is over the limit of {settings.body_limit_bytes} bytes"})
+
+
+def hostport(server: Address | BalancerSettings) -> str:
+    """Where it listens: `127.0.0.1:8051`, or `[::1]:8051`."""
+    return f"[{server.host}]:{server.port}" if ":" in server.host else f"{server.host}:{server.port}"
+
+
+def milliseconds(duration_s: float) -> str:
+    """`250ms`; at least one, since for balancers a time-out of zero is none at all."""
+    return f"{max(1, round(duration_s * 1000))}ms"
+
+
+def numbers_above(limit: int) -> str:
+    """A regular expression of the whole numbers above that one, for balancers that compare only texts."""
+    digits = str(limit)
+    longer = rf"\d{{{len(digits) + 1},}}"
+    greater = [
+        rf"{digits[:place]}[{int(digit) + 1}-9]\d{{{len(digits) - place - 1}}}"
+        for place, digit in enumerate(digits)
+        if digit != "9"
+    ]
+    return f"^0*(?:{'|'.join([longer, *greater])})$"
