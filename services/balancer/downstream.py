@@ -233,14 +233,11 @@ class Downstream(asyncio.Protocol):
                 self._forward.feed(piece, last=last)
             return True
         self._body.append(piece)
-        if last:
+        kept = self._size <= settings.replay_limit_bytes
+        if last or not kept:
             body = b"".join(self._body)
             self._body = []
-            self._begin(head, body)
-        elif self._size > settings.replay_limit_bytes:
-            begun = b"".join(self._body)
-            self._body = []
-            self._begin(head, begun, whole=False)
+            self._begin(head, body, kept=kept, uploaded=last)
         return True
 
     def _refuse_midway(self, refusal: Refusal) -> None:
@@ -254,11 +251,11 @@ class Downstream(asyncio.Protocol):
         else:
             self.refuse(refusal.status, refusal.detail)
 
-    def _begin(self, head: RequestHead, body: bytes, *, whole: bool = True) -> None:
+    def _begin(self, head: RequestHead, body: bytes, *, kept: bool = True, uploaded: bool = True) -> None:
         """Answer a request: here if it is for the balancer itself, else by an instance."""
         self._answering = head
         if not self._admin.answers(head.path):
-            forward = self._forward = Forward(self._core, self, head, body, whole=whole)
+            forward = self._forward = Forward(self._core, self, head, body, kept=kept, uploaded=uploaded)
             forward.start()
             return
         status, content_type, answer = self._admin.answer(head.method, head.path, body)

@@ -63,7 +63,9 @@ class Client(Protocol):
 
 
 class Forward(Exchange):
-    """The attempts at one request. `body` is all of it, or if not `whole` what has come so far.
+    """The attempts at one request. `body` is what has come of it so far: all, if `uploaded`.
+
+    Where it is `kept`, it is sent anew with each attempt. Else it can be sent only once.
 
     Lives from `start` until the client was told `done`, `refuse` or `abort`, or until `cancel`.
     """
@@ -80,14 +82,17 @@ class Forward(Exchange):
     _status = 0
     _passing = _over = _waiting = _held_up = False
 
-    def __init__(self, core: Core, client: Client, head: RequestHead, body: bytes, *, whole: bool) -> None:
+    def __init__(
+        self, core: Core, client: Client, head: RequestHead, body: bytes, *, kept: bool, uploaded: bool
+    ) -> None:
         self.tried: list[Instance] = []
         self._core = core
         self._client = client
         self._head = head
         self._upload = body
         """The body where all of it is kept; else what of it is still to be sent."""
-        self._whole = self._uploaded = whole
+        self._kept = kept
+        self._uploaded = uploaded
         self._begun = now = time.monotonic()
         limit = core.total_timeout_s
         if head.deadline_ms is not None:
@@ -217,7 +222,7 @@ class Forward(Exchange):
             allowed = b"\r\nX-Request-Deadline-Ms: %d" % max(0, (until - now) * 1000)
         request = [head.forwarded, self._client.provenance(head), self._request_id, allowed]
         is_head = head.method == b"HEAD"
-        if self._whole:
+        if self._kept:
             request += (head.framing if head.length >= 0 else length_line(len(body)), body)
             connection.send(self, b"".join(request), deadline=until, is_head=is_head)
             return
@@ -316,6 +321,8 @@ class Forward(Exchange):
             self._finish()
             core.counts.answered(instance, self._answer.status if self._answer else 0, now - self._begun)
             self._client.abort()
+        elif timed_out and now + 0.002 >= self._deadline:
+            self._refuse(504, self._story("the request's time is over"))
         elif starved:
             self._refuse(408, self._story("the body did not come in time"))
         else:
@@ -334,7 +341,7 @@ class Forward(Exchange):
 
     def _next(self, error: WireError, instance: Instance, now: float) -> None:
         core = self._core
-        replayable = self._whole or isinstance(error, NotConnected | NotSent)
+        replayable = self._kept or isinstance(error, NotConnected | NotSent)
         verdict = after_failure(error, core.rules(self._head), core.budget, now, replayable=replayable)
         if verdict is Verdict.RETRY:
             core.hear(Event(EventKind.RETRIED, now, instance, error.kind))
@@ -350,7 +357,7 @@ class Forward(Exchange):
         """Whether this answer is taken for a failure, and the request tried elsewhere."""
         core, now = self._core, time.monotonic()
         rules = core.rules(self._head)
-        verdict = after_status(status, rules, core.budget, now, replayable=self._whole)
+        verdict = after_status(status, rules, core.budget, now, replayable=self._kept)
         if verdict is not None and verdict is not Verdict.RETRY:
             core.hear(Event(EventKind.DENIED, now, self._instance, verdict))
         self._status = status

@@ -94,8 +94,13 @@ class Health:
 
     @property
     def out(self) -> Collection[Instance]:
-        """Those that are ejected or on trial."""
+        """Those that are ejected or on trial: a view, which stays true."""
         return self._out.keys()
+
+    @property
+    def failing(self) -> Collection[Instance]:
+        """Those that failed since they last answered and are not ejected for it yet: a view too."""
+        return self._strikes.keys()
 
     def state(self, instance: Instance) -> State:
         ejection = self._out.get(instance)

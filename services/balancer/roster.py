@@ -40,6 +40,10 @@ class Roster:
         self._on_event = on_event
         self._members: dict[Instance, None] = {}
         self._panicking = False
+        # Empty while all is well, which is then all that an attempt asks.
+        self._out = self._health.out
+        self._failing = self._health.failing
+        self._warming = self._slow_start.warming
 
     def __iter__(self) -> Iterator[Instance]:
         return iter(tuple(self._members))
@@ -80,12 +84,12 @@ class Roster:
 
         None if there is none: then waiting helps only if `saturated`.
         """
-        if self._health.out:
+        if self._out:
             due = self._health.due(now)
             if due is not None and due not in tried and not self._policy.full(due):
                 return due
         instance = self._policy.choose(now, tried)
-        if self._slow_start and instance is not None:
+        if self._warming and instance is not None:
             return self._ease(instance, now, tried)
         return instance
 
@@ -97,13 +101,13 @@ class Roster:
         """An attempt begins there."""
         instance.requests += 1
         self._policy.started(instance, now)
-        if self._health.out:
+        if self._out:
             self._health.started(instance, now)
 
     def succeeded(self, instance: Instance, begun: float, now: float) -> None:
         """The attempt was answered, whatever the status."""
         self._policy.finished(instance, now, now - begun)
-        if instance in self._members:
+        if (self._out or self._failing) and instance in self._members:
             self._apply(self._health.succeeded(instance, begun, now))
 
     def failed(self, instance: Instance, begun: float, now: float, blamed: Blame) -> None:
@@ -116,7 +120,8 @@ class Roster:
     def released(self, instance: Instance, begun: float, now: float) -> None:
         """The attempt was given up because the client went away: no error, and nothing learned."""
         self._policy.finished(instance, now, None)
-        self._health.released(instance, begun)
+        if self._out:
+            self._health.released(instance, begun)
 
     def check_passed(self, instance: Instance, now: float) -> None:
         """An active check was answered well."""
@@ -152,9 +157,9 @@ class Roster:
 
     def _settle(self) -> None:
         """Begin or end choosing from all, as the number of those that are fit has it."""
-        fit = len(self._members) - len(self._health.out)
+        fit = len(self._members) - len(self._out)
         panicking = fit < self._rules.panic_threshold * len(self._members)
         if panicking is not self._panicking:
             self._panicking = panicking
-            for instance in self._health.out:
+            for instance in self._out:
                 (self._policy.add if panicking else self._policy.remove)(instance)

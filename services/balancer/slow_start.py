@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from services.balancer.instances import Instance
 
 __all__ = ["SlowStart"]
@@ -20,6 +22,11 @@ class SlowStart:
             raise ValueError(f"slow_start_s is {duration_s}: a time of 0 seconds or more")
         self._duration_s = duration_s
         self._warming: dict[Instance, _Warming] = {}
+
+    @property
+    def warming(self) -> Collection[Instance]:
+        """Those that do not take their whole share yet: a view, which stays true."""
+        return self._warming.keys()
 
     def begin(self, instance: Instance, now: float) -> None:
         """The instance returns."""
@@ -44,9 +51,6 @@ class SlowStart:
             return False
         warming.credit -= 1
         return True
-
-    def __bool__(self) -> bool:
-        return bool(self._warming)
 
 
 class _Warming:

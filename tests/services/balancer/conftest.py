@@ -1,0 +1,264 @@
+"""A balancer before instances that do as a test tells them, and a client that sends any bytes at all."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+import pytest
+
+from services.balancer.server import BalancerServer
+from services.balancer.settings import Address, BalancerSettings
+from services.wire.loops import new_event_loop
+
+Answerer = Callable[["Request"], Awaitable[None]]
+
+
+class Answer:
+    """A whole answer, as a client reads it."""
+
+    def __init__(self, status: int, headers: list[tuple[str, str]], body: bytes) -> None:
+        self.status, self.headers, self.body = status, headers, body
+
+    def header(self, name: str) -> str | None:
+        return next((value for key, value in self.headers if key.lower() == name.lower()), None)
+
+
+class Wire:
+    """Reads and writes HTTP messages on one connection."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader, self.writer = reader, writer
+
+    def send(self, data: bytes) -> None:
+        self.writer.write(data)
+
+    async def head(self) -> tuple[str, list[tuple[str, str]]]:
+        raw = (await self.reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+        first, *lines = raw[:-4].split("\r\n")
+        return first, [(name, value.strip()) for name, _, value in (line.partition(":") for line in lines)]
+
+    async def body(self, headers: list[tuple[str, str]], *, until_close: bool = False) -> bytes:
+        found = {name.lower(): value for name, value in headers}
+        if found.get("transfer-encoding") == "chunked":
+            return await self._chunks()
+        if "content-length" in found:
+            return await self.reader.readexactly(int(found["content-length"]))
+        return await self.reader.read() if until_close else b""
+
+    async def answer(self, *, is_head: bool = False) -> Answer:
+        first, headers = await self.head()
+        status = int(first.split(" ")[1])
+        if is_head or status < 200 or status in (204, 304):
+            return Answer(status, headers, b"")
+        return Answer(status, headers, await self.body(headers, until_close=True))
+
+    async def closed(self) -> bool:
+        """Whether the other side closes, rather than send something."""
+        try:
+            return await self.reader.read(1) == b""
+        except ConnectionError:
+            return True
+
+    def reset(self) -> None:
+        sock = self.writer.get_extra_info("socket")
+        if sock is None:  # closed already
+            return
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.writer.transport.abort()
+
+    async def _chunks(self) -> bytes:
+        out = b""
+        while size := int((await self.reader.readuntil(b"\r\n")).split(b";")[0], 16):
+            out += await self.reader.readexactly(size)
+            assert await self.reader.readexactly(2) == b"\r\n"
+        while await self.reader.readuntil(b"\r\n") != b"\r\n":
+            pass
+        return out
+
+
+class Request:
+    """A request as an instance got it, and the way to answer it."""
+
+    def __init__(self, wire: Wire, instance: Instance, line: str, headers: list[tuple[str, str]]) -> None:
+        self.wire, self.instance, self.line, self.headers = wire, instance, line, headers
+        self.body = b""
+
+    def header(self, name: str) -> str | None:
+        values = [value for key, value in self.headers if key.lower() == name.lower()]
+        assert len(values) < 2, f"{name} came {len(values)} times"
+        return values[0] if values else None
+
+    def answer(self, body: bytes = b"", status: str = "200 OK", headers: str = "") -> None:
+        head = f"HTTP/1.1 {status}\r\n{headers}Content-Length: {len(body)}\r\n\r\n"
+        self.wire.send(head.encode() + body)
+
+
+class Instance:
+    """A server whose answers a test writes. It reads whole requests, but for those it is told not to."""
+
+    def __init__(self, name: str, answer: Answerer, *, read_body: bool = True) -> None:
+        self.name = name
+        self.port = 0
+        self.requests: list[Request] = []
+        self.checks = 0
+        self.healthy = True
+        self.frozen = False
+        self.connections = 0
+        self.closed = 0
+        self._answer = answer
+        self._read_body = read_body
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._wires: set[Wire] = set()
+        self._server: asyncio.Server | None = None
+
+    async def start(self) -> None:
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
+        self.port = self._server.sockets[0].getsockname()[1]
+
+    async def kill(self) -> None:
+        """As a crash would: connections reset, nobody listens."""
+        assert self._server is not None
+        self._server.close()
+        for wire in list(self._wires):
+            wire.reset()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        wire = Wire(reader, writer)
+        self._wires.add(wire)
+        self.connections += 1
+        try:
+            with suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
+                while True:
+                    line, headers = await wire.head()
+                    request = Request(wire, self, line, headers)
+                    if self.frozen:
+                        await silent(request)
+                    if line.startswith("GET /health "):
+                        self.checks += 1
+                        request.answer(status="200 OK" if self.healthy else "503 No")
+                        continue
+                    self.requests.append(request)
+                    if self._read_body:
+                        request.body = await wire.body(headers)
+                    await self._answer(request)
+        finally:
+            self.closed += 1
+            self._tasks.discard(task)
+            self._wires.discard(wire)
+            writer.close()
+
+
+class Balanced:
+    """A running balancer, its instances, and as many clients as a test wants."""
+
+    def __init__(self, server: BalancerServer, port: int, instances: list[Instance]) -> None:
+        self.server, self.port, self.instances = server, port, instances
+        self._clients: list[Wire] = []
+
+    async def client(self) -> Wire:
+        wire = Wire(*await asyncio.open_connection("127.0.0.1", self.port))
+        self._clients.append(wire)
+        return wire
+
+    async def ask(self, data: bytes, *, is_head: bool = False) -> Answer:
+        """One request over a connection of its own."""
+        client = await self.client()
+        client.send(data)
+        return await client.answer(is_head=is_head)
+
+    def counts(self) -> list[dict[str, int]]:
+        stats = self.server.stats()["stats"]
+        assert isinstance(stats, dict)
+        return list(stats.values())
+
+    def close(self) -> None:
+        for client in self._clients:
+            client.writer.close()
+
+
+async def echo(request: Request) -> None:
+    """Answer with the instance's name and the body."""
+    request.answer(request.instance.name.encode() + b":" + request.body)
+
+
+async def silent(request: Request) -> None:
+    """Never answer, as a frozen process would: the connection stays until the other side closes it."""
+    await request.wire.reader.read()
+    raise ConnectionError
+
+
+@asynccontextmanager
+async def balanced(*answers: Answerer, read_body: bool = True, **settings: Any) -> AsyncIterator[Balanced]:
+    """A balancer of service1 before one instance for each answerer: service1a, service1b …"""
+    instances = [
+        Instance(f"service1{chr(97 + i)}", answer, read_body=read_body) for i, answer in enumerate(answers)
+    ]
+    for instance in instances:
+        await instance.start()
+    addresses = tuple(Address(instance.name, "127.0.0.1", instance.port) for instance in instances)
+    settings = {"check_interval_s": 0.0, **settings}
+    server = BalancerServer(BalancerSettings("service1", 0, addresses, **settings))
+    sock = socket.create_server(("127.0.0.1", 0))
+    port = sock.getsockname()[1]
+    await server.start(sock)
+    running = Balanced(server, port, instances)
+    try:
+        yield running
+    finally:
+        running.close()
+        await server.stop(0)
+        for instance in instances:
+            await instance.kill()
+
+
+async def eventually(holds: Callable[[], object]) -> None:
+    """Wait until something holds; the test's own time-out bounds the wait."""
+    while not holds():  # noqa: ASYNC110
+        await asyncio.sleep(0.005)
+
+
+def post(body: bytes = b"", path: str = "/process", headers: str = "") -> bytes:
+    head = f"POST {path} HTTP/1.1\r\nHost: x\r\n{headers}Content-Length: {len(body)}\r\n\r\n"
+    return head.encode() + body
+
+
+class Tools:
+    """What the tests of this folder share."""
+
+    Instance = Instance
+    balanced = staticmethod(balanced)
+    echo = staticmethod(echo)
+    silent = staticmethod(silent)
+    eventually = staticmethod(eventually)
+    post = staticmethod(post)
+
+
+@pytest.fixture
+def tools() -> type[Tools]:
+    return Tools
+
+
+@pytest.fixture
+def run() -> Callable[[Coroutine[Any, Any, None]], None]:
+    """Runs a test's coroutine to its end."""
+
+    def runner(main: Coroutine[Any, Any, None]) -> None:
+        async def bounded() -> None:
+            async with asyncio.timeout(20):
+                await main
+
+        with asyncio.Runner(loop_factory=new_event_loop) as loop:
+            loop.run(bounded())
+
+    return runner

@@ -1,0 +1,227 @@
+"""What a balancer says of itself, and how its instances change while it runs."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+
+def get(path, method="GET", body=None):
+    length = f"Content-Length: {len(body)}\r\n" if body is not None else ""
+    return f"{method} {path} HTTP/1.1\r\nHost: x\r\n{length}\r\n".encode() + (body or b"")
+
+
+async def samples(b):
+    text = (await b.ask(get("/metrics"))).body.decode()
+    return {
+        (sample.name, tuple(sorted(sample.labels.items()))): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+def test_stats_are_exactly_as_documented(run, tools):
+    async def main():
+        async with tools.balanced(tools.echo, tools.echo) as b:
+            for _ in range(3):
+                await b.ask(tools.post())
+            await b.instances[1].kill()
+            await b.ask(tools.post())
+            first, second = (f"{instance.name}:{instance.port}" for instance in b.instances)
+            answer = await b.ask(get("/stats"))
+            assert answer.header("Content-Type") == "application/json"
+            assert json.loads(answer.body) == {
+                "instances": [first, second],
+                "stats": {first: {"requests": 3, "errors": 0}, second: {"requests": 2, "errors": 1}},
+            }
+
+    run(main())
+
+
+def test_health_names_the_balancer_and_does_not_depend_on_instances(run, tools):
+    async def main():
+        async with tools.balanced() as b:
+            answer = await b.ask(get("/health?x=1"))
+            assert answer.status == 200
+            assert json.loads(answer.body) == {"status": "healthy", "service": "service1-loadbalancer"}
+            assert (await b.ask(get("/health", "HEAD"), is_head=True)).status == 200
+
+    run(main())
+
+
+@pytest.mark.parametrize(
+    ("request_", "status"),
+    [
+        (get("/stats", "POST", b""), 405),
+        (get("/admin/instances/x"), 405),
+        (get("/admin/nothing"), 404),
+        (get("/admin/instances/x", "DELETE"), 404),
+        (get("/admin/instances", "POST", b"no JSON"), 422),
+        (get("/admin/instances", "POST", b"[]"), 422),
+        (get("/admin/instances", "POST", b'{"name": "x"}'), 422),
+        (get("/admin/instances", "POST", b'{"name": "x", "port": "8071"}'), 422),
+        (get("/admin/instances", "POST", b'{"name": "x", "port": true}'), 422),
+        (get("/admin/instances", "POST", b'{"name": "x", "port": 0}'), 422),
+        (get("/admin/instances", "POST", b'{"name": "x", "port": 8071, "weight": 0}'), 422),
+        (get("/admin/instances", "POST", b'{"name": "x", "port": 8071, "colour": "red"}'), 422),
+        (get("/admin/instances", "POST", b"[" * 100_000), 422),
+    ],
+)
+def test_what_makes_no_sense_is_refused_with_a_reason(run, tools, request_, status):
+    async def main():
+        async with tools.balanced(tools.echo) as b:
+            answer = await b.ask(request_)
+            assert answer.status == status
+            assert json.loads(answer.body)["detail"]
+            assert b.instances[0].requests == []
+
+    run(main())
+
+
+def test_an_instance_is_added_and_removed_under_load_and_no_request_fails(run, tools):
+    async def brief(request):
+        await asyncio.sleep(0.002)
+        await tools.echo(request)
+
+    async def main():
+        more = tools.Instance("service1c", brief)
+        await more.start()
+        async with tools.balanced(brief, brief) as b:
+            bodies, statuses, stop = set(), set(), asyncio.Event()
+
+            async def load():
+                client = await b.client()
+                while not stop.is_set():
+                    client.send(tools.post(b""))
+                    answer = await client.answer()
+                    statuses.add(answer.status)
+                    bodies.add(answer.body)
+
+            loads = [asyncio.ensure_future(load()) for _ in range(4)]
+            added = {"name": "service1c", "port": more.port, "weight": 2}
+            answer = await b.ask(get("/admin/instances", "POST", json.dumps(added).encode()))
+            assert answer.status == 201
+            assert (await b.ask(get("/admin/instances", "POST", json.dumps(added).encode()))).status == 409
+            await tools.eventually(lambda: b"service1c:" in bodies)
+            assert (await b.ask(get("/admin/instances/service1a", "DELETE"))).status == 200
+            await asyncio.sleep(0.05)
+            seen = len(b.instances[0].requests)
+            await asyncio.sleep(0.1)
+            stop.set()
+            await asyncio.gather(*loads)
+            assert len(b.instances[0].requests) == seen
+            assert statuses == {200}
+            listed = json.loads((await b.ask(get("/admin/instances"))).body)
+            assert [(i["name"], i["weight"], i["state"], i["in_flight"]) for i in listed] == [
+                ("service1b", 1, "serving", 0),
+                ("service1c", 2, "serving", 0),
+            ]
+        await more.kill()
+
+    run(main())
+
+
+def test_a_request_that_waits_goes_to_an_instance_that_is_added(run, tools):
+    async def main():
+        more = tools.Instance("service1b", tools.echo)
+        await more.start()
+        async with tools.balanced(tools.silent, in_flight_limit=1) as b:
+            held = await b.client()
+            held.send(tools.post())
+            await tools.eventually(lambda: b.instances[0].requests)
+            waiting = asyncio.ensure_future(b.ask(tools.post(b"x")))
+            await tools.eventually(lambda: b.server._require_core().line.anyone)
+            added = {"name": "service1b", "port": more.port}
+            await b.ask(get("/admin/instances", "POST", json.dumps(added).encode()))
+            assert (await waiting).body == b"service1b:x"
+        await more.kill()
+
+    run(main())
+
+
+def test_metrics_count_requests_and_attempts_apart(run, tools):
+    async def main():
+        async with tools.balanced(tools.echo, tools.echo, retry_statuses=frozenset((502,))) as b:
+            await b.ask(tools.post())
+            await b.instances[1].kill()
+            await b.ask(tools.post())
+            await b.ask(b"GET / HTTP/1.1\r\n\r\n")
+            first, second = (f"{instance.name}:{instance.port}" for instance in b.instances)
+            seen = await samples(b)
+
+            def value(name, **labels):
+                return seen[name, tuple(sorted({"service": "service1", **labels}.items()))]
+
+            assert value("balancer_requests_total", instance=first, code="200") == 2
+            assert value("balancer_requests_total", instance="", code="400") == 1
+            assert value("balancer_attempts_total", instance=first, result="answered") == 2
+            assert value("balancer_attempts_total", instance=second, result="refused") == 1
+            assert value("balancer_retries_total", reason="refused") == 1
+            assert value("balancer_ejections_total", instance=second) == 1
+            assert value("balancer_instance_up", instance=first) == 1
+            assert value("balancer_instance_up", instance=second) == 0
+            assert value("balancer_in_flight", instance=first) == 0
+            assert value("balancer_queue_length") == 0
+            assert value("balancer_request_duration_seconds_count") == 3
+            assert value("balancer_request_duration_seconds_bucket", le="+Inf") == 3
+            bounds = [dict(labels)["le"] for name, labels in seen if name.endswith("_seconds_bucket")]
+            assert bounds[:3] == ["0.005", "0.01", "0.025"]
+
+    run(main())
+
+
+def test_requests_and_attempts_add_up_whatever_becomes_of_them(run, tools):
+    """Answered, failed and abandoned: nothing is lost between the counters."""
+
+    async def moody(request):
+        match int(request.body) % 4:
+            case 0:
+                request.wire.reset()
+                raise ConnectionError
+            case 1:
+                await tools.silent(request)
+            case _:
+                await tools.echo(request)
+
+    async def main():
+        async with tools.balanced(moody, moody, timeout_s=5.0, failures=10_000) as b:
+            for i in range(40):
+                client = await b.client()
+                client.send(tools.post(b"%d" % i, path="/order"))
+                if i % 4 == 1:
+                    await tools.eventually(
+                        lambda i=i: any(r.body == b"%d" % i for x in b.instances for r in x.requests)
+                    )
+                    client.writer.close()
+                else:
+                    await client.answer()
+            core = b.server._require_core()
+            await tools.eventually(lambda: all(instance.in_flight == 0 for instance in core.roster))
+            seen = await samples(b)
+            by_name = {}
+            for (name, _), value in seen.items():
+                by_name[name] = by_name.get(name, 0) + value
+            assert by_name["balancer_requests_total"] == 40
+            assert by_name["balancer_attempts_total"] == 40 == sum(c["requests"] for c in b.counts())
+            assert sum(c["errors"] for c in b.counts()) == 10
+
+    run(main())
+
+
+def test_events_are_kept_to_be_looked_at(run, tools):
+    async def main():
+        async with tools.balanced(tools.echo, tools.echo) as b:
+            await b.instances[0].kill()
+            await b.ask(tools.post())
+            log = json.loads((await b.ask(get("/admin/events"))).body)
+            assert [(e["event"], e["reason"]) for e in log] == [
+                ("ejected", "unreachable"),
+                ("retried", "refused"),
+            ]
+            assert all(e["instance"] == f"service1a:{b.instances[0].port}" for e in log)
+            assert log[0]["at"] <= log[1]["at"]
+
+    run(main())

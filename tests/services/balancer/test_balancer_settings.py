@@ -1,0 +1,101 @@
+"""Settings come from the environment and go back to it, and what makes no sense is refused with a remedy."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.balancer.addresses import Address, read_addresses
+from services.balancer.settings import VARIABLES, BalancerSettings, PolicyName, SettingsError
+
+INSTANCES = "service1a=127.0.0.1:8051,service1b=127.0.0.1:8055"
+
+
+def test_a_documented_service_needs_only_its_instances():
+    settings = BalancerSettings.from_environ({"SERVICE1_INSTANCES": INSTANCES}, "service1")
+    assert (settings.name, settings.host, settings.port) == ("service1-loadbalancer", "127.0.0.1", 8061)
+    assert [str(address) for address in settings.instances] == INSTANCES.split(",")
+    assert settings.policy is PolicyName.ROUND_ROBIN
+    assert (settings.hops_left, settings.try_timeout_s, settings.total_timeout_s) == (7, 210, 240)
+
+
+def test_the_innermost_time_out_is_the_shortest():
+    numbers = range(1, 5)
+    tries = [BalancerSettings.from_environ({}, f"service{n}").try_timeout_s for n in numbers]
+    assert tries == sorted(tries, reverse=True)
+    assert len(set(tries)) == 4
+
+
+def test_bare_addresses_are_named_by_their_host():
+    assert read_addresses("127.0.0.1:8051, 127.0.0.1:8055*3") == (
+        Address("127.0.0.1", "127.0.0.1", 8051),
+        Address("127.0.0.1", "127.0.0.1", 8055, 3),
+    )
+    assert read_addresses("a=[::1]:80") == (Address("a", "::1", 80),)
+
+
+SETTINGS = st.builds(
+    BalancerSettings,
+    service=st.sampled_from(["service1", "service4", "other"]),
+    port=st.integers(0, 65535),
+    instances=st.lists(
+        st.builds(
+            Address,
+            name=st.from_regex(r"[a-z0-9._-]{1,8}", fullmatch=True),
+            host=st.sampled_from(["127.0.0.1", "::1", "localhost"]),
+            port=st.integers(1, 65535),
+            weight=st.integers(1, 9),
+        ),
+        unique_by=lambda address: (address.name, address.port),
+        max_size=4,
+    ).map(tuple),
+    policy=st.sampled_from(PolicyName),
+    idempotent=st.frozensets(st.sampled_from(["/a", "/b/c", "/process"])),
+    retry_statuses=st.frozensets(st.integers(500, 599), max_size=3),
+    hops_left=st.integers(1, 9),
+    timeout_s=st.floats(0.001, 1000),
+    in_flight_limit=st.integers(0, 1000),
+    panic_threshold=st.floats(0, 1),
+)
+
+
+@given(SETTINGS)
+def test_what_is_written_to_the_environment_is_read_back(settings):
+    assert BalancerSettings.from_environ(settings.to_environ(), settings.service) == settings
+
+
+@pytest.mark.parametrize(
+    ("environ", "names"),
+    [
+        ({"BALANCER_PORT": "x"}, "BALANCER_PORT"),
+        ({"BALANCER_PORT": "70000"}, "65535"),
+        ({"BALANCER_TIMEOUT_S": "0"}, "BALANCER_TIMEOUT_S"),
+        ({"BALANCER_TIMEOUT_S": "nan"}, "BALANCER_TIMEOUT_S"),
+        ({"BALANCER_QUEUE_LIMIT": "-1"}, "BALANCER_QUEUE_LIMIT"),
+        ({"BALANCER_RETRY_STATUSES": "404"}, "500 to 599"),
+        ({"BALANCER_RETRY_STATUSES": "bad"}, "BALANCER_RETRY_STATUSES"),
+        ({"BALANCER_IDEMPOTENT": "process"}, "/process"),
+        ({"BALANCER_BACKOFF_S": "10", "BALANCER_BACKOFF_CAP_S": "1"}, "BALANCER_BACKOFF_CAP_S"),
+        ({"BALANCER_PANIC_THRESHOLD": "2"}, "from 0 to 1"),
+        ({"SERVICE1_INSTANCES": "a=b=c:1"}, "SERVICE1_INSTANCES"),
+        ({"SERVICE1_INSTANCES": "a=h:0"}, "65535"),
+        ({"SERVICE1_INSTANCES": "a=h:1*0"}, "weight"),
+        ({"SERVICE1_INSTANCES": "a=h:1,a=i:1"}, "name of its own"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_by_name(environ, names):
+    with pytest.raises(SettingsError, match=names):
+        BalancerSettings.from_environ(environ, "service1")
+
+
+def test_an_unknown_service_needs_a_port_and_a_nameless_one_a_name():
+    with pytest.raises(SettingsError, match="BALANCER_PORT is not set"):
+        BalancerSettings.from_environ({}, "other")
+    with pytest.raises(SettingsError, match="BALANCER_SERVICE is not set"):
+        BalancerSettings.from_environ({})
+
+
+def test_every_field_has_a_variable():
+    fields = set(BalancerSettings.__dataclass_fields__)
+    assert {variable.field for variable in VARIABLES} == fields - {"instances"}

@@ -1,0 +1,160 @@
+"""A balancer begins on a socket it is given, and ends without losing what it can finish."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import urllib.request
+
+import pytest
+
+from services.balancer.server import BalancerServer
+from services.balancer.settings import BalancerSettings
+
+
+def test_draining_finishes_what_is_in_flight_and_takes_nothing_more(run, tools):
+    release = asyncio.Event()
+
+    async def held(request):
+        await release.wait()
+        await tools.echo(request)
+
+    async def main():
+        async with tools.balanced(held) as b:
+            idle, busy = await b.client(), await b.client()
+            idle.send(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
+            await idle.answer()
+            busy.send(tools.post(b"x"))
+            await tools.eventually(lambda: b.instances[0].requests)
+            stopping = asyncio.ensure_future(b.server.stop(5))
+            assert await idle.closed()
+            with pytest.raises(ConnectionRefusedError):
+                await b.client()
+            release.set()
+            answer = await busy.answer()
+            assert (answer.body, answer.header("Connection")) == (b"service1a:x", "close")
+            busy.writer.close()
+            await stopping
+
+    run(main())
+
+
+def test_a_draining_balancer_is_unready(run, tools):
+    async def main():
+        async with tools.balanced(tools.silent) as b:
+            client = await b.client()
+            client.send(b"GET /health HTTP/1.1\r\nHost: x\r\n")
+            await asyncio.sleep(0.02)
+            stopping = asyncio.ensure_future(b.server.stop(5))
+            await asyncio.sleep(0.02)
+            client.send(b"\r\n")
+            answer = await client.answer()
+            assert (answer.status, json.loads(answer.body)["status"]) == (503, "draining")
+            client.writer.close()
+            await stopping
+
+    run(main())
+
+
+def test_what_does_not_end_in_time_is_cut(run, tools):
+    async def main():
+        async with tools.balanced(tools.silent) as b:
+            client = await b.client()
+            client.send(tools.post())
+            await tools.eventually(lambda: b.instances[0].requests)
+            await b.server.stop(0.05)
+            assert await client.closed()
+            await tools.eventually(lambda: b.instances[0].closed == b.instances[0].connections)
+
+    run(main())
+
+
+def test_aborting_resets_connections_and_frees_the_port(run, tools):
+    async def main():
+        async with tools.balanced(tools.silent) as b:
+            client = await b.client()
+            client.send(tools.post())
+            await tools.eventually(lambda: b.instances[0].requests)
+            b.server.abort()
+            with pytest.raises(ConnectionResetError):
+                await client.reader.read()
+            await b.server.stop(0)
+            socket.create_server(("127.0.0.1", b.port)).close()
+
+    run(main())
+
+
+def test_stopping_what_was_never_started_is_nothing(run):
+    async def main():
+        server = BalancerServer(BalancerSettings("service1", 0, ()))
+        server.abort()
+        await server.stop(0)
+        with pytest.raises(RuntimeError, match="not started"):
+            server.stats()
+
+    run(main())
+
+
+def test_it_leaves_no_task_behind(run, tools):
+    async def main():
+        async with tools.balanced(tools.echo, check_interval_s=0.01) as b:
+            await b.ask(tools.post())
+            await b.server.stop(0)
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert asyncio.all_tasks() - {asyncio.current_task()} == set()
+
+    run(main())
+
+
+@pytest.fixture
+def environ():
+    return {**{k: v for k, v in os.environ.items() if not k.startswith("BALANCER_")}, "BALANCER_PORT": "0"}
+
+
+def test_the_command_serves_until_it_is_told_to_stop(environ):
+    environ["SERVICE1_INSTANCES"] = "service1a=127.0.0.1:9"
+    command = [sys.executable, "-m", "services.balancer", "1"]
+    with subprocess.Popen(command, env=environ, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            banner = process.stdout.readline()
+            url = banner.split()[-1]
+            assert banner.startswith("service1-loadbalancer listens on http://127.0.0.1:")
+            with urllib.request.urlopen(f"{url}/stats", timeout=10) as answer:
+                assert json.load(answer)["instances"] == ["service1a:9"]
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(10) == 0
+        finally:
+            process.kill()
+
+
+@pytest.mark.parametrize(
+    ("changed", "says"),
+    [
+        ({"BALANCER_POLICY": "best"}, "round_robin"),
+        ({"BALANCER_POLICI": "random"}, "did you mean BALANCER_POLICY?"),
+        ({"SERVICE1_INSTANCES": "here"}, "service1a=127.0.0.1:8051"),
+    ],
+)
+def test_the_command_says_what_is_wrong_with_its_settings(environ, changed, says):
+    command = [sys.executable, "-m", "services.balancer", "1"]
+    done = subprocess.run(
+        command, env={**environ, **changed}, capture_output=True, text=True, timeout=30, check=False
+    )
+    assert done.returncode == 2
+    assert says in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_the_command_says_that_a_port_is_busy(environ):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        environ["BALANCER_PORT"] = str(taken.getsockname()[1])
+        command = [sys.executable, "-m", "services.balancer", "1"]
+        done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=30, check=False)
+    assert done.returncode == 2
+    assert f"127.0.0.1:{environ['BALANCER_PORT']} cannot be listened on" in done.stderr
