@@ -12,9 +12,10 @@ from services.balancer.settings import PolicyName
 from services.clients import ClientName
 from services.work import Work
 
-__all__ = ["Balancer", "Instance", "Service", "Topology", "TopologyName"]
+__all__ = ["PIPELINE", "Balancer", "Instance", "Service", "Topology", "TopologyName"]
 
 LOOPBACK = "127.0.0.1"
+PIPELINE = "services.pipeline:create_app"
 
 
 class TopologyName(StrEnum):
@@ -73,7 +74,7 @@ class Service:
     balancer: Balancer | None = None
     work: Work = field(default_factory=Work)
     client: ClientName = ClientName.HTTPX
-    app: str = "services.pipeline:create_app"
+    app: str = PIPELINE
 
     def __post_init__(self) -> None:
         if not self.instances:

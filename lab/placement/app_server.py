@@ -51,6 +51,7 @@ class AppServer:
         self._state = ServerState()
         self._state.default_headers = headers
         self._listener: asyncio.Server | None = None
+        self._frozen = False
 
     async def start(self, sock: socket.socket) -> None:
         """Start the application, then accept connections. Raises RuntimeError when the first fails."""
@@ -84,12 +85,45 @@ class AppServer:
         for task in self._state.tasks:
             task.cancel()
 
+    def freeze(self) -> None:
+        """Read nothing more, from new connections neither. What was read is still answered."""
+        self._frozen = True
+        for connection in self._state.connections:
+            connection.transport.pause_reading()
+
+    def thaw(self) -> None:
+        """Go on reading."""
+        self._frozen = False
+        for connection in list(self._state.connections):
+            connection.transport.resume_reading()
+            if isinstance(connection, _FrozenProtocol):
+                connection.thaw()
+
     def _close_listener(self) -> None:
         if self._listener is not None:
             self._listener.close()
 
     def _protocol(self) -> asyncio.Protocol:
-        return HttpToolsProtocol(self._config, self._state, self._lifespan.state)
+        kind = _FrozenProtocol if self._frozen else HttpToolsProtocol
+        return kind(self._config, self._state, self._lifespan.state)
+
+
+class _FrozenProtocol(HttpToolsProtocol):
+    """A connection that came while its server was frozen. Its first bytes are let in, and kept till it thaws."""
+
+    kept: bytes | None = b""
+
+    def data_received(self, data: bytes) -> None:
+        if self.kept is None:
+            super().data_received(data)
+        else:
+            self.kept += data
+            self.transport.pause_reading()
+
+    def thaw(self) -> None:
+        kept, self.kept = self.kept, None
+        if kept:
+            super().data_received(kept)
 
 
 def abort_with_reset(transport: asyncio.Transport) -> None:

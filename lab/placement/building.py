@@ -10,7 +10,10 @@ from lab.topology import Instance, Service, Topology
 from services.balancer.settings import Address, BalancerSettings
 from services.settings import ServiceSettings
 
-__all__ = ["balancer_settings", "create_app", "service_settings"]
+__all__ = ["IMPORTED_LATE", "balancer_settings", "create_app", "service_settings"]
+
+IMPORTED_LATE = ("services.pipeline", "httpx")
+"""What services import only when they are made."""
 
 
 def service_settings(topology: Topology, service: Service, instance: Instance) -> ServiceSettings:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from email.utils import formatdate
 from typing import Protocol
 
 import psutil
 
-from lab.errors import LabError, StartFailed
+from lab.errors import LabError, NotSupported, StartFailed
 from lab.placement.app_server import AppServer
 from lab.placement.background import BackgroundLoop
 from lab.placement.building import balancer_settings, create_app, service_settings
@@ -67,6 +68,14 @@ class InProcess(Running):
             server = self._servers.pop(name)
             self._rings[name].write("killed")
             self._loop.run(_kill(server), STOP_S)
+
+    def freeze(self, name: str) -> None:
+        with self._changing:
+            self._loop.run(_call(self._freezable(name).freeze), STOP_S)
+
+    def thaw(self, name: str) -> None:
+        with self._changing:
+            self._loop.run(_call(self._freezable(name).thaw), STOP_S)
 
     def logs_since(self, name: str, position: int = 0) -> tuple[list[str], int]:
         self._require_known(name)
@@ -150,6 +159,15 @@ class InProcess(Running):
         self._servers[name] = server
         ring.write(f"listening on {sock.getsockname()[0]}:{sock.getsockname()[1]}")
 
+    def _freezable(self, name: str) -> AppServer:
+        self._require_alive(name)
+        server = self._servers[name]
+        if not isinstance(server, AppServer):
+            raise NotSupported(
+                f"{name} is a balancer, and shares a thread: place it in processes to freeze it"
+            )
+        return server
+
     def _build(self, name: str) -> Server:
         service, server = self._topology.server(name)
         if isinstance(server, Balancer):
@@ -182,6 +200,10 @@ class InProcess(Running):
         while True:
             self._headers[:] = [(b"date", formatdate(usegmt=True).encode())]
             await asyncio.sleep(1)
+
+
+async def _call(function: Callable[[], None]) -> None:
+    function()
 
 
 async def _kill(server: Server) -> None:

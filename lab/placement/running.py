@@ -112,6 +112,14 @@ class Running(ABC):
     def kill(self, name: str) -> None:
         """End one server as a crash would: connections reset, nothing finished, its port closed."""
 
+    @abstractmethod
+    def freeze(self, name: str) -> None:
+        """Let one server hang: it accepts connections and never answers, until `thaw`."""
+
+    @abstractmethod
+    def thaw(self, name: str) -> None:
+        """Let one that was frozen go on where it stopped."""
+
     def restart(self, name: str) -> None:
         """Start one server again on its port. One that is up is stopped first, and may finish what it has."""
         with self._changing:

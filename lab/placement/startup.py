@@ -8,14 +8,12 @@ import time
 from dataclasses import asdict, dataclass
 from importlib import import_module
 
+from lab.placement.building import IMPORTED_LATE
 from lab.placement.ports import free_offset
 from lab.placement.start import start
 from lab.topology import Topology, TopologyName
 
 __all__ = ["Startup", "measure_startup"]
-
-IMPORTED_LATE = ("services.pipeline", "httpx")
-"""What servers import only when they are made: counted as imports, not as starting."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -284,3 +284,31 @@ def test_listening_where_other_machines_can_reach_has_to_be_asked_for(make_topol
 def test_a_placement_that_does_not_exist_is_an_error_that_names_those_that_do(make_topology: Make) -> None:
     with pytest.raises(BadParameter, match=r"'cloud'.*in-process"):
         lab.start(make_topology(one="hello"), placement="cloud")  # type: ignore[arg-type]
+
+
+def test_a_frozen_server_takes_connections_and_does_not_answer_until_it_is_thawed(
+    make_topology: Make, get: Get
+) -> None:
+    topology = make_topology(one="hello")
+    port = topology.services[0].instances[0].port
+    request = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+    with lab.start(topology) as running, begin(port, request) as kept:
+        assert kept.recv(1000).endswith(b"one")
+        running.freeze("one")
+        kept.sendall(request)
+        with begin(port, request) as new:
+            time.sleep(0.2)
+            assert "asked for" in running.logs("one")
+            assert running.logs("one").count("asked for") == 1
+            running.thaw("one")
+            assert kept.recv(1000).endswith(b"one")
+            assert new.recv(1000).endswith(b"one")
+
+
+def test_a_frozen_server_is_killed_and_left_like_any_other(make_topology: Make) -> None:
+    topology = make_topology(one="hello", two="hello")
+    with lab.start(topology) as running:
+        for name in ("one", "two"):
+            running.freeze(name)
+        running.kill("one")
+    assert not any(connects(port) for _, port in topology.ports())

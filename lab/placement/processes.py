@@ -1,0 +1,209 @@
+"""Every server of a topology as an operating-system process of its own."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import tempfile
+import time
+from collections.abc import Iterable
+from contextlib import ExitStack, suppress
+from signal import SIGCONT, SIGKILL, SIGSTOP, SIGTERM
+from typing import IO
+
+import psutil
+
+from lab.errors import NotSupported, StartFailed
+from lab.placement.building import balancer_settings, service_settings
+from lab.placement.custody import Custody, clean_environ
+from lab.placement.ports import listen, listen_all
+from lab.placement.running import Running, Usage
+from lab.topology import PIPELINE, Balancer, Topology
+
+__all__ = ["Processes"]
+
+START_S = 30.0
+"""How long all servers together may take to answer."""
+DRAIN_S = 1.0
+"""How long requests in flight may take to leave the pipeline when the block is left."""
+STOP_S = 1.0
+"""How long servers may then take to end before they are killed."""
+RESTART_GRACE_S = 10.0
+"""How long they may take when a single one is stopped in good order."""
+KILL_S = 5.0
+"""How long the system may take to end a killed process."""
+POLL_S = 0.01
+LOG_LIMIT = 1024 * 1024
+"""Bytes of a log that are read at once, at most."""
+
+
+class Processes(Running):
+    """The placement `processes`."""
+
+    def __init__(self, topology: Topology) -> None:
+        super().__init__(topology)
+        self._resources = ExitStack()
+        self._custody = Custody()
+        self._logs: dict[str, IO[bytes]] = {}
+        self._pids: dict[str, int] = {}
+        self._cpu_s: dict[tuple[str, int], float] = {}
+        """By name and pid, as last seen: a process that has ended is not forgotten."""
+
+    def alive(self, name: str) -> bool:
+        return name in self._pids and self._custody.statuses()[name] is None
+
+    def kill(self, name: str) -> None:
+        with self._changing:
+            self._require_alive(name)
+            self._note_cpu()
+            self._custody.signal(name, SIGKILL)
+            self._wait_for_end([name], KILL_S)
+
+    def freeze(self, name: str) -> None:
+        with self._changing:
+            self._require_alive(name)
+            self._custody.signal(name, SIGSTOP)
+
+    def thaw(self, name: str) -> None:
+        with self._changing:
+            self._require_alive(name)
+            self._custody.signal(name, SIGCONT)
+
+    def logs_since(self, name: str, position: int = 0) -> tuple[list[str], int]:
+        self._require_known(name)
+        if name not in self._logs:
+            return [], 0
+        text = os.pread(self._logs[name].fileno(), LOG_LIMIT, position)
+        whole, end, _ = text.rpartition(b"\n")
+        return whole.decode("utf-8", "replace").splitlines(), position + len(whole) + len(end)
+
+    def cpu_seconds(self) -> Usage:
+        self._require_up()
+        self._note_cpu()
+        balancers = {service.balancer.name for service in self._topology.services if service.balancer}
+        spent = [(name in balancers, seconds) for (name, _), seconds in self._cpu_s.items()]
+        return Usage(
+            servers_s=sum(seconds for balances, seconds in spent if not balances),
+            balancers_s=sum(seconds for balances, seconds in spent if balances),
+        )
+
+    def rss_mb(self) -> float:
+        self._require_up()
+        return sum(map(_memory_mb, [*self._running().values(), self._custody.pid]))
+
+    def _start_one(self, name: str) -> None:
+        _, server = self._topology.server(name)
+        listen(name, server.host, server.port).close()
+        self._launch(name)
+        self._wait_until_ready([name])
+
+    def _stop_one(self, name: str) -> None:
+        self._note_cpu()
+        self._custody.signal(name, SIGTERM)
+        self._wait_for_end([name], RESTART_GRACE_S)
+
+    def _open(self) -> None:
+        own = [service.name for service in self._topology.services if service.app != PIPELINE]
+        if own:
+            raise NotSupported(
+                f"{', '.join(own)} runs an application of its own, and a process runs the pipeline's: "
+                "place it in-process"
+            )
+        for sock in listen_all(self._topology.addresses()).values():
+            sock.close()  # each server takes its own; this only told whether it can
+        with ExitStack() as stack:
+            self._custody = Custody()
+            stack.callback(self._custody.close)
+            self._custody.start()
+            names = [name for name, _ in self._topology.ports()]
+            for name in names:
+                self._launch(name)
+            stack.callback(self._end)
+            self._wait_until_ready(names)
+            self._resources = stack.pop_all()
+
+    def _close(self) -> None:
+        self._resources.close()
+
+    def _end(self) -> None:
+        """The entry first: once that has ended, nothing is under way behind it, and all may end at once."""
+        running = set(self._running())
+        first = self._topology.services[0]
+        entry = [first.balancer.name] if first.balancer else [i.name for i in first.instances]
+        for names, patience_s in ((running & set(entry), DRAIN_S), (running, STOP_S)):
+            for name in names:
+                self._custody.signal(name, SIGTERM)
+            self._wait_for_end(names, patience_s)
+
+    def _launch(self, name: str) -> None:
+        service, server = self._topology.server(name)
+        if isinstance(server, Balancer):
+            module, arguments = "services.balancer.__main__", [service.name, "--events"]
+            environ = balancer_settings(self._topology, service).to_environ()
+        else:
+            module, arguments = "services.__main__", [service.name]
+            environ = service_settings(self._topology, service, server).to_environ()
+        log = self._logs.get(name) or self._new_log(name)
+        self._pids[name] = self._custody.launch(name, module, arguments, clean_environ(environ), log)
+
+    def _new_log(self, name: str) -> IO[bytes]:
+        """A file without a name: it goes when it is closed, whatever else happens."""
+        log = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 (closed when the next start makes a new one)
+        self._logs[name] = log
+        return log
+
+    def _wait_until_ready(self, names: Iterable[str]) -> None:
+        end = time.monotonic() + START_S
+        for name in names:
+            _, server = self._topology.server(name)
+            while not _healthy(server.host, server.port):
+                if not self.alive(name):
+                    raise StartFailed(f"{name} ended instead of starting{self._last_words(name)}")
+                if time.monotonic() > end:
+                    raise StartFailed(f"{name} did not answer within {START_S:g} s{self._last_words(name)}")
+                time.sleep(POLL_S)
+
+    def _wait_for_end(self, names: Iterable[str], patience_s: float) -> None:
+        """Wait until these have ended; kill those that take longer than that many seconds."""
+        left, end = set(names), time.monotonic() + patience_s
+        while left := left & set(self._running()):
+            if time.monotonic() > end:
+                for name in left:
+                    self._custody.signal(name, SIGKILL)
+                end += KILL_S
+            time.sleep(POLL_S)
+
+    def _last_words(self, name: str) -> str:
+        lines, _ = self.logs_since(name)
+        return f": its log ends with {lines[-1]!r}" if lines else ", and its log is empty"
+
+    def _note_cpu(self) -> None:
+        for name, pid in self._running().items():
+            with suppress(psutil.Error):
+                times = psutil.Process(pid).cpu_times()
+                self._cpu_s[name, pid] = times.user + times.system
+
+    def _running(self) -> dict[str, int]:
+        """The pid of every server that is up."""
+        statuses = self._custody.statuses()
+        return {name: pid for name, pid in self._pids.items() if statuses[name] is None}
+
+
+def _healthy(host: str, port: int) -> bool:
+    connection = http.client.HTTPConnection(host, port, timeout=1)
+    try:
+        connection.request("GET", "/health")
+        return connection.getresponse().status == 200
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+def _memory_mb(pid: int | None) -> float:
+    """Its resident memory, of what it shares with others only its part, where the system tells (Linux)."""
+    try:
+        memory = psutil.Process(pid).memory_full_info()
+    except psutil.Error:
+        return 0.0
+    return float(getattr(memory, "pss", memory.rss)) / 1e6
