@@ -178,6 +178,11 @@ def test_policies_are_compared_on_the_same_arrivals() -> None:
     np.testing.assert_array_equal(one.arrived_s, other.arrived_s)
 
 
+def test_each_stage_leaves_it_to_a_chance_of_its_own() -> None:
+    found = simulate([Stage(policy=PolicyName.RANDOM)] * 2, Closed(1), requests=1000)
+    assert found.requests[0] != found.requests[1]
+
+
 def test_the_warmup_is_cut_off_and_nothing_else() -> None:
     whole = simulate(Stage(), Poisson(3.0), requests=500, seed=1)
     cut = simulate(Stage(), Poisson(3.0), requests=400, warmup=100, seed=1)
