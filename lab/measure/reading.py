@@ -165,7 +165,7 @@ def _evidence(load: LoadResult, measurement: Measurement, servers: Servers) -> E
         generator_cpu_cores=health.generator_cpu_cores,
         run_delay=max(delays, default=None),
         schedule_lag_p99_ms=health.schedule_lag_p99_ms,
-        service_time_p50_ms=measurement.outcome.service_time_p50_ms,
+        service_time_p99_ms=_ms(load.window.service_time.percentile_ns(99)),
         littles_law_residual=health.littles_law_residual,
         request_share=_known(load.residence_s / load.window_s) or 0.0,
         drift=health.drift,

@@ -16,8 +16,8 @@ MOST_CPU = 0.9
 MOST_RUN_DELAY = 0.1
 """Seconds a second that the generator was ready and not let run: at most so much does it stretch latency."""
 MOST_LAG_MS = 1.0
-MOST_LAG_SHARE = 0.05
-"""The schedule lag's 99th percentile may reach a millisecond and this share of the median service_time."""
+MOST_LAG_SHARE = 0.1
+"""The schedule lag's 99th percentile may reach a millisecond, or this share of the service_time's."""
 MOST_DROPPED = 0.01
 """Share of the requests due that were never sent."""
 MOST_RESIDUAL = 0.05
@@ -64,7 +64,8 @@ class Evidence:
     run_delay: float | None = None
     """Of the generator process that had most of it, in seconds a second."""
     schedule_lag_p99_ms: float | None = None
-    service_time_p50_ms: float | None = None
+    service_time_p99_ms: float | None = None
+    """Or the nearest to it that there are samples for."""
     littles_law_residual: float | None = None
     request_share: float = 0.0
     """Mean time in flight of a request, as a share of the window."""
@@ -95,7 +96,7 @@ def reasons_against(evidence: Evidence, exempt: Set[Reason] = frozenset()) -> fr
 
 
 def _generator_bound(evidence: Evidence) -> bool:
-    lag_limit_ms = MOST_LAG_MS + MOST_LAG_SHARE * (evidence.service_time_p50_ms or 0.0)
+    lag_limit_ms = max(MOST_LAG_MS, MOST_LAG_SHARE * (evidence.service_time_p99_ms or 0.0))
     return (
         _above(evidence.generator_cpu_cores, MOST_CPU)
         or _above(evidence.run_delay, MOST_RUN_DELAY)
