@@ -22,12 +22,14 @@ __all__ = ["Ending", "Probe", "Question", "Saturation", "probing", "saturate"]
 
 KEEPS_UP = 0.99
 """A server that answers a smaller share of what arrives is overloaded, however short its queue still is."""
-PLANNED = frozenset({Reason.RATE_NOT_ACHIEVED, Reason.NOT_STEADY})
-"""Beyond saturation connections run out and queues grow: that is what is looked for."""
+PLANNED = frozenset({Reason.RATE_NOT_ACHIEVED, Reason.NOT_STEADY, Reason.LITTLES_LAW})
+"""Beyond saturation connections run out and queues grow without end: that is what is looked for."""
 FIRST_CONCURRENCY = 32
 """Of the closed loop whose throughput is the first guess of a rate, and the first guess of a concurrency."""
 FEWEST_ANSWERS = 200
 """In a probe, so that whether a server keeps up does not hang on how its window's edges fall."""
+PATIENCE = 2
+"""How often a level is probed that could not be judged: a neighbour may have disturbed the generator once."""
 SPARE = 1.2
 """How many more than the fewest answers a probe is made long enough for."""
 
@@ -81,7 +83,7 @@ class Ending(StrEnum):
     SETTLED = "settled"
     OUT_OF_PROBES = "out of probes"
     NOT_MEASURABLE = "not measurable"
-    """The last probe could not be judged: invalid for a reason nobody plans, or with a figure left blank."""
+    """The last probes could not be judged: invalid for a reason nobody plans, or with a figure left blank."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,33 +114,26 @@ class Saturation:
 
 def saturate(question: Question, probe: Probe) -> Saturation:
     """Search until the limit is known as precisely as asked, or probes run out. Raises what they raise."""
+    closed = question.model is LoadModel.CLOSED
     probes: list[Measurement] = []
-    guess, rate = question.guess, question.guess
-    if question.model is LoadModel.CLOSED:
-        guess, rate = guess or FIRST_CONCURRENCY, None
-    elif guess is None:
+    guess = question.guess or (FIRST_CONCURRENCY if closed else None)
+    if guess is None:
         probes.append(probe(Closed(FIRST_CONCURRENCY), question.duration_s))
-        guess = rate = probes[0].outcome.throughput_rps
+        guess = probes[0].outcome.throughput_rps
     if guess is None:
         return Saturation(question, None, None, Ending.NOT_MEASURABLE, tuple(probes))
-    search = Search(
-        guess,
-        question.precision,
-        question.most_probes - len(probes),
-        whole=question.model is LoadModel.CLOSED,
-    )
-    ending = Ending.OUT_OF_PROBES
-    while (level := search.next_level()) is not None:
-        expected = rate if question.model is LoadModel.CLOSED else level
-        probes.append(probe(question.load(level), question.seconds(expected)))
-        found = _judged(question, level, probes[-1])
-        if found is None:
-            ending = Ending.NOT_MEASURABLE
+    search = Search(guess, question.precision, question.most_probes, whole=closed)
+    unjudged = 0
+    while len(probes) < question.most_probes and unjudged < PATIENCE:
+        level = search.next_level()
+        if level is None:
             break
-        rate = probes[-1].outcome.throughput_rps
-        search = search.after(found)
-    if search.settled:
-        ending = Ending.SETTLED
+        rate = level if not closed else probes[-1].outcome.throughput_rps if probes else None
+        probes.append(probe(question.load(level), question.seconds(rate)))
+        found = _judged(question, level, probes[-1])
+        unjudged = 0 if found else unjudged + 1
+        search = search.after(found) if found else search
+    ending = Ending.NOT_MEASURABLE if unjudged else Ending.SETTLED if search.settled else Ending.OUT_OF_PROBES
     return Saturation(question, search.highest_kept, search.lowest_broken, ending, tuple(probes))
 
 
@@ -149,7 +144,7 @@ def probing(
     sweep_id: str = "saturation",
     on_progress: Callable[[Progress], None] | None = None,
 ) -> Probe:
-    """Probes by real load: as `base` says, but for the load and the window's length.
+    """Probes by real load: as `base` says, but for the load, its seed and the window's length.
 
     `factors` says what is known of the target beside the load. The cell of a row names its level.
     """
@@ -158,7 +153,7 @@ def probing(
     def probe(load: Load, duration_s: float) -> Measurement:
         nonlocal number
         number += 1
-        spec = replace(base, load=load, duration_s=duration_s)
+        spec = replace(base, load=load, duration_s=duration_s, seed=base.seed + number)
         level = load.concurrency if isinstance(load, Closed) else load.requested_rate
         trial = Trial(sweep_id, f"{load.model}-{level:.6g}", number)
         return measure(trial, factors_of(spec, factors), run(spec, on_progress=on_progress), exempt=PLANNED)
@@ -167,16 +162,19 @@ def probing(
 
 
 def _judged(question: Question, level: float, measurement: Measurement) -> Found | None:
-    """What a probe says of its level; None where it says nothing."""
+    """What a probe says of its level; None where it says nothing.
+
+    The level of a Poisson stream is the rate at which it really arrived: it scatters about the one asked for.
+    """
     outcome = measurement.outcome
     if Reason.GENERATOR_BOUND in (measurement.health.invalid_reason or ""):
         return None
-    answered = 0.0
-    if outcome.throughput_rps and outcome.succeeded:
-        answered = outcome.throughput_rps * outcome.requests / outcome.succeeded
     arrived = (outcome.requests + outcome.dropped) / measurement.factors.duration_s
-    if question.model is not LoadModel.CLOSED and answered < KEEPS_UP * arrived:
-        return Found(level, kept=False, capacity=answered or None)
+    level = arrived if question.model is LoadModel.POISSON else level
+    if question.model is not LoadModel.CLOSED:
+        answered = (outcome.throughput_rps or 0.0) * outcome.requests / max(1, outcome.succeeded)
+        if answered < KEEPS_UP * arrived:
+            return Found(level, kept=False, capacity=answered or None)
     holds = [condition.holds(measurement) for condition in question.goal]
     if False in holds:
         return Found(level, kept=False)

@@ -124,6 +124,18 @@ def test_a_generator_that_is_the_bottleneck_ends_the_search(server: Callable[...
     assert "generator_bound" in found.sentence()
 
 
+def test_a_probe_that_was_disturbed_once_is_repeated(server: Callable[..., Server]) -> None:
+    probed = server(100.0)
+
+    def disturbed_at_the_second(load: Load, duration_s: float) -> Measurement:
+        probed.generator_limit = 0.0 if len(probed.probes) == 1 else float("inf")
+        return probed(load, duration_s)
+
+    found = saturate(Question(goal=GOAL), disturbed_at_the_second)
+    assert found.ending is Ending.SETTLED
+    assert [load for load, _ in probed.probes[1:3]] == [probed.probes[1][0]] * 2
+
+
 def test_a_goal_that_nothing_keeps_is_said(server: Callable[..., Server]) -> None:
     found = saturate(Question(goal=GOAL), server(100.0, floor_ms=500.0))
     assert found.highest_kept is None
