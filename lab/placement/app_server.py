@@ -109,7 +109,7 @@ class AppServer:
 
 
 class _FrozenProtocol(HttpToolsProtocol):
-    """A connection that came while its server was frozen. Its first bytes are let in, and kept till it thaws."""
+    """A connection that came while its server was frozen: its first bytes are kept until that thaws."""
 
     kept: bytes | None = b""
 

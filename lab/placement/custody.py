@@ -10,9 +10,9 @@ import sys
 import threading
 from collections.abc import Mapping, Sequence
 from signal import Signals
-from typing import IO, Any
+from typing import Any
 
-from lab.errors import PlacementError
+from lab.errors import NotRunning
 from lab.placement.lines import read_line
 
 __all__ = ["Custody", "clean_environ"]
@@ -23,7 +23,10 @@ END_S = 5.0
 
 
 class Custody:
-    """A warden and the servers it keeps, from `start` to `close`. Safe to use from any thread."""
+    """A warden and the servers it keeps, from `start` to `close`. Safe to use from any thread.
+
+    Everything raises NotRunning once the warden has ended.
+    """
 
     def __init__(self) -> None:
         self._asking = threading.Lock()
@@ -48,11 +51,14 @@ class Custody:
             )
 
     def launch(
-        self, name: str, module: str, arguments: Sequence[str], environ: Mapping[str, str], log: IO[bytes]
+        self, name: str, module: str, arguments: Sequence[str], environ: Mapping[str, str], log: int
     ) -> int:
-        """Start a server: `main(arguments)` of that module, in that environment. Returns its pid."""
+        """Start a server: `main(arguments)` of that module, in that environment. Returns its pid.
+
+        It writes to `log`, a descriptor, which stays open here.
+        """
         command = {"do": "start", "name": name, "module": module, "arguments": arguments, "environ": environ}
-        return int(self._ask(command, [log.fileno()])["pid"])
+        return int(self._ask(command, [log])["pid"])
 
     def signal(self, name: str, number: Signals) -> bool:
         """Send a server a signal. False where it has ended."""
@@ -83,13 +89,11 @@ class Custody:
                     line = line[sent:]
                 self._control.sendall(line)
                 answer, _ = read_line(self._control)
-            except OSError as error:
-                raise PlacementError(
-                    f"the process that keeps the servers does not answer ({error})"
-                ) from None
+            except OSError:
+                answer = b""
         if not answer:
-            raise PlacementError(
-                "the process that keeps the servers has ended, and they with it: start again"
+            raise NotRunning(
+                "the process that keeps the servers has ended, and they with it: start them again"
             )
         told: dict[str, Any] = json.loads(answer)
         return told

@@ -1,18 +1,23 @@
-"""What each server logs, kept apart though all share one process."""
+"""What each server logs, kept apart, also where all share one process."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import os
+import tempfile
 import threading
 import time
 from collections import deque
 from contextvars import ContextVar
+from typing import IO
 
-__all__ = ["LogRing", "RingHandler", "current_ring"]
+__all__ = ["LogFile", "LogRing", "RingHandler", "current_ring"]
 
 LOGGERS = ("services", "uvicorn.error")
 """The loggers that servers write to."""
+READ_BYTES = 1024 * 1024
+KEPT_BYTES = 64 * 1024
 
 current_ring: ContextVar[LogRing | None] = ContextVar("current_ring", default=None)
 """The log of the server whose code is running: a server's connections and tasks inherit it from its start."""
@@ -39,6 +44,41 @@ class LogRing:
         with self._lock:
             new = min(self._written - position, len(self._lines))
             return list(self._lines)[len(self._lines) - new :] if new > 0 else [], self._written
+
+
+class LogFile:
+    """What one process logs: a file without a name, so that nothing is left of it whatever happens.
+
+    Positions are in bytes. Once closed, it still tells the end of what it held.
+    """
+
+    def __init__(self) -> None:
+        self._file: IO[bytes] | None = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 (closed by close)
+        self._rest, self._rest_at = b"", 0
+
+    def fileno(self) -> int:
+        """The descriptor to write to. Raises ValueError once closed."""
+        if self._file is None:
+            raise ValueError("the log is closed")
+        return self._file.fileno()
+
+    def since(self, position: int = 0) -> tuple[list[str], int]:
+        """The whole lines written after `position`, as many as are read at once, and where to go on."""
+        if self._file is None:
+            position = max(position, self._rest_at)
+            text = self._rest[position - self._rest_at :]
+        else:
+            text = os.pread(self._file.fileno(), READ_BYTES, position)
+        whole, newline, _ = text.rpartition(b"\n")
+        return whole.decode("utf-8", "replace").splitlines(), position + len(whole) + len(newline)
+
+    def close(self) -> None:
+        """Let go of the file, and keep the end of it."""
+        if self._file is not None:
+            with self._file as file:
+                self._rest_at = max(0, os.fstat(file.fileno()).st_size - KEPT_BYTES)
+                self._rest = os.pread(file.fileno(), KEPT_BYTES, self._rest_at)
+            self._file = None
 
 
 class RingHandler(logging.Handler):

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import http.client
-import os
-import tempfile
 import time
 from collections.abc import Iterable
 from contextlib import ExitStack, suppress
 from signal import SIGCONT, SIGKILL, SIGSTOP, SIGTERM
-from typing import IO
 
 import psutil
 
-from lab.errors import NotSupported, StartFailed
+from lab.errors import NotRunning, NotSupported, StartFailed
 from lab.placement.building import balancer_settings, service_settings
 from lab.placement.custody import Custody, clean_environ
+from lab.placement.logs import LogFile
 from lab.placement.ports import listen, listen_all
 from lab.placement.running import Running, Usage
 from lab.topology import PIPELINE, Balancer, Topology
@@ -33,8 +31,6 @@ RESTART_GRACE_S = 10.0
 KILL_S = 5.0
 """How long the system may take to end a killed process."""
 POLL_S = 0.01
-LOG_LIMIT = 1024 * 1024
-"""Bytes of a log that are read at once, at most."""
 
 
 class Processes(Running):
@@ -44,13 +40,13 @@ class Processes(Running):
         super().__init__(topology)
         self._resources = ExitStack()
         self._custody = Custody()
-        self._logs: dict[str, IO[bytes]] = {}
+        self._logs: dict[str, LogFile] = {}
         self._pids: dict[str, int] = {}
         self._cpu_s: dict[tuple[str, int], float] = {}
         """By name and pid, as last seen: a process that has ended is not forgotten."""
 
     def alive(self, name: str) -> bool:
-        return name in self._pids and self._custody.statuses()[name] is None
+        return name in self._running()
 
     def kill(self, name: str) -> None:
         with self._changing:
@@ -71,11 +67,7 @@ class Processes(Running):
 
     def logs_since(self, name: str, position: int = 0) -> tuple[list[str], int]:
         self._require_known(name)
-        if name not in self._logs:
-            return [], 0
-        text = os.pread(self._logs[name].fileno(), LOG_LIMIT, position)
-        whole, end, _ = text.rpartition(b"\n")
-        return whole.decode("utf-8", "replace").splitlines(), position + len(whole) + len(end)
+        return self._logs[name].since(position) if name in self._logs else ([], 0)
 
     def cpu_seconds(self) -> Usage:
         self._require_up()
@@ -111,7 +103,9 @@ class Processes(Running):
             )
         for sock in listen_all(self._topology.addresses()).values():
             sock.close()  # each server takes its own; this only told whether it can
+        self._logs = {}
         with ExitStack() as stack:
+            stack.callback(self._close_logs)
             self._custody = Custody()
             stack.callback(self._custody.close)
             self._custody.start()
@@ -124,6 +118,10 @@ class Processes(Running):
 
     def _close(self) -> None:
         self._resources.close()
+
+    def _close_logs(self) -> None:
+        for log in self._logs.values():
+            log.close()
 
     def _end(self) -> None:
         """The entry first: once that has ended, nothing is under way behind it, and all may end at once."""
@@ -144,12 +142,10 @@ class Processes(Running):
             module, arguments = "services.__main__", [service.name]
             environ = service_settings(self._topology, service, server).to_environ()
         log = self._logs.get(name) or self._new_log(name)
-        self._pids[name] = self._custody.launch(name, module, arguments, clean_environ(environ), log)
+        self._pids[name] = self._custody.launch(name, module, arguments, clean_environ(environ), log.fileno())
 
-    def _new_log(self, name: str) -> IO[bytes]:
-        """A file without a name: it goes when it is closed, whatever else happens."""
-        log = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 (closed when the next start makes a new one)
-        self._logs[name] = log
+    def _new_log(self, name: str) -> LogFile:
+        log = self._logs[name] = LogFile()
         return log
 
     def _wait_until_ready(self, names: Iterable[str]) -> None:
@@ -184,9 +180,12 @@ class Processes(Running):
                 self._cpu_s[name, pid] = times.user + times.system
 
     def _running(self) -> dict[str, int]:
-        """The pid of every server that is up."""
-        statuses = self._custody.statuses()
-        return {name: pid for name, pid in self._pids.items() if statuses[name] is None}
+        """The pid of every server that is up: none, when the process that keeps them is gone."""
+        try:
+            statuses = self._custody.statuses()
+        except NotRunning:
+            return {}
+        return {name: pid for name, pid in self._pids.items() if statuses.get(name, 0) is None}
 
 
 def _healthy(host: str, port: int) -> bool:

@@ -287,7 +287,7 @@ def test_a_placement_that_does_not_exist_is_an_error_that_names_those_that_do(ma
 
 
 def test_a_frozen_server_takes_connections_and_does_not_answer_until_it_is_thawed(
-    make_topology: Make, get: Get
+    make_topology: Make,
 ) -> None:
     topology = make_topology(one="hello")
     port = topology.services[0].instances[0].port

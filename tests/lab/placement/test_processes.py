@@ -1,0 +1,273 @@
+"""A topology of processes comes up, is hurt by signals, and ends with whoever started it."""
+
+from __future__ import annotations
+
+import asyncio
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import psutil
+import pytest
+
+import lab
+from lab.errors import NotRunning, NotSupported, PortInUse, StartFailed
+from lab.placement.ports import free_offset
+from lab.topology import Topology
+
+EXAMPLE = json.dumps({"text": "The cat, the CAT", "request_id": "r1"}).encode()
+
+
+def small() -> Topology:
+    """Two instances of each service, quick ones, on free ports."""
+    topology = Topology.parallel(2).with_work(lab.Work(mean_ms=1, slots=8))
+    return topology.shifted(free_offset(topology))
+
+
+def in_processes(topology: Topology) -> lab.Running:
+    return lab.start(topology, placement=lab.PlacementName.PROCESSES)
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[lab.Running]:
+    with in_processes(small()) as started:
+        yield started
+
+
+def post(url: str, timeout_s: float = 30.0) -> int:
+    address, _, path = url.removeprefix("http://").partition("/")
+    connection = http.client.HTTPConnection(address, timeout=timeout_s)
+    try:
+        connection.request("POST", f"/{path}", EXAMPLE, {"Content-Type": "application/json"})
+        return connection.getresponse().status
+    finally:
+        connection.close()
+
+
+def connects(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=5).close()
+    except ConnectionRefusedError:
+        return False
+    return True
+
+
+def descendants() -> set[int]:
+    return {child.pid for child in psutil.Process().children(recursive=True)}
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    while not condition():
+        time.sleep(0.02)
+
+
+def test_the_pipeline_of_processes_answers_and_counts(running: lab.Running) -> None:
+    def attempts() -> int:
+        return sum(c["requests"] for stats in running.stats().values() for c in stats["stats"].values())
+
+    before = attempts()
+    assert post(running.entry_url) == 200
+    assert attempts() - before == 4
+
+
+def test_each_server_is_a_process_with_a_log_of_its_own(running: lab.Running) -> None:
+    names = [name for name, _ in running.topology.ports()]
+    assert len(descendants()) == len(names) + 1
+    for name, port in running.topology.ports():
+        assert f"{name} listens on http://127.0.0.1:{port}" in running.logs(name)
+
+
+def test_a_log_can_be_read_on_from_where_it_was_left(running: lab.Running) -> None:
+    _, position = running.logs_since("service4b")
+    assert running.logs_since("service4b", position) == ([], position)
+    running.restart("service4b")
+    lines, _ = running.logs_since("service4b", position)
+    assert len(lines) == 1
+
+
+def test_a_killed_process_is_gone_and_comes_back(running: lab.Running) -> None:
+    running.kill("service2a")
+    assert not running.alive("service2a")
+    assert not connects(running.topology.service("service2").instances[0].port)
+    assert post(running.entry_url) == 200
+    running.restart("service2a")
+    assert running.alive("service2a")
+    assert connects(running.topology.service("service2").instances[0].port)
+
+
+def test_a_frozen_process_hangs_until_it_is_thawed(running: lab.Running) -> None:
+    service = running.topology.service("service4")
+    report = json.dumps(
+        {"analysis": {"word_count": 0, "top_words": [], "unique_words": 0}, "request_id": "r"}
+    ).encode()
+    running.freeze("service4a")
+    with socket.create_connection(("127.0.0.1", service.instances[0].port), timeout=10) as sock:
+        sock.sendall(
+            b"POST /report HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n%b" % (len(report), report)
+        )
+        sock.settimeout(0.3)
+        with pytest.raises(TimeoutError):
+            sock.recv(1)
+        running.thaw("service4a")
+        sock.settimeout(10)
+        assert sock.recv(100).startswith(b"HTTP/1.1 200")
+
+
+def test_killing_one_instance_of_every_service_under_load_fails_no_request(running: lab.Running) -> None:
+    seen: list[int] = []
+    over = threading.Event()
+
+    def keep_posting() -> None:
+        while not over.is_set():
+            seen.append(post(running.entry_url))
+
+    posters = [threading.Thread(target=keep_posting) for _ in range(8)]
+    for poster in posters:
+        poster.start()
+    victims = [service.instances[1].name for service in running.topology.services]
+    for name in victims:
+        time.sleep(0.1)
+        running.kill(name)
+    time.sleep(0.2)
+    over.set()
+    for poster in posters:
+        poster.join()
+    for name in victims:
+        running.restart(name)
+    assert set(seen) == {200}
+
+
+def test_a_third_instance_joins_and_leaves(running: lab.Running) -> None:
+    instance = running.add_instance("service3")
+    label = f"service3c:{instance.port}"
+    for _ in range(3):
+        assert post(running.entry_url) == 200
+    assert running.stats()["service3-loadbalancer"]["stats"][label]["requests"] > 0
+    running.remove_instance("service3c")
+    assert not connects(instance.port)
+    assert post(running.entry_url) == 200
+
+
+def test_cpu_time_of_services_and_balancers_is_told_apart_and_outlives_their_processes(
+    running: lab.Running,
+) -> None:
+    for _ in range(50):
+        post(running.entry_url)
+    before = running.cpu_seconds()
+    assert before.balancers_s is not None
+    assert before.servers_s > 0
+    running.kill("service1a")
+    after = running.cpu_seconds()
+    running.restart("service1a")
+    assert after.servers_s >= before.servers_s
+    assert after.balancers_s is not None
+    assert after.balancers_s >= before.balancers_s
+
+
+def test_memory_is_that_of_the_processes(running: lab.Running) -> None:
+    assert running.rss_mb() > psutil.Process(os.getpid()).memory_info().rss / 1e8
+
+
+def test_after_the_block_no_process_port_or_descriptor_is_left() -> None:
+    topology, before, files = small(), descendants(), psutil.Process().num_fds()
+    with in_processes(topology) as running:
+        running.freeze("service1a")
+        running.logs("service1a")
+    assert descendants() == before
+    assert not any(connects(port) for _, port in topology.ports())
+    assert "listens" in running.logs("service1a")
+    assert psutil.Process().num_fds() == files
+
+
+def test_leaving_lets_a_request_in_flight_finish_through_all_services() -> None:
+    topology = small().with_work(lab.Work(mean_ms=100))
+    statuses: list[int] = []
+    with in_processes(topology) as running:
+        under_way = threading.Thread(target=lambda: statuses.append(post(running.entry_url)))
+        under_way.start()
+        time.sleep(0.1)
+    under_way.join()
+    assert statuses == [200]
+
+
+def test_the_block_may_be_an_async_one() -> None:
+    topology = small()
+
+    async def main() -> int:
+        async with in_processes(topology) as running:
+            return await asyncio.to_thread(post, running.entry_url)
+
+    assert asyncio.run(main()) == 200
+    assert not any(connects(port) for _, port in topology.ports())
+
+
+def test_a_busy_port_is_an_error_before_any_process_is_started() -> None:
+    topology = small()
+    port = topology.service("service3").instances[1].port
+    refusal = pytest.raises(PortInUse, match=f"port {port}, which service3b wants")
+    with socket.create_server(("127.0.0.1", port)), refusal, in_processes(topology):
+        pass
+    assert not any(connects(port) for _, port in topology.ports())
+
+
+def test_a_server_that_cannot_start_is_named_with_its_last_words() -> None:
+    first, *rest = small().services
+    topology = replace(small(), services=(replace(first, path="/nonsense"), *rest))
+    refusal = pytest.raises(StartFailed, match=r"service1a ended instead of starting.*/nonsense")
+    with refusal, in_processes(topology):
+        pass
+    assert not any(connects(port) for _, port in topology.ports())
+
+
+def test_an_application_of_ones_own_is_refused_with_the_way_out() -> None:
+    first, *rest = small().services
+    topology = replace(small(), services=(replace(first, app="mine:app"), *rest))
+    with pytest.raises(NotSupported, match="in-process"), in_processes(topology):
+        pass
+
+
+KEEP_UP = """
+import sys, time, lab
+from lab.topology import Topology
+topology = Topology.sequential().shifted(int(sys.argv[1]))
+with lab.start(topology, placement=lab.PlacementName.PROCESSES) as running:
+    running.freeze("service2")
+    print("up", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_all_processes_die_with_whoever_started_them_even_by_kill_9_and_even_frozen(tmp_path: Path) -> None:
+    topology = Topology.sequential()
+    offset = free_offset(topology)
+    script = tmp_path / "keep_up.py"
+    script.write_text(KEEP_UP)
+    with subprocess.Popen([sys.executable, str(script), str(offset)], stdout=subprocess.PIPE) as starter:
+        assert starter.stdout is not None
+        assert starter.stdout.readline() == b"up\n"
+        brood = psutil.Process(starter.pid).children(recursive=True)
+        assert len(brood) == 5
+        starter.send_signal(signal.SIGKILL)
+    _, left = psutil.wait_procs(brood, timeout=10)
+    assert not [process for process in left if process.status() != psutil.STATUS_ZOMBIE]
+    assert not any(connects(port + offset) for _, port in topology.ports())
+
+
+def test_all_servers_die_with_the_process_that_keeps_them() -> None:
+    topology, before = small(), set(psutil.Process().children())
+    with in_processes(topology) as running:
+        (warden,) = set(psutil.Process().children()) - before
+        warden.kill()
+        wait_until(lambda: not any(connects(port) for _, port in topology.ports()))
+        assert not running.alive("service1a")
+        with pytest.raises(NotRunning, match="start them again"):
+            running.restart("service1a")
