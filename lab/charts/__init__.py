@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lab.charts.answer import Answer, answer
+from lab.charts.answer import Answer, answer, outcome
 from lab.charts.breakdown import where_the_time_went
 from lab.charts.chart import Chart
 from lab.charts.comparison import comparison
@@ -21,6 +21,7 @@ __all__ = [
     "comparison",
     "findings_of",
     "latency",
+    "outcome",
     "throughput",
     "verdicts",
     "where_the_time_went",

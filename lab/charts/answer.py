@@ -9,9 +9,11 @@ import pandas as pd
 from lab.charts.captions import caption
 from lab.charts.findings import Claim, Finding, findings_of
 from lab.charts.series import reasons, valid
+from lab.compare import Comparison
+from lab.compare import Finding as ComparedAs
 from lab.expectations import RATIO, Verdict
 
-__all__ = ["Answer", "answer"]
+__all__ = ["Answer", "answer", "outcome"]
 
 _OPENINGS = {
     Verdict.WITHIN: f"Yes: {RATIO} is what it does.",
@@ -68,3 +70,17 @@ def _trials(rows: pd.DataFrame) -> str:
     if believed == len(rows):
         return f"All {len(rows)} trials are valid."
     return f"{believed} of {len(rows)} trials are valid; the others were {', '.join(reasons(rows))}."
+
+
+def outcome(compared: Comparison) -> Answer:
+    """Whether B is better or worse than A anywhere, and how many cells could have shown it."""
+    told = {finding: [c for c in compared.cells if c.finding is finding] for finding in ComparedAs}
+    worse, better = told[ComparedAs.WORSE], told[ComparedAs.BETTER]
+    silent = len(told[ComparedAs.TOO_FEW_TRIALS])
+    if silent == len(compared.cells):
+        return Answer("**Nothing can be said: no cell has enough trials.** It takes four a side at least.")
+    moved = [f"{len(cells)} {name}" for name, cells in (("worse", worse), ("better", better)) if cells]
+    shown = f"Of {len(compared.cells)} cells, {' and '.join(moved)}" if moved else "No difference is shown"
+    mean = f"The geometric mean of the ratios B / A in {compared.metric} is {compared.geometric_mean:.3f}."
+    few = f" {silent} cells have too few trials to show any." if silent else ""
+    return Answer(f"**{shown}.** {mean}{few}")

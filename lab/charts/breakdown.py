@@ -80,6 +80,7 @@ def _draw(ax: Axes, series: Series) -> None:
     places = series.places
     ax.grid(visible=False, axis="x")
     ax.set_xticks(range(len(places)), [f"{place:g}" for place in places])
+    ax.set_xlim(-0.6, len(places) - 0.4)
     for position, place in enumerate(places):
         _bar(ax, position, parts_of(series.at(place)))
 

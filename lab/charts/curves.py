@@ -17,7 +17,7 @@ from lab.charts.axes import label_axes, legend_below, log_steps, log_values, pan
 from lab.charts.captions import caption
 from lab.charts.chart import Chart
 from lab.charts.findings import Claim, Finding, findings_of
-from lab.charts.limits import Limit, latency_limit, throughput_limit
+from lab.charts.limits import LimitOf, latency_limit, throughput_limit
 from lab.charts.series import Panel, Point, Series, panels_of
 from lab.charts.style import GREY, INK, Look, looks, styled
 from lab.expectations import Band, Expectation, expected_of
@@ -40,7 +40,7 @@ class _Quantity:
     label: str
     claims: tuple[Claim, ...]
     band: Callable[[Expectation], Band]
-    limit: Limit
+    limit: LimitOf
     limits: str
 
 
@@ -113,6 +113,9 @@ def _heights(panels: tuple[Panel, ...], quantity: _Quantity) -> Iterator[float]:
     """Everything that the chart has to have room for."""
     for series in (series for panel in panels for series in panel.series):
         yield from series.rows[quantity.column].dropna()
+        limit = quantity.limit(series.factors, series.axis)
+        if limit:
+            yield from (limit(x) for x in series.places)
         expected = _expected(series)
         if expected:
             yield from (quantity.band(expected).low, quantity.band(expected).high)
@@ -183,12 +186,12 @@ def _band(ax: Axes, series: Series, quantity: _Quantity, look: Look) -> None:
 
 
 def _limit(ax: Axes, series: Series, quantity: _Quantity, look: Look) -> None:
-    places = series.places
+    limit, places = quantity.limit(series.factors, series.axis), series.places
+    if limit is None:
+        return
     along = np.geomspace(places[0], places[-1], 200) if len(places) > 1 else np.array(places)
-    limits = [quantity.limit(series.factors, series.axis, float(x)) for x in along]
-    known = [limit for limit in limits if limit is not None]
-    if len(known) == len(along):
-        ax.plot(along, known, color=look.colour, linestyle=_DASHES, linewidth=1.2, zorder=3)
+    heights = [limit(float(x)) for x in along]
+    ax.plot(along, heights, color=look.colour, linestyle=_DASHES, linewidth=1.2, zorder=3)
 
 
 def _bracket(ax: Axes, panel: Panel, quantity: _Quantity, ratio: Finding) -> None:
@@ -230,7 +233,7 @@ def _handles(panels: tuple[Panel, ...], quantity: _Quantity, look_of: dict[str, 
                 linewidth=0,
                 label=f"documented, {name}: {quantity.band(expected)}, judged at {expected.concurrency}",
             )
-    if any(quantity.limit(s.factors, s.axis, 1.0) is not None for s in everything):
+    if any(quantity.limit(s.factors, s.axis) for s in everything):
         yield Line2D([], [], color=GREY, linestyle=_DASHES, linewidth=1.2, label=quantity.limits)
     if any(point.invalid for s in everything for point in s.points(quantity.column)):
         yield Line2D(

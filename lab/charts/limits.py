@@ -8,54 +8,48 @@ from typing import Any
 
 from lab.placement.names import PlacementName
 from lab.sweep.building import topology_of
-from lab.theory.bounds import (
-    Station,
-    capacity,
-    processor,
-    response_time_bound,
-    stations_of,
-    throughput_bound,
-    total_demand,
-)
+from lab.theory.bounds import capacity, processor, stations_of, throughput_bound, total_demand
+from lab.topology import Topology
 from services.work import WorkKind
 
-__all__ = ["Limit", "latency_limit", "throughput_limit"]
+__all__ = ["Limit", "LimitOf", "latency_limit", "throughput_limit"]
 
-Limit = Callable[[Mapping[str, Any], str, float], float | None]
-"""From factors, the axis and a place on it to a limit; None where theory knows none."""
+Limit = Callable[[float], float]
+"""From a place on the axis to the limit there."""
+LimitOf = Callable[[Mapping[str, Any], str], Limit | None]
+"""From factors and the axis to the limit along it; None where theory knows none."""
 
 
-def throughput_limit(factors: Mapping[str, Any], axis: str, x: float) -> float | None:
+def throughput_limit(factors: Mapping[str, Any], axis: str) -> Limit | None:
     """Requests a second: N/D and 1/Dmax in a closed loop, rate and 1/Dmax in an open one."""
-    stations = _stations(factors)
-    if stations is None:
+    topology, think_time_s = topology_of(factors), _think_time_s(factors)
+    stations = stations_of(topology)
+    if not total_demand(stations):
         return None
-    most = min(capacity(stations), _capacity_of_one_process(factors))
-    return min(most, x if axis == "requested_rate" else throughput_bound(stations, x, _think_time_s(factors)))
+    most = min(capacity(stations), _capacity_of_one_process(factors, topology))
+    if axis == "requested_rate":
+        return lambda rate: min(most, rate)
+    return lambda in_flight: min(most, throughput_bound(stations, in_flight, think_time_s))
 
 
-def latency_limit(factors: Mapping[str, Any], axis: str, x: float) -> float | None:
+def latency_limit(factors: Mapping[str, Any], axis: str) -> Limit | None:
     """The mean response_time in ms: D and N·Dmax − Z in a closed loop, D alone in an open one."""
-    stations = _stations(factors)
-    if stations is None:
+    topology, think_time_s = topology_of(factors), _think_time_s(factors)
+    stations = stations_of(topology)
+    demand_s = total_demand(stations)
+    if not demand_s:
         return None
     if axis == "requested_rate":
-        return 1000 * total_demand(stations)
-    think_time_s = _think_time_s(factors)
-    in_one_process_s = x / _capacity_of_one_process(factors) - think_time_s
-    return 1000 * max(response_time_bound(stations, x, think_time_s), in_one_process_s)
+        return lambda rate: 1000 * demand_s
+    most = min(capacity(stations), _capacity_of_one_process(factors, topology))
+    return lambda in_flight: 1000 * max(demand_s, in_flight / most - think_time_s)
 
 
-def _stations(factors: Mapping[str, Any]) -> list[Station] | None:
-    stations = stations_of(topology_of(factors))
-    return stations if total_demand(stations) > 0 else None
-
-
-def _capacity_of_one_process(factors: Mapping[str, Any]) -> float:
+def _capacity_of_one_process(factors: Mapping[str, Any], topology: Topology) -> float:
     """What one interpreter lock lets through, in requests a second; infinite where nothing shares one."""
     if factors["work"] != WorkKind.CPU or factors["placement"] != PlacementName.IN_PROCESS:
         return math.inf
-    return capacity([processor(topology_of(factors), cores=1)])
+    return capacity([processor(topology, cores=1)])
 
 
 def _think_time_s(factors: Mapping[str, Any]) -> float:

@@ -15,16 +15,14 @@ from lab.errors import BadParameter
 from lab.load import corpus
 from lab.measure.columns import Factors
 from lab.sweep.building import corpus_of, load_of, topology_of
+from lab.sweep.folder import HOME
 from lab.sweep.grid import Grid, cell_id
 from lab.sweep.parameters import factor_names, read_levels, unknown
-from lab.sweep.presets import PresetName, preset
+from lab.sweep.presets import PresetName, preset_named
 from lab.sweep.windows import Windows
 
 __all__ = ["Plan", "Trial", "plan_sweep"]
 
-_CHECKOUT = Path(__file__).parents[2]
-HOME = _CHECKOUT if (_CHECKOUT / "pyproject.toml").exists() else Path()
-"""The checkout that this is, or the working directory where the lab is installed without one."""
 MOST_OFFSET = 50_000
 """Any port more would not exist."""
 OVERHEAD_S = 0.7
@@ -113,8 +111,7 @@ class _Setting(StrEnum):
 
 
 def plan_sweep(
-    preset_name: str | None = None,
-    /,
+    preset: str | None = None,
     *,
     name: object = None,
     trials: object = None,
@@ -127,7 +124,7 @@ def plan_sweep(
     Raises BadParameter for a parameter that there is not, that does not fit, or that would say nothing, and
     CorpusError for a corpus that cannot be read.
     """
-    base = preset(_preset_name(preset_name))
+    base = preset_named(_preset_name(preset))
     for strange in factors.keys() - set(factor_names()):
         raise unknown(strange, [*_Setting, *factor_names()])
     given = {each: read_levels(each, value) for each, value in factors.items() if value is not None}

@@ -10,7 +10,7 @@ from lab.sweep.building import DEFAULT_CORPUS
 from lab.sweep.parameters import Level, read_levels
 from lab.sweep.windows import Windows
 
-__all__ = ["Preset", "PresetName", "preset"]
+__all__ = ["Preset", "PresetName", "preset_named"]
 
 
 class PresetName(StrEnum):
@@ -35,7 +35,7 @@ class Preset:
     windows: Windows
 
 
-def preset(name: PresetName) -> Preset:
+def preset_named(name: PresetName) -> Preset:
     """The preset of that name."""
     return _PRESETS[name]
 

@@ -1,0 +1,45 @@
+"""Where results lie, from wherever a notebook runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from lab.errors import ResultsError
+
+__all__ = ["HOME", "baseline", "newest", "result_path"]
+
+_CHECKOUT = Path(__file__).parents[2]
+HOME = _CHECKOUT if (_CHECKOUT / "pyproject.toml").exists() else Path()
+"""The checkout that this is, or the working directory where the lab is installed without one."""
+RESULTS = HOME / "results"
+
+
+def result_path(name: str, folder: Path = RESULTS) -> Path:
+    """The CSV of that name or path, as given or in the folder. Raises ResultsError, with those there are."""
+    tried = (Path(name), HOME / name, folder / name, folder / f"{name}.csv")
+    found = next((path for path in tried if path.is_file()), None)
+    if found is None:
+        there = ", ".join(path.stem for path in _all(folder)) or "none yet"
+        raise ResultsError(f"there is no result {name!r} in {folder.name}/: there is {there}")
+    return found
+
+
+def baseline(folder: Path = RESULTS) -> Path:
+    """The committed result that others are held against: the latest named baseline-…"""
+    named = [path for path in _all(folder) if path.stem.startswith("baseline-")]
+    if not named:
+        raise ResultsError(f"there is no baseline-….csv in {folder.name}/: name the result to compare with")
+    return named[-1]
+
+
+def newest(folder: Path = RESULTS, but: Path | None = None) -> Path:
+    """The result that was written last, of those that are not `but`."""
+    others = [path for path in _all(folder) if path != but]
+    if not others:
+        raise ResultsError(f"there is nothing to compare in {folder.name}/: run a sweep first")
+    return max(others, key=lambda path: path.stat().st_mtime)
+
+
+def _all(folder: Path) -> list[Path]:
+    """Every CSV, in order of name."""
+    return sorted(folder.glob("*.csv"))
