@@ -10,10 +10,10 @@ from lab.load.arrivals import Closed, Constant, Load, Poisson, Ramp
 from lab.load.outcomes import Outcome, code_of
 from lab.load.recorder import Recorder
 from lab.load.result import GeneratorHealth, LoadResult
-from lab.load.spec import LoadSpec
+from lab.load.spec import LoadSpec, PipelineBody
 from lab.measure.columns import Factors
 from lab.measure.measurement import Measurement
-from lab.measure.reading import Servers, Trial, histograms_of, measure
+from lab.measure.reading import Servers, Trial, factors_of, histograms_of, measure
 from lab.measure.validity import Reason
 from lab.topology import Topology
 
@@ -228,3 +228,24 @@ def test_nothing_answered_is_a_row_too() -> None:
 def test_histograms_are_kept_in_full() -> None:
     kept = histograms_of(sequential())
     assert set(kept) == {"response_time", "service_time"}
+
+
+@pytest.mark.parametrize(
+    ("load", "levels"),
+    [
+        (Closed(3, think_time_s=0.5), {"load_model": "closed", "concurrency": 3, "think_time_ms": 500}),
+        (Poisson(7.5), {"load_model": "poisson", "concurrency": None, "requested_rate": 7.5}),
+        (Ramp(1.0, 3.0), {"load_model": "ramp", "requested_rate": 2}),
+    ],
+)
+def test_a_spec_of_load_tells_its_factors(load: Load, levels: dict[str, object]) -> None:
+    factors = factors_of(LoadSpec(url="http://127.0.0.1:1/", load=load, seed=5, body=b"1234"))
+    told = {"seed": 5, "payload_bytes": 4, "duration_s": 10, "warmup_s": 1, "warmup_mode": "fixed"} | levels
+    assert {name: getattr(factors, name) for name in told} == told
+
+
+def test_what_is_known_of_a_target_stays_beside_the_factors_of_its_load() -> None:
+    spec = LoadSpec(url="http://127.0.0.1:1/", load=Poisson(7.5), body=PipelineBody(2048, "prose.txt"))
+    factors = factors_of(spec, FACTORS)
+    assert (factors.topology, factors.concurrency, factors.requested_rate) == ("sequential", None, 7.5)
+    assert (factors.payload_bytes, factors.corpus) == (2048, "prose.txt")
