@@ -62,8 +62,14 @@ class Core:
         self.line = Line(self)
         self.pools: dict[Instance, Pool] = {}
         self.draining = False
+        # What every request asks for, one step nearer.
         self.total_timeout_s = settings.total_timeout_s
         self.try_timeout_s = settings.try_timeout_s
+        self.idle_timeout_s = settings.idle_timeout_s
+        self.head_limit = settings.head_limit_bytes
+        self.body_limit = settings.body_limit_bytes
+        self.replay_limit = settings.replay_limit_bytes
+        self.retry_statuses = settings.retry_statuses
         self.try_deadline = b"\r\nX-Request-Deadline-Ms: %d" % (settings.try_timeout_s * 1000)
         self.via = b"\r\nVia: 1.%%d %b\r\nX-Request-ID: " % settings.name.encode()
         self._safe = RetryRules(True, settings.retry_statuses)

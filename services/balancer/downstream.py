@@ -25,6 +25,7 @@ LINGER_S = 1.0
 PIPELINED_BYTES = 64 * 1024
 """So much of later requests is taken in while one is being answered."""
 
+_CR = 0x0D
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
@@ -165,41 +166,43 @@ class Downstream(asyncio.Protocol):
             self._refuse_midway(refusal)
         finally:
             self._reading = False
-        if len(self._buffer) > PIPELINED_BYTES and self._answering is not None and self._head is None:
+        if self._buffer and self._answering is not None and len(self._buffer) > PIPELINED_BYTES:
             self._pause_reading()
 
     def _take_head(self) -> bool:
-        buffer = self._buffer
-        settings = self._core.settings
+        buffer, core = self._buffer, self._core
         end = buffer.find(b"\r\n\r\n")
-        if end > settings.head_limit_bytes or (end < 0 and len(buffer) > settings.head_limit_bytes):
-            raise Refusal(431, f"the head is over {settings.head_limit_bytes} bytes")
+        if not 0 < end <= core.head_limit or buffer[0] == _CR:
+            return self._no_head_yet(end)
+        self._head_begun = False
+        head = parse_head(buffer[:end])
+        length = head.length
+        body = end + 4
+        if 0 <= length <= core.replay_limit and length <= core.body_limit and len(buffer) - body >= length:
+            self._buffer = buffer[body + length :]
+            self._begin(head, buffer[body : body + length])
+            return True
+        self._buffer = buffer[body:]
+        if length > core.body_limit:
+            raise Refusal(413, f"the body is over {core.body_limit} bytes")
+        self._expect_body(head)
+        return True
+
+    def _no_head_yet(self, end: int) -> bool:
+        """The buffer does not begin with a whole head of fitting length. Whether there is more to look at."""
+        buffer, limit = self._buffer, self._core.head_limit
         if buffer.startswith(b"\r\n"):  # an empty line before a request is to be ignored (RFC 9112, 2.2)
             self._buffer = buffer[2:]
             return True
-        if end < 0:
-            if buffer.count(b"\n") != buffer.count(b"\r\n") or (
-                not 0x20 < buffer[0] < 0x7F and buffer != b"\r"
-            ):
-                raise Refusal(400, "this is no HTTP, or its lines do not end in CR LF")
-            if not self._head_begun:
-                self._head_begun = True
-                self._watch(settings.head_timeout_s)
-            return False
-        self._head_begun = False
-        head = parse_head(buffer[:end])
-        self._buffer = buffer[end + 4 :]
-        length = head.length
-        if length == 0:
-            self._begin(head, b"")
-        elif length > settings.body_limit_bytes:
-            raise Refusal(413, f"the body is over {settings.body_limit_bytes} bytes")
-        elif 0 < length <= len(self._buffer) and length <= settings.replay_limit_bytes:
-            body, self._buffer = self._buffer[:length], self._buffer[length:]
-            self._begin(head, body)
-        else:
-            self._expect_body(head)
-        return True
+        if end > limit or (end < 0 and len(buffer) > limit):
+            raise Refusal(431, f"the head is over {limit} bytes")
+        text = 0x20 < buffer[0] < 0x7F or buffer == b"\r"
+        if not text or buffer.count(b"\n") != buffer.count(b"\r\n"):
+            raise Refusal(400, "this is no HTTP, or its lines do not end in CR LF")
+        if not self._head_begun:
+            self._head_begun = True
+            self._watch(self._core.settings.head_timeout_s)
+        return False
 
     def _expect_body(self, head: RequestHead) -> None:
         self._head = head
@@ -221,19 +224,19 @@ class Downstream(asyncio.Protocol):
             self._left -= len(piece)
             last = not self._left
         self._size += len(piece)
-        settings = self._core.settings
-        if self._size > settings.body_limit_bytes:
-            raise Refusal(413, f"the body is over {settings.body_limit_bytes} bytes")
+        core = self._core
+        if self._size > core.body_limit:
+            raise Refusal(413, f"the body is over {core.body_limit} bytes")
         if last:
             self._head = None
         else:
-            self._watch(settings.body_timeout_s)
+            self._watch(core.settings.body_timeout_s)
         if self._answering is not None:
             if self._forward is not None:
                 self._forward.feed(piece, last=last)
             return True
         self._body.append(piece)
-        kept = self._size <= settings.replay_limit_bytes
+        kept = self._size <= core.replay_limit
         if last or not kept:
             body = b"".join(self._body)
             self._body = []
@@ -255,8 +258,8 @@ class Downstream(asyncio.Protocol):
         """Answer a request: here if it is for the balancer itself, else by an instance."""
         self._answering = head
         if not self._admin.answers(head.path):
-            forward = self._forward = Forward(self._core, self, head, body, kept=kept, uploaded=uploaded)
-            forward.start()
+            self._forward = Forward(self._core, self, head, body, kept, uploaded)
+            self._forward.start()
             return
         status, content_type, answer = self._admin.answer(head.method, head.path, body)
         self._answer_here(status, answer, content_type)
@@ -287,7 +290,7 @@ class Downstream(asyncio.Protocol):
         if not keep:
             self._close()
             return
-        self._due = now + self._core.settings.idle_timeout_s
+        self._due = now + self._core.idle_timeout_s
         if self._paused:
             self._resume_reading()
         if self._buffer and not self._reading:

@@ -83,7 +83,7 @@ class Forward(Exchange):
     _passing = _over = _waiting = _held_up = False
 
     def __init__(
-        self, core: Core, client: Client, head: RequestHead, body: bytes, *, kept: bool, uploaded: bool
+        self, core: Core, client: Client, head: RequestHead, body: bytes, kept: bool, uploaded: bool
     ) -> None:
         self.tried: list[Instance] = []
         self._core = core
@@ -94,10 +94,9 @@ class Forward(Exchange):
         self._kept = kept
         self._uploaded = uploaded
         self._begun = now = time.monotonic()
-        limit = core.total_timeout_s
+        self._deadline = now + core.total_timeout_s
         if head.deadline_ms is not None:
-            limit = min(limit, head.deadline_ms / 1000)
-        self._deadline = now + limit
+            self._deadline = min(self._deadline, now + head.deadline_ms / 1000)
         self._request_id = head.request_id or core.new_id()
         self._out: list[bytes] = []
 
@@ -220,14 +219,21 @@ class Forward(Exchange):
         if until > self._deadline:
             until = self._deadline
             allowed = b"\r\nX-Request-Deadline-Ms: %d" % max(0, (until - now) * 1000)
-        request = [head.forwarded, self._client.provenance(head), self._request_id, allowed]
-        is_head = head.method == b"HEAD"
+        framing = head.framing
         if self._kept:
-            request += (head.framing if head.length >= 0 else length_line(len(body)), body)
-            connection.send(self, b"".join(request), deadline=until, is_head=is_head)
+            if head.length == CHUNKED:
+                framing = length_line(len(body))
+        else:
+            body = self._framed(body, self._uploaded)
+        whence = self._client.provenance(head)
+        request = b"".join((head.forwarded, whence, self._request_id, allowed, framing, body))
+        is_head = head.method == b"HEAD"
+        if self._uploaded:
+            connection.send(self, request, deadline=until, is_head=is_head)
+        else:
+            connection.send(self, request, deadline=until, is_head=is_head, more=True)
+        if self._kept:
             return
-        request += (head.framing, self._framed(body, self._uploaded))
-        connection.send(self, b"".join(request), deadline=until, is_head=is_head, more=not self._uploaded)
         if self._connection is connection:  # it was sent
             self._upload = b""
             self._client.resume_upload()
@@ -241,7 +247,7 @@ class Forward(Exchange):
     # What the connection to the instance calls.
 
     def on_head(self, status: int, headers: Headers) -> None:  # noqa: ARG002  (the raw head is faster)
-        if status in self._core.settings.retry_statuses and self._retries(status):
+        if status in self._core.retry_statuses and self._retries(status):
             return
         connection, head = self._connection, self._head
         if connection is None:

@@ -179,6 +179,7 @@ class Health:
         if fails < self._rules.fall:
             return None
         if ejection is None:
+            self._strikes.pop(instance, None)
             self._out[instance] = _Ejection(
                 now, inf, self._row(instance, now), seen_by_checks=True, by_checks=True
             )
