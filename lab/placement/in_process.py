@@ -52,8 +52,8 @@ class Server(Protocol):
 class InProcess(Running):
     """The placement `in-process`."""
 
-    def __init__(self, topology: Topology) -> None:
-        super().__init__(topology)
+    def __init__(self, topology: Topology, *, balancers: bool = True) -> None:
+        super().__init__(topology, balancers=balancers)
         self._resources = ExitStack()
         self._servers: dict[str, Server] = {}
         self._rings: dict[str, LogRing] = {}
@@ -100,9 +100,9 @@ class InProcess(Running):
 
     def _open(self) -> None:
         self._rss_before_mb = _rss_mb()
-        self._rings = {name: LogRing() for name, _ in self._topology.ports()}
+        self._rings = {name: LogRing() for name, _, _ in self._addresses()}
         with ExitStack() as stack:
-            sockets = listen_all(self._topology.addresses())
+            sockets = listen_all(self._addresses())
             for sock in sockets.values():
                 # Servers close their own; this is for those that never got as far as owning one.
                 stack.callback(sock.close)

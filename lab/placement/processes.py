@@ -36,8 +36,8 @@ POLL_S = 0.01
 class Processes(Running):
     """The placement `processes`."""
 
-    def __init__(self, topology: Topology) -> None:
-        super().__init__(topology)
+    def __init__(self, topology: Topology, *, balancers: bool = True) -> None:
+        super().__init__(topology, balancers=balancers)
         self._resources = ExitStack()
         self._custody = Custody()
         self._logs: dict[str, LogFile] = {}
@@ -101,7 +101,7 @@ class Processes(Running):
                 f"{', '.join(own)} runs an application of its own, and a process runs the pipeline's: "
                 "place it in-process"
             )
-        for sock in listen_all(self._topology.addresses()).values():
+        for sock in listen_all(self._addresses()).values():
             sock.close()  # each server takes its own; this only told whether it can
         self._logs = {}
         with ExitStack() as stack:
@@ -109,7 +109,7 @@ class Processes(Running):
             self._custody = Custody()
             stack.callback(self._custody.close)
             self._custody.start()
-            names = [name for name, _ in self._topology.ports()]
+            names = [name for name, _, _ in self._addresses()]
             for name in names:
                 self._launch(name)
             stack.callback(self._end)

@@ -38,8 +38,10 @@ class Running(ABC):
     called from any thread; they raise NotRunning outside the block.
     """
 
-    def __init__(self, topology: Topology) -> None:
+    def __init__(self, topology: Topology, *, balancers: bool = True) -> None:
+        """`balancers` says whether this runs them too; otherwise somebody else does."""
         self._topology = topology
+        self._balancers = balancers
         self._up = False
         # Held while servers come and go, so that two callers cannot start or stop the same one at once.
         self._changing = threading.RLock()
@@ -204,6 +206,11 @@ class Running(ABC):
     @abstractmethod
     def _close(self) -> None:
         """Take down whatever is up."""
+
+    def _addresses(self) -> list[tuple[str, str, int]]:
+        """Name, host and port of every server that this runs."""
+        others = {service.balancer.name for service in self._topology.services if service.balancer}
+        return [a for a in self._topology.addresses() if self._balancers or a[0] not in others]
 
     def _require_up(self) -> None:
         if not self._up:

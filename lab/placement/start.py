@@ -5,11 +5,13 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import TypeVar
 
-from lab.errors import BadParameter, NotSupported
+from lab.errors import BadParameter
 from lab.placement.in_process import InProcess
 from lab.placement.names import BalancerName, PlacementName
 from lab.placement.ports import require_loopback
 from lab.placement.processes import Processes
+from lab.placement.proxied import Proxied
+from lab.placement.proxies import Profile
 from lab.placement.running import Running
 from lab.topology import Topology
 
@@ -17,7 +19,7 @@ __all__ = ["start"]
 
 N = TypeVar("N", bound=StrEnum)
 
-_PLACEMENTS: dict[PlacementName, type[Running]] = {
+_PLACEMENTS: dict[PlacementName, type[InProcess] | type[Processes]] = {
     PlacementName.IN_PROCESS: InProcess,
     PlacementName.PROCESSES: Processes,
 }
@@ -28,6 +30,7 @@ def start(
     *,
     placement: PlacementName = PlacementName.IN_PROCESS,
     balancer: BalancerName = BalancerName.BUILTIN,
+    profile: Profile = Profile.MATCHED,
     expose: bool = False,
 ) -> Running:
     """A topology that comes up on entering the block and is gone on leaving it.
@@ -35,15 +38,18 @@ def start(
         with lab.start(lab.Topology.parallel()) as running:   # or: async with
             requests.post(running.entry_url, json={"text": "The cat, the CAT", "request_id": "r1"})
 
+    `profile` says how a real balancer is configured: to do what the built-in one does, or as it is shipped.
     `expose` allows servers to listen where other machines can reach them; otherwise that is a BadParameter.
-    Entering the block raises PortInUse or StartFailed where a server cannot come up, and leaves none running.
+    Entering the block raises PortInUse or StartFailed where a server cannot come up, and leaves none running;
+    and for real balancers ProgramMissing, or NotSupported for a policy that they do not have.
     """
-    chosen = _named(PlacementName, placement)
-    if _named(BalancerName, balancer) is not BalancerName.BUILTIN:
-        raise NotSupported(f"no topology can be placed behind {balancer} yet: take {BalancerName.BUILTIN}")
     if not expose:
         require_loopback(topology)
-    return _PLACEMENTS[chosen](topology)
+    kind = _PLACEMENTS[_named(PlacementName, placement)]
+    whose = _named(BalancerName, balancer)
+    if whose is BalancerName.BUILTIN:
+        return kind(topology)
+    return Proxied(topology, kind(topology, balancers=False), whose, _named(Profile, profile))
 
 
 def _named(names: type[N], name: str) -> N:
