@@ -18,6 +18,7 @@ from lab.results import Results, check, read, read_measurements
 
 MeasurementFactory = Callable[..., Measurement]
 PARAMETERS = {"concurrency": [1, 3], "seed": 0}
+HERE = Provenance.gather()
 
 
 def test_rows_come_back_as_they_were_appended(tmp_path: Path, make_measurement: MeasurementFactory) -> None:
@@ -91,13 +92,13 @@ def test_wherever_a_write_was_cut_whole_rows_are_kept_and_the_sweep_goes_on(
     torn: int, tmp_path_factory: pytest.TempPathFactory, make_measurement: MeasurementFactory
 ) -> None:
     path = tmp_path_factory.mktemp("torn") / "mine.csv"
-    with Results(path, PARAMETERS) as results:
+    with Results(path, PARAMETERS, HERE) as results:
         results.append(make_measurement(trial=1))
         results.append(make_measurement(trial=2))
     content = path.read_bytes()
     kept = content[: torn % len(content)]
     path.write_bytes(kept)
-    with Results(path, PARAMETERS) as results:
+    with Results(path, PARAMETERS, HERE) as results:
         assert len(results.done) == max(0, kept.count(b"\n") - 1)
         results.append(make_measurement(trial=3))
     assert check(path) == len(read_measurements(path)) == max(0, kept.count(b"\n") - 1) + 1
@@ -146,12 +147,11 @@ def test_a_histogram_is_kept_beside_its_row(tmp_path: Path, make_measurement: Me
 
 
 def test_a_session_under_other_conditions_is_added_to_the_provenance(tmp_path: Path) -> None:
-    here = Provenance.gather()
-    there = Provenance.from_json(here.to_json() | {"commit": "0" * 40})
-    for provenance in (here, here, there):
+    there = Provenance.from_json(HERE.to_json() | {"commit": "0" * 40})
+    for provenance in (HERE, HERE, there):
         with Results(tmp_path / "mine.csv", PARAMETERS, provenance):
             pass
-    assert Sidecar.read(tmp_path / "mine.csv").provenance == [here, there]
+    assert Sidecar.read(tmp_path / "mine.csv").provenance == [HERE, there]
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"sweep_id": "mine"}'])
