@@ -27,7 +27,6 @@ from typing import Any
 from lab.errors import BadParameter, LabError
 from lab.load import corpus, template
 from lab.load.generator import Generator, Share
-from lab.load.outcomes import succeeded
 from lab.load.result import usage_between
 from lab.load.spec import LoadSpec, PipelineBody
 from lab.load.usage import pin
@@ -71,7 +70,7 @@ async def _generate(task: dict[str, Any]) -> None:
         "turned_slice": generator.turned_slice,
         "last_slice": generator.last_slice,
         "totals": generator.recorder.totals,
-        "dropped": generator.recorder.dropped_in_all,
+        "dropped": len(generator.recorder.dropped),
     }
     _tell("done", done)
     asked = await hear()
@@ -92,13 +91,11 @@ async def _run(generator: Generator, spec: LoadSpec) -> None:
     running = asyncio.ensure_future(generator.run())
     while not running.done():
         await asyncio.wait([running], timeout=_PROGRESS_S)
-        totals = generator.recorder.totals
-        good = succeeded(totals)
         progress = {
             "elapsed_s": generator.elapsed_s,
             "total_s": (generator.first_slice + spec.slices) * spec.slice_ns / 1e9,
-            "succeeded": good,
-            "failed": totals.total() - good,
+            "succeeded": generator.recorder.succeeded,
+            "failed": generator.recorder.failed,
             "in_flight": generator.in_flight.count,
         }
         _tell("progress", progress)

@@ -26,8 +26,6 @@ from services.wire.errors import NotConnected
 __all__ = ["Generator", "Share"]
 
 _BEAT_S = 0.01
-_FLUSH_EVERY = 1000
-"""Requests. Binning so many takes half a millisecond, most of which is the same for a tenth of them."""
 _RECONNECT_PAUSE_S = 0.01
 """A closed loop's user waits so long after a connection could not be made: refusals take no time, and would
 come by the ten thousand."""
@@ -111,12 +109,6 @@ class Generator:
                     await asyncio.wait_for(self._drained.wait(), self.read_timeout_s + 1.0)
         finally:
             await self._close()
-
-    def flush(self) -> None:
-        """Bring the recorder up to date."""
-        self.recorder.lags.extend(self._pacer.lags_ns)
-        self._pacer.lags_ns.clear()
-        self.recorder.flush()
 
     def ended(self, caller: Caller, now_ns: int) -> None:
         """A caller's request is over: see to the next."""
@@ -215,18 +207,17 @@ class Generator:
         """What is done every few milliseconds, so that it need not be done for every request."""
         if self.end_ns == NEVER:
             self._look_for_turn(now_ns)
+        self.recorder.lags.extend(self._pacer.lags_ns)
+        self._pacer.lags_ns.clear()
+        self.recorder.gather()
         elapsed = now_ns - self._start_ns
-        new_slice = not self.usage or elapsed - self.usage[-1][0] >= self._spec.slice_ns
-        if new_slice:
+        if not self.usage or elapsed - self.usage[-1][0] >= self._spec.slice_ns:
             self.usage.append((elapsed, read_usage()))
-        if new_slice or len(self.recorder.ended) >= _FLUSH_EVERY:
-            self.flush()
 
     def _look_for_turn(self, now_ns: int) -> None:
         """Set the window of the closed loop once every user's first request has ended."""
         first_requests = self._start_ns + max(self._think_ns, 1)
         self._turns_missing -= sum(1 for row in self.recorder.ended if row[0] < first_requests)
-        self.flush()  # so that each is looked at once
         if self._turns_missing <= 0:
             self.turned_slice = -(-(now_ns - self._start_ns) // self._spec.slice_ns)
             self.first_slice = max(self.first_slice, self.turned_slice)
@@ -250,7 +241,6 @@ class Generator:
                 caller.connection.abort()
         self._deadlines.close()
         self._beat(time.monotonic_ns())
-        self.flush()
         self.in_flight.change(0, time.monotonic_ns())
         areas = self.in_flight.areas
         if areas:

@@ -1,17 +1,17 @@
 """Takes down every request of one generator, and gives back the figures of any window of the run.
 
-The hot loop appends tuples to plain lists, which costs it some 40 ns a request. `flush`, called every few
-milliseconds, bins them with numpy. Time is cut into slices and a window is a range of slices, so it may be
-chosen after the run, and memory does not grow with the number of requests.
+The hot loop appends tuples to plain lists, which costs it some 40 ns a request. Every few milliseconds
+`gather` packs them into arrays, which takes microseconds. Binning them takes milliseconds, so it waits until
+the run is over, or until there are so many that memory is the greater worry.
 
-A request belongs to the slice of its intended start, wherever it ended: one that a stalled server holds
-beyond the end of the window is not lost to it. Completions are counted in the slice in which they happened,
-for throughput.
+Time is cut into slices, and a window is a range of slices. A request belongs to the slice of its intended
+start, wherever it ended: one that a stalled server holds beyond the end of the window is not lost to it.
+Completions are counted in the slice in which they happened, for throughput.
 """
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -26,6 +26,12 @@ from lab.load.timeline import Timeline, by_slice
 
 __all__ = ["Recorder", "Window"]
 
+_MOST_ROWS = 1 << 21
+"""Beyond so many (64 MB), some are binned while the run goes on."""
+_PIECE = 1 << 13
+"""Rows binned at a time then: a pause of three or four milliseconds."""
+_LARGE_PIECE = 1 << 16
+"""Rows binned at a time when nobody waits: what the caches hold."""
 _CODES = 2048  # outcomes' codes lie well within ± 1024
 
 Column = NDArray[np.int64]
@@ -104,41 +110,57 @@ class Recorder:
         """Intended starts."""
         self.timings: list[tuple[int, bytes]] = []
         """(intended start, value of Server-Timing)."""
-        self.totals: Counter[str] = Counter()
-        """Outcomes of the whole run by name, as of the last flush."""
-        self.timeline = Timeline.empty(slice_ns, slices)
+        self.succeeded = 0
+        """As of the last gathering; so is `failed`."""
+        self.failed = 0
         self._start_ns = start_ns
+        self._packed_ended = _Packed()
+        self._packed_lags = _Packed()
+        self._timeline = Timeline.empty(slice_ns, slices)
         self._response = _SlicedHistogram(slices)
         self._service = _SlicedHistogram(slices)
         self._lag = _SlicedHistogram(slices)
         self._outcomes: Counter[tuple[int, int]] = Counter()
-        self._dropped: Counter[int] = Counter()
         self._stages: dict[tuple[int, bytes], tuple[float, int]] = {}
 
-    def flush(self) -> None:
-        """Bin what has been appended. The lists are emptied in place, so bound appends stay good."""
+    @property
+    def timeline(self) -> Timeline:
+        """The run slice by slice, all that was recorded so far."""
+        self._bin_all()
+        return self._timeline
+
+    @property
+    def totals(self) -> Counter[str]:
+        """How many requests ended so far, by name of outcome."""
+        self._bin_all()
+        totals: Counter[str] = Counter()
+        for (_, code), count in self._outcomes.items():
+            totals[name_of(code)] += count
+        return totals
+
+    def gather(self) -> None:
+        """Take what was appended. The lists are emptied in place, so bound appends stay good."""
         if self.ended:
-            self._take_ended(_taken(self.ended))
+            ended = self._packed_ended.take(self.ended)
+            good = int(np.count_nonzero(_are_successes(ended[:, 3])))
+            self.succeeded += good
+            self.failed += len(ended) - good
         if self.lags:
-            lags = _taken(self.lags)
-            self._lag.record(self._slices(lags[:, 0]), lags[:, 1])
-        if self.dropped:
-            self._dropped.update(self._slices(_taken(self.dropped)).tolist())
+            self._packed_lags.take(self.lags)
         for intended_ns, value in self.timings:
-            position = (intended_ns - self._start_ns) // self.timeline.slice_ns
+            position = (intended_ns - self._start_ns) // self._timeline.slice_ns
             for metric, milliseconds in timings.parse(value):
                 total, count = self._stages.get((position, metric), (0.0, 0))
                 self._stages[position, metric] = (total + milliseconds, count + 1)
         self.timings.clear()
-
-    @property
-    def dropped_in_all(self) -> int:
-        """How many requests of the whole run were never sent, as of the last flush."""
-        return self._dropped.total()
+        if self._packed_ended.rows > _MOST_ROWS:
+            self._bin_ended(self._packed_ended.give(_PIECE))
+        if self._packed_lags.rows > _MOST_ROWS:
+            self._bin_lags(self._packed_lags.give(_PIECE))
 
     def window(self, first: int, last: int) -> Window:
         """What was recorded in slices `first` to `last`, the last one not included."""
-        self.flush()
+        self._bin_all()
         outcomes: Counter[str] = Counter()
         for (position, code), count in self._outcomes.items():
             if first <= position < last:
@@ -148,32 +170,43 @@ class Recorder:
             if first <= position < last:
                 before = stages.get(metric.decode("ascii"), (0.0, 0))
                 stages[metric.decode("ascii")] = (before[0] + total, before[1] + count)
+        dropped = self._slices(np.array(self.dropped, dtype=np.int64))
         return Window(
             outcomes=dict(outcomes),
-            dropped=sum(count for position, count in self._dropped.items() if first <= position < last),
+            dropped=int(np.count_nonzero((dropped >= first) & (dropped < last))),
             response_time=self._response.window(first, last),
             service_time=self._service.window(first, last),
             schedule_lag=self._lag.window(first, last),
             stages=stages,
         )
 
-    def _slices(self, times_ns: Column) -> Column:
-        return np.maximum((times_ns - self._start_ns) // self.timeline.slice_ns, 0)
+    def _bin_all(self) -> None:
+        self.gather()
+        while self._packed_ended.rows:
+            self._bin_ended(self._packed_ended.give(_LARGE_PIECE))
+        while self._packed_lags.rows:
+            self._bin_lags(self._packed_lags.give(_LARGE_PIECE))
 
-    def _take_ended(self, ended: Column) -> None:
+    def _slices(self, times_ns: Column) -> Column:
+        return np.maximum((times_ns - self._start_ns) // self._timeline.slice_ns, 0)
+
+    def _bin_lags(self, lags: Column) -> None:
+        self._lag.record(self._slices(lags[:, 0]), lags[:, 1])
+
+    def _bin_ended(self, ended: Column) -> None:
         codes = ended[:, 3]
         intended, done = self._slices(ended[:, 0]), self._slices(ended[:, 2])
         self._count(intended, codes)
         was_sent = ended[:, 1] > 0
         service = ended[:, 2] - ended[:, 1]
         if was_sent.any():
-            self.timeline.take_sent(done[was_sent], service[was_sent])
-        good = (codes >= SUCCEEDED.start) & (codes < SUCCEEDED.stop)
+            self._timeline.take_sent(done[was_sent], service[was_sent])
+        good = _are_successes(codes)
         if good.any():
             response = ended[good, 2] - ended[good, 0]
             self._response.record(intended[good], response)
             self._service.record(intended[good], service[good])
-            self.timeline.take_successes(
+            self._timeline.take_successes(
                 intended[good], response, done[good], ended[good, 2] - self._start_ns
             )
 
@@ -182,7 +215,6 @@ class Recorder:
         for kind, count in zip(kinds.tolist(), counts.tolist(), strict=True):
             position, code = divmod(kind, _CODES)
             self._outcomes[position, code - _CODES // 2] += count
-            self.totals[name_of(code - _CODES // 2)] += count
 
 
 class _SlicedHistogram:
@@ -220,7 +252,30 @@ class _SlicedHistogram:
             self._maxs = np.append(self._maxs, np.zeros(more, dtype=np.int64))
 
 
-def _taken(rows: list[Any]) -> Column:
-    taken = np.array(rows, dtype=np.int64)
-    rows.clear()
-    return taken
+class _Packed:
+    """Rows in arrays, the oldest first."""
+
+    def __init__(self) -> None:
+        self.rows = 0
+        self._arrays: deque[Column] = deque()
+
+    def take(self, rows: list[Any]) -> Column:
+        """Pack the rows of a list, and empty it."""
+        packed = np.array(rows, dtype=np.int64)
+        rows.clear()
+        self._arrays.append(packed)
+        self.rows += len(packed)
+        return packed
+
+    def give(self, least: int) -> Column:
+        """The oldest rows: `least` or a few more, as long as there are so many."""
+        given, rows = [], 0
+        while self._arrays and rows < least:
+            given.append(self._arrays.popleft())
+            rows += len(given[-1])
+        self.rows -= rows
+        return np.concatenate(given)
+
+
+def _are_successes(codes: Column) -> NDArray[np.bool_]:
+    return (codes >= SUCCEEDED.start) & (codes < SUCCEEDED.stop)

@@ -23,13 +23,13 @@ def _row(intended: int, wait: int, service: int, code: int) -> tuple[int, int, i
     return START + intended, sent, sent + service, code
 
 
-def _recorded(samples: list[tuple[int, int, int, int]], flush_every: int = 1000) -> Recorder:
+def _recorded(samples: list[tuple[int, int, int, int]], gather_every: int = 1000) -> Recorder:
     recorder = Recorder(START, SLICE, 100)
     for number, sample in enumerate(samples):
         recorder.ended.append(sample)
-        if number % flush_every == 0:
-            recorder.flush()
-    recorder.flush()
+        if number % gather_every == 0:
+            recorder.gather()
+    recorder.gather()
     return recorder
 
 
@@ -45,7 +45,7 @@ def test_a_window_holds_exactly_the_requests_intended_in_it(rows, every: int, fi
 
 
 @given(rows, st.integers(1, 20))
-def test_it_does_not_matter_when_the_recorder_is_flushed(rows, every: int) -> None:
+def test_it_does_not_matter_when_the_recorder_gathers(rows, every: int) -> None:
     samples = [_row(*row) for row in rows]
     one, other = _recorded(samples, every), _recorded(samples)
     assert one.totals == other.totals
@@ -110,7 +110,7 @@ def test_dropped_requests_lags_and_stages_belong_to_their_windows() -> None:
     )
     window = recorder.window(1, 2)
     assert window.dropped == 2
-    assert recorder.dropped_in_all == 3
+    assert len(recorder.dropped) == 3
     assert window.schedule_lag == Histogram.of([9])
     assert window.stages == {"a": (6.0, 2)}
 
