@@ -1,0 +1,30 @@
+"""How far the lab's numbers can be trusted, goal by goal: `python -m benchmarks.accuracy [goal …]`."""
+
+from __future__ import annotations
+
+import sys
+
+from benchmarks.answers import answers
+from benchmarks.delay import delay
+from benchmarks.goals import main
+from benchmarks.histograms import histograms, intervals
+from benchmarks.pacing import pacing
+from benchmarks.queue import queue
+from benchmarks.schedules import schedules
+from benchmarks.stall import stall
+from benchmarks.starved import starved
+
+GOALS = {
+    "pacing": pacing,
+    "stall": stall,
+    "delay": delay,
+    "queue": queue,
+    "histograms": histograms,
+    "intervals": intervals,
+    "starved": starved,
+    "schedules": schedules,
+    "answers": answers,
+}
+
+if __name__ == "__main__":
+    sys.exit(main("accuracy", GOALS))

@@ -1,0 +1,77 @@
+"""The load generator beside others, in one interleaved run against the same server."""
+
+from __future__ import annotations
+
+import csv
+import re
+import shutil
+import statistics
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from benchmarks.goals import Finding, at_least, told
+from benchmarks.nginx import nginx
+from lab.load.arrivals import Closed
+from lab.load.process import run
+from lab.load.spec import LoadSpec
+
+__all__ = ["generators"]
+
+CONNECTIONS = 32
+SECONDS = 4
+ROUNDS = 5
+
+
+def generators() -> Iterator[Finding]:
+    """Closed loop, 32 connections, nginx with a static answer: requests a second of one process."""
+    peers: dict[str, Callable[[str], float]] = {"lab": _lab}
+    wrk, locust = shutil.which("wrk"), shutil.which("locust")
+    if wrk:
+        peers["wrk"] = lambda url: _wrk(wrk, url)
+    if locust:
+        peers["locust"] = lambda url: _locust(locust, url)
+    found: dict[str, list[float]] = {name: [] for name in peers}
+    with nginx() as url:
+        for turn in range(ROUNDS):
+            order = list(peers)[turn % len(peers) :] + list(peers)[: turn % len(peers)]
+            for name in order:
+                found[name].append(peers[name](url))
+    for name, rates in found.items():
+        yield told(f"{name}, median of {ROUNDS}", statistics.median(rates), "req/s")
+    for name in ("wrk", "locust"):
+        if name not in found:
+            yield told(f"{name} is not here, so the lab is not set against it", float("nan"))
+    for name, bound in (("wrk", 0.6), ("locust", 1.0)):
+        if name in found:
+            ratios = [mine / theirs for mine, theirs in zip(found["lab"], found[name], strict=True)]
+            yield at_least(f"lab / {name}, median of {ROUNDS} rounds", statistics.median(ratios), bound)
+
+
+def _lab(url: str) -> float:
+    load = Closed(CONNECTIONS)
+    result = run(LoadSpec(url=url, load=load, duration_s=float(SECONDS), warmup_s=0.5, stages=False))
+    assert result.failed == 0
+    assert len(result.window.response_time) == result.requests  # all of them recorded
+    return result.throughput_rps
+
+
+def _wrk(program: str, url: str) -> float:
+    command = [program, "-t1", f"-c{CONNECTIONS}", f"-d{SECONDS}s", url]
+    said = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
+    (rate,) = re.findall(r"Requests/sec:\s+([\d.]+)", said)
+    return float(rate)
+
+
+def _locust(program: str, url: str) -> float:
+    with tempfile.TemporaryDirectory() as folder:
+        table = Path(folder, "run")
+        users = ["--users", str(CONNECTIONS), "--spawn-rate", str(CONNECTIONS), "--run-time", f"{SECONDS}s"]
+        script = str(Path(__file__).with_name("locustfile.py"))
+        quiet = ["--headless", "--only-summary", "--loglevel", "ERROR", "--csv", str(table)]
+        command = [program, "-f", script, "--host", url.rstrip("/"), *users, *quiet]
+        subprocess.run(command, capture_output=True, check=True, timeout=120, cwd=folder)
+        with Path(f"{table}_stats.csv").open(newline="") as lines:
+            (total,) = (row for row in csv.DictReader(lines) if row["Name"] == "Aggregated")
+    return float(total["Requests/s"])

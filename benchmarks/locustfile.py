@@ -1,0 +1,14 @@
+"""What Locust is told to do beside the lab: its faster user, without think time."""
+
+from locust import FastHttpUser, constant, task
+
+
+class Null(FastHttpUser):
+    """Gets the root again and again."""
+
+    wait_time = constant(0)
+
+    @task
+    def root(self) -> None:
+        """One request."""
+        self.client.get("/")

@@ -1,0 +1,73 @@
+"""Whether a generator without a processor of its own says so."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from benchmarks.goals import Finding, at_least, at_most, told
+from benchmarks.server import serving
+from lab.load.arrivals import Poisson
+from lab.load.process import run
+from lab.load.spec import LoadSpec
+from lab.measure.columns import Factors
+from lab.measure.measurement import Measurement
+from lab.measure.reading import Trial, measure
+from lab.measure.validity import Reason
+
+__all__ = ["starved"]
+
+RUNS = 20
+SECONDS = 2.0
+
+
+def starved() -> Iterator[Finding]:
+    """A generator on the core of a neighbour that burns it, and alone on that core, 20 runs of each."""
+    cores = sorted(os.sched_getaffinity(0))
+    with serving("null", cpu=cores[0]) as server:
+        rate = _rate_of_half_a_core(server.url, cores[-1])
+        yield told("load that takes the generator half a core", rate, "req/s")
+        with _neighbour(cores[-1]):
+            rows = [_row(server.url, cores[-1], rate, seed) for seed in range(RUNS)]
+        bound = sum(Reason.GENERATOR_BOUND in (row.health.invalid_reason or "").split() for row in rows)
+        yield at_least("runs beside the neighbour that say generator_bound, of 20", bound, RUNS)
+        spoken = sum(row.outcome.response_time_p50_ms is not None for row in rows)
+        yield at_most("runs beside the neighbour that print a percentile", spoken, 0)
+        alone = [_row(server.url, cores[-1], rate, seed) for seed in range(RUNS)]
+        yield at_most("false alarms without the neighbour, of 20", sum(not r.health.valid for r in alone), 0)
+
+
+def _row(url: str, core: int, rate: float, seed: int) -> Measurement:
+    spec = LoadSpec(
+        url=url,
+        load=Poisson(rate),
+        duration_s=SECONDS,
+        warmup_s=0.3,
+        seed=seed,
+        cpus=(core,),
+        stages=False,
+    )
+    factors = Factors(load_model=spec.load.model, requested_rate=rate, duration_s=SECONDS)
+    return measure(Trial("starved", f"rate {rate:g}", seed + 1), factors, run(spec))
+
+
+def _rate_of_half_a_core(url: str, core: int) -> float:
+    """Found from what a rate of 4,000/s takes: below saturation, CPU grows with the rate."""
+    probe = LoadSpec(url=url, load=Poisson(4000), duration_s=2.0, warmup_s=0.3, cpus=(core,), stages=False)
+    return round(4000 * 0.5 / run(probe).generators[0].cpu_cores, -2)
+
+
+@contextmanager
+def _neighbour(core: int) -> Iterator[None]:
+    """A process that burns the core, until the block is left."""
+    while_we_live = f"while os.getppid() == {os.getpid()}: sum(range(10**5))"
+    burn = f"import os\nos.sched_setaffinity(0, ({core},))\n{while_we_live}"
+    process = subprocess.Popen([sys.executable, "-c", burn])
+    try:
+        yield
+    finally:
+        process.kill()
+        process.wait()
