@@ -41,7 +41,7 @@ distributions = st.sampled_from([Distribution.CONSTANT, Distribution.EXPONENTIAL
 
 
 @given(distributions, st.integers(1, 3), st.floats(0.1, 1.2), st.integers(0, 1000))
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_one_instance_is_a_queue_first_come_first_served(
     distribution: Distribution, slots: int, utilization: float, seed: int
 ) -> None:
@@ -53,7 +53,7 @@ def test_one_instance_is_a_queue_first_come_first_served(
 
 
 @given(distributions, st.integers(1, 6), st.floats(0.1, 1.2), st.integers(0, 1000))
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_a_central_queue_over_n_instances_is_one_queue_with_n_servers(
     distribution: Distribution, instances: int, utilization: float, seed: int
 ) -> None:

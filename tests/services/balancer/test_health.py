@@ -160,9 +160,13 @@ def test_checks_overrule_a_trial(health: Health, instance: Instance) -> None:
     assert health.due(1e9) is None
 
 
-def test_failures_are_counted_anew_after_a_return(health: Health, instance: Instance) -> None:
-    for _ in range(5):
+@pytest.mark.parametrize("how", ["failures", "checks"])
+def test_failures_are_counted_anew_after_a_return(health: Health, instance: Instance, how: str) -> None:
+    for _ in range(5 if how == "failures" else 4):
         attempt(health, instance, 0.0, Blame.FAILED)
+    for _ in range(3 if how == "checks" else 0):
+        health.check_failed(instance, 0.0)
+    assert health.state(instance) is State.EJECTED
     health.check_passed(instance, 0.1)
     assert health.check_passed(instance, 0.2) is not None
     for _ in range(4):

@@ -140,5 +140,5 @@ class RosterMachine(RuleBasedStateMachine):
         assert self.roster.panicking == (fit < RULES.panic_threshold * len(self.roster))
 
 
-RosterMachine.TestCase.settings = settings(max_examples=150, stateful_step_count=50, deadline=None)
+RosterMachine.TestCase.settings = settings(max_examples=150, stateful_step_count=50)
 TestRosterMachine = RosterMachine.TestCase
