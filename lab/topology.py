@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from itertools import product
+from urllib.parse import urlsplit
 
 from services.balancer.settings import PolicyName
 from services.clients import ClientName
@@ -104,13 +105,13 @@ class Topology:
     """Where an added instance may listen: this port and those above it."""
 
     def __post_init__(self) -> None:
-        taken: dict[int, str] = {}
-        for name, port in self.ports():
+        taken: dict[tuple[str, int], str] = {}
+        for name, host, port in self.addresses():
             if not 0 < port < 65536:
                 raise ValueError(f"{name} would listen on port {port}, which does not exist (1 to 65535)")
-            if port in taken:
-                raise ValueError(f"{name} and {taken[port]} both want port {port}")
-            taken[port] = name
+            if (host, port) in taken:
+                raise ValueError(f"{name} and {taken[host, port]} both want port {port}")
+            taken[host, port] = name
         names = [name for name, _ in self.ports()]
         if len(set(names)) < len(names):
             raise ValueError(f"two servers share a name in {names}")
@@ -151,6 +152,15 @@ class Topology:
     def named(cls, name: TopologyName, replicas: int = 4) -> Topology:
         """The documented topology of that name. `replicas` says nothing about the sequential one."""
         return cls.sequential() if name is TopologyName.SEQUENTIAL else cls.parallel(replicas)
+
+    @classmethod
+    def at(cls, url: str) -> Topology:
+        """What is known of a topology by the URL to post to alone. Raises ValueError for no such URL."""
+        parts = urlsplit(url)
+        if parts.scheme != "http" or not parts.hostname or not parts.path:
+            raise ValueError(f"{url!r} is no URL to post to: give http://host:port/path")
+        entry = Instance("entry", parts.port or 80, parts.hostname)
+        return cls(parts.netloc, (Service("entry", parts.path, (entry,)),))
 
     @property
     def entry_url(self) -> str:
@@ -256,6 +266,16 @@ class Topology:
             )
         )
         return replace(moved, spare_port=self.spare_port + offset)
+
+    def on_host(self, host: str) -> Topology:
+        """The same with every server on that host."""
+        return self._each(
+            lambda s: replace(
+                s,
+                instances=tuple(replace(i, host=host) for i in s.instances),
+                balancer=replace(s.balancer, host=host) if s.balancer else None,
+            )
+        )
 
     def _with_service(self, changed: Service) -> Topology:
         return self._each(lambda s: changed if s.name == changed.name else s)

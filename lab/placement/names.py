@@ -14,6 +14,8 @@ class PlacementName(StrEnum):
     """All in one background thread of this process, sharing its interpreter lock."""
     PROCESSES = "processes"
     """Each in an operating-system process of its own."""
+    REMOTE = "remote"
+    """Wherever they run already: they are only asked."""
 
 
 class BalancerName(StrEnum):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import http.client
 import time
 from collections.abc import Iterable
 from contextlib import ExitStack, suppress
@@ -11,6 +10,7 @@ from signal import SIGCONT, SIGKILL, SIGSTOP, SIGTERM
 import psutil
 
 from lab.errors import NotRunning, NotSupported, StartFailed
+from lab.placement.asking import is_healthy
 from lab.placement.building import balancer_settings, service_settings
 from lab.placement.custody import Custody, clean_environ
 from lab.placement.logs import LogFile
@@ -152,7 +152,7 @@ class Processes(Running):
         end = time.monotonic() + START_S
         for name in names:
             _, server = self._topology.server(name)
-            while not _healthy(server.host, server.port):
+            while not is_healthy(server.host, server.port):
                 if not self.alive(name):
                     raise StartFailed(f"{name} ended instead of starting{self._last_words(name)}")
                 if time.monotonic() > end:
@@ -186,17 +186,6 @@ class Processes(Running):
         except NotRunning:
             return {}
         return {name: pid for name, pid in self._pids.items() if statuses.get(name, 0) is None}
-
-
-def _healthy(host: str, port: int) -> bool:
-    connection = http.client.HTTPConnection(host, port, timeout=1)
-    try:
-        connection.request("GET", "/health")
-        return connection.getresponse().status == 200
-    except (OSError, http.client.HTTPException):
-        return False
-    finally:
-        connection.close()
 
 
 def _memory_mb(pid: int | None) -> float:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import http.client
-import json
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -14,19 +12,17 @@ from types import TracebackType
 from typing import Any, Self
 
 from lab.errors import BadParameter, NotRunning, PlacementError
+from lab.placement.asking import ask_balancer
 from lab.topology import Balancer, Instance, Topology
 
 __all__ = ["Running", "Usage"]
 
-ASK_S = 5.0
-"""How long a balancer may take over its statistics."""
-
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """CPU time spent since the topology came up, in seconds."""
+    """CPU time spent since the topology came up, in seconds; None where nobody can tell."""
 
-    servers_s: float
+    servers_s: float | None
     balancers_s: float | None
     """None where balancers share threads with the services and cannot be told apart: `servers_s` is both."""
 
@@ -101,7 +97,7 @@ class Running(ABC):
         self._require_up()
         balancers = [service.balancer for service in self._topology.services if service.balancer]
         return {
-            balancer.name: _ask(balancer, "GET", "/stats")[1]
+            balancer.name: ask_balancer(balancer, "GET", "/stats")[1]
             for balancer in balancers
             if self.alive(balancer.name)
         }
@@ -188,8 +184,11 @@ class Running(ABC):
         """CPU time spent by the servers since they came up."""
 
     @abstractmethod
-    def rss_mb(self) -> float:
-        """Resident memory of the servers in 10⁶ bytes; where they share a process, what they added to it."""
+    def rss_mb(self) -> float | None:
+        """Resident memory of the servers in 10⁶ bytes; where they share a process, what they added to it.
+
+        None where nobody can tell.
+        """
 
     @abstractmethod
     def _start_one(self, name: str) -> None:
@@ -243,21 +242,6 @@ class Running(ABC):
     ) -> None:
         """Have a balancer change its instances. One that is down learns of it when it starts."""
         if self.alive(balancer.name):
-            status, body = _ask(balancer, method, f"/admin/instances{path}", change)
+            status, body = ask_balancer(balancer, method, f"/admin/instances{path}", change)
             if status not in (200, 201):
                 raise PlacementError(f"{balancer.name} refused to change its instances: {status} {body!r}")
-
-
-def _ask(
-    balancer: Balancer, method: str, path: str, content: Mapping[str, Any] | None = None
-) -> tuple[int, Any]:
-    """The status of what a balancer answers, and the JSON in it. Raises PlacementError for no such answer."""
-    connection = http.client.HTTPConnection(balancer.host, balancer.port, timeout=ASK_S)
-    try:
-        connection.request(method, path, None if content is None else json.dumps(content))
-        response = connection.getresponse()
-        return response.status, json.loads(response.read())
-    except (OSError, http.client.HTTPException, ValueError) as error:
-        raise PlacementError(f"{balancer.name} gave no answer to {path} ({error!r}): see its log") from None
-    finally:
-        connection.close()

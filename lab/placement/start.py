@@ -12,6 +12,7 @@ from lab.placement.ports import require_loopback
 from lab.placement.processes import Processes
 from lab.placement.proxied import Proxied
 from lab.placement.proxies import Profile
+from lab.placement.remote import Remote
 from lab.placement.running import Running
 from lab.topology import Topology
 
@@ -19,7 +20,7 @@ __all__ = ["start"]
 
 N = TypeVar("N", bound=StrEnum)
 
-_PLACEMENTS: dict[PlacementName, type[InProcess] | type[Processes]] = {
+_PLACEMENTS = {
     PlacementName.IN_PROCESS: InProcess,
     PlacementName.PROCESSES: Processes,
 }
@@ -43,10 +44,12 @@ def start(
     Entering the block raises PortInUse or StartFailed where a server cannot come up, and leaves none running;
     and for real balancers ProgramMissing, or NotSupported for a policy that they do not have.
     """
+    where, whose = _named(PlacementName, placement), _named(BalancerName, balancer)
+    if where is PlacementName.REMOTE:
+        return Remote(topology)
     if not expose:
         require_loopback(topology)
-    kind = _PLACEMENTS[_named(PlacementName, placement)]
-    whose = _named(BalancerName, balancer)
+    kind = _PLACEMENTS[where]
     if whose is BalancerName.BUILTIN:
         return kind(topology)
     return Proxied(topology, kind(topology, balancers=False), whose, _named(Profile, profile))

@@ -24,7 +24,7 @@ class Startup:
     import_ms: float
     start_ms: float
     stop_ms: float
-    rss_mb: float
+    rss_mb: float | None
     """Resident memory added, in 10⁶ bytes."""
 
 

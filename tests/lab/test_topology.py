@@ -176,3 +176,51 @@ def test_a_policy_is_set_in_every_balancer_and_nowhere_else(policy: PolicyName) 
     changed = Topology.parallel().with_policy(policy)
     assert {s.balancer.policy for s in changed.services if s.balancer} == {policy}
     assert Topology.sequential().with_policy(policy) == Topology.sequential()
+
+
+@given(count=st.integers(2, 8), which=st.integers(0, 7), name=st.sampled_from(SERVICES))
+def test_an_instance_less_leaves_the_rest_in_their_places(count: int, which: int, name: str) -> None:
+    before = Topology.parallel(count)
+    gone = before.service(name).instances[which % count]
+    after = before.without_instance(gone.name)
+    assert set(before.ports()) - set(after.ports()) == {(gone.name, gone.port)}
+    assert [s for s in after.services if s.name != name] == [s for s in before.services if s.name != name]
+
+
+def test_the_last_instance_of_a_service_stays_and_a_balancer_is_none() -> None:
+    with pytest.raises(ValueError, match="has no instance"):
+        Topology.sequential().without_instance("service1")
+    with pytest.raises(ValueError, match="is a balancer"):
+        Topology.parallel().without_instance("service1-loadbalancer")
+
+
+@given(topology=topologies)
+def test_every_server_is_found_by_its_name_with_its_service(topology: Topology) -> None:
+    for name, host, port in topology.addresses():
+        service, server = topology.server(name)
+        assert (server.name, server.host, server.port) == (name, host, port)
+        assert server in (*service.instances, service.balancer)
+
+
+@given(topology=topologies)
+def test_all_servers_may_be_on_another_host(topology: Topology) -> None:
+    moved = topology.on_host("10.0.0.5")
+    assert {host for _, host, _ in moved.addresses()} == {"10.0.0.5"}
+    assert list(moved.ports()) == list(topology.ports())
+
+
+def test_servers_on_different_hosts_may_share_a_port() -> None:
+    here, there = Instance("here", 9000), Instance("there", 9000, "10.0.0.5")
+    assert len(list(Topology("x", (Service("s", "/", (here,)), Service("t", "/", (there,)))).ports())) == 2
+
+
+def test_a_topology_is_known_by_the_url_to_post_to() -> None:
+    topology = Topology.at("http://10.0.0.5:9000/in")
+    assert topology.entry_url == "http://10.0.0.5:9000/in"
+    assert Topology.at("http://somewhere/in").services[0].instances[0].port == 80
+
+
+@pytest.mark.parametrize("url", ["somewhere", "https://somewhere/in", "http://somewhere", "http:///in"])
+def test_what_is_no_url_to_post_to_is_refused(url: str) -> None:
+    with pytest.raises(ValueError, match="is no URL to post to"):
+        Topology.at(url)

@@ -1,0 +1,44 @@
+"""Asking servers, from outside, what they tell of themselves."""
+
+from __future__ import annotations
+
+import http.client
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from lab.errors import PlacementError
+from lab.topology import Balancer
+
+__all__ = ["ask_balancer", "is_healthy"]
+
+ASK_S = 5.0
+"""How long a balancer may take to answer."""
+HEALTH_S = 1.0
+
+
+def is_healthy(host: str, port: int) -> bool:
+    """Whether GET /health is answered with 200, soon."""
+    connection = http.client.HTTPConnection(host, port, timeout=HEALTH_S)
+    try:
+        connection.request("GET", "/health")
+        return connection.getresponse().status == 200
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+def ask_balancer(
+    balancer: Balancer, method: str, path: str, content: Mapping[str, Any] | None = None
+) -> tuple[int, Any]:
+    """The status of what a balancer answers, and the JSON in it. Raises PlacementError for no such answer."""
+    connection = http.client.HTTPConnection(balancer.host, balancer.port, timeout=ASK_S)
+    try:
+        connection.request(method, path, None if content is None else json.dumps(content))
+        response = connection.getresponse()
+        return response.status, json.loads(response.read())
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        raise PlacementError(f"{balancer.name} gave no answer to {path} ({error!r}): see its log") from None
+    finally:
+        connection.close()

@@ -1,0 +1,56 @@
+"""What somebody else runs is asked and loaded, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+import lab
+from lab.errors import NotRunning, NotSupported
+from lab.placement.asking import is_healthy
+from lab.placement.ports import free_offset
+
+
+@pytest.fixture(scope="module")
+def elsewhere() -> Iterator[lab.Topology]:
+    topology = lab.Topology.parallel(2).with_work(lab.Work(mean_ms=1))
+    topology = topology.shifted(free_offset(topology))
+    with lab.start(topology):
+        yield topology
+
+
+def test_it_is_asked_for_its_statistics_and_left_running(elsewhere: lab.Topology) -> None:
+    with lab.start(elsewhere, placement=lab.PlacementName.REMOTE) as running:
+        assert set(running.stats()) == {f"service{n}-loadbalancer" for n in (1, 2, 3, 4)}
+        assert running.alive("service1a")
+        assert running.logs("service1a") == ""
+    assert all(is_healthy(host, port) for _, host, port in elsewhere.addresses())
+
+
+def test_nobody_can_tell_what_it_uses(elsewhere: lab.Topology) -> None:
+    with lab.start(elsewhere, placement=lab.PlacementName.REMOTE) as running:
+        assert running.cpu_seconds() == lab.Usage(servers_s=None, balancers_s=None)
+        assert running.rss_mb() is None
+
+
+def test_it_cannot_be_hurt_or_changed(elsewhere: lab.Topology) -> None:
+    with lab.start(elsewhere, placement=lab.PlacementName.REMOTE) as running:
+        for blow in (running.kill, running.freeze, running.thaw, running.restart, running.remove_instance):
+            with pytest.raises(NotSupported, match="where it runs"):
+                blow("service1a")
+        with pytest.raises(NotSupported, match="where it runs"):
+            running.add_instance("service1")
+
+
+def test_a_url_is_enough(elsewhere: lab.Topology) -> None:
+    with lab.start(lab.Topology.at(elsewhere.entry_url), placement=lab.PlacementName.REMOTE) as running:
+        assert running.entry_url == elsewhere.entry_url
+        assert running.stats() == {}
+
+
+def test_what_does_not_run_there_is_an_error() -> None:
+    topology = lab.Topology.sequential()
+    nowhere = topology.shifted(free_offset(topology))
+    with pytest.raises(NotRunning, match="/health"), lab.start(nowhere, placement=lab.PlacementName.REMOTE):
+        pass
