@@ -254,7 +254,11 @@ def _alternative(panels: tuple[Panel, ...], quantity: _Quantity) -> str:
     told = []
     for panel in panels:
         for series in panel.series:
-            every = series.points(quantity.column)
-            points = ", ".join(f"{point.interval.estimate:.4g} at {point.x:g}" for point in every)
+            points = ", ".join(_in_words(point) for point in series.points(quantity.column))
             told.append(f"{panel.label} {series.name}: {points}".strip())
     return f"Chart of {quantity.label}. {'. '.join(told)}."
+
+
+def _in_words(point: Point) -> str:
+    estimate = point.interval.estimate
+    return f"{'no valid trial' if math.isnan(estimate) else f'{estimate:.4g}'} at {point.x:g}"

@@ -40,7 +40,7 @@ def latency_limit(factors: Mapping[str, Any], axis: str) -> Limit | None:
     if not demand_s:
         return None
     if axis == "requested_rate":
-        return lambda rate: 1000 * demand_s
+        return lambda _: 1000 * demand_s
     most = min(capacity(stations), _capacity_of_one_process(factors, topology))
     return lambda in_flight: 1000 * max(demand_s, in_flight / most - think_time_s)
 

@@ -40,20 +40,20 @@ class Trial:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A sweep that has not run yet. `name` is that of its CSV in `results`, without the suffix."""
+    """A sweep that has not run yet. `name` is that of its CSV in `folder`, without the suffix."""
 
     name: str
     grid: Grid
     trials: int
     windows: Windows
-    results: Path
+    folder: Path
     port_offset: int = 0
     """Added to every documented port: for where these are taken."""
 
     @property
     def path(self) -> Path:
         """Where the rows go. A relative folder is one of the checkout, from wherever a notebook runs."""
-        return HOME / self.results / f"{self.name}.csv"
+        return HOME / self.folder / f"{self.name}.csv"
 
     @property
     def parameters(self) -> dict[str, Any]:
@@ -93,7 +93,7 @@ class Plan:
         ] or ["nothing varied"]
         return (
             f"{cells} cells × {self.trials} trials ({'; '.join(varied)}), about {_long(self.expected_s)}, "
-            f"into {self.results / self.name}.csv"
+            f"into {self.folder / self.name}.csv"
         )
 
     def _repr_markdown_(self) -> str:
@@ -107,7 +107,7 @@ class _Setting(StrEnum):
     NAME = "name"
     TRIALS = "trials"
     PORT_OFFSET = "port_offset"
-    RESULTS = "results"
+    FOLDER = "folder"
 
 
 def plan_sweep(
@@ -116,7 +116,7 @@ def plan_sweep(
     name: object = None,
     trials: object = None,
     port_offset: object = 0,
-    results: str | Path = "results",
+    folder: str | Path = "results",
     **factors: object,
 ) -> Plan:
     """A sweep from a preset and what differs from it; whatever is None stays as the preset has it.
@@ -136,7 +136,7 @@ def plan_sweep(
         grid,
         base.trials if trials is None else _whole("trials", trials, 1),
         base.windows,
-        Path(results),
+        Path(folder),
         _whole("port_offset", port_offset, 0, MOST_OFFSET),
     )
     _check(planned)

@@ -150,7 +150,7 @@ def test_what_is_none_stays_as_the_preset_has_it() -> None:
 
 
 def test_a_name_may_be_a_number_and_a_default_name_carries_the_time() -> None:
-    assert plan_sweep(name=2026, results="/r").path == Path("/r/2026.csv")
+    assert plan_sweep(name=2026, folder="/r").path == Path("/r/2026.csv")
     assert plan_sweep().name.startswith("sweep-20")
 
 
@@ -164,14 +164,14 @@ def test_a_relative_folder_is_one_of_the_checkout_wherever_a_notebook_runs(
 
 def test_parameters_are_told_apart_by_what_changes_rows_and_by_nothing_else() -> None:
     one = plan_sweep(name="one")
-    assert one.parameters == plan_sweep(name="two", port_offset=1000, results="elsewhere").parameters
+    assert one.parameters == plan_sweep(name="two", port_offset=1000, folder="elsewhere").parameters
     assert one.parameters != plan_sweep(name="one", trials=4).parameters
     assert one.parameters != plan_sweep("quick", name="one").parameters
     assert one.parameters != plan_sweep(name="one", concurrency=[1, 3]).parameters
 
 
 def test_a_plan_tells_itself_in_one_sentence() -> None:
-    sentence = str(plan_sweep(name="mine", results="results"))
+    sentence = str(plan_sweep(name="mine", folder="results"))
     assert sentence.startswith(
         "8 cells × 3 trials (topology sequential, parallel; concurrency 1, 3, 8, 32), "
     )

@@ -1,0 +1,121 @@
+"""A sweep keeps every row as it comes, and goes on where it stopped."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lab.errors import PortInUse, SweepMismatch
+from lab.placement.ports import free_offset
+from lab.provenance import Sidecar
+from lab.results import check, read, read_measurements
+from lab.sweep import Plan, plan_sweep, run_sweep, runner
+from lab.sweep.trial import trial_seed
+from lab.topology import Topology
+
+Make = Callable[..., Plan]
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Make:
+    """Plans small sweeps that no documented port is needed for."""
+    small: dict[str, Any] = {"topology": "sequential", "concurrency": [1, 2], "work_ms": 1, "trials": 2}
+    brief = {"duration_s": 0.3, "warmup_s": 0.1}
+
+    def make(**changes: Any) -> Plan:
+        offset = free_offset(Topology.parallel())
+        return plan_sweep(name="small", folder=tmp_path, port_offset=offset, **(small | brief | changes))
+
+    return make
+
+
+def ids(plan: Plan) -> list[tuple[str, int]]:
+    return [(m.what.cell_id, m.what.trial) for m in read_measurements(plan.path)]
+
+
+def test_every_trial_is_a_row_that_keeps_the_contract_with_its_histograms_beside(make: Make) -> None:
+    plan = make(topology=["sequential", "parallel"], concurrency=2, trials=1)
+    assert run_sweep(plan) == plan.path
+    assert check(plan.path) == 2
+    assert ids(plan) == [(trial.cell_id, trial.number) for trial in plan.order()]
+    sidecar = Sidecar.read(plan.path)
+    assert sidecar.parameters == plan.parameters
+    assert set(sidecar.histograms) == {f"{cell}/{number}" for cell, number in ids(plan)}
+    for measured in read_measurements(plan.path):
+        assert measured.what.sweep_id == "small"
+        assert measured.outcome.succeeded > 0
+        assert measured.outcome.failed == 0
+        assert measured.health.servers_cpu_cores is not None
+        assert measured.health.servers_rss_mb is not None
+        assert (measured.health.retries is None) == (measured.factors.topology == "sequential")
+
+
+def test_an_interrupted_sweep_keeps_its_rows_and_goes_on_where_it_stopped(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan, left = make(), iter([True, True, False])
+    run_trial = runner.run_trial
+
+    def interrupted(*arguments: Any, **named: Any) -> Any:
+        if not next(left):
+            raise KeyboardInterrupt
+        return run_trial(*arguments, **named)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(runner, "run_trial", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            run_sweep(plan)
+    kept = ids(plan)
+    assert kept == [(trial.cell_id, trial.number) for trial in plan.order()][:2]
+    begun = read(plan.path)["started_at"].tolist()
+    run_sweep(make())
+    assert ids(plan) == [(trial.cell_id, trial.number) for trial in plan.order()]
+    assert read(plan.path)["started_at"].tolist()[:2] == begun
+
+
+def test_a_finished_sweep_has_nothing_left_to_do(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    run_sweep(make(concurrency=1, trials=1))
+    monkeypatch.setattr(runner, "run_trial", None)
+    run_sweep(make(concurrency=1, trials=1))
+
+
+def test_a_name_that_is_taken_by_other_parameters_is_refused_and_left_alone(make: Make) -> None:
+    plan = make(concurrency=1, trials=1)
+    run_sweep(plan)
+    before = plan.path.read_bytes()
+    with pytest.raises(SweepMismatch, match="trials was 1 and is 2"):
+        run_sweep(make(concurrency=1, trials=2))
+    assert plan.path.read_bytes() == before
+
+
+def test_a_port_that_is_taken_is_named_and_no_row_is_written(make: Make) -> None:
+    plan = make()
+    with socket.create_server(("127.0.0.1", 8053 + plan.port_offset)), pytest.raises(PortInUse) as refused:
+        run_sweep(plan)
+    assert str(8053 + plan.port_offset) in str(refused.value)
+    assert "service3" in str(refused.value)
+    assert ids(plan) == []
+
+
+def test_trials_have_seeds_of_their_own_that_the_base_seed_makes() -> None:
+    seeds = {trial_seed(seed, number) for seed in range(20) for number in range(20)}
+    assert len(seeds) == 400
+    assert trial_seed(3, 4) == trial_seed(3, 4)
+
+
+def test_the_same_trial_of_two_open_loops_has_the_same_arrivals(make: Make) -> None:
+    plan = make(
+        topology=["sequential", "parallel"],
+        concurrency=None,
+        load_model="poisson",
+        requested_rate=50,
+        trials=2,
+    )
+    run_sweep(plan)
+    hashes = {(m.factors.topology, m.what.trial): m.what.schedule_hash for m in read_measurements(plan.path)}
+    assert hashes["sequential", 1] == hashes["parallel", 1]
+    assert hashes["sequential", 1] != hashes["sequential", 2]

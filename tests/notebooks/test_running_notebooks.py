@@ -1,0 +1,67 @@
+"""The notebooks from top to bottom, small enough for a test."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from lab.notebook.__main__ import main
+from lab.placement.ports import free_offset
+from lab.results import check
+from lab.topology import Topology
+
+NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
+Run = Callable[..., str]
+
+
+@pytest.fixture(scope="module")
+def build(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("build")
+
+
+@pytest.fixture(scope="module")
+def run(build: Path) -> Run:
+    """Runs a notebook with parameters and gives what its last cell shows."""
+
+    def run(notebook: str, /, **parameters: object) -> str:
+        typed = [text for each in parameters.items() for text in ("-p", *map(str, each))]
+        path = NOTEBOOKS / f"{notebook}.ipynb"
+        assert main([str(path), "--build", str(build), "--timeout", "60", *typed]) == 0
+        executed = json.loads((build / path.name).read_text())
+        shown = executed["cells"][-1]["outputs"][-1]["data"]
+        return "".join(shown["text/markdown"])
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def sweep(run: Run, build: Path) -> Path:
+    """The CSV of a small sweep that the notebook ran."""
+    small = {"trials": 1, "concurrency": "[1, 2]", "work_ms": 1, "duration_s": 0.4, "warmup_s": 0.1}
+    run("02_sweep", name="mine", folder=build, port_offset=free_offset(Topology.parallel()), **small)
+    return build / "mine.csv"
+
+
+def test_the_sweep_writes_its_rows_and_shows_its_charts_on_a_page(sweep: Path, build: Path) -> None:
+    assert check(sweep) == 4
+    page = (build / "02_sweep.html").read_text()
+    assert page.count('src="data:image/png;base64') == 3
+    assert page.count('alt="Chart of ') == 2
+
+
+def test_the_quickstart_answers_its_question(run: Run, build: Path) -> None:
+    offset = free_offset(Topology.parallel())
+    less = {"concurrency": 1, "trials": 1, "work_ms": 1}
+    answer = run("01_quickstart", port_offset=offset, folder=build, **less)
+    assert "This holds for placement `in-process`" in answer
+
+
+def test_two_results_are_compared(run: Run, sweep: Path, build: Path) -> None:
+    other = build / "other.csv"
+    for suffix in (".csv", ".json"):
+        shutil.copy(sweep.with_suffix(suffix), other.with_suffix(suffix))
+    assert "no cell has enough trials" in run("09_compare", a=sweep, b=other)
