@@ -5,7 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 from scripted_server import Manner, ScriptedServer, serving
+
+# Examples that start histograms take their time, and more of it on a busy machine.
+settings.register_profile("patient", deadline=None, max_examples=40)
+settings.load_profile("patient")
 
 
 @pytest.fixture
