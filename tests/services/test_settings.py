@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lab.topology import Topology
 from services.clients import ClientName
 from services.settings import VARIABLES, ServiceSettings, SettingsError
 from services.work import Distribution, Work, WorkKind
@@ -74,6 +75,15 @@ def test_a_documented_service_needs_no_variable(
     assert (settings.port, settings.path, settings.next_url) == (port, path, next_url)
     assert settings.instance == f"service{number}"
     assert settings.work == Work()
+
+
+def test_what_goes_without_saying_is_the_sequential_topology() -> None:
+    topology = Topology.sequential()
+    for service in topology.services:
+        settings = ServiceSettings.from_environ({}, service.name)
+        assert (settings.instance, settings.port) == (service.instances[0].name, service.instances[0].port)
+        assert (settings.path, settings.next_url) == (service.path, topology.next_url(service.name))
+        assert (settings.work, settings.client) == (service.work, service.client)
 
 
 def test_the_documented_variables_set_the_documented_things() -> None:
