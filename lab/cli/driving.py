@@ -12,7 +12,6 @@ from lab.load.spec import LoadSpec, PipelineBody
 from lab.measure.columns import Factors
 from lab.measure.measurement import Measurement
 from lab.measure.reading import Trial, measure
-from lab.placement.names import BalancerName, PlacementName
 from lab.sweep.progress import seconds_bar
 from lab.topology import Topology
 
@@ -61,9 +60,9 @@ def _factors(options: TopologyOptions, topology: Topology, spec: LoadSpec, concu
         topology=options.topology,
         replicas=topology.replicas,
         policy=options.policy if balanced else None,
-        balancer=BalancerName.BUILTIN if balanced else None,
+        balancer=options.balancer if balanced else None,
         protocol="http",
-        placement=PlacementName.IN_PROCESS,
+        placement=options.placement,
         client=options.client,
         work=options.work,
         work_ms=",".join(f"{mean:g}" for mean in options.work_ms),

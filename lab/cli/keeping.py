@@ -14,8 +14,7 @@ from lab.cli.control import Control
 from lab.cli.options import TopologyOptions
 from lab.cli.state import Upkeep, everything_up, log_file
 from lab.errors import PlacementError, StartFailed
-from lab.placement import start
-from lab.topology import Topology
+from lab.placement import BalancerName, start
 
 __all__ = ["keep", "keep_in_background"]
 
@@ -30,12 +29,12 @@ def keep(options: TopologyOptions) -> None:
     upkeep = Upkeep.of_this_process(options)
     try:
         with (
-            start(topology) as running,
+            start(topology, placement=options.placement, balancer=options.balancer) as running,
             Control(running, upkeep.control).open() as control,
             suppress(KeyboardInterrupt),
         ):
             upkeep.write()
-            _print_banner(topology, f"Ctrl-C ends it, or `lab down` from another shell (pid {upkeep.pid}).")
+            _print_banner(options, f"Ctrl-C ends it, or `lab down` from another shell (pid {upkeep.pid}).")
             control.serve()
     finally:
         upkeep.remove()
@@ -63,7 +62,7 @@ def keep_in_background(options: TopologyOptions) -> None:
         keeper.wait()
         raise
     keeper.returncode = 0  # it is meant to outlive this process, which its destructor would warn of
-    _print_banner(options.build(), f"It runs in the background (pid {keeper.pid}) until `lab down`.")
+    _print_banner(options, f"It runs in the background (pid {keeper.pid}) until `lab down`.")
 
 
 def _require_free(options: TopologyOptions) -> None:
@@ -86,12 +85,14 @@ def _wait_until_ready(keeper: subprocess.Popen[bytes], offset: int) -> None:
         time.sleep(POLL_S)
 
 
-def _print_banner(topology: Topology, ending: str) -> None:
+def _print_banner(options: TopologyOptions, ending: str) -> None:
+    topology = options.build()
     instances = sum(len(service.instances) for service in topology.services)
     balancers = sum(service.balancer is not None for service in topology.services)
+    whose = "" if options.balancer is BalancerName.BUILTIN else f"{options.balancer} "
     console = Console(highlight=False)
-    behind = f" behind {balancers} balancers" if balancers else ", no balancers"
-    console.print(f"[bold]{topology.name}[/bold] is up: {instances} instances{behind}")
+    behind = f" behind {balancers} {whose}balancers" if balancers else ", no balancers"
+    console.print(f"[bold]{topology.name}[/bold] is up ({options.placement}): {instances} instances{behind}")
     table = Table(box=None, pad_edge=False)
     for heading in ("service", "route", "balancer", "instances"):
         table.add_column(heading)

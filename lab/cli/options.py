@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Self
 
 from lab.errors import BadParameter
+from lab.placement.names import BalancerName, PlacementName
 from lab.topology import Topology, TopologyName
 from services.balancer.settings import PolicyName
 from services.clients import ClientName
@@ -31,6 +32,8 @@ class TopologyOptions:
     seed: int = 0
     offset: int = 0
     """Added to every documented port."""
+    placement: PlacementName = PlacementName.IN_PROCESS
+    balancer: BalancerName = BalancerName.BUILTIN
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
@@ -46,6 +49,8 @@ class TopologyOptions:
             slots=data["slots"],
             seed=data["seed"],
             offset=data["offset"],
+            placement=PlacementName(data["placement"]),
+            balancer=BalancerName(data["balancer"]),
         )
 
     def to_json(self) -> dict[str, Any]:

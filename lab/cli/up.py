@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from enum import StrEnum
 from typing import Annotated
 
 import typer
@@ -10,12 +11,20 @@ import typer
 from lab.cli.choices import Offset
 from lab.cli.options import TopologyOptions
 from lab.errors import BadParameter
+from lab.placement.names import BalancerName, PlacementName
 from lab.topology import TopologyName
 from services.balancer.settings import PolicyName
 from services.clients import ClientName
 from services.work import Distribution, WorkKind
 
 __all__ = ["up"]
+
+
+class Placement(StrEnum):
+    """The placements that can be started, not only asked."""
+
+    IN_PROCESS = PlacementName.IN_PROCESS
+    PROCESSES = PlacementName.PROCESSES
 
 
 def up(
@@ -35,6 +44,8 @@ def up(
     ] = Distribution.CONSTANT,
     slots: Annotated[int, typer.Option(min=1, help="Requests an instance works on at once.")] = 1,
     seed: Annotated[int, typer.Option(help="Of the service times.")] = 0,
+    placement: Annotated[Placement, typer.Option(help="Where servers run.")] = Placement.IN_PROCESS,
+    balancer: Annotated[BalancerName, typer.Option(help="Whose balancers.")] = BalancerName.BUILTIN,
     offset: Offset = 0,
 ) -> None:
     """Start a topology. It stays up until Ctrl-C, or in the background until `lab down`."""
@@ -51,6 +62,8 @@ def up(
         slots=slots,
         seed=seed,
         offset=offset,
+        placement=PlacementName(placement),
+        balancer=balancer,
     )
     options.build()  # what makes no topology should be said before anything is started
     if detach:

@@ -10,7 +10,7 @@ from importlib import import_module
 
 from lab.placement.building import IMPORTED_LATE
 from lab.placement.ports import free_offset
-from lab.placement.start import start
+from lab.placement.starting import start
 from lab.topology import Topology, TopologyName
 
 __all__ = ["Startup", "measure_startup"]

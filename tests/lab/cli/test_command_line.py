@@ -96,7 +96,7 @@ def test_an_option_that_makes_no_sense_is_misuse_said_in_one_line(
 def test_a_topology_in_the_background_serves_every_command_from_other_shells(lab: Lab, offset: int) -> None:
     up = lab("up", "sequential", "--detach", "--work-ms", 1, "--offset", offset)
     assert up.returncode == 0, up.stderr
-    for fact in ("sequential is up: 4 instances", str(8051 + offset), "/analyze", "lab down"):
+    for fact in ("sequential is up (in-process): 4 instances", str(8051 + offset), "/analyze", "lab down"):
         assert fact in up.stdout
 
     assert "all as documented" in lab("test").stdout
@@ -116,6 +116,15 @@ def test_a_topology_in_the_background_serves_every_command_from_other_shells(lab
     assert lab("down").returncode == 0
     assert not connects(8051 + offset)
     assert "nothing is up" in lab("stats").stderr
+
+
+def test_a_topology_may_be_kept_up_in_processes(lab: Lab, offset: int) -> None:
+    up = lab("up", "sequential", "--detach", "--placement", "processes", "--work-ms", 1, "--offset", offset)
+    assert "sequential is up (processes): 4 instances" in up.stdout, up.stderr
+    assert "all as documented" in lab("test").stdout
+    assert "listens on" in lab("logs", "service2").stdout
+    assert lab("down").returncode == 0
+    assert not connects(8054 + offset)
 
 
 def test_a_second_topology_on_the_same_ports_is_refused_and_says_what_is_up(lab: Lab, offset: int) -> None:

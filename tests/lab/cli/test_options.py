@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from lab.cli.options import TopologyOptions
 from lab.errors import BadParameter
+from lab.placement.names import BalancerName, PlacementName
 from lab.topology import TopologyName
 from services.balancer.settings import PolicyName
 from services.clients import ClientName
@@ -28,6 +29,8 @@ options = st.builds(
     slots=st.integers(1, 9),
     seed=st.integers(0, 99),
     offset=st.integers(0, 50_000),
+    placement=st.sampled_from(PlacementName),
+    balancer=st.sampled_from(BalancerName),
 )
 
 

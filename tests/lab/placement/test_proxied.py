@@ -103,7 +103,7 @@ def test_instances_cannot_be_added_while_it_runs(running: lab.Running) -> None:
         running.remove_instance("service1a")
 
 
-@pytest.mark.parametrize("placement", lab.PlacementName)
+@pytest.mark.parametrize("placement", [lab.PlacementName.IN_PROCESS, lab.PlacementName.PROCESSES])
 def test_after_the_block_no_process_and_no_port_is_left(placement: lab.PlacementName) -> None:
     require(lab.BalancerName.NGINX)
     topology, before = small(), psutil.Process().children(recursive=True)
