@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+import random
+import time
+from collections import Counter
 
 import pytest
+
+from services.wire import WireClient, WireError
 
 
 def events(b, kind):
@@ -349,5 +354,79 @@ def test_who_leaves_the_queue_is_not_sent_anywhere(run, tools):
             assert (await first).body == b"service1a:1"
             assert (await b.ask(tools.post(b"3"))).body == b"service1a:3"
             assert [r.body for r in b.instances[0].requests] == [b"1", b"3"]
+
+    run(main())
+
+
+def test_every_request_is_accounted_for_whatever_instances_do(run, tools):
+    """Random faults and kills: each request has one outcome, its own body back, and one execution at most
+    where the route is not declared idempotent; retries of what was sent stay inside the budget."""
+    rng = random.Random(7)
+    total, ratio, per_s = 3_000, 0.05, 5.0
+
+    async def moody(request):
+        executed[request.body] += 1
+        mood = rng.random()
+        if mood < 0.02:
+            await drop(request)
+        elif mood < 0.03:
+            await half(request)
+        elif mood < 0.032:
+            await tools.silent(request)
+        elif mood < 0.05:
+            request.wire.send(b"what?\r\n\r\n")
+            raise ConnectionError
+        elif mood < 0.1:
+            request.answer(request.body, headers="Connection: close\r\n")
+            raise ConnectionError
+        elif mood < 0.5:
+            await asyncio.sleep(0.002)
+        request.answer(request.body, status="500 No" if mood > 0.99 else "200 OK")
+
+    executed = Counter()
+    settings = {
+        "timeout_s": 0.3,
+        "backoff_s": 0.05,
+        "check_interval_s": 0.02,
+        "retry_ratio": ratio,
+        "retry_per_s": per_s,
+    }
+
+    async def main():
+        async with tools.balanced(moody, moody, moody, moody, **settings) as b, WireClient() as client:
+            begun = time.monotonic()
+            outcomes = Counter()
+            numbers = iter(range(total))
+
+            async def load():
+                for i in numbers:
+                    path, body = ("/process", "/order")[i % 2], b"%d" % i
+                    try:
+                        answer = await client.post(f"http://127.0.0.1:{b.port}{path}", body)
+                    except WireError as error:
+                        outcomes[type(error).__name__] += 1
+                        continue
+                    outcomes[answer.status] += 1
+                    assert answer.status in (502, 503, 504) or answer.body == body
+                    assert path == "/process" or executed[body] <= 1
+
+            async def kill():
+                while True:
+                    await asyncio.sleep(0.1)
+                    victim = rng.choice(b.instances)
+                    await victim.kill()
+                    await asyncio.sleep(0.05)
+                    await victim.start()
+
+            killing = asyncio.ensure_future(kill())
+            await asyncio.gather(*[load() for _ in range(16)])
+            killing.cancel()
+            core = b.server._require_core()
+            assert outcomes.total() == total == sum(core.counts.answers.values())
+            assert outcomes[200] > total / 2
+            assert set(outcomes) <= {200, 500, 502, 503, 504, "BrokenAnswer"}
+            sent = core.counts.retries.total() - core.counts.retries["refused"]
+            assert sent <= per_s + ratio * total + per_s * (time.monotonic() - begun)
+            assert all(instance.in_flight == 0 for instance in core.roster)
 
     run(main())
