@@ -154,6 +154,6 @@ def _care(settings: BalancerSettings) -> Json:
 
 
 def _too_large(settings: BalancerSettings) -> Json:
-    """Bodies over the limit, told by their length: Caddy's own limit would take each for a failed instance."""
+    """Bodies over the limit, told by their length: its own limit would take each for a failed instance."""
     longer = {"header_regexp": {"Content-Length": {"pattern": numbers_above(settings.body_limit_bytes)}}}
     return _reply([longer], 413, too_large(settings))

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import socket
 import socketserver
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler
 from typing import Any
 
@@ -13,8 +15,6 @@ __all__ = ["Endpoint"]
 
 IDLE_S = 5.0
 """How long a connection may be silent."""
-POLL_S = 0.1
-"""How soon it notices that it is to close."""
 
 Answer = Callable[[], Mapping[str, Any]]
 
@@ -26,9 +26,8 @@ class Endpoint:
         """`answers` are what makes the JSON for GET, by path; one that raises is a 502 with the reason."""
         self._server = _Server(("127.0.0.1", 0), _Handler)
         self._server.answers = answers
-        self._thread = threading.Thread(
-            target=self._server.serve_forever, args=(POLL_S,), name="lab endpoint", daemon=True
-        )
+        self._closing = False
+        self._thread = threading.Thread(target=self._serve, name="lab endpoint", daemon=True)
         self._thread.start()
 
     @property
@@ -38,15 +37,21 @@ class Endpoint:
 
     def close(self) -> None:
         """Answer nothing more and free the port."""
-        self._server.shutdown()
+        self._closing = True
+        with suppress(OSError), socket.create_connection(self._server.server_address, IDLE_S):
+            pass  # only to wake it
         self._thread.join()
         self._server.server_close()
 
+    def _serve(self) -> None:
+        while not self._closing:
+            self._server.handle_request()
+
 
 class _Server(socketserver.ThreadingTCPServer):
+    server_address: tuple[str, int]
     daemon_threads = True
     block_on_close = False
-    allow_reuse_address = True
     request_queue_size = 64
     answers: Mapping[str, Answer]
 

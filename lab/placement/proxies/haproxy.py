@@ -32,8 +32,9 @@ ASK_S = 2.0
 
 class HAProxy(Proxy):
     """What it lacks: a panic threshold, and a time-out over all tries. A retry avoids only the instance
-    tried last, and needs the body in its buffer of 16 kB: larger ones are not sent twice (with buffers of 1
-    MiB, for which it can be told, every request cost 40 times as much).
+    tried last, and needs the body in its buffer of 16 kB: larger ones are not sent twice (it can be told to
+    have buffers of 1 MiB, and then every request costs 40 times as much). Between a refusal and the next
+    try it waits a second where only one instance is left, and with least connections always.
     """
 
     name = BalancerName.HAPROXY

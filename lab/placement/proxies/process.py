@@ -23,6 +23,7 @@ from lab.placement.ports import listen
 from lab.placement.proxies import leash
 from lab.placement.proxies.binaries import find
 from lab.placement.proxies.endpoint import Endpoint
+from lab.placement.proxies.process_log import ProcessLog
 from lab.placement.proxies.proxy import Place, Profile, Proxy
 from lab.placement.proxies.words import documented_health, documented_stats
 from services.balancer.settings import BalancerSettings
@@ -52,7 +53,7 @@ class ProxyProcess:
         self._proxy = proxy
         self._profile = profile
         self._resources = ExitStack()
-        self._log = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115  (it lives as long as this does)
+        self._log: ProcessLog | None = None
         self._leash: subprocess.Popen[bytes] | None = None
         self._unwanted = threading.Event()
         self._asking = threading.Lock()
@@ -123,19 +124,18 @@ class ProxyProcess:
 
     def log_since(self, position: int = 0) -> tuple[list[str], int]:
         """The lines it wrote after that position, and the position to ask from next."""
-        text = os.pread(self._log.fileno(), os.fstat(self._log.fileno()).st_size - position, position)
-        whole, end, _ = text.rpartition(b"\n")
-        lines = whole.decode("utf-8", "replace").splitlines()
-        return lines, position + len(whole) + len(end)
+        return self._log.since(position) if self._log else ([], 0)
 
     def _asked(self, ask: Any) -> Any:
-        try:
-            return ask(psutil.Process(self.pid))
-        except (psutil.Error, ValueError):
-            raise NotRunning(f"{self.settings.name} does not run: start it first") from None
+        if self.pid is not None:
+            with suppress(psutil.Error):
+                return ask(psutil.Process(self.pid))
+        raise NotRunning(f"{self.settings.name} does not run: start it first")
 
     def _spawn(self, binary: Path) -> None:
         settings = self.settings
+        self._log = ProcessLog()
+        self._resources.callback(self._log.close)
         folder = _new_folder(self._proxy.name)
         self._resources.callback(shutil.rmtree, folder, ignore_errors=True)
         endpoint = Endpoint({"/stats": self.stats, "/health": lambda: documented_health(settings)})
@@ -152,7 +152,7 @@ class ProxyProcess:
             bufsize=0,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=self._log,
+            stderr=self._log.fileno(),
             cwd=folder,
             env={**os.environ, **own},
             start_new_session=True,

@@ -31,7 +31,11 @@ def static(settings: BalancerSettings, place: Place, *, matched: bool) -> Json:
         "global": {"checkNewVersion": False, "sendAnonymousUsage": False},
         "log": {"level": "ERROR"},
         "entryPoints": {"web": {"address": hostport(settings), **(_manners(settings) if matched else {})}},
-        "providers": {"file": {"filename": place.path(DYNAMIC), "watch": False}},
+        "providers": {
+            # Else it holds back what it read, and its own end, for two seconds.
+            "providersThrottleDuration": "10ms",
+            "file": {"filename": place.path(DYNAMIC), "watch": False},
+        },
         **counted,
     }
 

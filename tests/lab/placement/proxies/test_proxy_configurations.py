@@ -1,0 +1,82 @@
+"""What real balancers are told, without one of them running."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+import golden
+import pytest
+
+from lab.errors import NotSupported
+from lab.placement.names import BalancerName
+from lab.placement.proxies import PROXIES, Profile
+from lab.placement.proxies.words import milliseconds, numbers_above
+from services.balancer.settings import Address, PolicyName
+
+
+def named(configuration: tuple[object, ...]) -> str:
+    proxy, profile, policy = configuration
+    return f"{type(proxy).__name__}-{profile}-{policy}"
+
+
+@pytest.mark.parametrize("configuration", [pytest.param(c, id=named(c)) for c in golden.configurations()])
+def test_a_configuration_is_the_one_that_is_kept(configuration: tuple) -> None:
+    kept = golden.path(*configuration).read_text(encoding="utf-8")
+    assert golden.rendered(*configuration) == kept, "if that is meant, run golden.py and read the difference"
+
+
+def test_no_configuration_is_kept_that_nothing_renders() -> None:
+    assert {golden.path(*c) for c in golden.configurations()} == set(golden.FOLDER.iterdir())
+
+
+def test_every_name_but_the_built_in_has_a_balancer() -> None:
+    assert set(PROXIES) == set(BalancerName) - {BalancerName.BUILTIN}
+
+
+@pytest.mark.parametrize("name", PROXIES)
+def test_a_policy_it_lacks_is_an_error_that_names_those_it_has(name: BalancerName) -> None:
+    proxy = PROXIES[name]
+    lacking = set(PolicyName) - set(proxy.policies)
+    assert lacking
+    for policy in lacking:
+        with pytest.raises(
+            NotSupported, match=f"{name} has no policy {policy}: choose from round_robin, weighted"
+        ):
+            proxy.render(golden.settings(policy), Profile.MATCHED, golden.PLACE)
+
+
+@pytest.mark.parametrize("name", PROXIES)
+def test_a_host_name_is_refused_because_it_would_be_looked_up(name: BalancerName) -> None:
+    settings = replace(golden.settings(), instances=(Address("service1a", "example.org", 80),))
+    with pytest.raises(NotSupported, match=r"'example.org'.*give an address"):
+        PROXIES[name].render(settings, Profile.MATCHED, golden.PLACE)
+
+
+@pytest.mark.parametrize("name", PROXIES)
+def test_a_name_that_could_end_a_quotation_is_refused(name: BalancerName) -> None:
+    settings = replace(golden.settings(), name="one'; }")
+    with pytest.raises(NotSupported, match="use letters, digits"):
+        PROXIES[name].render(settings, Profile.MATCHED, golden.PLACE)
+
+
+@pytest.mark.parametrize("name", PROXIES)
+def test_without_checks_no_check_is_configured(name: BalancerName) -> None:
+    unchecked = replace(golden.settings(), check_interval_s=0.0)
+    texts = "".join(PROXIES[name].render(unchecked, Profile.MATCHED, golden.PLACE).values())
+    assert not re.search(r"healthCheck|healthy_threshold|httpchk|\"active\"| check inter", texts)
+
+
+@pytest.mark.parametrize("limit", [1, 9, 10, 99, 1000, 1999, 67108864])
+def test_the_expression_of_numbers_above_a_limit_matches_just_those(limit: int) -> None:
+    expression = re.compile(numbers_above(limit))
+    near = {max(0, limit + step) for step in (-1000, -10, -2, -1, 0, 1, 2, 10, 1000)} | {
+        0,
+        limit * 10,
+        limit // 10,
+    }
+    assert {n for n in near if expression.match(str(n))} == {n for n in near if n > limit}
+
+
+def test_no_duration_becomes_zero() -> None:
+    assert [milliseconds(s) for s in (0.0, 0.0001, 0.25, 30)] == ["1ms", "1ms", "250ms", "30000ms"]

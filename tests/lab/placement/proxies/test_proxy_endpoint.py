@@ -1,0 +1,61 @@
+"""The small server that answers what a balancer passes on."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import socket
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from lab.placement.proxies.endpoint import Endpoint
+
+
+def get(endpoint: Endpoint, path: str) -> tuple[int, object]:
+    connection = http.client.HTTPConnection(endpoint.address, timeout=5)
+    try:
+        connection.request("GET", path)
+        response = connection.getresponse()
+        return response.status, json.load(response)
+    finally:
+        connection.close()
+
+
+def fail() -> dict[str, object]:
+    raise OSError("it went away")
+
+
+@pytest.fixture
+def endpoint() -> Iterator[Endpoint]:
+    endpoint = Endpoint({"/stats": lambda: {"instances": []}, "/broken": fail})
+    yield endpoint
+    endpoint.close()
+
+
+def test_it_answers_what_it_knows_as_json(endpoint: Endpoint) -> None:
+    assert get(endpoint, "/stats") == (200, {"instances": []})
+
+
+def test_it_knows_nothing_else(endpoint: Endpoint) -> None:
+    assert get(endpoint, "/process")[0] == 404
+
+
+def test_an_answer_that_fails_is_a_bad_gateway_with_the_reason(endpoint: Endpoint) -> None:
+    assert get(endpoint, "/broken") == (502, {"detail": "OSError: it went away"})
+
+
+def test_a_silent_connection_keeps_nobody_waiting(endpoint: Endpoint) -> None:
+    host, _, port = endpoint.address.partition(":")
+    with socket.create_connection((host, int(port))):
+        assert get(endpoint, "/stats")[0] == 200
+
+
+def test_closing_frees_its_port_and_its_thread() -> None:
+    before = threading.active_count()
+    endpoint = Endpoint({})
+    endpoint.close()
+    assert threading.active_count() <= before + 1  # the connection that woke it may still have its own
+    with pytest.raises(ConnectionRefusedError):
+        get(endpoint, "/stats")

@@ -1,0 +1,270 @@
+"""Real balancers as processes: what they touch, how they start, and that nothing is left of them."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+
+from lab.errors import NotRunning, PortInUse, ProgramMissing, StartFailed
+from lab.placement.names import BalancerName
+from lab.placement.proxies import PROXIES, Profile, ProxyProcess, process
+from lab.placement.proxies.binaries import Program, find
+from lab.placement.proxies.nginx import Nginx
+
+every = pytest.mark.parametrize("name", PROXIES)
+
+WAIT_S = 10.0
+
+
+def wait_until(true: Callable[[], bool]) -> None:
+    end = time.monotonic() + WAIT_S
+    while not true():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.01)
+
+
+def folders() -> set[Path]:
+    return set(Path(tempfile.gettempdir()).glob("lab-*-*"))
+
+
+def own_children() -> set[int]:
+    return {child.pid for child in psutil.Process().children(recursive=True)}
+
+
+@pytest.fixture
+def nothing_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Fails a test that leaves a process, a thread, an open file or a folder behind."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    before = (own_children(), threading.active_count(), psutil.Process().num_fds())
+    yield
+    wait_until(lambda: (own_children(), threading.active_count(), psutil.Process().num_fds()) == before)
+    assert list(tmp_path.iterdir()) == []
+
+
+@every
+@pytest.mark.parametrize("end", [lambda proxy: proxy.stop(2.0), ProxyProcess.kill], ids=["stopped", "killed"])
+@pytest.mark.usefixtures("nothing_left")
+def test_nothing_is_left_of_one_that_is_stopped_or_killed(name, end, start_proxy) -> None:
+    proxy = start_proxy(name)
+    folder = psutil.Process(proxy.pid).cwd()
+    assert Path(folder).is_dir()
+    end(proxy)
+    assert not proxy.alive
+    assert not psutil.pid_exists(proxy.pid)
+    assert not Path(folder).exists()
+    with socket.create_server(("127.0.0.1", proxy.settings.port)):
+        pass
+
+
+@every
+@pytest.mark.parametrize("profile", Profile)
+def test_it_listens_on_the_loopback_only_and_writes_to_its_folder_only(name, profile, start_proxy) -> None:
+    proxy = start_proxy(name, profile)
+    of_it = psutil.Process(proxy.pid)
+    listening = [c.laddr for c in of_it.net_connections("tcp") if c.status == psutil.CONN_LISTEN]
+    assert {at.port for at in listening} == {proxy.settings.port}
+    assert all(ipaddress.ip_address(at.ip).is_loopback for at in listening)
+    written = {Path(file.path) for file in of_it.open_files() if file.mode != "r"}
+    assert {path.parent for path in written if "(deleted)" not in path.name} <= {Path(of_it.cwd())}
+    assert not of_it.children()
+
+
+@every
+def test_it_is_as_privileged_as_the_lab_and_no_more(name, start_proxy) -> None:
+    assert psutil.Process(start_proxy(name).pid).uids() == psutil.Process().uids()
+
+
+@pytest.mark.parametrize("name", [BalancerName.NGINX, BalancerName.HAPROXY, BalancerName.ENVOY])
+def test_one_that_is_matched_has_one_worker(name, start_proxy) -> None:
+    """(Threads of Go's runtime are no workers: for those, GOMAXPROCS says how many run at once.)"""
+    threads = {thread.id for thread in psutil.Process(start_proxy(name).pid).threads()}
+    workers = [
+        i for i in threads if Path(f"/proc/{i}/comm").read_text().startswith(("nginx", "haproxy", "wrk:"))
+    ]
+    assert len(workers) == 1
+
+
+@every
+def test_cpu_time_and_memory_are_those_of_the_balancer(name, start_proxy, ask) -> None:
+    proxy = start_proxy(name)
+    before = proxy.cpu_seconds()
+    while proxy.cpu_seconds() == before:
+        ask(proxy)
+    assert 1 < proxy.rss_mb() < 1000
+
+
+@every
+@pytest.mark.usefixtures("nothing_left")
+def test_a_busy_port_is_an_error_at_once(name, start_proxy, make_settings) -> None:
+    settings = make_settings()
+    with (
+        socket.create_server(("127.0.0.1", settings.port)),
+        pytest.raises(PortInUse, match=str(settings.port)),
+    ):
+        start_proxy(name, port=settings.port)
+
+
+@pytest.mark.usefixtures("nothing_left")
+def test_one_that_does_not_start_is_an_error_with_the_end_of_its_log(make_settings) -> None:
+    class Misled(Nginx):
+        def _configuration(self, *_: object, **__: object) -> dict[str, str]:
+            return {"nginx.conf": "nonsense;\n"}
+
+    proxy = ProxyProcess(Misled(), make_settings())
+    with pytest.raises(
+        StartFailed, match=r"service1-loadbalancer \(nginx\) ended.*unknown directive \\?\"nonsense"
+    ):
+        proxy.start()
+    assert proxy.log_since()[0]
+
+
+@pytest.mark.usefixtures("nothing_left")
+def test_one_that_never_answers_is_an_error_and_no_hang(
+    make_settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Sleeper(Nginx):
+        def command(self, *_: object) -> list[str]:
+            return ["/bin/sleep", "60"]
+
+    monkeypatch.setattr(process, "START_S", 0.2)
+    with pytest.raises(StartFailed, match=r"did not answer within 0.2 s, and its log is empty"):
+        ProxyProcess(Sleeper(), make_settings()).start()
+
+
+@pytest.mark.usefixtures("nothing_left")
+def test_one_that_is_killed_while_it_starts_fails_to_start(make_settings) -> None:
+    class Sleeper(Nginx):
+        def command(self, *_: object) -> list[str]:
+            return ["/bin/sleep", "60"]
+
+    proxy = ProxyProcess(Sleeper(), make_settings())
+    failures: list[BaseException] = []
+
+    def start() -> None:
+        try:
+            proxy.start()
+        except StartFailed as error:
+            failures.append(error)
+
+    starting = threading.Thread(target=start)
+    starting.start()
+    wait_until(lambda: proxy.alive and proxy.pid is not None)
+    proxy.kill()
+    starting.join(WAIT_S)
+    assert "was stopped before it answered" in str(failures[0])
+
+
+def test_a_program_that_is_nowhere_is_an_error_that_names_what_to_install() -> None:
+    with pytest.raises(
+        ProgramMissing, match=r"pip install 'pipeline-lab\[balancers\]' brings it in no-such-wheel"
+    ):
+        find(Program("no-such-program", "no-such-wheel"))
+
+
+def test_a_program_without_a_wheel_is_found_on_the_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "balancer"
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert find(Program("balancer", "no-such-wheel")) == program
+
+
+def test_what_has_not_started_says_so(make_settings) -> None:
+    proxy = ProxyProcess(Nginx(), make_settings())
+    assert not proxy.alive
+    assert proxy.log_since() == ([], 0)
+    with pytest.raises(NotRunning):
+        proxy.cpu_seconds()
+    proxy.stop(1.0)
+
+
+@every
+def test_its_log_can_be_read_on_and_after_its_end(name, start_proxy, instances, ask) -> None:
+    proxy = start_proxy(name, check_interval_s=0.1)
+    for instance in instances.by_name:
+        instances.close(instance)
+    ask(proxy)
+    lines, position = proxy.log_since()
+    proxy.kill()
+    more, end = proxy.log_since(position)
+    assert proxy.log_since()[0] == lines + more
+    assert proxy.log_since(end) == ([], end)
+
+
+PARENT = """
+import sys, time
+from lab.placement.names import BalancerName
+from lab.placement.proxies import PROXIES, ProxyProcess
+from services.balancer.settings import Address, BalancerSettings
+
+settings = BalancerSettings("service1", int(sys.argv[2]), (Address("service1a", "127.0.0.1", 9),))
+proxy = ProxyProcess(PROXIES[BalancerName(sys.argv[1])], settings)
+proxy.start()
+print(proxy.pid, flush=True)
+time.sleep(60)
+"""
+
+
+@every
+def test_it_ends_and_leaves_nothing_when_the_lab_is_killed(
+    name, make_settings, start_proxy, tmp_path: Path
+) -> None:
+    start_proxy(name).stop(1.0)  # which skips where it is not installed
+    port = make_settings().port
+    environ = {**os.environ, "TMPDIR": str(tmp_path)}
+    command = [sys.executable, "-c", PARENT, name, str(port)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, env=environ, cwd=Path.cwd()) as parent:
+        assert parent.stdout is not None
+        pid = int(parent.stdout.readline())
+        assert psutil.pid_exists(pid)
+        assert len(list(tmp_path.iterdir())) == 1
+        parent.kill()
+    wait_until(lambda: not psutil.pid_exists(pid) and not list(tmp_path.iterdir()))
+    with socket.create_server(("127.0.0.1", port)):
+        pass
+
+
+@pytest.mark.skipif(
+    sys.platform != "linux", reason="elsewhere nothing tells a program that its parent was killed"
+)
+def test_it_ends_when_what_holds_it_is_killed(start_proxy) -> None:
+    proxy = start_proxy(BalancerName.NGINX)
+    program = psutil.Process(proxy.pid)
+    program.parent().kill()
+    wait_until(lambda: not program.is_running() or program.status() == psutil.STATUS_ZOMBIE)
+    assert not proxy.alive
+
+
+def test_it_outlives_the_thread_that_started_it(start_proxy, ask) -> None:
+    """(Linux tells a child of its parent's death when the parent's thread ends that made it.)"""
+    started: list[ProxyProcess] = []
+    thread = threading.Thread(target=lambda: started.append(start_proxy(BalancerName.NGINX)))
+    thread.start()
+    thread.join()
+    time.sleep(0.2)
+    assert ask(started[0]).status == 200
+
+
+@pytest.mark.usefixtures("nothing_left")
+def test_many_starts_and_stops_leave_nothing(start_proxy) -> None:
+    for _ in range(10):
+        start_proxy(BalancerName.NGINX).stop(1.0)
+
+
+def test_a_program_may_open_as_many_files_as_the_system_lets_it_within_reason(start_proxy) -> None:
+    proxy = start_proxy(BalancerName.NGINX)
+    soft, hard = psutil.Process(proxy.pid).rlimit(psutil.RLIMIT_NOFILE)
+    assert soft == min(8192, hard) or hard < 0
