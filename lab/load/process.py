@@ -15,11 +15,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 from lab.load.pipes import GeneratorProcess, collect
-from lab.load.recorder import Window
 from lab.load.result import GeneratorHealth, LoadResult, Progress
 from lab.load.spec import LoadSpec, WarmupMode
 from lab.load.timeline import Timeline
 from lab.load.warmup import mser5
+from lab.load.window import Window
 
 __all__ = ["run"]
 

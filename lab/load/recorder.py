@@ -11,20 +11,19 @@ Completions are counted in the slice in which they happened, for throughput.
 
 from __future__ import annotations
 
-from collections import Counter, deque
-from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Any
+from collections import Counter
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lab.load import timings
-from lab.load.histogram import BINS, Histogram, bin_of
 from lab.load.outcomes import SUCCEEDED, name_of
-from lab.load.timeline import Timeline, by_slice
+from lab.load.packed import Packed
+from lab.load.sliced import SlicedHistogram
+from lab.load.timeline import Timeline
+from lab.load.window import Window
 
-__all__ = ["Recorder", "Window"]
+__all__ = ["Recorder"]
 
 _MOST_ROWS = 1 << 21
 """Beyond so many (64 MB), some are binned while the run goes on."""
@@ -35,67 +34,6 @@ _LARGE_PIECE = 1 << 16
 _CODES = 2048  # outcomes' codes lie well within ± 1024
 
 Column = NDArray[np.int64]
-
-
-@dataclass(frozen=True, slots=True)
-class Window:
-    """What was recorded of requests intended to start in one window."""
-
-    outcomes: dict[str, int]
-    """How many, by name of outcome; those dropped are not among them."""
-    dropped: int
-    """Never sent, because the run was over first."""
-    response_time: Histogram
-    """Of successes, from the intended start."""
-    service_time: Histogram
-    """Of successes, from the actual send."""
-    schedule_lag: Histogram
-    """How late the pacer was with each."""
-    stages: dict[str, tuple[float, int]]
-    """By Server-Timing metric: milliseconds in all, and the number of answers that named it."""
-
-    @classmethod
-    def merged(cls, windows: Iterable[Window]) -> Window:
-        """That of several generators together."""
-        parts = list(windows)
-        outcomes: Counter[str] = Counter()
-        stages: dict[str, tuple[float, int]] = {}
-        for part in parts:
-            outcomes.update(part.outcomes)
-            for metric, (total, count) in part.stages.items():
-                before = stages.get(metric, (0.0, 0))
-                stages[metric] = (before[0] + total, before[1] + count)
-        return cls(
-            outcomes=dict(outcomes),
-            dropped=sum(part.dropped for part in parts),
-            response_time=Histogram.merged(part.response_time for part in parts),
-            service_time=Histogram.merged(part.service_time for part in parts),
-            schedule_lag=Histogram.merged(part.schedule_lag for part in parts),
-            stages=stages,
-        )
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain data."""
-        return {
-            "outcomes": self.outcomes,
-            "dropped": self.dropped,
-            "response_time": self.response_time.to_json(),
-            "service_time": self.service_time.to_json(),
-            "schedule_lag": self.schedule_lag.to_json(),
-            "stages": self.stages,
-        }
-
-    @classmethod
-    def from_json(cls, data: dict[str, Any]) -> Window:
-        """The inverse of `to_json`."""
-        return cls(
-            outcomes=data["outcomes"],
-            dropped=data["dropped"],
-            response_time=Histogram.from_json(data["response_time"]),
-            service_time=Histogram.from_json(data["service_time"]),
-            schedule_lag=Histogram.from_json(data["schedule_lag"]),
-            stages={metric: (total, count) for metric, (total, count) in data["stages"].items()},
-        )
 
 
 class Recorder:
@@ -114,12 +52,12 @@ class Recorder:
         """As of the last gathering; so is `failed`."""
         self.failed = 0
         self._start_ns = start_ns
-        self._packed_ended = _Packed()
-        self._packed_lags = _Packed()
+        self._packed_ended = Packed()
+        self._packed_lags = Packed()
         self._timeline = Timeline.empty(slice_ns, slices)
-        self._response = _SlicedHistogram(slices)
-        self._service = _SlicedHistogram(slices)
-        self._lag = _SlicedHistogram(slices)
+        self._response = SlicedHistogram(slices)
+        self._service = SlicedHistogram(slices)
+        self._lag = SlicedHistogram(slices)
         self._outcomes: Counter[tuple[int, int]] = Counter()
         self._stages: dict[tuple[int, bytes], tuple[float, int]] = {}
 
@@ -215,66 +153,6 @@ class Recorder:
         for kind, count in zip(kinds.tolist(), counts.tolist(), strict=True):
             position, code = divmod(kind, _CODES)
             self._outcomes[position, code - _CODES // 2] += count
-
-
-class _SlicedHistogram:
-    """One histogram a slice. Rows are zeros that the system backs with memory only where they are touched."""
-
-    def __init__(self, slices: int) -> None:
-        self._counts = np.zeros((slices, BINS), dtype=np.int32)
-        self._sums = np.zeros(slices, dtype=np.int64)
-        self._mins = np.full(slices, np.iinfo(np.int64).max, dtype=np.int64)
-        self._maxs = np.zeros(slices, dtype=np.int64)
-
-    def record(self, position: Column, durations_ns: Column) -> None:
-        self._reach(int(position.max()))
-        for row, where in by_slice(position):
-            values = np.maximum(durations_ns[where], 0)
-            bins, counts = np.unique(bin_of(values), return_counts=True)
-            self._counts[row, bins] += counts.astype(np.int32)
-            self._sums[row] += values.sum()
-            self._mins[row] = min(self._mins[row], values.min())
-            self._maxs[row] = max(self._maxs[row], values.max())
-
-    def window(self, first: int, last: int) -> Histogram:
-        counts = self._counts[first:last].sum(axis=0, dtype=np.int64)
-        if not counts.any():
-            return Histogram()
-        sums, mins, maxs = self._sums[first:last], self._mins[first:last], self._maxs[first:last]
-        return Histogram(counts, int(sums.sum()), int(mins.min()), int(maxs.max()))
-
-    def _reach(self, position: int) -> None:
-        more = max(position + 1, 2 * len(self._sums)) - len(self._sums)
-        if position >= len(self._sums):
-            self._counts = np.concatenate([self._counts, np.zeros((more, BINS), dtype=np.int32)])
-            self._sums = np.append(self._sums, np.zeros(more, dtype=np.int64))
-            self._mins = np.append(self._mins, np.full(more, np.iinfo(np.int64).max, dtype=np.int64))
-            self._maxs = np.append(self._maxs, np.zeros(more, dtype=np.int64))
-
-
-class _Packed:
-    """Rows in arrays, the oldest first."""
-
-    def __init__(self) -> None:
-        self.rows = 0
-        self._arrays: deque[Column] = deque()
-
-    def take(self, rows: list[Any]) -> Column:
-        """Pack the rows of a list, and empty it."""
-        packed = np.array(rows, dtype=np.int64)
-        rows.clear()
-        self._arrays.append(packed)
-        self.rows += len(packed)
-        return packed
-
-    def give(self, least: int) -> Column:
-        """The oldest rows: `least` or a few more, as long as there are so many."""
-        given, rows = [], 0
-        while self._arrays and rows < least:
-            given.append(self._arrays.popleft())
-            rows += len(given[-1])
-        self.rows -= rows
-        return np.concatenate(given)
 
 
 def _are_successes(codes: Column) -> NDArray[np.bool_]:

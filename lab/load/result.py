@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 
 from lab.load.outcomes import succeeded, was_sent
-from lab.load.recorder import Window
 from lab.load.spec import LoadSpec
 from lab.load.timeline import Timeline
 from lab.load.usage import Usage
+from lab.load.window import Window
 
 __all__ = ["GeneratorHealth", "LoadResult", "Progress", "usage_between"]
 

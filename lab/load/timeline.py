@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -97,6 +97,12 @@ class Timeline:
         for position, where in by_slice(done):
             self.completed[position] += len(service_ns[where])
             self.service_ns[position] += service_ns[where].sum()
+
+    def take_in_flight(self, areas: Sequence[int]) -> None:
+        """Set the integral of what was in flight, slice by slice from the first."""
+        if areas:
+            self.reach(len(areas) - 1)
+            self.in_flight_ns[: len(areas)] = areas
 
     def throughput_rps(self, first: int, last: int) -> float:
         """Successes a second between the first and last completion in slices `first` to `last`, exclusive.
