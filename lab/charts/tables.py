@@ -72,7 +72,8 @@ def figure_of(interval: Interval) -> str:
 
 def _verdict(finding: Finding) -> tuple[str, ...]:
     interval = finding.interval
-    estimate = "–" if math.isnan(interval.estimate) else _number(interval.estimate)
+    unit = "×" if finding.band.unit == "×" else f" {finding.band.unit}"
+    estimate = "–" if math.isnan(interval.estimate) else _number(interval.estimate) + unit
     ends = f"{_number(interval.low)} to {_number(interval.high)}" if interval.known else "–"
     what = f"{finding.what}, {finding.panel}" if finding.panel else finding.what
     return (what, estimate, ends, str(finding.band), f"{_MARKS[finding.verdict]} {finding.verdict}")

@@ -70,8 +70,8 @@ _DEFAULT = Preset(
 )
 _SHORT = {**_DEFAULT.levels, **_levels(concurrency=[1, 3, 32])}
 _PRESETS = {
-    PresetName.QUICK: Preset(_SHORT, trials=1, windows=Windows(answers=15, shortest_s=1.5)),
-    PresetName.QUICKSTART: Preset(_SHORT, trials=3, windows=Windows(answers=15, shortest_s=1.0)),
+    PresetName.QUICK: Preset(_SHORT, trials=1, windows=Windows(answers=18, shortest_s=1.5)),
+    PresetName.QUICKSTART: Preset(_SHORT, trials=3, windows=Windows(answers=16, shortest_s=1.0)),
     PresetName.DEFAULT: _DEFAULT,
     # 130 answers are what p95 asks for; 145 leave room for what runs below its prediction.
     PresetName.FULL: replace(
