@@ -7,8 +7,8 @@ is repaired here: what RFC 9112 does not plainly allow is refused, and what is f
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
-from functools import lru_cache
+
+from services.balancer.memory import Memory
 
 __all__ = ["CHUNKED", "Refusal", "RequestHead", "parse_head"]
 
@@ -16,8 +16,6 @@ CHUNKED = -1
 """The `length` of a body in chunked coding."""
 
 MAX_FIELDS = 128
-MEMORABLE_BYTES = 2048
-"""Heads up to this long are remembered, the last thousand of them: a client mostly sends the same again."""
 
 
 class Refusal(Exception):  # noqa: N818  (an answer more than an error)
@@ -29,32 +27,33 @@ class Refusal(Exception):  # noqa: N818  (an answer more than an error)
         self.detail = detail
 
 
-@dataclass(slots=True)
 class RequestHead:
     """A request's head, freed of all that concerns only the connection it came on. Not to be changed."""
 
-    method: bytes
-    target: bytes
-    """In origin form (`/path?query`), or `*`."""
-    minor: int
-    """1 for HTTP/1.1, 0 for HTTP/1.0."""
-    lines: list[bytes] = field(default_factory=list)
-    """The header lines to forward, as they came, Host among them; without those below and Content-Length."""
-    length: int = 0
+    length = 0
     """Of the body in bytes, or CHUNKED."""
-    sized: bool = False
+    sized = False
     """Whether the request says how long its body is, even if it is 0."""
-    keep_alive: bool = True
-    expects_continue: bool = False
-    forwarded_for: bytes = b""
-    request_id: bytes = b""
+    expects_continue = False
+    forwarded_for = b""
+    request_id = b""
     deadline_ms: int | None = None
-    path: bytes = b""
-    """The target without its query."""
-    forwarded: bytes = b""
-    """Request line and header lines, as they go on, without the last line end."""
-    framing: bytes = b""
-    """How the body is framed, as it goes on if nothing changes that: from that line end to the empty line."""
+    framing = b"\r\n\r\n"
+    """How the body is framed, as it goes on if nothing changes that: from the head's last line to its end."""
+
+    def __init__(self, method: bytes, target: bytes, minor: int) -> None:
+        self.method = method
+        self.target = target
+        """In origin form (`/path?query`), or `*`."""
+        self.path = target.partition(b"?")[0]
+        """The target without its query."""
+        self.minor = minor
+        """1 for HTTP/1.1, 0 for HTTP/1.0."""
+        self.keep_alive = minor == 1
+        self.lines: list[bytes] = []
+        """The header lines that go on, as they came, Host among them; without those above."""
+        self.forwarded = b""
+        """Request line and header lines, as they go on, without the last line end."""
 
 
 # What a header is to a balancer. Plain numbers: this is compared for every header of every request.
@@ -78,6 +77,7 @@ _FIELDS = {
     b"te": DROPPED,
     b"trailer": DROPPED,
 }
+_NEVER_AGAIN = frozenset((FORWARDED_FOR, REQUEST_ID, DEADLINE))
 
 _REQUEST_LINE = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+) ([\x21-\x7e]+) HTTP/([0-9])\.([0-9])")
 _TOKEN = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -86,27 +86,29 @@ _DIGITS = re.compile(rb"[0-9]{1,18}")
 _ABSOLUTE = re.compile(rb"(?i:http)://([^/?#@]+)([/?].*)?")
 _ALLOWED = bytes(c for c in range(256) if c == 0x09 or (c >= 0x20 and c != 0x7F))
 """What may stand in a line: white space, visible characters and those beyond ASCII."""
+_SLASH = ord("/")
 
-_kinds: dict[bytes, int] = {}
-"""Names met so far, in the case they came in: most clients write the same few, and the check is spared."""
-_MAX_KINDS = 4096
+MEMORABLE_BYTES = 1024
+
+_heads: Memory[bytes, RequestHead] = Memory(1024)
+"""Heads made of known lines only: most clients send the same over and over."""
+_request_lines: Memory[bytes, tuple[bytes, bytes, int]] = Memory(1024)
+_lines: Memory[bytes, tuple[int, bytes]] = Memory(4096)
+"""Kind and value of header lines met before, but for those that differ from request to request."""
 
 
 def parse_head(block: bytes) -> RequestHead:
     """The head in `block`, which is everything before the empty line. Raises Refusal."""
-    return _remembered(block) if len(block) <= MEMORABLE_BYTES else _parse(block)
+    return _heads.get(block) or _parse(block)
 
 
 def _parse(block: bytes) -> RequestHead:
-    lines = block.split(b"\r\n")
-    # Whatever control characters are left beside the line ends: a bare CR or LF, a NUL …
-    if len(block.translate(None, _ALLOWED)) != 2 * (len(lines) - 1):
-        raise Refusal(400, "a control character, or a line end that is not CR LF, in the head")
-    if len(lines) > MAX_FIELDS + 1:
+    first, *lines = block.split(b"\r\n")
+    if len(lines) > MAX_FIELDS:
         raise Refusal(431, f"more than {MAX_FIELDS} headers")
-    head = _request_line(lines[0])
-    host = _headers(head, lines)
-    if head.target[0] != 0x2F:
+    head = RequestHead(*(_request_lines.get(first) or _learn_request_line(first)))
+    host, known = _headers(head, lines)
+    if head.target[0] != _SLASH:
         host = _absolute(head, host)
     if host is None:
         if head.minor:
@@ -114,62 +116,75 @@ def _parse(block: bytes) -> RequestHead:
         head.lines.append(b"Host:")  # what goes on is HTTP/1.1, which wants one
     elif not _AUTHORITY.fullmatch(host):
         raise Refusal(400, "a Host header that names no host")
-    head.path = head.target.partition(b"?")[0]
-    head.forwarded = b"\r\n".join((b"%b %b HTTP/1.1" % (head.method, head.target), *head.lines))
-    if head.length == CHUNKED:
-        head.framing = b"\r\nTransfer-Encoding: chunked\r\n\r\n"
-    else:
-        head.framing = b"\r\nContent-Length: %d\r\n\r\n" % head.length if head.sized else b"\r\n\r\n"
+    head.forwarded = b"%b %b HTTP/1.1\r\n%b" % (head.method, head.target, b"\r\n".join(head.lines))
+    if known and len(block) <= MEMORABLE_BYTES:
+        _heads.keep(block, head)
     return head
 
 
-_remembered = lru_cache(maxsize=1024)(_parse)
-
-
-def _request_line(line: bytes) -> RequestHead:
+def _learn_request_line(line: bytes) -> tuple[bytes, bytes, int]:
+    """Method, target and minor version."""
     match = _REQUEST_LINE.fullmatch(line)
     if match is None:
-        raise Refusal(400, "the first line is no request line")
+        raise Refusal(400, "the first line is no request line, or a line end in it is not CR LF")
     method, target, major, minor = match.groups()
     if major != b"1" or minor not in b"01":
         raise Refusal(505, "only HTTP/1.1 and HTTP/1.0 are spoken here")
     if method == b"CONNECT":
         raise Refusal(501, "CONNECT is not implemented")
-    return RequestHead(method, target, int(minor), keep_alive=minor == b"1")
+    parts = method, target, int(minor)
+    return _request_lines.keep(line, parts) if len(line) <= MEMORABLE_BYTES else parts
 
 
-def _headers(head: RequestHead, lines: list[bytes]) -> bytes | None:
-    """Sort the header lines into the head. The value of Host, if there is one."""
+def _headers(head: RequestHead, lines: list[bytes]) -> tuple[bytes | None, bool]:
+    """Sort the header lines into the head. The value of Host, if any, and whether all lines were known."""
     kept = head.lines
     host: bytes | None = None
     options: list[bytes] = []
-    for line in lines[1:]:
-        name, colon, value = line.partition(b":")
-        kind = _kinds.get(name)
-        if kind is None:
-            kind = _classify(name)
-        if not colon:
-            raise Refusal(400, "a header line without a colon")
+    all_known = True
+    for line in lines:
+        known = _lines.get(line)
+        if known is None:
+            known = _learn(line)
+            all_known = False
+        kind, value = known
         if kind == PLAIN:
             kept.append(line)
-            continue
-        value = value.strip(b" \t")
-        if kind == HOST:
+        elif kind == HOST:
             if host is not None:
                 raise Refusal(400, "two Host headers")
             host = value
             kept.append(line)
         elif kind == LENGTH:
-            if head.sized or not _DIGITS.fullmatch(value):
-                raise Refusal(400, "two lengths, a length beside a transfer coding, or one that is no number")
+            if head.sized:
+                raise Refusal(400, "two lengths, or a length beside a transfer coding")
             head.length, head.sized = int(value), True
+            head.framing = b"\r\nContent-Length: %d\r\n\r\n" % head.length
         elif kind == CONNECTION:
-            options.append(value.lower())
+            options.append(value)
         elif kind != DROPPED:
             _rare(head, kind, value)
     if options:
         _connection(head, b",".join(options))
-    return host
+    return host, all_known
+
+
+def _learn(line: bytes) -> tuple[int, bytes]:
+    """The kind and value of a header line, remembered if it may well come again."""
+    if line.translate(None, _ALLOWED):
+        raise Refusal(400, "a control character, or a line end that is not CR LF, in a header")
+    name, colon, value = line.partition(b":")
+    if not colon or not _TOKEN.fullmatch(name):
+        raise Refusal(400, "a header without colon or name, with a space between them, or folded")
+    kind = _FIELDS.get(name.lower(), PLAIN)
+    value = value.strip(b" \t") if kind else b""
+    if kind == LENGTH and not _DIGITS.fullmatch(value):
+        raise Refusal(400, "a length that is no number")
+    if kind == CONNECTION:
+        value = value.lower()
+    if kind in _NEVER_AGAIN or len(line) > MEMORABLE_BYTES:
+        return kind, value
+    return _lines.keep(line, (kind, value))
 
 
 def _rare(head: RequestHead, kind: int, value: bytes) -> None:
@@ -178,6 +193,7 @@ def _rare(head: RequestHead, kind: int, value: bytes) -> None:
         if head.sized or value.lower() != b"chunked" or not head.minor:
             raise Refusal(400, "a transfer coding that is not chunked, once, in HTTP/1.1, without a length")
         head.length, head.sized = CHUNKED, True
+        head.framing = b"\r\nTransfer-Encoding: chunked\r\n\r\n"
     elif kind == EXPECT:
         if value.lower() != b"100-continue":
             raise Refusal(417, "an expectation other than 100-continue")
@@ -190,16 +206,6 @@ def _rare(head: RequestHead, kind: int, value: bytes) -> None:
         head.request_id = head.request_id or value
     elif kind == DEADLINE and _DIGITS.fullmatch(value):
         head.deadline_ms = int(value)
-
-
-def _classify(name: bytes) -> int:
-    """What the header of that name is; names are remembered as they are met."""
-    if not _TOKEN.fullmatch(name):
-        raise Refusal(400, "a header name that is no token (a space before its colon, or a folded line?)")
-    kind = _FIELDS.get(name.lower(), PLAIN)
-    if len(_kinds) < _MAX_KINDS:
-        _kinds[name] = kind
-    return kind
 
 
 def _connection(head: RequestHead, options: bytes) -> None:
@@ -230,6 +236,7 @@ def _absolute(head: RequestHead, host: bytes | None) -> bytes | None:
         raise Refusal(400, "a target that is neither a path nor an http:// URL, or no Host header")
     host, rest = match.group(1), match.group(2) or b"/"
     head.target = rest if rest.startswith(b"/") else b"/" + rest
+    head.path = head.target.partition(b"?")[0]
     head.lines = [*_without(head.lines, {b"host"}), b"Host: " + host]
     return host
 

@@ -3,33 +3,32 @@
 from __future__ import annotations
 
 import re
-from functools import lru_cache
 from http import HTTPStatus
 
 from services.balancer.framing import CHUNKED
+from services.balancer.memory import Memory
 
 __all__ = ["UNTIL_CLOSE", "AnswerHead", "answer_head", "length_line", "local_answer"]
 
 UNTIL_CLOSE = -2
 """The `length` of a body that ends where the connection does."""
 
-MEMORABLE_BYTES = 2048
-"""Heads up to this long are remembered, the last thousand of them."""
+MEMORABLE_BYTES = 1024
 
-_HOP_BY_HOP = frozenset(
-    (
-        b"connection",
-        b"content-length",
-        b"keep-alive",
-        b"proxy-authenticate",
-        b"proxy-connection",
-        b"te",
-        b"trailer",
-        b"transfer-encoding",
-        b"upgrade",
-    )
-)
-"""What is not passed on as it is. Content-Length is written anew, in its place at the end."""
+# What a header of an answer is to a balancer.
+PLAIN, DROPPED, LENGTH, CHUNKS, CONNECTION = range(5)
+
+_FIELDS = {
+    b"connection": CONNECTION,
+    b"content-length": LENGTH,
+    b"keep-alive": DROPPED,
+    b"proxy-authenticate": DROPPED,
+    b"proxy-connection": DROPPED,
+    b"te": DROPPED,
+    b"trailer": DROPPED,
+    b"transfer-encoding": CHUNKS,
+    b"upgrade": DROPPED,
+}
 _STATUS_LINES = {
     status.value: b"HTTP/1.1 %d %b\r\n" % (status, status.phrase.encode()) for status in HTTPStatus
 }
@@ -52,6 +51,12 @@ class AnswerHead:
         """How many bytes the instance said the body has, or less than 0 if it did not say."""
 
 
+_heads: Memory[tuple[bytes, int, bool, bool], AnswerHead] = Memory(1024)
+"""Heads made of known lines only."""
+_lines: Memory[bytes, tuple[int, bytes]] = Memory(4096)
+"""Kind and value of header lines met before."""
+
+
 def answer_head(raw: bytes, minor: int, keep_alive: bool, is_head: bool) -> AnswerHead | None:
     """An instance's head, without its empty line, for a client of HTTP/1.`minor`.
 
@@ -59,58 +64,78 @@ def answer_head(raw: bytes, minor: int, keep_alive: bool, is_head: bool) -> Answ
     a chunked answer, or of one without a length, goes on in chunks, or to an HTTP/1.0 client until the
     connection closes.
     """
-    memorable = len(raw) <= MEMORABLE_BYTES
-    return (_remembered if memorable else _rewrite)(raw, minor, keep_alive, is_head)
+    key = (raw, minor, keep_alive, is_head)
+    answer = _heads.get(key)
+    if answer is not None:
+        return answer
+    try:
+        answer, known = _rewrite(*key)
+    except ValueError:
+        return None
+    if known and len(raw) <= MEMORABLE_BYTES:
+        _heads.keep(key, answer)
+    return answer
 
 
-def _rewrite(raw: bytes, minor: int, keep_alive: bool, is_head: bool) -> AnswerHead | None:
+def _rewrite(raw: bytes, minor: int, keep_alive: bool, is_head: bool) -> tuple[AnswerHead, bool]:
+    """The head, and whether all its lines were known. Raises ValueError."""
     first, *lines = raw.split(b"\r\n")
     match = _STATUS.fullmatch(first)
     if match is None:
-        return None
+        raise ValueError("no status line")
     status = int(match.group(1))
-    parts = [_STATUS_LINES.get(status) or b"HTTP/1.1 %d \r\n" % status]
-    named = _named(lines)
-    length = UNTIL_CLOSE
+    kept: list[bytes] = []
+    length, named, all_known = UNTIL_CLOSE, b"", True
     for line in lines:
-        name, _, value = line.partition(b":")
-        lower = name.lower()
-        if lower not in _HOP_BY_HOP:
-            if not _NAME.fullmatch(name):
-                return None
-            if lower not in named:
-                parts += (line, b"\r\n")
-        elif lower == b"content-length":
+        known = _lines.get(line)
+        if known is None:
+            known = _learn(line)
+            all_known = False
+        kind, value = known
+        if kind == PLAIN:
+            kept.append(line)
+        elif kind == LENGTH:
             length = int(value)
-        elif lower == b"transfer-encoding" and value.strip(b" \t").lower() != b"chunked":
-            return None
+        elif kind == CONNECTION:
+            named += b"," + value
+    if named not in _NAMES_NOTHING:
+        kept = _without(kept, named)
     expected = length
     if length >= 0:
-        parts.append(b"Content-Length: %d\r\n" % length)
+        kept.append(b"Content-Length: %d" % length)
     if is_head or status in _BODILESS:
         length = expected = 0
     elif length < 0 and minor:
         length = CHUNKED
-        parts.append(b"Transfer-Encoding: chunked\r\n")
+        kept.append(b"Transfer-Encoding: chunked")
     if not keep_alive or length == UNTIL_CLOSE:
-        parts.append(b"Connection: close\r\n")
+        kept.append(b"Connection: close")
     elif not minor:
-        parts.append(b"Connection: keep-alive\r\n")
-    parts.append(b"\r\n")
-    return AnswerHead(b"".join(parts), status, length, expected)
+        kept.append(b"Connection: keep-alive")
+    kept.append(b"\r\n")
+    head = (_STATUS_LINES.get(status) or b"HTTP/1.1 %d \r\n" % status) + b"\r\n".join(kept)
+    return AnswerHead(head, status, length, expected), all_known
 
 
-_remembered = lru_cache(maxsize=1024)(_rewrite)
+def _learn(line: bytes) -> tuple[int, bytes]:
+    """The kind and value of a header line. Raises ValueError for one that cannot be passed on."""
+    name, _, value = line.partition(b":")
+    if not _NAME.fullmatch(name):
+        raise ValueError("a folded header")
+    kind = _FIELDS.get(name.lower(), PLAIN)
+    value = value.strip(b" \t").lower() if kind else b""
+    if kind == CHUNKS and value != b"chunked":
+        raise ValueError("a transfer coding that was not asked for")
+    return _lines.keep(line, (kind, value)) if len(line) <= MEMORABLE_BYTES else (kind, value)
 
 
-def _named(lines: list[bytes]) -> set[bytes]:
-    """The headers that Connection names: they are for this hop alone."""
-    names: set[bytes] = set()
-    for line in lines:
-        name, _, value = line.partition(b":")
-        if name.lower() == b"connection":
-            names |= {option.strip(b" \t").lower() for option in value.split(b",")}
-    return names
+_NAMES_NOTHING = (b"", b",close", b",keep-alive")
+
+
+def _without(lines: list[bytes], named: bytes) -> list[bytes]:
+    """The lines but for those that the Connection header names: they are for this hop alone."""
+    names = {option.strip(b" \t") for option in named.split(b",")}
+    return [line for line in lines if line.partition(b":")[0].lower() not in names]
 
 
 def length_line(length: int) -> bytes:
