@@ -7,13 +7,13 @@ import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from enum import StrEnum
 from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lab.errors import BadParameter
+from lab.load.models import LoadModel
 
 __all__ = [
     "Closed",
@@ -29,17 +29,6 @@ __all__ = [
 ]
 
 Nanoseconds: TypeAlias = NDArray[np.int64]
-
-
-class LoadModel(StrEnum):
-    """How requests come about."""
-
-    CLOSED = "closed"
-    """Each of so many users sends its next request when the last was answered."""
-    CONSTANT = "constant"
-    POISSON = "poisson"
-    RAMP = "ramp"
-    STEPS = "steps"
 
 
 @dataclass(frozen=True, slots=True)

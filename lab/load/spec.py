@@ -8,23 +8,14 @@ import math
 import socket
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from enum import StrEnum
 from typing import Any
 
 from lab.errors import BadParameter, RemoteRefused
 from lab.load.arrivals import Closed, Load, load_from_json, load_to_json
+from lab.load.models import WarmupMode
 from lab.load.template import split_url
 
 __all__ = ["LoadSpec", "PipelineBody", "WarmupMode"]
-
-
-class WarmupMode(StrEnum):
-    """Where the window begins."""
-
-    FIXED = "fixed"
-    """After `warmup_s`, and in the closed loop not before every user has had an answer."""
-    AUTO = "auto"
-    """Where MSER-5 says that the run has settled, at the latest after `warmup_s`."""
 
 
 @dataclass(frozen=True, slots=True)
