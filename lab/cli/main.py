@@ -8,10 +8,14 @@ import typer
 
 from lab.cli.benchmark import benchmark
 from lab.cli.check import check
+from lab.cli.compare import compare
 from lab.cli.doctor import doctor
 from lab.cli.end import down, kill, restart
+from lab.cli.load import load
 from lab.cli.look import logs, stats
+from lab.cli.saturate import saturate
 from lab.cli.up import up
+from lab.cli.validate import validate
 from lab.errors import BadParameter, LabError
 
 __all__ = ["app", "main"]
@@ -38,6 +42,10 @@ app.command()(benchmark)
 app.command()(logs)
 app.command()(stats)
 app.command()(doctor)
+app.command()(load)
+app.command()(saturate)
+app.command()(compare)
+app.command("check")(validate)
 
 
 def main() -> None:

@@ -1,0 +1,61 @@
+"""One run of load on one URL, and the CSV that rows of such runs are kept in."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from lab.load.arrivals import Closed, LoadModel
+from lab.load.process import run
+from lab.load.result import Progress
+from lab.load.spec import LoadSpec
+from lab.measure.measurement import Measurement
+from lab.measure.reading import Trial, factors_of, histograms_of, measure
+from lab.measure.validity import Reason
+from lab.results import Results
+from lab.sweep.progress import SecondsBar, seconds_bar
+
+__all__ = ["append_row", "load_once", "show_progress"]
+
+NAME = "load"
+CHANGING = (LoadModel.RAMP, LoadModel.STEPS)
+
+
+def load_once(spec: LoadSpec) -> tuple[Measurement, dict[str, Any]]:
+    """Run it with a live line, and give its row and histograms. A rate that is meant to change may."""
+    total_s = spec.warmup_s + spec.duration_s
+    with seconds_bar(total_s) as bar:
+
+        def progress(so_far: Progress) -> None:
+            show_progress(bar, so_far, total_s)
+
+        loaded = run(spec, on_progress=progress)
+        bar.finish(total_s)
+    planned = {Reason.NOT_STEADY} if spec.load.model in CHANGING else set()
+    trial = Trial(NAME, _cell(spec))
+    return measure(trial, factors_of(spec), loaded, exempt=planned), histograms_of(loaded)
+
+
+def show_progress(bar: SecondsBar, so_far: Progress, planned_s: float) -> None:
+    """What has been answered, what failed and what is under way, on the bar's line."""
+    bar.say(f"{so_far.succeeded:,} answered, {so_far.failed:,} failed, {so_far.in_flight:,} in flight")
+    bar.within(so_far.elapsed_s / so_far.total_s * planned_s, planned_s)
+
+
+def append_row(path: Path, spec: LoadSpec, measured: Measurement, histograms: dict[str, Any]) -> Measurement:
+    """Append the row as one more trial of its cell, and return it as written.
+
+    A CSV holds rows of one target: raises SweepMismatch for a row of another.
+    """
+    with Results(path, {"url": spec.url, "method": spec.method}) as results:
+        cell = measured.what.cell_id
+        number = 1 + max((trial for name, trial in results.done if name == cell), default=0)
+        measured = replace(measured, what=replace(measured.what, sweep_id=path.stem, trial=number))
+        results.append(measured, histograms)
+    return measured
+
+
+def _cell(spec: LoadSpec) -> str:
+    level = spec.load.concurrency if isinstance(spec.load, Closed) else spec.load.requested_rate
+    return f"{spec.load.model}-{level:.6g}-{spec.duration_s:g}s"

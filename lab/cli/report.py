@@ -1,0 +1,76 @@
+"""One row as a person reads it."""
+
+from __future__ import annotations
+
+from lab.load.arrivals import Closed
+from lab.load.spec import LoadSpec
+from lab.measure.measurement import Measurement
+from lab.measure.validity import Reason
+
+__all__ = ["report"]
+
+MEANING = {
+    Reason.GENERATOR_BOUND: "the generator lacked processor time or sent late; give it a core, or load less",
+    Reason.RATE_NOT_ACHIEVED: "not all that was due was sent; allow more --max-connections, or ask for less",
+    Reason.LITTLES_LAW: "what was in flight, its rate and its time contradict each other; measure longer",
+    Reason.NOT_STEADY: "times were others at the end than at the beginning; warm up longer, or ask for less",
+    Reason.TOO_FEW_SAMPLES: "fewer answers than a median needs; measure longer",
+    Reason.SERVERS_CHANGED: "a server came, went or restarted meanwhile",
+}
+"""Each reason in words, and what to do about it."""
+
+
+def report(spec: LoadSpec, measured: Measurement) -> str:
+    """What was done, what came of it, and whether to believe it. A dash stands for what must not be said."""
+    outcome, health = measured.outcome, measured.health
+    lines = [
+        ("load", f"{spec.method} {spec.url}, {_load(spec)}, {measured.factors.duration_s:g} s measured"),
+        ("throughput", f"{_figure(outcome.throughput_rps)} req/s"),
+        (
+            "requests",
+            f"{outcome.succeeded:,} succeeded, {outcome.failed:,} failed, {outcome.dropped:,} dropped",
+        ),
+    ]
+    if outcome.failures:
+        lines.append(("failures", outcome.failures))
+    times = {
+        "mean": outcome.response_time_mean_ms,
+        "p50": outcome.response_time_p50_ms,
+        "p90": outcome.response_time_p90_ms,
+        "p95": outcome.response_time_p95_ms,
+        "p99": outcome.response_time_p99_ms,
+        "p99.9": outcome.response_time_p99_9_ms,
+        "max": outcome.response_time_max_ms,
+    }
+    lines += [
+        ("response_time", _times(times)),
+        ("service_time", _times({"p50": outcome.service_time_p50_ms, "p99": outcome.service_time_p99_ms})),
+        (
+            "generator",
+            f"{_figure(health.generator_cpu_cores)} cores, "
+            f"schedule_lag p99 {_figure(health.schedule_lag_p99_ms)} ms, "
+            f"{_figure(outcome.in_flight_mean)} in flight on average",
+        ),
+        ("verdict", "valid" if health.valid else f"invalid, so no latency is given: {health.invalid_reason}"),
+    ]
+    lines += [
+        ("", f"{reason}: {MEANING[Reason(reason)]}") for reason in (health.invalid_reason or "").split()
+    ]
+    return "\n".join(f"{name:<14}{text}" for name, text in lines)
+
+
+def _load(spec: LoadSpec) -> str:
+    if isinstance(spec.load, Closed):
+        return f"{spec.load.concurrency} in flight"
+    return f"{spec.load.requested_rate:g} req/s {spec.load.model}"
+
+
+def _times(times: dict[str, float | None]) -> str:
+    return "  ".join(f"{name} {_figure(value)}" for name, value in times.items()) + "  ms"
+
+
+def _figure(value: float | None) -> str:
+    """Three significant digits, and never fewer than those before the point."""
+    if value is None:
+        return "–"
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"

@@ -1,0 +1,70 @@
+"""A search for saturation as a person watches it, and the CSV that its probes are kept in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from lab.cli.loading import show_progress
+from lab.errors import BadParameter
+from lab.load.arrivals import Load
+from lab.load.result import Progress
+from lab.load.spec import LoadSpec
+from lab.measure.measurement import Measurement
+from lab.results import Results
+from lab.saturation import Probe, Question, Saturation, probing
+from lab.saturation import saturate as find
+from lab.sweep.progress import SecondsBar, seconds_bar
+
+__all__ = ["probe_line", "search"]
+
+
+def search(question: Question, base: LoadSpec, csv: Path | None, say: Callable[[str], None]) -> Saturation:
+    """Probe until the limit is known, with a live line for each probe and `say` for what came of it.
+
+    Every probe is on the disk before the next begins. Raises BadParameter if the CSV is there already.
+    """
+    if csv is None:
+        return find(question, _watched(base, "saturation", say, lambda _: None))
+    if csv.exists():
+        raise BadParameter(f"{csv} is there already, and a search starts anew: name another file")
+    parameters = {"url": base.url, "slo": [str(condition) for condition in question.goal]}
+    with Results(csv, parameters) as results:
+        return find(question, _watched(base, csv.stem, say, results.append))
+
+
+def probe_line(measured: Measurement) -> str:
+    """One probe in a line: its level, what was answered, and its tail."""
+    factors, outcome = measured.factors, measured.outcome
+    level = (
+        f"{factors.concurrency} in flight" if factors.concurrency else f"{factors.requested_rate:.4g} req/s"
+    )
+    errors = outcome.failed + outcome.dropped
+    p99 = f"{outcome.response_time_p99_ms:.4g} ms" if outcome.response_time_p99_ms else "–"
+    state = "" if measured.health.valid else f", invalid: {measured.health.invalid_reason}"
+    return f"{level}: {outcome.throughput_rps or 0:.4g} req/s answered, p99 {p99}, {errors:,} errors{state}"
+
+
+def _watched(
+    base: LoadSpec, name: str, say: Callable[[str], None], keep: Callable[[Measurement], None]
+) -> Probe:
+    """Probes by real load, each with a bar of its own."""
+    bar: SecondsBar
+    planned_s = 0.0
+
+    def progress(so_far: Progress) -> None:
+        show_progress(bar, so_far, planned_s)
+
+    probe = probing(base, sweep_id=name, on_progress=progress)
+
+    def watched(load: Load, duration_s: float) -> Measurement:
+        nonlocal bar, planned_s
+        planned_s = base.warmup_s + duration_s
+        with seconds_bar(planned_s) as bar:
+            measured = probe(load, duration_s)
+            bar.finish(planned_s)
+        keep(measured)
+        say(probe_line(measured))
+        return measured
+
+    return watched

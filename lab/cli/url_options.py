@@ -1,0 +1,24 @@
+"""The options that say how to reach a URL, shared by the commands that load one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+__all__ = ["CPU", "URL", "BodyFile", "CAFile", "HeaderLines", "Method", "PayloadBytes", "Remote", "Seed"]
+
+URL = Annotated[str, typer.Argument(metavar="URL", help="What to load, http or https.")]
+Method = Annotated[str | None, typer.Option(help="GET, or POST where there is a body.")]
+HeaderLines = Annotated[list[str] | None, typer.Option("--header", help="'Name: value'; may be repeated.")]
+BodyFile = Annotated[Path | None, typer.Option("--body", help="A file to send as it is.")]
+PayloadBytes = Annotated[
+    int | None, typer.Option(help="Send the pipeline's own JSON instead, with a text of this length.")
+]
+CPU = Annotated[str | None, typer.Option(help="Keep the generator on these cores, as in 1 or 2,3.")]
+CAFile = Annotated[str | None, typer.Option(help="Certificates to trust for https.")]
+Seed = Annotated[int, typer.Option(help="What makes the schedule.")]
+Remote = Annotated[
+    bool, typer.Option("--remote", help="Leave to load a host that is not loopback, because it is yours.")
+]

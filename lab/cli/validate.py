@@ -1,0 +1,20 @@
+"""`lab check`: does a CSV keep the contract of columns?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+__all__ = ["validate"]
+
+
+def validate(
+    results: Annotated[list[Path], typer.Argument(metavar="CSV…", help="Results of sweeps.")],
+) -> None:
+    """Hold committed results against results/schema.json's contract of columns."""
+    from lab.results import check
+
+    for path in results:
+        typer.echo(f"{path}: {check(path)} rows, all as the schema says")

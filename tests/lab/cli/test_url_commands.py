@@ -1,0 +1,198 @@
+"""`lab load`, `lab saturate`, `lab compare` and `lab check`: what they say, and how they exit."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lab.results import Results, read_measurements
+
+Lab = Callable[..., Any]
+
+
+class Hello(BaseHTTPRequestHandler):
+    """Answers at once, and notes what it was asked."""
+
+    protocol_version = "HTTP/1.1"
+    seen: list[tuple[str, str | None, bytes]]
+
+    def do_GET(self) -> None:
+        length = int(self.headers["content-length"] or 0)
+        self.seen.append((self.command, self.headers["x-colour"], self.rfile.read(length)))
+        self.send_response(200)
+        self.send_header("content-length", "2")
+        self.end_headers()
+        self.wfile.write(b"ok")
+
+    do_PUT = do_POST = do_GET  # noqa: N815 (as http.server has it)
+
+    def log_message(self, *args: object) -> None: ...
+
+
+@pytest.fixture
+def seen() -> list[tuple[str, str | None, bytes]]:
+    return []
+
+
+@pytest.fixture
+def url(seen: list[tuple[str, str | None, bytes]]) -> Iterator[str]:
+    """A server that is not ours."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (Hello,), {"seen": seen})) as server:
+        server.daemon_threads = True
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+        thread.join()
+
+
+def short(*arguments: str | int) -> tuple[str | int, ...]:
+    return ("--duration", "0.5", "--warmup", "0.1", *arguments)
+
+
+def test_load_prints_one_object_with_the_columns_of_a_row(lab: Lab, url: str) -> None:
+    done = lab("load", url, *short("--rate", 50, "--arrivals", "poisson", "--json"))
+    row = json.loads(done.stdout)
+    assert done.returncode == 0
+    assert (row["load_model"], row["requested_rate"]) == ("poisson", 50)
+    assert row["requests"] == row["succeeded"] > 0
+    assert "response_time_p99_ms" in row
+
+
+def test_load_sends_method_headers_and_body_as_told(
+    lab: Lab, url: str, seen: list[Any], tmp_path: Path
+) -> None:
+    (tmp_path / "body").write_bytes(b"\x00 as it is")
+    told = ("--method", "put", "--header", "X-Colour: green", "--body", tmp_path / "body")
+    assert lab("load", url, *short(*told)).returncode == 0
+    assert set(seen) == {("PUT", "green", b"\x00 as it is")}
+
+
+def test_load_sends_the_pipelines_own_body_with_a_request_id_of_its_own_each(
+    lab: Lab, url: str, seen: list[Any]
+) -> None:
+    assert lab("load", url, *short("--payload-bytes", 100)).returncode == 0
+    bodies = [json.loads(body) for _, _, body in seen]
+    assert {len(body["text"]) for body in bodies} == {100}
+    assert len({body["request_id"] for body in bodies}) == len(bodies)
+
+
+def test_a_condition_that_holds_makes_load_exit_with_1(lab: Lab, url: str) -> None:
+    done = lab("load", url, *short("--fail-if", "throughput>0.001", "--fail-if", "errors>0"))
+    assert done.returncode == 1
+    assert "throughput > 0.001: holds" in done.stderr
+    assert "errors > 0: does not hold" in done.stderr
+
+
+def test_a_condition_that_cannot_be_told_makes_load_exit_with_1(lab: Lab, url: str) -> None:
+    done = lab("load", url, *short("--rate", 10, "--fail-if", "p99>1s"))
+    assert done.returncode == 1
+    assert "p99 > 1000 ms: cannot be told" in done.stderr
+
+
+def test_a_target_that_answers_nothing_makes_load_exit_with_1_and_say_why(lab: Lab) -> None:
+    done = lab("load", "http://127.0.0.1:9/", *short())
+    assert done.returncode == 1
+    assert "refused=" in done.stdout
+    assert "too_few_samples: fewer answers than a median needs" in done.stdout
+
+
+def test_rows_of_one_target_gather_in_a_csv_as_trials(lab: Lab, url: str, tmp_path: Path) -> None:
+    path = tmp_path / "mine.csv"
+    for rate in (40, 40, 80):
+        assert lab("load", url, *short("--rate", rate, "--csv", path)).returncode == 0
+    rows = read_measurements(path)
+    assert [(row.what.trial, row.factors.requested_rate) for row in rows] == [(1, 40), (2, 40), (1, 80)]
+    assert lab("check", path).returncode == 0
+    other = lab("load", url + "elsewhere", *short("--csv", path))
+    assert other.returncode == 1
+    assert "other parameters" in other.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--arrivals", "poisson"), "needs a --rate"),
+        (("--rate", "5", "--concurrency", 2), "--concurrency does not go with"),
+        (("--arrivals", "closed", "--rate", "5"), "--rate does not go with a closed loop"),
+        (("--arrivals", "ramp", "--rate", "5"), "two rates"),
+        (("--rate", "5,6"), "one rate"),
+        (("--rate", "fast"), "--rate is 'fast'"),
+        (("--header", "nonsense"), "Name: value"),
+        (("--body", "/nowhere"), "cannot be read"),
+        (("--cpu", "all"), "numbers of cores"),
+        (("--fail-if", "p99"), "is no condition"),
+    ],
+)
+def test_what_cannot_be_done_is_said_in_one_line_and_nothing_is_sent(
+    lab: Lab, url: str, seen: list[Any], arguments: tuple[str | int, ...], said: str
+) -> None:
+    done = lab("load", url, *arguments)
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not seen
+
+
+def test_a_host_that_is_not_loopback_is_refused_without_leave(lab: Lab) -> None:
+    done = lab("load", "http://192.0.2.1/", *short())
+    assert done.returncode == 1
+    assert "--remote" in done.stderr
+
+
+def test_saturate_keeps_every_probe_and_says_what_it_found(lab: Lab, url: str, tmp_path: Path) -> None:
+    path = tmp_path / "probes.csv"
+    asked = ("--slo", "throughput>=0.001", "--arrivals", "closed", "--guess", 1, "--probes", 2)
+    done = lab("saturate", url, *asked, "--duration", 0.5, "--csv", path)
+    assert len(read_measurements(path)) == 2
+    assert len(done.stdout.splitlines()) == 3
+    again = lab("saturate", url, *asked, "--csv", path)
+    assert again.returncode == 2
+    assert "is there already" in again.stderr
+
+
+def rows_of(lab: Lab, url: str, path: Path, factor: float) -> None:
+    """A CSV of five made-up trials, by one that was measured."""
+    assert lab("load", url, *short("--csv", path)).returncode == 0
+    (measured,) = read_measurements(path)
+    made_up = path.with_name(f"{factor}-{path.name}")
+    with Results(made_up, {}) as results:
+        for trial in range(1, 6):
+            results.append(
+                replace(
+                    measured,
+                    what=replace(measured.what, trial=trial, sweep_id="made-up"),
+                    outcome=replace(measured.outcome, throughput_rps=factor * (100 + trial)),
+                    health=replace(measured.health, valid=True, invalid_reason=None),
+                )
+            )
+    made_up.rename(path)
+    made_up.with_suffix(".json").rename(path.with_suffix(".json"))
+
+
+def test_compare_exits_with_1_only_where_b_is_worse(lab: Lab, url: str, tmp_path: Path) -> None:
+    slow, fast = tmp_path / "slow.csv", tmp_path / "fast.csv"
+    rows_of(lab, url, slow, 0.8)
+    rows_of(lab, url, fast, 1.0)
+    assert lab("compare", slow, fast).returncode == 0
+    worse = lab("compare", fast, slow)
+    assert worse.returncode == 1
+    assert "Worse in 1 of 1" in worse.stdout
+    assert lab("compare", fast, slow, "--threshold", 0.5).returncode == 0
+    assert json.loads(lab("compare", fast, slow, "--json").stdout)["regressions"]
+
+
+def test_what_cannot_be_compared_is_said_in_one_line(lab: Lab, tmp_path: Path) -> None:
+    done = lab("compare", tmp_path / "a.csv", tmp_path / "b.csv")
+    assert done.returncode == 1
+    assert done.stderr.startswith("lab: ")
+    unknown = lab("compare", "a.csv", "b.csv", "--metric", "speed")
+    assert unknown.returncode == 2
+    assert "throughput_rps" in unknown.stderr
