@@ -11,14 +11,14 @@ nox.options.sessions = ["tests", "lint"]
 @nox.session
 def sweep(session: nox.Session) -> None:
     """Start both topologies, drive them, write results/, charts and verdicts (-- -p concurrency "[1,2]")."""
-    session.install("-e", ".[clients]")
+    session.install("-e", ".[balancers,clients]")
     session.run("python", "-m", "lab.notebook", "notebooks/02_sweep.ipynb", *session.posargs)
 
 
 @nox.session
 def lab(session: nox.Session) -> None:
     """Open the notebooks in JupyterLab."""
-    session.install("-e", ".[clients,jupyter]")
+    session.install("-e", ".[balancers,clients,jupyter]")
     session.run("jupyter", "lab", *(session.posargs or ["notebooks/01_quickstart.ipynb"]))
 
 
@@ -36,3 +36,24 @@ def lint(session: nox.Session) -> None:
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
     session.run("mypy")
+
+
+@nox.session
+def compare(session: nox.Session) -> None:
+    """Compare two results, cell by cell; fails where the second is worse (-- results/a.csv results/b.csv)."""
+    session.install("-e", ".")
+    session.run("lab", "compare", *session.posargs)
+
+
+@nox.session
+def peers(session: nox.Session) -> None:
+    """Measure the lab beside wrk, Locust, nginx and Envoy, in interleaved runs (-- generators)."""
+    session.install("-e", ".[balancers]")
+    session.run("python", "-m", "benchmarks.peers", *session.posargs)
+
+
+@nox.session
+def accuracy(session: nox.Session) -> None:
+    """Measure how far the lab's numbers can be trusted (-- pacing stall)."""
+    session.install("-e", ".[balancers]")
+    session.run("python", "-m", "benchmarks.accuracy", *session.posargs)
