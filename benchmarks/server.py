@@ -25,7 +25,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lab.load.pacer import Agenda, Pacer
-from lab.load.usage import pin
 from services.wire.loops import run
 
 __all__ = ["BREAKS", "Served", "service_times_s", "serving"]
@@ -211,5 +210,5 @@ if __name__ == "__main__":
         ctypes.CDLL(None).prctl(1, signal.SIGKILL, 0, 0, 0)  # PR_SET_PDEATHSIG: it may be stopped when we die
     told = json.loads(sys.argv[1])
     if told.get("cpu") is not None:
-        pin((told["cpu"],))
+        os.sched_setaffinity(0, (told["cpu"],))
     run(_serve(told))

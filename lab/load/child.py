@@ -29,7 +29,6 @@ from lab.load import corpus, template
 from lab.load.generator import Generator, Share
 from lab.load.result import usage_between
 from lab.load.spec import LoadSpec, PipelineBody
-from lab.load.usage import pin
 from services.wire.loops import loop_name, run
 
 __all__ = ["main"]
@@ -53,7 +52,7 @@ async def _generate(task: dict[str, Any]) -> None:
     spec = LoadSpec.from_json(task["spec"])
     share = Share(*task["share"])
     hear = _listen()
-    _take_core(spec, share)
+    core = _take_core(spec, share)
     render = _renderer(spec, f"{task['run']}-{share.index}")
     schedule = spec.load.schedule(spec.warmup_s, spec.duration_s, spec.seed)
     # Nothing made so far is ever garbage, and a request makes no cycles: collecting would only cost pauses.
@@ -80,6 +79,7 @@ async def _generate(task: dict[str, Any]) -> None:
         "cpu_cores": cores,
         "run_delay": delay,
         "connections": generator.in_flight.peak,
+        "core": core,
         "timer": generator.timer,
         "loop": loop_name(),
     }
@@ -116,17 +116,17 @@ def _renderer(spec: LoadSpec, prefix: str) -> template.Render:
     return template.constant(template.head(spec.method, spec.url, spec.headers, length) + (spec.body or b""))
 
 
-def _take_core(spec: LoadSpec, share: Share) -> None:
-    """Keep to one of the cores that the spec names, each generator in turn."""
-    if not spec.cpus:
-        return
+def _take_core(spec: LoadSpec, share: Share) -> int | None:
+    """Keep to one of the cores that the spec names, each generator in turn, where the system can."""
+    if not spec.cpus or not hasattr(os, "sched_setaffinity"):
+        return None
     core = spec.cpus[share.index % len(spec.cpus)]
     try:
-        pin((core,))
+        os.sched_setaffinity(0, (core,))
     except OSError as error:
-        raise BadParameter(
-            f"cpu {core} cannot be had ({error.strerror}): there are {os.cpu_count()}"
-        ) from error
+        there = sorted(os.sched_getaffinity(0))
+        raise BadParameter(f"cpu {core} cannot be had ({error.strerror}): there are {there}") from error
+    return core
 
 
 def _listen() -> Callable[[], Awaitable[dict[str, Any]]]:

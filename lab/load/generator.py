@@ -11,7 +11,7 @@ from lab.load.arrivals import Closed, Schedule
 from lab.load.caller import Caller, Repeater
 from lab.load.crew import Crew
 from lab.load.inflight import InFlight
-from lab.load.outcomes import code_of
+from lab.load.outcomes import code_of_no_connection
 from lab.load.pacer import NEVER, Agenda, Pacer
 from lab.load.recorder import Recorder
 from lab.load.site import Site
@@ -129,7 +129,7 @@ class Generator:
 
     def _on_no_connection(self, intended_ns: int, error: NotConnected) -> None:
         now = time.monotonic_ns()
-        self.recorder.ended.append((intended_ns, 0, now, code_of(error.kind)))
+        self.recorder.ended.append((intended_ns, 0, now, code_of_no_connection(error.kind)))
         if self._users:
             self._next_turn(now, self._think_ns + _RECONNECT_PAUSE_NS)
 

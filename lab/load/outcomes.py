@@ -7,7 +7,16 @@ from enum import StrEnum
 
 from services.wire.errors import FailureKind
 
-__all__ = ["SUCCEEDED", "Outcome", "code_of", "is_success", "name_of", "succeeded", "was_sent"]
+__all__ = [
+    "SUCCEEDED",
+    "Outcome",
+    "code_of",
+    "code_of_no_connection",
+    "is_success",
+    "name_of",
+    "succeeded",
+    "was_sent",
+]
 
 
 class Outcome(StrEnum):
@@ -44,6 +53,15 @@ def code_of(kind: FailureKind | Outcome) -> int:
     if kind is FailureKind.ABORTED:
         return _CODES[Outcome.UNANSWERED]
     return _CODES[Outcome(kind)]
+
+
+def code_of_no_connection(kind: FailureKind) -> int:
+    """The same for a connection that was not made. What has no class of its own is `unreachable`.
+
+    So a reset in the middle of connecting is not taken for one of a request that the server may have seen.
+    """
+    code = code_of(kind)
+    return code if _CLASSES[-code - 1] in _NO_CONNECTION else _CODES[Outcome.UNREACHABLE]
 
 
 def name_of(code: int) -> str:

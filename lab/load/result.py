@@ -45,6 +45,8 @@ class GeneratorHealth:
     """What kept time: timerfd, or timer and spin."""
     loop: str
     """The event loop: uvloop or asyncio."""
+    core: int | None = None
+    """The core it was kept on; None if it ran on any."""
 
 
 @dataclass(frozen=True, slots=True)

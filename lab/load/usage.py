@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Usage", "pin", "read_usage"]
+__all__ = ["Usage", "read_usage"]
 
 _SCHEDSTAT = Path("/proc/self/schedstat")
 
@@ -30,11 +29,3 @@ def read_usage() -> Usage:
         except (OSError, IndexError, ValueError):  # a kernel built without CONFIG_SCHED_INFO
             delay = None
     return Usage(time.process_time(), delay)
-
-
-def pin(cpus: tuple[int, ...]) -> bool:
-    """Keep this process on those cores. False where the system cannot; OSError if there is no such core."""
-    if not hasattr(os, "sched_setaffinity"):
-        return False
-    os.sched_setaffinity(0, cpus)
-    return True

@@ -10,7 +10,15 @@ from generating import generate
 from scripted_server import Manner, serving
 
 from lab.load.arrivals import Closed, Constant, Load
-from lab.load.outcomes import Outcome, code_of, is_success, name_of, succeeded, was_sent
+from lab.load.outcomes import (
+    Outcome,
+    code_of,
+    code_of_no_connection,
+    is_success,
+    name_of,
+    succeeded,
+    was_sent,
+)
 from lab.load.spec import LoadSpec
 from services.wire.errors import FailureKind
 
@@ -102,6 +110,11 @@ def server_that_closes() -> Iterator[str]:
 @pytest.mark.parametrize("kind", FailureKind)
 def test_every_failure_of_the_wire_has_a_class_with_a_name(kind: FailureKind) -> None:
     assert name_of(code_of(kind)) in [*Outcome]
+
+
+@pytest.mark.parametrize("kind", FailureKind)
+def test_a_connection_that_was_not_made_counts_as_nothing_sent(kind: FailureKind) -> None:
+    assert was_sent({name_of(code_of_no_connection(kind)): 1}) == 0
 
 
 @pytest.mark.parametrize("outcome", Outcome)

@@ -152,3 +152,22 @@ def test_the_integral_of_what_is_in_flight_is_that_of_a_step_function(steps) -> 
     meter.change(0, START + length * slices)
     assert meter.areas == at.reshape(slices, length).sum(axis=1).tolist()
     assert meter.count == count <= meter.peak
+
+
+@given(rows)
+def test_binning_in_the_run_gives_the_same_as_binning_after_it(rows) -> None:
+    samples = [_row(*row) for row in rows]
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("lab.load.recorder._MOST_ROWS", 10)
+        patched.setattr("lab.load.recorder._PIECE", 3)
+        early = _recorded(samples, gather_every=2)
+        early.lags.extend((row[0], row[1]) for row in samples)
+        window = early.window(0, 99)
+    late = _recorded(samples)
+    late.lags.extend((row[0], row[1]) for row in samples)
+    assert window == late.window(0, 99)
+
+
+def test_successes_and_failures_are_counted_as_they_come() -> None:
+    recorder = _recorded([_row(0, 0, 1, code) for code in (200, 304, 404, 503, -1)])
+    assert (recorder.succeeded, recorder.failed) == (2, 3)
