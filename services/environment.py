@@ -9,7 +9,7 @@ from enum import StrEnum
 from operator import attrgetter
 from typing import Any
 
-__all__ = ["SettingsError", "Variable", "number", "one_of", "refuse_unknown", "whole"]
+__all__ = ["SettingsError", "Variable", "number", "one_of", "refuse_unknown", "whole", "yes_or_no"]
 
 
 class SettingsError(ValueError):
@@ -58,6 +58,13 @@ def number(text: str) -> float:
         return float(text)
     except ValueError:
         raise ValueError("give a number") from None
+
+
+def yes_or_no(text: str) -> bool:
+    """Reads True or False."""
+    if text not in ("True", "False"):
+        raise ValueError("give True or False")
+    return text == "True"
 
 
 def one_of(choices: type[StrEnum]) -> Callable[[str], StrEnum]:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 
 from fastapi import FastAPI, HTTPException, Request, Response
 from fastapi.responses import JSONResponse
 
 from services.clients import ClientName, open_client, require
+from services.faults import FaultyApp
 from services.hops import Client, HopError, HopTimeoutError
 from services.ledger import Ledger
 from services.relay import SERVER_TIMING, relay
@@ -44,9 +46,11 @@ def create_app(settings: ServiceSettings) -> FastAPI:
                     yield
         finally:
             instance.station.close()
+            if instance.ledger is not None:
+                instance.ledger.close()
 
     # Telemetry hooks and the schema cost time and memory in each of many instances, and nobody asks for them.
-    app = FastAPI(
+    app = _kind(settings)(
         title=settings.instance,
         lifespan=lifespan,
         openapi_url=None,
@@ -60,6 +64,12 @@ def create_app(settings: ServiceSettings) -> FastAPI:
     if instance.ledger is not None:
         app.add_api_route("/ledger", instance.show_ledger, methods=["GET"], response_model=None)
     return app
+
+
+def _kind(settings: ServiceSettings) -> Callable[..., FastAPI]:
+    if not settings.faults:
+        return FastAPI
+    return partial(FaultyApp, route=settings.path, seed=settings.work.seed)
 
 
 class ServiceInstance:
@@ -77,7 +87,7 @@ class ServiceInstance:
         require(settings.client)
         self.settings = settings
         self.station = Station(settings.work, settings.instance)
-        self.ledger = Ledger(settings.ledger_limit) if settings.ledger_limit else None
+        self.ledger = Ledger(settings.ledger_limit, settings.ledger_file) if settings.ledger_limit else None
         self.client: Client | None = None
 
     async def health(self) -> Response:

@@ -10,7 +10,7 @@ from typing import Any
 
 from services.clients import ClientName
 from services.documented import defaults, is_http_url, next_hop
-from services.environment import SettingsError, Variable, number, one_of, refuse_unknown, whole
+from services.environment import SettingsError, Variable, number, one_of, refuse_unknown, whole, yes_or_no
 from services.work import Distribution, Work, WorkKind
 
 __all__ = ["VARIABLES", "ServiceSettings", "SettingsError"]
@@ -40,6 +40,10 @@ class ServiceSettings:
     body_limit_bytes: int = 64 * 1024 * 1024
     ledger_limit: int = 0
     """How many request ids GET /ledger remembers; 0 leaves the ledger out."""
+    ledger_file: str = ""
+    """Where the ledger, if there is one, appends each id as well, so that it outlives a crash."""
+    faults: bool = False
+    """Whether it can be told to fail while it runs (`services.faults`)."""
 
     def __post_init__(self) -> None:
         if not self.instance:
@@ -149,6 +153,8 @@ VARIABLES = (
     Variable(
         "SERVICE_LEDGER_LIMIT", "ledger_limit", whole, "request ids that GET /ledger remembers; else 0: none"
     ),
+    Variable("SERVICE_LEDGER_FILE", "ledger_file", str, "file that the ledger appends ids to; else none"),
+    Variable("SERVICE_FAULTS", "faults", yes_or_no, "True if POST /faults may make it fail; else False"),
 )
 """Every environment variable of a service, beside `SERVICE2_URL` … `SERVICE4_URL`: the base URL of the next
 hop of a documented service, to which its path is added (http://127.0.0.1:8062 where it is a balancer)."""

@@ -48,6 +48,8 @@ all_settings = st.builds(
     work=works,
     body_limit_bytes=st.integers(1, 2**40),
     ledger_limit=st.integers(0, 10**6),
+    ledger_file=st.sampled_from(["", "/tmp/ledger"]),
+    faults=st.booleans(),
 )
 
 
@@ -147,6 +149,7 @@ def test_variables_of_others_are_left_alone() -> None:
         ({"SERVICE_HOPS_LEFT": "0"}, ["SERVICE_HOPS_LEFT", "0", "1 or more"]),
         ({"SERVICE_BODY_LIMIT_BYTES": "0"}, ["SERVICE_BODY_LIMIT_BYTES", "0", "1 or more"]),
         ({"SERVICE_LEDGER_LIMIT": "-1"}, ["SERVICE_LEDGER_LIMIT", "-1", "0 (no ledger) or more"]),
+        ({"SERVICE_FAULTS": "yes"}, ["SERVICE_FAULTS", "yes", "True or False"]),
         ({"SERVICE2_URL": "service2:8052"}, ["SERVICE2_URL", "'service2:8052'", "http://127.0.0.1:8052"]),
         ({"SERVICE2_URL": "https://h"}, ["SERVICE2_URL", "'https://h'", "base URL"]),
         ({"SERVICE2_URL": "http://h/preprocess"}, ["SERVICE2_URL", "http://h/preprocess", "base URL"]),
