@@ -283,8 +283,10 @@ class Downstream(asyncio.Protocol):
         if self._transport is not None:
             self._transport.write(data)
 
-    def done(self, now: float) -> None:
-        """The answer is complete: on to the next request, or the end."""
+    def done(self, last: bytes, now: float) -> None:
+        """Send the last piece of an answer, then on to the next request, or the end."""
+        if self._transport is not None and last:
+            self._transport.write(last)
         keep = self.keeps_alive()
         self._forward = self._answering = None
         if not keep:
@@ -348,18 +350,16 @@ class Downstream(asyncio.Protocol):
     ) -> None:
         head = self._answering
         assert head is not None
-        self.write(
-            local_answer(
-                status,
-                body,
-                content_type=content_type,
-                keep_alive=self.keeps_alive(),
-                minor=head.minor,
-                is_head=head.method == b"HEAD",
-                retry_after_s=retry_after_s,
-            )
+        answer = local_answer(
+            status,
+            body,
+            content_type=content_type,
+            keep_alive=self.keeps_alive(),
+            minor=head.minor,
+            is_head=head.method == b"HEAD",
+            retry_after_s=retry_after_s,
         )
-        self.done(time.monotonic())
+        self.done(answer, time.monotonic())
 
     def _close(self) -> None:
         """Close in good order: say that no more comes, and let the client read before the socket goes."""

@@ -46,8 +46,8 @@ class Client(Protocol):
     def write(self, data: bytes) -> None:
         """Pass on a piece of the answer."""
 
-    def done(self, now: float) -> None:
-        """The answer is complete."""
+    def done(self, last: bytes, now: float) -> None:
+        """Pass on the last piece of the answer."""
 
     def refuse(self, status: int, detail: str, retry_after_s: int | None = None) -> None:
         """There will be no other answer than this."""
@@ -302,11 +302,9 @@ class Forward(Exchange):
         core.counts.answered(instance, answer.status, now - self._begun)
         if answer.length == CHUNKED:
             out.append(b"0\r\n\r\n")
-        if out:
-            self._client.write(b"".join(out))
         if core.line.anyone:
             core.line.move()
-        self._client.done(now)
+        self._client.done(b"".join(out), now)
 
     def on_failure(self, error: WireError) -> None:
         if self._over:

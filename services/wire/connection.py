@@ -74,8 +74,10 @@ class Connection(asyncio.Protocol):
         self._spoiled = False
         self._keep_alive = True
         self._interim = False
-        self._complete = False
-        self._begin(is_head=False, sent_all=True)
+        self._is_head = False
+        self._sent_all = True
+        self._complete = self._head_done = self._close_delimited = False
+        self._bytes_seen = 0
 
     @classmethod
     async def open(
@@ -140,8 +142,13 @@ class Connection(asyncio.Protocol):
         if self._closed or transport is None or transport.is_closing():
             exchange.on_failure(NotSent(FailureKind.CLOSED_EARLY, self.peer, "closed while idle"))
             return
-        self._begin(is_head, not more)
         self._exchange = exchange
+        self._is_head = is_head
+        self._sent_all = not more
+        self._complete = self._head_done = self._close_delimited = False
+        self._bytes_seen = 0
+        if self._headers:  # trailers of the last answer
+            self._headers = []
         self._due = deadline
         if deadline is not None and deadline < self._watched_until:
             self._watch(deadline)
@@ -294,17 +301,9 @@ class Connection(asyncio.Protocol):
         head = self.raw_head.lower()
         return b"\r\ncontent-length:" in head or b"\r\ntransfer-encoding:" in head
 
-    def _begin(self, is_head: bool, sent_all: bool) -> None:
-        self._is_head = is_head
-        self._sent_all = sent_all
-        self._head_done = self._complete = self._close_delimited = False
-        self._bytes_seen = 0
-        if self._headers:
-            self._headers = []
-
     def _succeed(self, exchange: Exchange) -> None:
         self._exchange = None
-        if not self.reusable:
+        if self._spoiled or not (self._keep_alive and self._sent_all):
             self._shut()
         elif self._is_head:  # the parser waits for a body that never comes
             self._parser = HttpResponseParser(self)
