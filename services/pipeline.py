@@ -13,12 +13,11 @@ from fastapi.responses import JSONResponse
 from services.clients import ClientName, open_client, require
 from services.faults import FaultyApp
 from services.hops import Client, HopError, HopTimeoutError
-from services.ledger import Ledger
 from services.relay import SERVER_TIMING, relay
 from services.requests import DEADLINE_HEADER, parse, read_body, read_budget_s
-from services.settings import ServiceSettings, SettingsError
-from services.stages import STAGES
-from services.station import QueueFullError, Station, Visit
+from services.settings import ServiceSettings
+from services.station import QueueFullError, Visit
+from services.workplace import BudgetSpentError, Made, Workplace
 
 __all__ = ["ServiceInstance", "create_app"]
 
@@ -45,8 +44,8 @@ def create_app(settings: ServiceSettings) -> FastAPI:
                 async with open_client(settings.client) as instance.client:
                     yield
         finally:
-            instance.station.close()
-            if instance.ledger is not None:
+            instance.place.close()
+            if instance.place.ledger is not None:
                 instance.ledger.close()
 
     # Telemetry hooks and the schema cost time and memory in each of many instances, and nobody asks for them.
@@ -58,10 +57,10 @@ def create_app(settings: ServiceSettings) -> FastAPI:
         telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
         exception_handlers={Exception: instance.explain},
     )
-    app.state.station, app.state.ledger = instance.station, instance.ledger
+    app.state.station, app.state.ledger = instance.place.station, instance.place.ledger
     app.add_api_route(settings.path, instance.answer, methods=["POST"], response_model=None)
     app.add_api_route("/health", instance.health, methods=["GET"], response_model=None)
-    if instance.ledger is not None:
+    if instance.place.ledger is not None:
         app.add_api_route("/ledger", instance.show_ledger, methods=["GET"], response_model=None)
     return app
 
@@ -73,21 +72,12 @@ def _kind(settings: ServiceSettings) -> Callable[..., FastAPI]:
 
 
 class ServiceInstance:
-    """What one instance of a service does with a request: slot, text, work, then the next hop."""
+    """What one instance of a service does with an HTTP request: slot, text, work, then the next hop."""
 
     def __init__(self, settings: ServiceSettings) -> None:
-        if settings.path not in STAGES:
-            raise SettingsError(f"SERVICE_PATH (path) is {settings.path!r}: give one of {', '.join(STAGES)}")
-        self.stage = STAGES[settings.path]
-        if self.stage.last is not (settings.next_url is None):
-            wanted = "has no next hop: leave it out" if self.stage.last else "needs one: give its full URL"
-            raise SettingsError(
-                f"SERVICE_NEXT_URL (next_url) is {settings.next_url!r}: {settings.path} {wanted}"
-            )
+        self.place = Workplace(settings)
         require(settings.client)
         self.settings = settings
-        self.station = Station(settings.work, settings.instance)
-        self.ledger = Ledger(settings.ledger_limit, settings.ledger_file) if settings.ledger_limit else None
         self.client: Client | None = None
 
     async def health(self) -> Response:
@@ -96,12 +86,13 @@ class ServiceInstance:
 
     async def show_ledger(self) -> Response:
         """GET /ledger: executions by request id, and how many ids are no longer remembered."""
-        assert self.ledger is not None
-        return JSONResponse({"executed": self.ledger.executed, "forgotten": self.ledger.forgotten})
+        ledger = self.place.ledger
+        assert ledger is not None
+        return JSONResponse({"executed": ledger.executed, "forgotten": ledger.forgotten})
 
     async def explain(self, _: Request, error: Exception) -> Response:
         """What a client is told about a fault of this service itself; the traceback goes to the log."""
-        return JSONResponse({"detail": f"{self.settings.instance} failed: {type(error).__name__}"}, 500)
+        return JSONResponse({"detail": self.place.failed(error)}, 500)
 
     async def answer(self, request: Request) -> Response:
         """POST on the service's route. Server-Timing tells where the time went, here and beyond."""
@@ -110,44 +101,31 @@ class ServiceInstance:
             response = await self._serve(request, visit)
         except HTTPException as error:
             response = JSONResponse({"detail": error.detail}, error.status_code, error.headers)
-        timing = (
-            f"{self.settings.service}-queue;dur={visit.queue_s * 1000:.3f}, "
-            f"{self.settings.service}-work;dur={visit.work_s * 1000:.3f}"
-        )
-        beyond = response.headers.get(SERVER_TIMING)
-        response.headers[SERVER_TIMING] = f"{timing}, {beyond}" if beyond else timing
+        response.headers[SERVER_TIMING] = self.place.timing(visit, response.headers.get(SERVER_TIMING))
         return response
 
     async def _serve(self, request: Request, visit: Visit) -> Response:
         budget_s = read_budget_s(request)
         deadline = None if budget_s is None else asyncio.get_running_loop().time() + budget_s
         body = await read_body(request, self.settings.body_limit_bytes, self.settings.timeout_s)
-        message = parse(self.stage.takes, body)
-
-        def step() -> bytes:
-            if self.ledger is not None:
-                self.ledger.note(message.request_id)
-            return self.stage.does(message).model_dump_json().encode()
-
+        message = parse(self.place.stage.takes, body)
         try:
-            async with asyncio.timeout_at(deadline):
-                made = await self.station.serve(step, visit)
+            made = await self.place.make(message, _json, visit, deadline)
         except QueueFullError as error:
             headers = {"retry-after": str(error.retry_after_s)}
-            raise HTTPException(503, f"{self.settings.instance} is full: {error}", headers) from error
-        except TimeoutError as error:
-            raise self._late() from error
+            raise HTTPException(503, self.place.full(error), headers) from error
+        except BudgetSpentError as error:
+            raise HTTPException(504, str(error)) from error
         if self.settings.next_url is None:
             return Response(made, media_type="application/json")
         return await self._call(self.settings.next_url, made, deadline)
 
     async def _call(self, url: str, body: bytes, deadline: float | None) -> Response:
         assert self.client is not None, "the application was not started"
-        left_s = self.settings.hop_timeout_s
-        if deadline is not None:
-            left_s = min(left_s, deadline - asyncio.get_running_loop().time())
-        if left_s <= 0:
-            raise self._late()
+        try:
+            left_s = self.place.left_s(deadline)
+        except BudgetSpentError as error:
+            raise HTTPException(504, str(error)) from error
         headers = {"content-type": "application/json", DEADLINE_HEADER: str(int(left_s * 1000))}
         try:
             answer = await self.client.post(url, body, headers, left_s)
@@ -156,5 +134,6 @@ class ServiceInstance:
             raise HTTPException(status, f"{self.settings.hop}: {error}") from error
         return relay(answer, self.settings.hop)
 
-    def _late(self) -> HTTPException:
-        return HTTPException(504, f"{self.settings.instance}: the request's budget ran out before its end")
+
+def _json(made: Made) -> bytes:
+    return made.model_dump_json().encode()
