@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import urllib.error
 import urllib.request
 
 import pytest
@@ -119,14 +120,20 @@ def environ():
 
 def test_the_command_serves_until_it_is_told_to_stop(environ):
     environ["SERVICE1_INSTANCES"] = "service1a=127.0.0.1:9"
-    command = [sys.executable, "-m", "services.balancer", "1"]
-    with subprocess.Popen(command, env=environ, stdout=subprocess.PIPE, text=True) as process:
+    environ["BALANCER_CHECK_INTERVAL_S"] = "0"
+    command = [sys.executable, "-m", "services.balancer", "1", "--events"]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, env=environ, **pipes) as process:
         try:
             banner = process.stdout.readline()
             url = banner.split()[-1]
             assert banner.startswith("service1-loadbalancer listens on http://127.0.0.1:")
             with urllib.request.urlopen(f"{url}/stats", timeout=10) as answer:
                 assert json.load(answer)["instances"] == ["service1a:9"]
+            with pytest.raises(urllib.error.HTTPError, match="503"):
+                urllib.request.urlopen(f"{url}/process", timeout=10)
+            event = json.loads(process.stderr.readline())
+            assert (event["event"], event["instance"]) == ("ejected", "service1a:9")
             process.send_signal(signal.SIGTERM)
             assert process.wait(10) == 0
         finally:
