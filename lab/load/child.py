@@ -6,7 +6,7 @@
     child   {"progress": {…}}                   now and then
     child   {"done": {"timeline", "first_slice", "turned_slice", "last_slice", "totals", "dropped"}}
     parent  {"first_slice", "last_slice"}       the window, the same for all generators
-    child   {"window": {"window", "health"}}
+    child   {"window": {"window", "health", "journal"}}
 
 or at any time {"failed": {"error", "message"}}, for an error that is the user's to mend. The child ends when
 stdin does.
@@ -83,7 +83,8 @@ async def _generate(task: dict[str, Any]) -> None:
         "timer": generator.timer,
         "loop": loop_name(),
     }
-    _tell("window", {"window": generator.recorder.window(first, last).to_json(), "health": health})
+    window = generator.recorder.window(first, last).to_json()
+    _tell("window", {"window": window, "health": health, "journal": generator.recorder.journal})
 
 
 async def _run(generator: Generator, spec: LoadSpec) -> None:

@@ -52,7 +52,7 @@ class Generator:
     ) -> None:
         closed = spec.load if isinstance(spec.load, Closed) else None
         warmup_slices = -int(-spec.warmup_s * 1e9 // spec.slice_ns)
-        self.recorder = Recorder(start_ns, spec.slice_ns, warmup_slices + spec.slices)
+        self.recorder = Recorder(start_ns, spec.slice_ns, warmup_slices + spec.slices, journal=spec.journal)
         self.in_flight = InFlight(start_ns, spec.slice_ns)
         self.usage: list[tuple[int, Usage]] = []
         """(time since the start in ns, usage) about once a slice."""

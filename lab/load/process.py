@@ -14,6 +14,7 @@ from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
+from lab.load.journal import entries_of
 from lab.load.pipes import GeneratorProcess, collect
 from lab.load.result import GeneratorHealth, LoadResult, Progress
 from lab.load.spec import LoadSpec, WarmupMode
@@ -62,6 +63,7 @@ def run(spec: LoadSpec, *, on_progress: Callable[[Progress], None] | None = None
         first_slice=first,
         last_slice=last,
         generators=tuple(GeneratorHealth(**part["health"]) for part in parts),
+        journal=entries_of(row for part in parts for row in part["journal"]),
     )
 
 

@@ -39,7 +39,7 @@ Column = NDArray[np.int64]
 class Recorder:
     """Records from `start_ns` (of the monotonic clock) on, in slices of `slice_ns`; `slices` are expected."""
 
-    def __init__(self, start_ns: int, slice_ns: int, slices: int) -> None:
+    def __init__(self, start_ns: int, slice_ns: int, slices: int, *, journal: bool = False) -> None:
         self.ended: list[tuple[int, int, int, int]] = []
         """(intended start, send or 0, end, outcome's code), for the generator to append to; so the others."""
         self.lags: list[tuple[int, int]] = []
@@ -54,6 +54,7 @@ class Recorder:
         self._start_ns = start_ns
         self._packed_ended = Packed()
         self._packed_lags = Packed()
+        self._journal: list[Column] | None = [] if journal else None
         self._timeline = Timeline.empty(slice_ns, slices)
         self._response = SlicedHistogram(slices)
         self._service = SlicedHistogram(slices)
@@ -75,6 +76,12 @@ class Recorder:
         for (_, code), count in self._outcomes.items():
             totals[name_of(code)] += count
         return totals
+
+    @property
+    def journal(self) -> list[list[int]]:
+        """Every row of `ended` so far; none unless it was asked for."""
+        self._bin_all()
+        return [row for rows in self._journal or () for row in rows.tolist()]
 
     def gather(self) -> None:
         """Take what was appended. The lists are emptied in place, so bound appends stay good."""
@@ -132,6 +139,8 @@ class Recorder:
         self._lag.record(self._slices(lags[:, 0]), lags[:, 1])
 
     def _bin_ended(self, ended: Column) -> None:
+        if self._journal is not None:
+            self._journal.append(ended)
         codes = ended[:, 3]
         intended, done = self._slices(ended[:, 0]), self._slices(ended[:, 2])
         self._count(intended, codes)

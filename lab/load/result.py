@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from lab.load.journal import Entry
 from lab.load.outcomes import succeeded, was_sent
 from lab.load.spec import LoadSpec
 from lab.load.timeline import Timeline
@@ -72,6 +73,8 @@ class LoadResult:
     first_slice: int
     last_slice: int
     generators: tuple[GeneratorHealth, ...]
+    journal: tuple[Entry, ...] = ()
+    """Every request of the whole run, where the spec asks for it."""
 
     @property
     def requests(self) -> int:
@@ -156,6 +159,7 @@ class LoadResult:
             "first_slice": self.first_slice,
             "last_slice": self.last_slice,
             "generators": [asdict(health) for health in self.generators],
+            "journal": [asdict(entry) for entry in self.journal],
         }
 
     @classmethod
@@ -169,6 +173,7 @@ class LoadResult:
                 "window": Window.from_json(data["window"]),
                 "timeline": Timeline.from_json(data["timeline"]),
                 "generators": tuple(GeneratorHealth(**health) for health in data["generators"]),
+                "journal": tuple(Entry(**entry) for entry in data["journal"]),
             }
         )
 

@@ -53,6 +53,8 @@ class LoadSpec:
     """Cores that the generators are kept on, where the system can; any if empty."""
     stages: bool = True
     """Whether to read Server-Timing. Without, headers are not looked at, which is a good deal faster."""
+    journal: bool = False
+    """Whether to keep every request one by one, beside the figures: for rates of hundreds a second."""
     ca_file: str | None = None
     """Certificates to trust, for https, instead of the system's."""
     remote: bool = False

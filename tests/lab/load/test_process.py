@@ -9,6 +9,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from collections import Counter
 from pathlib import Path
 
 import psutil
@@ -34,6 +35,18 @@ def test_a_run_accounts_for_every_request_and_survives_json(server: ScriptedServ
     assert result.achieved_rate == pytest.approx(result.requests / 0.5)
     assert result.stages_ms == {"a": pytest.approx(0.5), "b": pytest.approx(2.0)}
     assert 0 < result.generators[0].cpu_cores < 2
+    assert LoadResult.from_json(json.loads(json.dumps(result.to_json()))) == result
+
+
+def test_a_journal_holds_every_request_with_its_times_and_outcome(server: ScriptedServer) -> None:
+    spec = LoadSpec(url=server.url, load=Constant(100), duration_s=0.3, warmup_s=0.1, journal=True)
+    result = run(spec)
+    schedule = spec.load.schedule(0.1, 0.3)
+    intended = [entry.intended_ns - result.journal[0].intended_ns for entry in result.journal]
+    assert intended == schedule.intended_ns.tolist()
+    assert Counter(entry.outcome for entry in result.journal) == result.totals
+    assert all(entry.succeeded and entry.response_time_s > 0 for entry in result.journal)
+    assert all(entry.intended_ns <= entry.sent_ns <= entry.ended_ns for entry in result.journal)
     assert LoadResult.from_json(json.loads(json.dumps(result.to_json()))) == result
 
 
