@@ -32,6 +32,7 @@ def down(offset: UpOffset = None) -> None:
         ask(upkeep.control, Command.DOWN, timeout_s=HEAR_S)
     except NotRunning:  # it is there and does not listen: busy, frozen or about to end
         os.kill(upkeep.pid, signal.SIGTERM)
+        os.kill(upkeep.pid, signal.SIGCONT)
     if not _gone(upkeep):
         os.kill(upkeep.pid, signal.SIGKILL)
         if not _gone(upkeep):

@@ -136,7 +136,7 @@ class Processes(Running):
     def _launch(self, name: str) -> None:
         service, server = self._topology.server(name)
         if isinstance(server, Balancer):
-            module, arguments = "services.balancer.__main__", [service.name, "--events"]
+            module, arguments = "services.balancer.__main__", [service.name]
             environ = balancer_settings(self._topology, service).to_environ()
         else:
             module, arguments = "services.__main__", [service.name]
@@ -152,7 +152,7 @@ class Processes(Running):
         end = time.monotonic() + START_S
         for name in names:
             _, server = self._topology.server(name)
-            while not is_healthy(server.host, server.port):
+            while not (is_healthy(server.host, server.port) and _listens(self._pids[name], server.port)):
                 if not self.alive(name):
                     raise StartFailed(f"{name} ended instead of starting{self._last_words(name)}")
                 if time.monotonic() > end:
@@ -186,6 +186,15 @@ class Processes(Running):
         except NotRunning:
             return {}
         return {name: pid for name, pid in self._pids.items() if statuses.get(name, 0) is None}
+
+
+def _listens(pid: int, port: int) -> bool:
+    """Whether it is this very process that answers there, and not one that was faster to take the port."""
+    try:
+        connections = psutil.Process(pid).net_connections(kind="tcp")
+    except psutil.Error:
+        return False
+    return any(c.status == psutil.CONN_LISTEN and c.laddr and c.laddr.port == port for c in connections)
 
 
 def _memory_mb(pid: int | None) -> float:

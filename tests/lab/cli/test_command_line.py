@@ -198,14 +198,9 @@ def test_logs_can_be_followed(lab: Lab, offset: int) -> None:
 
 def test_a_benchmark_drives_what_is_up_and_gives_a_row_for_each_trial(lab: Lab, offset: int) -> None:
     lab("up", "sequential", "--detach", "--work-ms", 2, "--offset", offset)
-    done = lab("benchmark", "--duration", 0.5, "--trials", 2, "--concurrency", "1,2", "--json")
+    done = lab("benchmark", "--duration", 0.5, "--trials", 1, "--concurrency", "1,2", "--json")
     rows = json.loads(done.stdout)
-    assert [(row["concurrency"], row["trial"], row["failed"]) for row in rows] == [
-        (1, 1, 0),
-        (2, 1, 0),
-        (1, 2, 0),
-        (2, 2, 0),
-    ]
+    assert [(row["concurrency"], row["trial"], row["failed"]) for row in rows] == [(1, 1, 0), (2, 1, 0)]
     assert all(row["topology"] == "sequential" and row["throughput_rps"] > 0 for row in rows)
     assert lab("benchmark", "--concurrency", "0").returncode == 2
 

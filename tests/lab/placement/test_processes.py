@@ -271,3 +271,16 @@ def test_all_servers_die_with_the_process_that_keeps_them() -> None:
         assert not running.alive("service1a")
         with pytest.raises(NotRunning, match="start them again"):
             running.restart("service1a")
+
+
+def test_a_server_that_lost_its_port_to_another_is_not_taken_for_ready(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    topology = small()
+    monkeypatch.setattr("lab.placement.processes.listen_all", lambda _: {})
+    with (
+        lab.start(topology),
+        pytest.raises(StartFailed, match="ended instead of starting"),
+        in_processes(topology),
+    ):
+        pass
