@@ -45,8 +45,6 @@ def create_app(settings: ServiceSettings) -> FastAPI:
                     yield
         finally:
             instance.place.close()
-            if instance.place.ledger is not None:
-                instance.ledger.close()
 
     # Telemetry hooks and the schema cost time and memory in each of many instances, and nobody asks for them.
     app = _kind(settings)(

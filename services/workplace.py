@@ -41,7 +41,7 @@ class Workplace:
             )
         self.settings = settings
         self.station = Station(settings.work, settings.instance)
-        self.ledger = Ledger(settings.ledger_limit) if settings.ledger_limit else None
+        self.ledger = Ledger(settings.ledger_limit, settings.ledger_file) if settings.ledger_limit else None
 
     async def make(
         self,
@@ -90,8 +90,10 @@ class Workplace:
         return f"{self.settings.instance} failed: {type(error).__name__}"
 
     def close(self) -> None:
-        """Lets the worker threads go."""
+        """Lets the worker threads go, and the ledger's file."""
         self.station.close()
+        if self.ledger is not None:
+            self.ledger.close()
 
     def _spent(self) -> BudgetSpentError:
         return BudgetSpentError(f"{self.settings.instance}: the request's budget ran out before its end")
