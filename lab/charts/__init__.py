@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from lab.charts.answer import Answer, answer, outcome
+from lab.charts.answer import Answer, answer, bearing, outcome
 from lab.charts.breakdown import where_the_time_went
 from lab.charts.chart import Chart
 from lab.charts.comparison import comparison
 from lab.charts.curves import latency, throughput
 from lab.charts.findings import Claim, Finding, findings_of
+from lab.charts.percentiles import percentiles
 from lab.charts.tables import Table, cells, verdicts
 
 __all__ = [
@@ -17,11 +18,13 @@ __all__ = [
     "Finding",
     "Table",
     "answer",
+    "bearing",
     "cells",
     "comparison",
     "findings_of",
     "latency",
     "outcome",
+    "percentiles",
     "throughput",
     "verdicts",
     "where_the_time_went",

@@ -12,8 +12,9 @@ from lab.charts.series import reasons, valid
 from lab.compare import Comparison
 from lab.compare import Finding as ComparedAs
 from lab.expectations import RATIO, Verdict
+from lab.saturation import Saturation
 
-__all__ = ["Answer", "answer", "outcome"]
+__all__ = ["Answer", "answer", "bearing", "outcome"]
 
 _OPENINGS = {
     Verdict.WITHIN: f"Yes: {RATIO} is what it does.",
@@ -84,3 +85,10 @@ def outcome(compared: Comparison) -> Answer:
     mean = f"The geometric mean of the ratios B / A in {compared.metric} is {compared.geometric_mean:.3f}."
     few = f" {silent} cells have too few trials to show any." if silent else ""
     return Answer(f"**{shown}.** {mean}{few}")
+
+
+def bearing(saturation: Saturation, rows: pd.DataFrame) -> Answer:
+    """How much a service bears, from the search for it, and how many of the trials below it are valid."""
+    kept = saturation.highest_kept
+    opening = f"It bears {kept:.3g} req/s." if kept else "It keeps the goal at no rate that was tried."
+    return Answer(f"**{opening}** {saturation.sentence()}\n\n{_trials(rows)}")

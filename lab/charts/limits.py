@@ -9,7 +9,7 @@ from typing import Any
 from lab.placement.names import PlacementName
 from lab.sweep.building import topology_of
 from lab.theory.bounds import capacity, processor, stations_of, throughput_bound, total_demand
-from lab.topology import Topology
+from lab.topology import Topology, TopologyName
 from services.work import WorkKind
 
 __all__ = ["Limit", "LimitOf", "latency_limit", "throughput_limit"]
@@ -22,9 +22,9 @@ LimitOf = Callable[[Mapping[str, Any], str], Limit | None]
 
 def throughput_limit(factors: Mapping[str, Any], axis: str) -> Limit | None:
     """Requests a second: N/D and 1/Dmax in a closed loop, rate and 1/Dmax in an open one."""
-    topology, think_time_s = topology_of(factors), _think_time_s(factors)
-    stations = stations_of(topology)
-    if not total_demand(stations):
+    topology, think_time_s = _known_topology(factors), _think_time_s(factors)
+    stations = stations_of(topology) if topology else []
+    if topology is None or not total_demand(stations):
         return None
     most = min(capacity(stations), _capacity_of_one_process(factors, topology))
     if axis == "requested_rate":
@@ -34,15 +34,20 @@ def throughput_limit(factors: Mapping[str, Any], axis: str) -> Limit | None:
 
 def latency_limit(factors: Mapping[str, Any], axis: str) -> Limit | None:
     """The mean response_time in ms: D and N·Dmax − Z in a closed loop, D alone in an open one."""
-    topology, think_time_s = topology_of(factors), _think_time_s(factors)
-    stations = stations_of(topology)
+    topology, think_time_s = _known_topology(factors), _think_time_s(factors)
+    stations = stations_of(topology) if topology else []
     demand_s = total_demand(stations)
-    if not demand_s:
+    if topology is None or not demand_s:
         return None
     if axis == "requested_rate":
         return lambda _: 1000 * demand_s
     most = min(capacity(stations), _capacity_of_one_process(factors, topology))
     return lambda in_flight: 1000 * max(demand_s, in_flight / most - think_time_s)
+
+
+def _known_topology(factors: Mapping[str, Any]) -> Topology | None:
+    """The topology that these factors stand for; None of a service that the lab did not make."""
+    return topology_of(factors) if factors["topology"] in set(TopologyName) else None
 
 
 def _capacity_of_one_process(factors: Mapping[str, Any], topology: Topology) -> float:

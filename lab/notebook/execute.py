@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -49,6 +50,7 @@ def execute(
     Raises NotebookFailed if a cell fails or takes too long, or the kernel dies. The executed notebook and
     its page are kept all the same, as far as they came.
     """
+    logging.getLogger("papermill").setLevel(logging.ERROR)  # it reads the parameters again, less well
     build.mkdir(parents=True, exist_ok=True)
     kept = Executed(build / notebook.name, build / f"{notebook.stem}.html")
     try:

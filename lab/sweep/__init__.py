@@ -2,9 +2,24 @@
 
 from __future__ import annotations
 
+from lab.sweep.bearing import drive, find_limit, shares_of
 from lab.sweep.folder import baseline, newest, result_path
 from lab.sweep.plan import Plan, plan_sweep
 from lab.sweep.presets import PresetName
 from lab.sweep.runner import run_sweep
+from lab.sweep.target import Target, open_target
 
-__all__ = ["Plan", "PresetName", "baseline", "newest", "plan_sweep", "result_path", "run_sweep"]
+__all__ = [
+    "Plan",
+    "PresetName",
+    "Target",
+    "baseline",
+    "drive",
+    "find_limit",
+    "newest",
+    "open_target",
+    "plan_sweep",
+    "result_path",
+    "run_sweep",
+    "shares_of",
+]

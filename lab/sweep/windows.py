@@ -40,13 +40,17 @@ class Windows:
     def of(self, combination: Combination) -> Window:
         """The window of that cell. A `warmup_s` or `duration_s` of its own is kept."""
         rate = predicted_rps(combination)
-        needed_s = self.answers / rate if rate else 0.0
-        duration_s = combination.get("duration_s") or min(max(needed_s, self.shortest_s), self.longest_s)
+        duration_s = combination.get("duration_s") or self.seconds(rate)
         warmup_s = combination.get("warmup_s")
         if warmup_s is None:
             turn_s = (combination["concurrency"] or 1) / rate if rate else 0.0
             warmup_s = max(TURNS * turn_s, SHORTEST_WARMUP_S)
         return Window(round(float(warmup_s), 1), round(float(duration_s), 1))
+
+    def seconds(self, rate: float | None) -> float:
+        """How long to look where so many answers a second are expected; the shortest where nobody knows."""
+        needed_s = self.answers / rate if rate else 0.0
+        return round(min(max(needed_s, self.shortest_s), self.longest_s), 1)
 
 
 def predicted_rps(combination: Combination) -> float | None:

@@ -1,0 +1,82 @@
+"""Any HTTP service as something to load: somebody's own, by its URL, or an example that the lab starts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+
+from lab.load.arrivals import Closed
+from lab.load.spec import LoadSpec, PipelineBody
+from lab.placement import start
+from lab.topology import Topology
+from services.clients import ClientName
+from services.work import Work
+
+__all__ = ["Target", "open_target"]
+
+EXAMPLE_WORK_MS = 10.0
+"""Of each service of the example: its pipeline bears 100 requests a second."""
+_JSON = {"content-type": "application/json"}
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What is loaded, and what keeps it up where that is the lab itself."""
+
+    name: str
+    spec: LoadSpec
+    """What is sent; each measurement brings its own load, window and seed."""
+    _keeping: ExitStack = field(default_factory=ExitStack)
+
+    def close(self) -> None:
+        """Stop what the lab has started for it: nothing, where it was there before."""
+        self._keeping.close()
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.spec.method} {self.spec.url}"
+
+    def _repr_markdown_(self) -> str:
+        return str(self)
+
+
+def open_target(
+    url: str = "",
+    *,
+    method: str = "GET",
+    headers: Mapping[str, str] | None = None,
+    body: str = "",
+    remote: bool = False,
+    port_offset: int = 0,
+) -> Target:
+    """The service at that URL; without one, a pipeline that the lab starts, on the documented ports.
+
+    Raises BadParameter for what is no URL, RemoteRefused for a host that is not loopback where `remote` does
+    not say that it may be loaded, and what starting a topology raises.
+    """
+    if not url:
+        return _example(port_offset)
+    spec = LoadSpec(
+        url=url,
+        load=Closed(1),
+        method=method.upper(),
+        headers=tuple((headers or {}).items()),
+        body=body.encode() or None,
+        remote=remote,
+    )
+    spec.check()
+    return Target("your service", spec)
+
+
+def _example(port_offset: int) -> Target:
+    topology = Topology.sequential().with_work(Work(mean_ms=EXAMPLE_WORK_MS)).with_client(ClientName.WIRE)
+    with ExitStack() as stack:
+        running = stack.enter_context(start(topology.shifted(port_offset)))
+        spec = LoadSpec(
+            url=running.entry_url,
+            load=Closed(1),
+            method="POST",
+            headers=tuple(_JSON.items()),
+            body=PipelineBody(),
+        )
+        return Target("an example that the lab has started", spec, stack.pop_all())

@@ -1,0 +1,101 @@
+"""Somebody's own service is searched for what it bears, and looked at on the way there."""
+
+from __future__ import annotations
+
+import http.client
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lab.errors import BadParameter, RemoteRefused
+from lab.load.arrivals import Load
+from lab.placement.ports import free_offset
+from lab.results import check, read_measurements
+from lab.saturation import Ending, Question, Saturation
+from lab.sweep import Target, bearing, drive, find_limit, open_target, shares_of
+from lab.sweep.windows import Windows
+from lab.topology import Topology
+
+
+@pytest.fixture
+def example() -> Iterator[Target]:
+    target = open_target(port_offset=free_offset(Topology.sequential()))
+    yield target
+    target.close()
+
+
+def saturation(highest_kept: float | None) -> Saturation:
+    return Saturation(Question(goal=("p95",)), highest_kept, 120.0, Ending.SETTLED, ())  # type: ignore[arg-type]
+
+
+def test_an_example_runs_until_it_is_closed() -> None:
+    target = open_target(port_offset=free_offset(Topology.sequential()))
+    port = int(target.spec.url.split(":")[2].split("/")[0])
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection.request("GET", "/health")
+    assert connection.getresponse().status == 200
+    connection.close()
+    target.close()
+    with pytest.raises(ConnectionRefusedError):
+        http.client.HTTPConnection("127.0.0.1", port, timeout=10).connect()
+
+
+def test_a_url_is_taken_as_it_is_and_nothing_is_started_for_it() -> None:
+    target = open_target("http://127.0.0.1:1/a", method="post", headers={"x": "y"}, body="text")
+    assert (target.spec.method, target.spec.headers, target.spec.body) == ("POST", (("x", "y"),), b"text")
+    assert str(target) == "your service: POST http://127.0.0.1:1/a"
+    target.close()
+
+
+def test_a_stranger_is_not_loaded_by_a_typo() -> None:
+    with pytest.raises(RemoteRefused):
+        open_target("http://192.0.2.1/")
+    assert open_target("http://192.0.2.1/", remote=True).spec.remote
+    with pytest.raises(BadParameter):
+        open_target("no url")
+
+
+def test_every_rate_is_driven_as_often_as_asked_in_shuffled_order(
+    example: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bearing, "WINDOWS", Windows(answers=5, shortest_s=0.3))
+    path = drive(example, [40, 60], trials=2, duration_s=0.3, folder=tmp_path)
+    assert check(path) == 4
+    rows = read_measurements(path)
+    assert [row.what.trial for row in rows] == [1, 1, 2, 2]
+    assert sorted(row.factors.requested_rate or 0 for row in rows) == [40, 40, 60, 60]
+    assert {row.factors.topology for row in rows} == {"an example that the lab has started"}
+    assert all(row.outcome.succeeded and not row.outcome.failed for row in rows)
+
+
+def test_a_limit_is_searched_with_probes_of_the_target(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Load] = []
+
+    def probing(base: Any, factors: Any, **_: Any) -> Any:
+        assert (base.url, factors.topology) == ("http://127.0.0.1:1/", "your service")
+        return lambda load, _: asked.append(load)
+
+    def saturate(question: Any, probe: Any) -> Saturation:
+        probe(question.load(50.0), 1.0)
+        assert [str(condition) for condition in question.goal] == ["p95 <= 200 ms", "errors <= 0"]
+        return saturation(100.0)
+
+    monkeypatch.setattr(bearing, "probing", probing)
+    monkeypatch.setattr(bearing, "saturate", saturate)
+    target = open_target("http://127.0.0.1:1/")
+    assert find_limit(target, "p95=200ms, errors=0", arrivals="constant").highest_kept == 100
+    assert [load.requested_rate for load in asked] == [50]
+
+
+@pytest.mark.parametrize("wrong", [{"slo": "quickly"}, {"slo": ""}, {"slo": "p95=1s", "arrivals": "closed"}])
+def test_a_goal_or_arrivals_that_there_are_not_are_refused(wrong: dict[str, str]) -> None:
+    with pytest.raises(BadParameter):
+        find_limit(open_target("http://127.0.0.1:1/"), **wrong)
+
+
+def test_rates_lead_up_to_the_limit_and_there_are_none_without_one() -> None:
+    assert shares_of(saturation(97.56)) == [19.5, 39, 58.5, 78, 87.8, 97.6]
+    with pytest.raises(BadParameter, match="Loosen the goal"):
+        shares_of(saturation(None))
