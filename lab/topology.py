@@ -66,7 +66,9 @@ class Service:
     """One step of the pipeline: a route, the instances that answer it and what a request costs each of them.
 
     `app` names, as `module:function`, what builds the ASGI application of one instance from its
-    `services.settings.ServiceSettings`.
+    `services.settings.ServiceSettings`. `timeout_s` is how long each hop may take; who waits for several
+    waits that many times as long. With `faults` its instances can be told to fail while they run, and each
+    writes the id of every request it begins to execute into a file of its own name in the folder `ledger`.
     """
 
     name: str
@@ -76,6 +78,9 @@ class Service:
     work: Work = field(default_factory=Work)
     client: ClientName = ClientName.HTTPX
     app: str = PIPELINE
+    timeout_s: float = 30.0
+    faults: bool = False
+    ledger: str = ""
 
     def __post_init__(self) -> None:
         if not self.instances:
@@ -255,6 +260,14 @@ class Topology:
         return self._each(
             lambda s: replace(s, balancer=replace(s.balancer, policy=policy) if s.balancer else None)
         )
+
+    def with_timeout(self, timeout_s: float) -> Topology:
+        """The same with so many seconds for each hop."""
+        return self._each(lambda s: replace(s, timeout_s=timeout_s))
+
+    def with_faults(self, ledger: str = "") -> Topology:
+        """The same with instances that can be told to fail, and that keep ledgers in that folder, if any."""
+        return self._each(lambda s: replace(s, faults=True, ledger=ledger))
 
     def shifted(self, offset: int) -> Topology:
         """The same with every port, the spare ones too, moved by `offset`."""

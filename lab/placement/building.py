@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 from lab.errors import BadParameter
@@ -12,6 +13,8 @@ from services.settings import ServiceSettings
 
 __all__ = ["IMPORTED_LATE", "balancer_settings", "create_app", "service_settings"]
 
+LEDGER_LIMIT = 1000
+"""Ids that an instance remembers, where it keeps a ledger: its file has them all."""
 IMPORTED_LATE = ("services.pipeline", "httpx")
 """What services import only when they are made."""
 
@@ -29,6 +32,10 @@ def service_settings(topology: Topology, service: Service, instance: Instance) -
         next_service=later[0].name if later else None,
         work=service.work,
         client=service.client,
+        timeout_s=service.timeout_s,
+        faults=service.faults,
+        ledger_limit=LEDGER_LIMIT if service.ledger else 0,
+        ledger_file=str(Path(service.ledger, instance.name)) if service.ledger else "",
         hops_left=_servers_in(later),
     )
 
@@ -45,6 +52,7 @@ def balancer_settings(topology: Topology, service: Service) -> BalancerSettings:
         policy=service.balancer.policy,
         instances=tuple(Address(i.name, i.host, i.port, i.weight) for i in service.instances),
         hops_left=1 + _servers_in(later),
+        timeout_s=service.timeout_s,
     )
 
 
