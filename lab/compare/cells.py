@@ -68,11 +68,25 @@ class Pairing:
         return [k for k in of_a if k not in of_b], [k for k in of_b if k not in of_a]
 
     def label(self, key: Key) -> str:
-        """The cell in words: its levels of the factors that are not the same in every cell of both."""
-        both = pd.concat([self.a, self.b])
-        varied = [len(set(_text(both[name]))) > 1 for name in self.factors]
-        told = [(n, level) for n, level, v in zip(self.factors, key, varied, strict=True) if v and level]
+        """The cell in words: its levels of the factors that tell the cells of both apart."""
+        told = [(self.factors[place], key[place]) for place in self._telling if key[place]]
         return ", ".join(f"{name} {level}" for name, level in told) or "all"
+
+    @cached_property
+    def _telling(self) -> list[int]:
+        """The places in a key that say something which those before them leave open.
+
+        How many replicas there are, and behind which balancer, follows from the topology where each has its own.
+        """
+        keys = [*self._keys(self.a), *self._keys(self.b)]
+        telling: list[int] = []
+        for place in range(len(self.factors)):
+            levels: dict[Key, set[str]] = {}
+            for key in keys:
+                levels.setdefault(tuple(key[t] for t in telling), set()).add(key[place])
+            if any(len(open_ones) > 1 for open_ones in levels.values()):
+                telling.append(place)
+        return telling
 
     def _keys(self, frame: pd.DataFrame) -> dict[Key, list[int]]:
         """The rows of each cell, in order of first appearance."""

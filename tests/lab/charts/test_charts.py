@@ -208,3 +208,8 @@ def test_a_comparison_has_a_line_for_each_cell_and_a_mark_for_each_finding(rows:
     marked = [str(line.get_marker()) for line in ax.get_lines() if line.get_marker() != "None"]
     assert sorted(marked) == ["o"] * 4 + ["v"] * 4
     assert "Worse in 4 of 8" in chart.caption
+
+
+def test_a_cell_is_named_by_what_tells_it_apart_and_by_nothing_that_follows_from_that(rows: Any) -> None:
+    (ax,) = charts.comparison(compare(rows(trials=8), rows(trials=8))).figure.axes
+    assert [label.get_text() for label in ax.get_yticklabels()][:1] == ["topology sequential, concurrency 1"]
