@@ -76,7 +76,7 @@ class Pairing:
     def _telling(self) -> list[int]:
         """The places in a key that say something which those before them leave open.
 
-        How many replicas there are, and behind which balancer, follows from the topology where each has its own.
+        How many replicas there are, and behind which balancer, may follow from the topology.
         """
         keys = [*self._keys(self.a), *self._keys(self.b)]
         telling: list[int] = []
