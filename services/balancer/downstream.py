@@ -1,4 +1,4 @@
-"""A client's connection: requests are read one after the other, and answered in that order."""
+"""A client's connection: its requests go to instances, and their answers back in the same order."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import struct
 import time
 from typing import TYPE_CHECKING, cast
 
-from services.balancer.chunks import ChunkDecoder
 from services.balancer.core import Core
 from services.balancer.forward import Forward
-from services.balancer.framing import CHUNKED, Refusal, RequestHead, parse_head
+from services.balancer.framing import Refusal, RequestHead
+from services.balancer.intake import Awaited, Intake
 from services.balancer.rewriting import local_answer
 
 if TYPE_CHECKING:
@@ -25,37 +25,24 @@ LINGER_S = 1.0
 PIPELINED_BYTES = 64 * 1024
 """So much of later requests is taken in while one is being answered."""
 
-_CR = 0x0D
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
 class Downstream(asyncio.Protocol):
-    """Reads requests, hands them to instances through Forward, and writes the answers.
-
-    A body of up to `replay_limit_bytes` is read in full before an instance is chosen, so that a slow sender
-    holds none; a longer one is passed on as it comes.
-    """
+    """One connection, from which an Intake reads requests, each of which a Forward sends on its way."""
 
     __slots__ = (
         "_address",
         "_admin",
         "_answering",
-        "_body",
-        "_buffer",
-        "_closing",
         "_connections",
         "_core",
-        "_decoder",
         "_due",
         "_forward",
-        "_head",
-        "_head_begun",
-        "_left",
+        "_intake",
         "_lingering",
         "_paused",
         "_provenance",
-        "_reading",
-        "_size",
         "_transport",
     )
 
@@ -63,35 +50,19 @@ class Downstream(asyncio.Protocol):
         self._core = core
         self._admin = admin
         self._connections = connections
+        self._intake = Intake(core, self)
         self._address = self._provenance = b""
         self._transport: asyncio.Transport | None = None
-        self._buffer = b""
         self._due = 0.0
         """When the client will have been silent for too long."""
-        self._reading = False
-        self._paused = False
-        self._closing = False
-        self._lingering = False
-        self._head_begun = False
         self._answering: RequestHead | None = None
-        """The request that is being answered."""
         self._forward: Forward | None = None
-        self._head: RequestHead | None = None
-        """The request whose body is still coming: none, or that which is being answered."""
-        self._decoder: ChunkDecoder | None = None
-        self._body: list[bytes] = []
-        self._size = 0
-        self._left = 0
-
-    @property
-    def busy(self) -> bool:
-        """Whether a request has begun to come, or is being answered."""
-        return self._answering is not None or self._head is not None or bool(self._buffer)
+        self._paused = self._lingering = False
 
     # What the loop calls.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's is one in all but inheritance
         peer = transport.get_extra_info("peername")
         self._address = str(peer[0]).encode() if peer else b"unknown"
         self._provenance = b"\r\nX-Forwarded-For: " + self._address + self._core.via % 1
@@ -101,12 +72,15 @@ class Downstream(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self._lingering:
             return
-        self._buffer = self._buffer + data if self._buffer else data
-        if not self._reading:
-            self._read()
+        try:
+            self._intake.feed(data)
+        except Refusal as refusal:
+            self._refuse_midway(refusal)
+        if self._intake.buffer and self._answering is not None and len(self._intake.buffer) > PIPELINED_BYTES:
+            self._pause_reading()
 
     def eof_received(self) -> bool:
-        if self.busy and self._answering is None:
+        if self._answering is None and (self._intake.coming or self._intake.buffer):
             self.refuse(400, "the request ends in the middle")
             return True
         return False
@@ -115,8 +89,7 @@ class Downstream(asyncio.Protocol):
         self._connections.discard(self)
         self._core.deadlines.forget(self)
         self._transport = None
-        self._closing = True
-        self._buffer = b""
+        self._intake.stop()
         forward, self._forward = self._forward, None
         if forward is not None:
             forward.cancel()
@@ -138,131 +111,42 @@ class Downstream(asyncio.Protocol):
             self._core.deadlines.watch(self, self._due)
         elif self._lingering or self._transport.get_write_buffer_size():
             self.abort()
-        elif self._head is not None and self._answering is None:
-            self.refuse(408, "the body did not come in time")
         elif self._answering is not None:  # the attempt's own deadline sees to it
             self._watch(self._core.settings.idle_timeout_s)
-        elif self._buffer:
+        elif self._intake.coming is not None:
+            self.refuse(408, "the body did not come in time")
+        elif self._intake.buffer:
             self.refuse(408, "the head did not come in time")
         else:
             self._transport.close()
 
-    # Reading.
+    # What Intake calls.
 
-    def _read(self) -> None:
-        """Take from the buffer what is whole in it."""
-        self._reading = True
-        try:
-            while self._buffer and not self._closing:
-                if self._head is not None:
-                    more = self._take_body(self._head)
-                elif self._answering is None:
-                    more = self._take_head()
-                else:
-                    more = False
-                if not more:
-                    break
-        except Refusal as refusal:
-            self._refuse_midway(refusal)
-        finally:
-            self._reading = False
-        if self._buffer and self._answering is not None and len(self._buffer) > PIPELINED_BYTES:
-            self._pause_reading()
-
-    def _take_head(self) -> bool:
-        buffer, core = self._buffer, self._core
-        end = buffer.find(b"\r\n\r\n")
-        if not 0 < end <= core.head_limit or buffer[0] == _CR:
-            return self._no_head_yet(end)
-        self._head_begun = False
-        head = parse_head(buffer[:end])
-        length = head.length
-        body = end + 4
-        if 0 <= length <= core.replay_limit and length <= core.body_limit and len(buffer) - body >= length:
-            self._buffer = buffer[body + length :]
-            self._begin(head, buffer[body : body + length])
-            return True
-        self._buffer = buffer[body:]
-        if length > core.body_limit:
-            raise Refusal(413, f"the body is over {core.body_limit} bytes")
-        self._expect_body(head)
-        return True
-
-    def _no_head_yet(self, end: int) -> bool:
-        """The buffer does not begin with a whole head of fitting length. Whether there is more to look at."""
-        buffer, limit = self._buffer, self._core.head_limit
-        if buffer.startswith(b"\r\n"):  # an empty line before a request is to be ignored (RFC 9112, 2.2)
-            self._buffer = buffer[2:]
-            return True
-        if end > limit or (end < 0 and len(buffer) > limit):
-            raise Refusal(431, f"the head is over {limit} bytes")
-        text = 0x20 < buffer[0] < 0x7F or buffer == b"\r"
-        if not text or buffer.count(b"\n") != buffer.count(b"\r\n"):
-            raise Refusal(400, "this is no HTTP, or its lines do not end in CR LF")
-        if not self._head_begun:
-            self._head_begun = True
-            self._watch(self._core.settings.head_timeout_s)
-        return False
-
-    def _expect_body(self, head: RequestHead) -> None:
-        self._head = head
-        self._left = head.length
-        self._size = 0
-        self._body = []
-        self._decoder = ChunkDecoder() if head.length == CHUNKED else None
-        if head.expects_continue and not self._buffer:
-            self.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        self._watch(self._core.settings.body_timeout_s)
-
-    def _take_body(self, head: RequestHead) -> bool:
-        if self._decoder is not None:
-            piece = self._decoder.feed(self._buffer)
-            self._buffer = self._decoder.rest
-            last = self._decoder.done
-        else:
-            piece, self._buffer = self._buffer[: self._left], self._buffer[self._left :]
-            self._left -= len(piece)
-            last = not self._left
-        self._size += len(piece)
-        core = self._core
-        if self._size > core.body_limit:
-            raise Refusal(413, f"the body is over {core.body_limit} bytes")
-        if last:
-            self._head = None
-        else:
-            self._watch(core.settings.body_timeout_s)
-        if self._answering is not None:
-            if self._forward is not None:
-                self._forward.feed(piece, last=last)
-            return True
-        self._body.append(piece)
-        kept = self._size <= core.replay_limit
-        if last or not kept:
-            body = b"".join(self._body)
-            self._body = []
-            self._begin(head, body, kept=kept, uploaded=last)
-        return True
-
-    def _refuse_midway(self, refusal: Refusal) -> None:
-        """Refuse a request of which a part may be on its way to an instance already."""
-        forward, self._forward = self._forward, None
-        self._answering = None
-        if forward is not None:
-            forward.cancel()
-        if forward is not None and forward.passing:
-            self.abort()
-        else:
-            self.refuse(refusal.status, refusal.detail)
-
-    def _begin(self, head: RequestHead, body: bytes, *, kept: bool = True, uploaded: bool = True) -> None:
+    def on_request(self, head: RequestHead, body: bytes, kept: bool, whole: bool) -> None:
         """Answer a request: here if it is for the balancer itself, else by an instance."""
         self._answering = head
         if not self._admin.answers(head.path):
-            self._forward = Forward(self._core, self, head, body, kept, uploaded)
+            self._forward = Forward(self._core, self, head, body, kept, whole)
             self._forward.start()
-            return
-        status, content_type, answer = self._admin.answer(head.method, head.path, body)
-        self._answer_here(status, answer, content_type)
+        elif whole:
+            status, content_type, answer = self._admin.answer(head.method, head.path, body)
+            self._answer_here(status, answer, content_type)
+        else:
+            self.refuse(413, "so long a body is not for the balancer itself")
+
+    def on_more(self, piece: bytes, last: bool) -> None:
+        """More of a body that is passed on as it comes."""
+        if self._forward is not None:
+            self._forward.feed(piece, last)
+
+    def on_awaited(self, what: Awaited) -> None:
+        """The client has so long to send more."""
+        settings = self._core.settings
+        self._watch(settings.head_timeout_s if what is Awaited.HEAD else settings.body_timeout_s)
+
+    def on_expectation(self) -> None:
+        """Let the client send its body."""
+        self.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     # What Forward calls.
 
@@ -276,7 +160,9 @@ class Downstream(asyncio.Protocol):
     def keeps_alive(self) -> bool:
         """Whether the connection stays open after this answer."""
         head = self._answering
-        return head is not None and head.keep_alive and self._head is None and not self._core.draining
+        return (
+            head is not None and head.keep_alive and self._intake.coming is None and not self._core.draining
+        )
 
     def write(self, data: bytes) -> None:
         """Send something to the client."""
@@ -295,8 +181,10 @@ class Downstream(asyncio.Protocol):
         self._due = now + self._core.idle_timeout_s
         if self._paused:
             self._resume_reading()
-        if self._buffer and not self._reading:
-            self._read()
+        try:
+            self._intake.free()
+        except Refusal as refusal:
+            self._refuse_midway(refusal)
 
     def refuse(self, status: int, detail: str, retry_after_s: int | None = None) -> None:
         """Answer with an error. The connection stays open only where the request was read to its end."""
@@ -312,20 +200,27 @@ class Downstream(asyncio.Protocol):
 
     def abort(self) -> None:
         """Cut the connection."""
-        self._closing = True
+        self._intake.stop()
         if self._transport is not None:
             self._transport.abort()
 
     def pause_upload(self) -> None:
         """The instance cannot take in more of the body for now."""
-        if self._head is not None:
+        if self._intake.coming is not None:
             self._pause_reading()
 
     def resume_upload(self) -> None:
         """It can again."""
         self._resume_reading()
 
-    # The rest.
+    # What the server calls.
+
+    def drain(self) -> None:
+        """Close if idle; otherwise the answer in the making is the last one."""
+        intake = self._intake
+        idle = self._lingering or not (intake.busy or intake.coming or intake.buffer)
+        if idle and self._transport is not None:
+            self._transport.close()
 
     def reset(self) -> None:
         """Cut the connection with a reset, whatever is in flight, as a crash would."""
@@ -335,11 +230,18 @@ class Downstream(asyncio.Protocol):
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
         self.abort()
 
-    def drain(self) -> None:
-        """Close if idle; otherwise the answer in the making is the last one."""
-        if not self.busy and self._transport is not None:
-            self._closing = True
-            self._transport.close()
+    # The rest.
+
+    def _refuse_midway(self, refusal: Refusal) -> None:
+        """Refuse a request of which a part may be on its way to an instance already."""
+        forward, self._forward = self._forward, None
+        self._answering = None
+        if forward is not None:
+            forward.cancel()
+        if forward is not None and forward.passing:
+            self.abort()
+        else:
+            self.refuse(refusal.status, refusal.detail)
 
     def _answer_here(
         self,
@@ -363,9 +265,8 @@ class Downstream(asyncio.Protocol):
 
     def _close(self) -> None:
         """Close in good order: say that no more comes, and let the client read before the socket goes."""
-        self._closing = self._lingering = True
-        self._buffer = b""
-        self._head = None
+        self._lingering = True
+        self._intake.stop()
         if self._transport is None:
             return
         if self._transport.can_write_eof():

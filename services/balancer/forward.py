@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from typing import Protocol
 
 from services.balancer.blame import Blame, blame
+from services.balancer.client import Client
 from services.balancer.core import Core
 from services.balancer.events import Event, EventKind
 from services.balancer.framing import CHUNKED, RequestHead
@@ -25,41 +25,13 @@ from services.wire import (
     WireError,
 )
 
-__all__ = ["ABANDONED", "Client", "Forward"]
+__all__ = ["ABANDONED", "Forward"]
 
 ABANDONED = 499
 """What a request counts as whose client went away before the answer (nginx's number for it)."""
 
 HELD_BYTES = 16 * 1024
 """An answer up to this long is passed on in one piece."""
-
-
-class Client(Protocol):
-    """Who sent the request."""
-
-    def provenance(self, head: RequestHead) -> bytes:
-        """The header lines that say where the request comes from and on what ways, up to `X-Request-ID: `."""
-
-    def keeps_alive(self) -> bool:
-        """Whether its connection stays open after this answer."""
-
-    def write(self, data: bytes) -> None:
-        """Pass on a piece of the answer."""
-
-    def done(self, last: bytes, now: float) -> None:
-        """Pass on the last piece of the answer."""
-
-    def refuse(self, status: int, detail: str, retry_after_s: int | None = None) -> None:
-        """There will be no other answer than this."""
-
-    def abort(self) -> None:
-        """The answer ends in the middle, and the client must not take it for whole."""
-
-    def pause_upload(self) -> None:
-        """The instance cannot take in more of the body for now."""
-
-    def resume_upload(self) -> None:
-        """It can again."""
 
 
 class Forward(Exchange):
@@ -130,7 +102,7 @@ class Forward(Exchange):
 
     # The body, where it is too long to be kept.
 
-    def feed(self, data: bytes, *, last: bool) -> None:
+    def feed(self, data: bytes, last: bool) -> None:
         """More of the body came. Whoever feeds may do so at any time, but heed `pause_upload`."""
         self._uploaded = last
         if self._connection is None:

@@ -1,0 +1,134 @@
+"""The requests in a stream of bytes are the same however it is cut, and the next waits for the last."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.balancer.framing import Refusal
+from services.balancer.intake import Awaited, Intake
+
+LIMITS = SimpleNamespace(head_limit=200, body_limit=60, replay_limit=20)
+
+
+class Taken:
+    """Writes down the requests it gets, and answers each once it has come to its end."""
+
+    def __init__(self, limits=LIMITS, answers=True):
+        self.intake = Intake(limits, self)
+        self.answers = answers
+        self.requests = []
+        self.awaited = []
+        self.expectations = 0
+
+    def on_request(self, head, body, kept, whole):
+        assert kept is (whole and len(body) <= LIMITS.replay_limit)
+        self.requests.append([head.target, body, whole])
+        self._answer(whole)
+
+    def on_more(self, piece, last):
+        self.requests[-1][1] += piece
+        self.requests[-1][2] = last
+        self._answer(last)
+
+    def on_awaited(self, what):
+        self.awaited.append(what)
+
+    def on_expectation(self):
+        self.expectations += 1
+
+    def _answer(self, complete):
+        if complete and self.answers:
+            self.intake.free()
+
+
+def plain(target, body):
+    return b"POST %b HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%b" % (target, len(body), body)
+
+
+def chunked(target, body):
+    chunks = b"".join(
+        b"%x\r\n%b\r\n" % (len(body[i : i + 7]), body[i : i + 7]) for i in range(0, len(body), 7)
+    )
+    return b"POST %b HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n%b0\r\nT: x\r\n\r\n" % (
+        target,
+        chunks,
+    )
+
+
+def bare(target, _body):
+    return b"\r\nGET %b HTTP/1.1\r\nHost: x\r\n\r\n" % target
+
+
+REQUESTS = st.lists(
+    st.tuples(st.sampled_from([plain, chunked, bare]), st.binary(max_size=LIMITS.body_limit)),
+    min_size=1,
+    max_size=6,
+)
+
+
+@given(REQUESTS, st.lists(st.integers(0, 1500), max_size=20))
+def test_it_does_not_matter_how_a_stream_is_cut(requests, cuts):
+    stream = b"".join(write(b"/%d" % i, body) for i, (write, body) in enumerate(requests))
+    taken, start = Taken(), 0
+    for cut in [*sorted(min(cut, len(stream)) for cut in cuts), len(stream)]:
+        taken.intake.feed(stream[start:cut])
+        start = cut
+    assert taken.requests == [
+        [b"/%d" % i, b"" if write is bare else body, True] for i, (write, body) in enumerate(requests)
+    ]
+    assert taken.intake.buffer == b""
+
+
+def test_the_next_request_waits_until_the_last_is_answered():
+    taken = Taken(answers=False)
+    taken.intake.feed(plain(b"/1", b"a") + plain(b"/2", b"b"))
+    assert [request[0] for request in taken.requests] == [b"/1"]
+    taken.intake.free()
+    assert [request[0] for request in taken.requests] == [b"/1", b"/2"]
+
+
+def test_a_thousand_pipelined_requests_need_no_deeper_stack():
+    taken = Taken()
+    taken.intake.feed(bare(b"/x", b"") * 5000)
+    assert len(taken.requests) == 5000
+
+
+def test_it_says_what_it_waits_for():
+    taken = Taken()
+    taken.intake.feed(b"POST / HTTP/1.1\r\n")
+    taken.intake.feed(b"Host: x\r\nContent-Length: 3\r\nExpect: 100-continue\r\n")
+    assert taken.awaited == [Awaited.HEAD]
+    taken.intake.feed(b"\r\n")
+    assert (taken.awaited, taken.expectations) == ([Awaited.HEAD, Awaited.BODY], 1)
+    taken.intake.feed(b"ab")
+    assert taken.awaited == [Awaited.HEAD, Awaited.BODY, Awaited.BODY]
+
+
+@pytest.mark.parametrize(
+    ("data", "status"),
+    [
+        (b"GET / HTTP/1.1\r\nHost: x\r\nA: " + b"b" * 200, 431),
+        (b"GET / HTTP/1.1\r\nHost: x\r\nA: " + b"b" * 200 + b"\r\n\r\n", 431),
+        (plain(b"/", b"x" * 61), 413),
+        (chunked(b"/", b"x" * 61), 413),
+        (b"GET / HTTP/1.1\nHost: x\n", 400),
+        (b"\x00", 400),
+        (b"\n", 400),
+    ],
+)
+def test_what_is_too_long_or_no_http_is_refused_as_soon_as_that_is_known(data, status):
+    with pytest.raises(Refusal) as caught:
+        Taken().intake.feed(data)
+    assert caught.value.status == status
+
+
+def test_after_stopping_nothing_more_is_taken():
+    taken = Taken()
+    taken.intake.feed(b"GET / HT")
+    taken.intake.stop()
+    taken.intake.feed(bare(b"/", b""))
+    assert taken.requests == []
