@@ -68,6 +68,13 @@ def test_several_generators_together_send_the_one_schedule(server: ScriptedServe
     assert len(result.generators) == 2
 
 
+def test_several_generators_share_the_users_of_a_closed_loop(server: ScriptedServer) -> None:
+    result = run(LoadSpec(url=server.url, load=Closed(5), duration_s=0.3, warmup_s=0.1, processes=2))
+    assert [generator.connections for generator in result.generators] == [3, 2]
+    assert result.in_flight_mean == pytest.approx(5)
+    assert result.sent_in_all == len(server.requests)
+
+
 def test_an_automatic_warmup_ends_at_the_latest_after_what_was_given(server: ScriptedServer) -> None:
     mode = WarmupMode.AUTO
     result = run(LoadSpec(url=server.url, load=Constant(200), duration_s=0.4, warmup_s=0.4, warmup_mode=mode))
