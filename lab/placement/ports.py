@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import ipaddress
 import os
+import random
 import socket
 from collections.abc import Iterable
 
@@ -106,8 +107,12 @@ def _is_loopback(host: str) -> bool:
 
 
 def free_offset(topology: Topology) -> int:
-    """An offset at which every port of the topology is free just now. Raises StartFailed if there is none."""
-    for offset in range(10_000, 24_000, 100):  # beyond that, outgoing connections take ports at random
+    """An offset at which every port of the topology is free just now. Raises StartFailed if there is none.
+
+    One of many, at random, so that two who look at the same time hardly ever find the same.
+    """
+    candidates = range(10_000, 24_000, 100)  # beyond that, outgoing connections take ports at will
+    for offset in random.sample(candidates, len(candidates)):
         try:
             sockets = listen_all(topology.shifted(offset).addresses())
         except PortInUse:

@@ -1,4 +1,4 @@
-"""What starting a topology costs, measured in a fresh process: `python -m lab.placement.startup parallel`."""
+"""What a start costs, measured in a fresh process: `python -m lab.placement.startup parallel in-process`."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from importlib import import_module
 
 from lab.placement.building import IMPORTED_LATE
+from lab.placement.names import PlacementName
 from lab.placement.ports import free_offset
 from lab.placement.starting import start
 from lab.topology import Topology, TopologyName
@@ -25,16 +26,16 @@ class Startup:
     start_ms: float
     stop_ms: float
     rss_mb: float | None
-    """Resident memory added, in 10⁶ bytes."""
+    """Resident memory of the servers, in 10⁶ bytes: what they added, where they share the process."""
 
 
-def measure_startup(topology: Topology) -> Startup:
+def measure_startup(topology: Topology, placement: PlacementName) -> Startup:
     """Start it and stop it. Says something only in a process that has not done so before."""
     begun = time.perf_counter()
     for name in IMPORTED_LATE:
         import_module(name)
     imported = time.perf_counter()
-    with start(topology) as running:
+    with start(topology, placement=placement) as running:
         up = time.perf_counter()
         rss_mb = running.rss_mb()
         leaving = time.perf_counter()
@@ -49,4 +50,5 @@ def measure_startup(topology: Topology) -> Startup:
 
 if __name__ == "__main__":
     named = Topology.named(TopologyName(sys.argv[1]))
-    print(json.dumps(asdict(measure_startup(named.shifted(free_offset(named))))))
+    cost = measure_startup(named.shifted(free_offset(named)), PlacementName(sys.argv[2]))
+    print(json.dumps(asdict(cost)))

@@ -216,4 +216,5 @@ def test_the_doctor_tells_every_fact_with_ok_or_a_remedy(lab: Lab) -> None:
 
 def test_the_doctor_can_start_each_topology_and_say_what_that_costs(lab: Lab) -> None:
     facts = {fact["name"]: fact["value"] for fact in json.loads(lab("doctor", "--startup", "--json").stdout)}
-    assert facts["starting sequential"].startswith("4 servers in ")
+    assert facts["starting sequential (in-process)"].startswith("4 servers in ")
+    assert facts["starting parallel (processes)"].startswith("20 servers in ")
