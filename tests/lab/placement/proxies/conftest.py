@@ -10,7 +10,6 @@ import threading
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
-from itertools import chain
 from typing import Any, TypeVar
 
 import pytest
@@ -86,14 +85,18 @@ def _answer(status: str, body: bytes) -> bytes:
 
 
 class Instances:
-    """Scripted instances by name, on a loop in a thread of its own."""
+    """Scripted instances by name, on a loop in a thread of its own.
+
+    It accepts by itself: asyncio.Server loses connections that it accepts at the moment it is closed.
+    """
 
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever)
         self._thread.start()
-        self._servers: dict[str, asyncio.Server] = {}
+        self._listeners: dict[str, socket.socket] = {}
         self._writers: dict[str, list[asyncio.StreamWriter]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
         self.by_name: dict[str, ScriptedInstance] = {}
 
     def __getitem__(self, name: str) -> ScriptedInstance:
@@ -115,6 +118,8 @@ class Instances:
         return {name: len(instance.requests) for name, instance in self.by_name.items()}
 
     def stop(self) -> None:
+        for name in tuple(self._listeners):
+            self.close(name)
         self._run(self._stop())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
@@ -124,34 +129,36 @@ class Instances:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(10)
 
     async def _start(self, name: str) -> None:
-        instance = ScriptedInstance(name, 0)
+        listener = socket.create_server(("127.0.0.1", 0), backlog=128)
+        listener.setblocking(False)
+        self._listeners[name] = listener
         self._writers[name] = []
+        self.by_name[name] = ScriptedInstance(name, listener.getsockname()[1])
+        self._loop.add_reader(listener.fileno(), self._accept, name)
 
-        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            self._writers[name].append(writer)
-            await instance.serve(reader, writer)
+    def _accept(self, name: str) -> None:
+        with suppress(BlockingIOError):
+            sock, _ = self._listeners[name].accept()
+            self._tasks.add(self._loop.create_task(self._attend(name, sock)))
 
-        server = await asyncio.start_server(serve, "127.0.0.1", 0)
-        instance.port = server.sockets[0].getsockname()[1]
-        self._servers[name] = server
-        self.by_name[name] = instance
+    async def _attend(self, name: str, sock: socket.socket) -> None:
+        reader, writer = await asyncio.open_connection(sock=sock)
+        self._writers[name].append(writer)
+        if name not in self._listeners:
+            writer.transport.abort()
+        await self[name].serve(reader, writer)
 
     async def _close(self, name: str) -> None:
-        self._servers.pop(name).close()
+        listener = self._listeners.pop(name)
+        self._loop.remove_reader(listener.fileno())
+        listener.close()
         for writer in self._writers[name]:
             writer.transport.abort()
 
     async def _stop(self) -> None:
-        for server in self._servers.values():
-            server.close()
-        await asyncio.sleep(0.01)  # some connections may be accepted, and not yet be served
-        for writer in chain(*self._writers.values()):
-            writer.transport.abort()
-        await asyncio.sleep(0.01)  # and what was cut has yet to be told so
-        tasks = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        for instance in self.by_name.values():
+            instance.release.set()
+        await asyncio.gather(*self._tasks)
 
 
 @dataclass(frozen=True)
