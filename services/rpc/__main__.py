@@ -1,0 +1,38 @@
+"""`python -m services.rpc 1`: one instance of a service over gRPC, set by the same environment variables."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+
+from services.rpc.running import serve
+from services.rpc.service import ServiceServer
+from services.settings import ServiceSettings, SettingsError
+
+__all__ = ["main"]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Serves until SIGINT or SIGTERM. Returns the exit code: 0, or 2 with a message where it cannot start."""
+    parser = argparse.ArgumentParser(
+        prog="python -m services.rpc",
+        description="One instance of a service of the pipeline, over gRPC. It is set by the environment"
+        " variables that `python -m services --help` lists; of the next hop's URL, host, port and route.",
+    )
+    parser.add_argument("service", nargs="?", help="1 to 4, or a name; else SERVICE_NAME")
+    given = parser.parse_args(arguments).service
+    service = f"service{given}" if f"{given}".isdecimal() else given
+    try:
+        settings = ServiceSettings.from_environ(os.environ, service)
+        serve(
+            lambda: ServiceServer(settings), settings.instance, settings.host, settings.port, "SERVICE_PORT"
+        )
+    except SettingsError as error:
+        print(f"{service or 'the service'} cannot start: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,31 @@
+"""Channels of gRPC's asyncio, with options that leave nothing to happen behind one's back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import grpc
+
+__all__ = ["CHANNEL_OPTIONS", "address_of", "open_channel"]
+
+CHANNEL_OPTIONS: tuple[tuple[str, Any], ...] = (
+    ("grpc.enable_retries", 0),
+    ("grpc.enable_http_proxy", 0),
+    ("grpc.use_local_subchannel_pool", 1),
+    # Connections that cannot be made are tried again soon: who is restored must not wait for its channel.
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 1000),
+    ("grpc.max_reconnect_backoff_ms", 500),
+    ("grpc.max_receive_message_length", -1),
+)
+"""No silent repeats, no proxy, no connection shared with other channels, no limit on answers."""
+
+
+def address_of(host: str, port: int) -> str:
+    """`host:port`, with brackets where they are needed."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def open_channel(address: str) -> grpc.aio.Channel:
+    """A channel to `host:port`: one connection, made at the first call. Belongs to the running loop."""
+    return grpc.aio.insecure_channel(address, options=CHANNEL_OPTIONS)

@@ -1,0 +1,111 @@
+"""What serves one port in gRPC: the standard health and reflection, and a beginning and an end."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+import grpc
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from services.rpc.channels import address_of
+from services.rpc.methods import service_of
+
+__all__ = ["Answer", "Context", "RpcServer"]
+
+Context = grpc.aio.ServicerContext[bytes, bytes]
+Answer = Callable[[bytes, Context], Awaitable[bytes]]
+"""Answers a unary call, bytes to bytes: what is no message is then refused by whoever reads it."""
+
+CLOSE_S = 0.5
+"""How long calls that were cut may take to go."""
+
+
+class RpcServer:
+    """Serves on one port from `start` to `stop` or `abort`, all on the loop that `start` is awaited on.
+
+    `methods` answers by full name, `others` whatever else is called, if given.
+    """
+
+    def __init__(
+        self, methods: Mapping[str, Answer], body_limit_bytes: int, others: Answer | None = None
+    ) -> None:
+        self._gate = asyncio.Event()
+        self._gate.set()
+        self._services = list(dict.fromkeys(map(service_of, methods)))
+        self._health = _Health(self._gate)
+        # Two servers that share a port unawares are one of gRPC's defaults.
+        options = [("grpc.so_reuseport", 0), ("grpc.max_receive_message_length", body_limit_bytes)]
+        self._server = grpc.aio.server(options=options)
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        names = (*self._services, health.SERVICE_NAME, reflection.SERVICE_NAME)
+        reflection.enable_server_reflection(names, self._server)
+        self._server.add_generic_rpc_handlers((_Handlers(methods, others, self._gate),))
+        self._ending: asyncio.Task[None] | None = None
+
+    async def start(self, sock: socket.socket) -> None:
+        """Serve where the socket listens. gRPC takes no sockets: this one is closed, and its address taken.
+
+        Raises RuntimeError where somebody else was faster.
+        """
+        host, port = sock.getsockname()[:2]
+        sock.close()
+        self._server.add_insecure_port(address_of(host, port))
+        for name in self._services:
+            await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
+        await self._server.start()
+
+    async def stop(self, grace_s: float) -> None:
+        """Accept nothing more, let calls in flight end for `grace_s` seconds, then cut the rest."""
+        if self._ending is None:
+            await self._health.enter_graceful_shutdown()
+            self._ending = asyncio.ensure_future(self._server.stop(grace_s))
+        await asyncio.wait([self._ending], timeout=grace_s + CLOSE_S)
+
+    def abort(self) -> None:
+        """Cut every call and connection, and stop listening, as a crash would; `stop` waits for the end."""
+        self._gate.set()
+        self._ending = asyncio.ensure_future(self._server.stop(None))
+
+    def freeze(self) -> None:
+        """Take connections and calls, and answer none."""
+        self._gate.clear()
+
+    def thaw(self) -> None:
+        """Go on."""
+        self._gate.set()
+
+
+class _Handlers(grpc.GenericRpcHandler):
+    """Finds who answers a method."""
+
+    def __init__(self, methods: Mapping[str, Answer], others: Answer | None, gate: asyncio.Event) -> None:
+        self._handlers = {name: _handler(answer, gate) for name, answer in methods.items()}
+        self._others = _handler(others, gate) if others else None
+
+    def service(self, handler_call_details: grpc.HandlerCallDetails) -> Any:
+        return self._handlers.get(handler_call_details.method, self._others)
+
+
+class _Health(health.aio.HealthServicer):
+    """The standard service, which hangs when its server does."""
+
+    def __init__(self, gate: asyncio.Event) -> None:
+        super().__init__()
+        self._gate = gate
+
+    async def Check(self, request: Any, context: Any) -> Any:  # noqa: N802 (so it is named there)
+        await self._gate.wait()
+        return await super().Check(request, context)
+
+
+def _handler(answer: Answer, gate: asyncio.Event) -> Any:
+    async def answer_unless_frozen(request: bytes, context: Context) -> bytes:
+        if not gate.is_set():
+            await gate.wait()
+        return await answer(request, context)
+
+    return grpc.unary_unary_rpc_method_handler(answer_unless_frozen)

@@ -1,0 +1,126 @@
+"""One instance of a service, asked in gRPC: the same stage, slots and ledger as over HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from urllib.parse import urlsplit
+
+import grpc
+
+from services.messages import ReportRequest, TextRequest
+from services.rpc.channels import address_of, open_channel
+from services.rpc.codec import MalformedError, decode_report, decode_response, decode_text, encode
+from services.rpc.methods import METHODS
+from services.rpc.relay import relay
+from services.rpc.server import Context, RpcServer
+from services.rpc.statuses import ANSWERED_BY, RETRY_AFTER, SERVER_TIMING, RefusedError, text_metadata
+from services.settings import ServiceSettings, SettingsError
+from services.station import QueueFullError, Visit
+from services.workplace import BudgetSpentError, Workplace
+
+__all__ = ["ServiceServer"]
+
+_logger = logging.getLogger(__name__)
+
+_DECODERS: Mapping[type, Callable[[bytes], TextRequest | ReportRequest]] = {
+    TextRequest: decode_text,
+    ReportRequest: decode_report,
+}
+
+
+class ServiceServer(RpcServer):
+    """One instance of a service on one port. Belongs to the running loop.
+
+    `station` holds its slots: replace `station.work` to slow it down while it runs. Raises SettingsError
+    where the settings make no service of the pipeline.
+    """
+
+    def __init__(self, settings: ServiceSettings) -> None:
+        self._seat = _Seat(settings)
+        self.station = self._seat.place.station
+        super().__init__({METHODS[settings.path]: self._seat.answer}, settings.body_limit_bytes)
+
+    async def stop(self, grace_s: float) -> None:
+        await super().stop(grace_s)
+        await self._seat.close()
+
+
+class _Seat:
+    """Answers the method of one service, and calls the next."""
+
+    def __init__(self, settings: ServiceSettings) -> None:
+        self.place = Workplace(settings)
+        self.settings = settings
+        self._decode = _DECODERS[self.place.stage.takes]
+        self._channel: grpc.aio.Channel | None = None
+        self._next: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] | None = None
+        if settings.next_url is not None:
+            self._open(settings.next_url)
+
+    async def answer(self, request: bytes, context: Context) -> bytes:
+        """The call. Trailing metadata tells where the time went, here and beyond, as Server-Timing does."""
+        visit = Visit()
+        try:
+            body, beyond = await self._serve(request, context, visit)
+        except Exception as error:
+            refused = self._refusal(error)
+            timing = self.place.timing(visit, refused.metadata.get(SERVER_TIMING))
+            trailing = {ANSWERED_BY: self.settings.instance, **refused.metadata, SERVER_TIMING: timing}
+            await context.abort(refused.code, refused.details, tuple(trailing.items()))
+        context.set_trailing_metadata(((SERVER_TIMING, self.place.timing(visit, beyond)),))
+        return body
+
+    async def close(self) -> None:
+        """Ends what is open: the channel, worker threads, the ledger's file."""
+        self.place.close()
+        if self._channel is not None:
+            await self._channel.close()
+
+    def _open(self, url: str) -> None:
+        parts = urlsplit(url)
+        if parts.path not in METHODS:
+            raise SettingsError(
+                f"SERVICE_NEXT_URL (next_url) is {url!r}: end it in one of {', '.join(METHODS)}"
+            )
+        self._channel = open_channel(address_of(parts.hostname or "", parts.port or 80))
+        self._next = self._channel.unary_unary(METHODS[parts.path])
+
+    async def _serve(self, request: bytes, context: Context, visit: Visit) -> tuple[bytes, str | None]:
+        budget_s = context.time_remaining()
+        deadline = None if budget_s is None else asyncio.get_running_loop().time() + budget_s
+        made = await self.place.make(self._decode(request), encode, visit, deadline)
+        if self._next is None:
+            return made, None
+        call = self._next(made, timeout=self.place.left_s(deadline))
+        try:
+            answer = await call
+        except grpc.aio.AioRpcError as error:
+            raise relay(error, self.settings.hop) from error
+        beyond = text_metadata(await call.trailing_metadata()).get(SERVER_TIMING)
+        self._require_result(answer)
+        return answer, beyond
+
+    def _require_result(self, answer: bytes) -> None:
+        try:
+            decode_response(answer)
+        except MalformedError as error:
+            raise RefusedError(
+                grpc.StatusCode.UNAVAILABLE,
+                f"{self.settings.hop} answered OK, but not with a result of the pipeline",
+            ) from error
+
+    def _refusal(self, error: Exception) -> RefusedError:
+        match error:
+            case RefusedError():
+                return error
+            case MalformedError():
+                return RefusedError(grpc.StatusCode.INVALID_ARGUMENT, str(error))
+            case QueueFullError():
+                after = {RETRY_AFTER: str(error.retry_after_s)}
+                return RefusedError(grpc.StatusCode.RESOURCE_EXHAUSTED, self.place.full(error), after)
+            case BudgetSpentError():
+                return RefusedError(grpc.StatusCode.DEADLINE_EXCEEDED, str(error))
+        _logger.error("%s failed", self.settings.instance, exc_info=error)
+        return RefusedError(grpc.StatusCode.INTERNAL, self.place.failed(error))

@@ -1,0 +1,85 @@
+"""How a call ends that does not end well: the status, and what it says to whoever passes it on.
+
+| HTTP                                    | gRPC                |
+|-----------------------------------------|---------------------|
+| 400, 422: what came is no request       | INVALID_ARGUMENT    |
+| 404, 405: no such route or method       | UNIMPLEMENTED       |
+| 413: larger than the limit              | RESOURCE_EXHAUSTED  |
+| 503 of a full queue, with Retry-After   | RESOURCE_EXHAUSTED, with `retry-after` |
+| 502, and 503 where all instances failed | UNAVAILABLE         |
+| 504                                     | DEADLINE_EXCEEDED   |
+| 500                                     | INTERNAL            |
+
+Every service and balancer here signs a failure of its own with `answered-by` in the trailing metadata. gRPC
+gives the same UNAVAILABLE to a caller whose connection broke; without a signature, that is what happened.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import grpc
+
+from services.wire.errors import FailureKind, NoAnswer, NotConnected, WireError
+
+__all__ = [
+    "ANSWERED_BY",
+    "RETRY_AFTER",
+    "SERVER_TIMING",
+    "RefusedError",
+    "failure_of",
+    "text_metadata",
+    "text_of",
+]
+
+ANSWERED_BY = "answered-by"
+RETRY_AFTER = "retry-after"
+SERVER_TIMING = "server-timing"
+
+_BROKEN = frozenset(
+    {
+        grpc.StatusCode.UNAVAILABLE,
+        grpc.StatusCode.CANCELLED,
+        grpc.StatusCode.UNKNOWN,
+        grpc.StatusCode.INTERNAL,
+    }
+)
+_CONNECT_FAILED = "failed to connect to all addresses"
+_QUOTED_CHARS = 500
+
+
+class RefusedError(Exception):
+    """The call ends with this status, these details and this trailing metadata."""
+
+    def __init__(
+        self, code: grpc.StatusCode, details: str, metadata: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(details)
+        self.code = code
+        self.details = details[:_QUOTED_CHARS]
+        self.metadata = dict(metadata or {})
+
+
+def text_metadata(metadata: Iterable[tuple[str, str | bytes]] | None) -> dict[str, str]:
+    """Metadata that is text, by its key; of several the last."""
+    return {key: value for key, value in metadata or () if isinstance(value, str)}
+
+
+def text_of(error: grpc.aio.AioRpcError) -> str:
+    """`UNAVAILABLE: …`, not too long."""
+    return f"{error.code().name}: {error.details()}"[:_QUOTED_CHARS]
+
+
+def failure_of(error: grpc.aio.AioRpcError, peer: str) -> WireError | None:
+    """What went wrong on the way to the server at `peer`, or None if this is its answer."""
+    code, details = error.code(), error.details() or ""
+    if ANSWERED_BY in text_metadata(error.trailing_metadata()):
+        return None
+    if code is grpc.StatusCode.DEADLINE_EXCEEDED:
+        return NoAnswer(FailureKind.READ_TIMEOUT, peer)
+    if code not in _BROKEN:
+        return None
+    if details.startswith(_CONNECT_FAILED):
+        refused = "refused" in details
+        return NotConnected(FailureKind.REFUSED if refused else FailureKind.CONNECT_TIMEOUT, peer, details)
+    return NoAnswer(FailureKind.RESET, peer, details)
