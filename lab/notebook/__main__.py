@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from lab.errors import BadParameter, LabError
+from lab.errors import LabError
 from lab.notebook.execute import CELL_TIMEOUT_S, execute, read_notebook
 from lab.notebook.parameters import read_parameters
 
@@ -18,15 +18,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a notebook; 0 if all cells did, 1 if one failed, 2 if nothing was started for what was asked."""
     asked = _parser().parse_args(arguments)
     try:
-        notebook = read_notebook(asked.notebook)
-        parameters = read_parameters(notebook, [(name, value) for name, value in asked.parameter])
-        executed = execute(asked.notebook, parameters, build=asked.build, cell_timeout_s=asked.timeout)
+        parameters = read_parameters(read_notebook(asked.notebook), asked.parameter)
     except FileNotFoundError as error:
         print(f"there is no notebook {error.filename}: `ls notebooks` shows those there are", file=sys.stderr)
         return 2
     except LabError as error:
         print(error, file=sys.stderr)
-        return 2 if isinstance(error, BadParameter) else 1
+        return 2
+    try:
+        executed = execute(asked.notebook, parameters, build=asked.build, cell_timeout_s=asked.timeout)
+    except LabError as error:
+        print(error, file=sys.stderr)
+        return 1
     print(f"wrote {executed.notebook} and {executed.html}")
     return 0
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import difflib
 import io
 import tokenize
 from collections.abc import Iterable, Iterator, Mapping
@@ -78,12 +79,17 @@ def read_parameters(notebook: NotebookNode, typed: Iterable[tuple[str, str]]) ->
     try:
         for name, text in typed:
             if name not in known:
-                raise BadParameter(f"there is no parameter {name!r}")
+                raise BadParameter(f"there is no parameter {name!r}{_nearest(name, known)}")
             given[name] = known[name].read(text)
         _check(notebook, {name: p.default for name, p in known.items()} | given)
     except BadParameter as error:
         raise BadParameter(f"{error}\n{_listing(known.values())}") from None
     return given
+
+
+def _nearest(name: str, known: Iterable[str]) -> str:
+    near = difflib.get_close_matches(name, list(known), n=1)
+    return f": did you mean {near[0]}?" if near else ""
 
 
 def _check(notebook: NotebookNode, values: Mapping[str, Any]) -> None:

@@ -9,7 +9,7 @@ import pytest
 from nbformat import NotebookNode, validate
 
 from lab.notebook import parameters_of, read_notebook, read_parameters
-from lab.sweep.parameters import factor_names
+from lab.sweep.parameters import factor_help, factor_names
 
 NOTEBOOKS = sorted((Path(__file__).parents[2] / "notebooks").glob("*.ipynb"))
 LOGIC = (ast.For, ast.While, ast.If, ast.FunctionDef, ast.ClassDef, ast.Try, ast.comprehension)
@@ -63,3 +63,11 @@ def test_it_holds_calls_and_no_logic(notebook: NotebookNode) -> None:
 def test_every_factor_is_a_parameter_of_the_sweep() -> None:
     (sweep,) = [path for path in NOTEBOOKS if path.stem == "02_sweep"]
     assert set(factor_names()) <= set(parameters_of(read_notebook(sweep)))
+
+
+@pytest.mark.parametrize("factor", ["topology", "balancer", "placement", "client", "work", "load_model"])
+def test_the_comment_on_a_factor_names_all_that_it_can_be(factor: str) -> None:
+    (sweep,) = [path for path in NOTEBOOKS if path.stem == "02_sweep"]
+    comment = parameters_of(read_notebook(sweep))[factor].comment
+    takes = factor_help(factor).rpartition("(")[2].rstrip(")").split(" or ")
+    assert [name for name in takes if name not in comment] == []

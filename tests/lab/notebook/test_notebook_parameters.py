@@ -70,7 +70,7 @@ def test_a_value_of_another_kind_is_refused_by_name(name: str, typed: str) -> No
 def test_an_unknown_parameter_is_refused_with_the_valid_ones_and_their_comments() -> None:
     with pytest.raises(BadParameter) as refused:
         read_parameters(notebook(), [("trails", "3")])
-    assert "no parameter 'trails'" in str(refused.value)
+    assert "no parameter 'trails': did you mean trials?" in str(refused.value)
     assert "trials = 3  # how often" in str(refused.value)
     assert "work_ms = None" in str(refused.value)
 
