@@ -1,0 +1,74 @@
+"""Has every fault of a timeline begin and end when it is due, while the load runs."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass
+
+from lab.faults import acting
+from lab.faults.fault import Fault
+from lab.load.result import Progress
+from lab.placement.running import Running
+
+__all__ = ["Director", "Happened"]
+
+PATIENCE_S = 15.0
+"""How long what was begun may take to end once nothing more is to happen."""
+
+
+@dataclass(frozen=True, slots=True)
+class Happened:
+    """A fault as it was, in seconds on the monotonic clock."""
+
+    fault: Fault
+    began_s: float
+    """Before anything is done."""
+    relieved_s: float
+    """Before it is undone, and a killed server started."""
+    ended_s: float
+    """After that."""
+
+
+class Director:
+    """One thread a fault, so that a slow one delays no other. Made before the load, `close`d after it."""
+
+    def __init__(self, running: Running, faults: tuple[Fault, ...]) -> None:
+        self._running = running
+        self._faults = faults
+        self._over = threading.Event()
+        self._threads: list[threading.Thread] = []
+        self._happened: dict[Fault, Happened] = {}
+        self._errors: list[BaseException] = []
+
+    def heed(self, progress: Progress) -> None:
+        """The load tells how far it is; from the first word on time runs."""
+        if self._threads:
+            return
+        origin = time.monotonic() - progress.elapsed_s
+        for fault in self._faults:
+            thread = threading.Thread(target=self._play, args=(fault, origin), name=str(fault), daemon=True)
+            self._threads.append(thread)
+            thread.start()
+
+    def close(self) -> tuple[Happened, ...]:
+        """Undo at once what still goes on, and tell what happened. Raises what went wrong with a fault."""
+        self._over.set()
+        for thread in self._threads:
+            thread.join(PATIENCE_S)
+        for error in self._errors:
+            raise error
+        return tuple(self._happened[fault] for fault in self._faults if fault in self._happened)
+
+    def _play(self, fault: Fault, origin: float) -> None:
+        try:
+            if self._over.wait(origin + fault.at_s - time.monotonic()):
+                return
+            began = time.monotonic()
+            acting.begin(self._running, fault)
+            self._over.wait(began + fault.lasts_s - time.monotonic())
+            relieved = time.monotonic()
+            acting.end(self._running, fault)
+            self._happened[fault] = Happened(fault, began, relieved, time.monotonic())
+        except Exception as error:  # it is for whoever closes this
+            self._errors.append(error)

@@ -1,0 +1,117 @@
+"""Runs a topology under open-loop load while its servers fail on schedule."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+from lab.errors import LoadError
+from lab.faults.acting import require_targets
+from lab.faults.director import Director
+from lab.faults.fault import Fault, timeline
+from lab.faults.ledgers import repeated
+from lab.faults.report import FaultRun, incidents_of, requests_of
+from lab.faults.watch import Watch
+from lab.load.arrivals import Constant
+from lab.load.process import run
+from lab.load.result import LoadResult
+from lab.load.spec import LoadSpec, PipelineBody
+from lab.measure.columns import Factors
+from lab.measure.measurement import Measurement
+from lab.measure.reading import Servers, Trial, factors_of, measure
+from lab.measure.validity import Reason
+from lab.placement import BalancerName, PlacementName, start
+from lab.topology import Topology
+
+__all__ = ["EXEMPT", "run_faults"]
+
+EXEMPT = frozenset({Reason.SERVERS_CHANGED, Reason.NOT_STEADY, Reason.LITTLES_LAW, Reason.RATE_NOT_ACHIEVED})
+"""What faults mean to happen, so that it is no reason against the run."""
+SETTLE_S = 4.0
+"""How long the load goes on after the last fault."""
+READ_TIMEOUT_S = 30.0
+
+
+def run_faults(
+    faults: Iterable[Fault | str],
+    *,
+    rate: float = 30.0,
+    topology: Topology | None = None,
+    placement: PlacementName = PlacementName.IN_PROCESS,
+    balancer: BalancerName = BalancerName.BUILTIN,
+    payload_bytes: int = 1024,
+) -> FaultRun:
+    """Put `rate` requests a second on the topology (parallel, where none is given) and play the timeline.
+
+    The same timeline can be played against any balancer. Raises BadParameter for faults that make no sense,
+    and what starting and loading a topology raise.
+    """
+    planned = timeline(faults)
+    plain = topology or Topology.parallel()
+    require_targets(plain, planned)
+    duration_s = max((fault.end_s for fault in planned), default=0.0) + SETTLE_S
+    with tempfile.TemporaryDirectory(prefix="lab-ledgers-") as folder:
+        watched = plain.with_faults(folder)
+        with start(watched, placement=PlacementName(placement), balancer=BalancerName(balancer)) as running:
+            spec = LoadSpec(
+                url=watched.entry_url,
+                load=Constant(rate),
+                duration_s=duration_s,
+                warmup_s=0.0,
+                method="POST",
+                body=PipelineBody(payload_bytes),
+                read_timeout_s=READ_TIMEOUT_S,
+                journal=True,
+            )
+            director, watch = Director(running, planned), Watch(running)
+            watch.start()
+            try:
+                load = run(spec, on_progress=director.heed)
+            finally:
+                happened = director.close()
+                events = watch.close()
+        executed_twice = repeated(Path(folder), watched)
+    if not load.journal:
+        raise LoadError(f"no request of {spec.url} came to an end: see why its servers do not answer")
+    schedule = spec.load.schedule(0.0, duration_s, spec.seed)
+    origin_ns = load.journal[0].intended_ns - int(schedule.intended_ns[0])
+    origin_s = origin_ns / 1e9
+    requests = requests_of(load.journal, origin_ns)
+    seen = tuple(replace(event, at_s=event.at_s - origin_s) for event in events)
+    return FaultRun(
+        topology=plain.name,
+        balancer=str(balancer),
+        placement=str(placement),
+        rate=rate,
+        duration_s=duration_s,
+        requests=requests,
+        due=len(schedule),
+        dropped=load.dropped_in_all,
+        executed_twice=executed_twice,
+        incidents=incidents_of(happened, requests, seen, origin_s),
+        events=seen,
+        measurement=_row(load, plain, str(placement), str(balancer)),
+    )
+
+
+def _row(load: LoadResult, topology: Topology, placement: str, balancer: str) -> Measurement:
+    first = topology.services[0]
+    known = Factors(
+        topology=topology.name,
+        replicas=topology.replicas,
+        policy=str(first.balancer.policy) if first.balancer else None,
+        balancer=balancer if first.balancer else None,
+        protocol="http",
+        placement=placement,
+        client=str(first.client),
+        work=str(first.work.kind),
+        work_distribution=str(first.work.distribution),
+        slots=first.work.slots,
+        load_model=str(load.spec.load.model),
+        duration_s=load.spec.duration_s,
+    )
+    factors = factors_of(load.spec, known)
+    servers = Servers(changed=True)
+    return measure(Trial("faults", "faults"), factors, load, servers, topology=topology, exempt=EXEMPT)

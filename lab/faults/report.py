@@ -1,0 +1,156 @@
+"""What became of the requests, and how long it took to notice each fault and to get over it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import inf
+
+from lab.faults.director import Happened
+from lab.faults.fault import Fault
+from lab.faults.watch import Seen
+from lab.load.journal import Entry
+from lab.load.outcomes import Outcome
+from lab.measure.measurement import Measurement
+from services.balancer.events import EventKind
+
+__all__ = ["FaultRun", "Incident", "Request", "incidents_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One request: when it was intended to start, in seconds since the load began, and what became of it."""
+
+    at_s: float
+    response_time_s: float
+    outcome: str
+    succeeded: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Incident:
+    """A fault and its consequences; times in seconds since the load began, delays in seconds."""
+
+    fault: Fault
+    began_s: float
+    ended_s: float
+    ejected_s: float | None
+    """When its balancer ejected the instance; None if it did not, or does not tell."""
+    restored_s: float | None
+    """When it was chosen again after the end of the fault."""
+    requests: int
+    """Intended from the beginning of the fault to that of the next, or to the end."""
+    failed: int
+    """Of them."""
+    slowest_s: float
+    """The longest response time among them."""
+
+    @property
+    def time_to_detect_s(self) -> float | None:
+        """From the fault's beginning to the ejection."""
+        return None if self.ejected_s is None else self.ejected_s - self.began_s
+
+    @property
+    def time_to_recover_s(self) -> float | None:
+        """From the fault's end until the instance was chosen again."""
+        return None if self.restored_s is None else max(0.0, self.restored_s - self.ended_s)
+
+
+@dataclass(frozen=True, slots=True)
+class FaultRun:
+    """One topology under load and faults: every request, every event, and the counts."""
+
+    topology: str
+    balancer: str
+    placement: str
+    rate: float
+    duration_s: float
+    requests: tuple[Request, ...]
+    due: int
+    """Requests of the schedule."""
+    dropped: int
+    """Never sent, because the load was over first."""
+    executed_twice: Mapping[str, int]
+    """By service: requests it began to execute more than once."""
+    incidents: tuple[Incident, ...]
+    events: tuple[Seen, ...]
+    """Of the balancers, `at_s` in seconds since the load began; none where balancers tell of none."""
+    measurement: Measurement
+    """The run as a row, with what the faults mean to do declared."""
+
+    @property
+    def outcomes(self) -> dict[str, int]:
+        """How many requests by outcome, most frequent first."""
+        return dict(Counter(request.outcome for request in self.requests).most_common())
+
+    @property
+    def succeeded(self) -> int:
+        """Requests answered with a status of success."""
+        return sum(request.succeeded for request in self.requests)
+
+    @property
+    def failed(self) -> int:
+        """Requests that were sent and failed, lost ones among them."""
+        return len(self.requests) - self.succeeded
+
+    @property
+    def lost(self) -> int:
+        """Requests unaccounted for: neither answered nor failed when the time to drain was over."""
+        unanswered = sum(request.outcome == Outcome.UNANSWERED for request in self.requests)
+        return self.due - self.dropped - len(self.requests) + unanswered
+
+    @property
+    def retried(self) -> int:
+        """Requests that a balancer sent to another instance, each time counted."""
+        return sum(event.kind is EventKind.RETRIED for event in self.events)
+
+
+def incidents_of(
+    happened: Sequence[Happened], requests: Sequence[Request], events: Sequence[Seen], origin_s: float
+) -> tuple[Incident, ...]:
+    """The incidents in order of time. `happened` is on the monotonic clock, the rest since the load began."""
+    ordered = sorted(happened, key=lambda each: each.began_s)
+    begins = [each.began_s - origin_s for each in ordered]
+    ends = [*begins, inf][1:]
+    return tuple(
+        _incident(each, [r for r in requests if begin <= r.at_s < end], events, origin_s)
+        for each, begin, end in zip(ordered, begins, ends, strict=True)
+    )
+
+
+def _incident(
+    happened: Happened, requests: Sequence[Request], events: Sequence[Seen], origin_s: float
+) -> Incident:
+    began, ended = happened.began_s - origin_s, happened.ended_s - origin_s
+    own = [event for event in events if event.instance == happened.fault.target]
+    ejected = _first(own, EventKind.EJECTED, began, ended + GRACE_S)
+    restored = None
+    if ejected is not None:
+        restored = _first(own, EventKind.RESTORED, max(ejected, happened.relieved_s - origin_s))
+    return Incident(
+        fault=happened.fault,
+        began_s=began,
+        ended_s=ended,
+        ejected_s=ejected,
+        restored_s=restored,
+        requests=len(requests),
+        failed=sum(not request.succeeded for request in requests),
+        slowest_s=max((request.response_time_s for request in requests), default=0.0),
+    )
+
+
+GRACE_S = 1.0
+"""An ejection so soon after a fault's end is still its consequence: what it met was under way before."""
+
+
+def _first(events: Sequence[Seen], kind: EventKind, since_s: float, until_s: float = inf) -> float | None:
+    times = (event.at_s for event in events if event.kind is kind and since_s <= event.at_s <= until_s)
+    return next(times, None)
+
+
+def requests_of(journal: Sequence[Entry], origin_ns: int) -> tuple[Request, ...]:
+    """The requests of a run's journal, on its own clock."""
+    return tuple(
+        Request((e.intended_ns - origin_ns) / 1e9, e.response_time_s, e.outcome, e.succeeded) for e in journal
+    )

@@ -1,0 +1,66 @@
+"""The events that the lab's own balancers tell of, gathered while they happen: they keep only the last."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from lab.errors import PlacementError
+from lab.placement.asking import ask_balancer
+from lab.placement.running import Running
+from services.balancer.events import EventKind
+
+__all__ = ["Seen", "Watch"]
+
+EVERY_S = 0.5
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Seen:
+    """One event. `at_s` is on the monotonic clock; `instance` a name, and empty where it is of none."""
+
+    at_s: float
+    balancer: str
+    kind: EventKind
+    instance: str
+    reason: str
+
+
+class Watch:
+    """Asks every balancer for its events twice a second, from `start` to `close`."""
+
+    def __init__(self, running: Running) -> None:
+        self._running = running
+        self._seen: set[Seen] = set()
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._look_on, name="fault watch", daemon=True)
+
+    def start(self) -> None:
+        """Begin to look."""
+        self._thread.start()
+
+    def close(self) -> tuple[Seen, ...]:
+        """Look once more, and give all that was seen, in order of time."""
+        self._over.set()
+        self._thread.join()
+        return tuple(sorted(self._seen))
+
+    def _look_on(self) -> None:
+        while not self._over.wait(EVERY_S):
+            self._look()
+        self._look()
+
+    def _look(self) -> None:
+        for service in self._running.topology.services:
+            if service.balancer and self._running.alive(service.balancer.name):
+                with suppress(PlacementError):  # it was killed a moment ago
+                    status, events = ask_balancer(service.balancer, "GET", "/admin/events")
+                    if status == 200:
+                        self._seen.update(map(_seen, events))
+
+
+def _seen(event: dict[str, Any]) -> Seen:
+    name = (event["instance"] or "").rpartition(":")[0]
+    return Seen(event["at"], event["balancer"], EventKind(event["event"]), name, event["reason"])
