@@ -30,12 +30,10 @@ def logs(
     names = [server] if server else [name for name, _ in upkeep.options.build().ports()]
     positions = dict.fromkeys(names, 0)
     while True:
-        fresh = []
         for name in names:
             lines, positions[name] = ask(upkeep.control, Command.LOGS, name, positions[name])
-            fresh += [(line, name) for line in lines]
-        for line, name in sorted(fresh):  # each begins with its time
-            typer.echo(line if server else f"{name:<21} {line}")
+            for line in lines:
+                typer.echo(line if server else f"{name:<21} {line}")
         if not follow:
             return
         time.sleep(FOLLOW_S)

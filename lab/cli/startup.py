@@ -6,6 +6,8 @@ import json
 import subprocess
 import sys
 
+from tqdm import tqdm
+
 from lab.errors import StartFailed
 from lab.machine import Fact
 from lab.placement.names import PlacementName
@@ -31,7 +33,9 @@ def busy_ports() -> Fact:
 
 def startups() -> list[Fact]:
     """What starting each topology costs, in each placement, each in a fresh process."""
-    return [_startup(name, placement) for name in TopologyName for placement in LIMITS]
+    starts = [(name, placement) for name in TopologyName for placement in LIMITS]
+    with tqdm(starts, desc="starting each", leave=False) as bar:
+        return [_startup(name, placement) for name, placement in bar]
 
 
 def _startup(name: TopologyName, placement: PlacementName) -> Fact:

@@ -106,7 +106,7 @@ class InProcess(Running):
             for sock in sockets.values():
                 # Servers close their own; this is for those that never got as far as owning one.
                 stack.callback(sock.close)
-            stack.enter_context(RingHandler())
+            stack.enter_context(RingHandler.shared)
             self._clock = ThreadClock()
             self._loop = BackgroundLoop(f"lab {self._topology.name}")
             self._loop.start()

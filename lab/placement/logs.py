@@ -10,7 +10,7 @@ import threading
 import time
 from collections import deque
 from contextvars import ContextVar
-from typing import IO
+from typing import IO, ClassVar
 
 __all__ = ["LogFile", "LogRing", "RingHandler", "current_ring"]
 
@@ -82,12 +82,18 @@ class LogFile:
 
 
 class RingHandler(logging.Handler):
-    """Sends what a server logs to its own ring. To be entered while servers run: `with RingHandler():`."""
+    """Sends what a server logs to its own ring. To be entered while servers run: `with RingHandler.shared:`.
+
+    One for all topologies of the process: who enters first turns it on, who leaves last off.
+    """
+
+    shared: ClassVar[RingHandler]
 
     def __init__(self) -> None:
         super().__init__(logging.INFO)
         self.setFormatter(logging.Formatter("%(levelname)s %(message)s"))
         self._levels: dict[str, int] = {}
+        self._entered = 0
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write what a server's code logged; not what other code did, nor the requests that a kill cut."""
@@ -97,15 +103,27 @@ class RingHandler(logging.Handler):
             ring.write(self.format(record))
 
     def __enter__(self) -> RingHandler:
-        for name in LOGGERS:
-            logger = logging.getLogger(name)
-            self._levels[name] = logger.level
-            logger.addHandler(self)
-            if logger.getEffectiveLevel() > logging.INFO:
-                logger.setLevel(logging.INFO)
+        with _counting:
+            self._entered += 1
+            if self._entered == 1:
+                for name in LOGGERS:
+                    self._turn_on(logging.getLogger(name))
         return self
 
     def __exit__(self, *_: object) -> None:
-        for name, level in self._levels.items():
-            logging.getLogger(name).removeHandler(self)
-            logging.getLogger(name).setLevel(level)
+        with _counting:
+            self._entered -= 1
+            if self._entered == 0:
+                for name, level in self._levels.items():
+                    logging.getLogger(name).removeHandler(self)
+                    logging.getLogger(name).setLevel(level)
+
+    def _turn_on(self, logger: logging.Logger) -> None:
+        self._levels[logger.name] = logger.level
+        logger.addHandler(self)
+        if logger.getEffectiveLevel() > logging.INFO:
+            logger.setLevel(logging.INFO)
+
+
+RingHandler.shared = RingHandler()
+_counting = threading.Lock()

@@ -251,6 +251,16 @@ def test_each_server_has_a_log_of_its_own(make_topology: Make, get: Get) -> None
         assert running.logs("two").splitlines()[-1].endswith("killed")
 
 
+def test_two_topologies_at_once_keep_their_logs_apart_and_whole(make_topology: Make, get: Get) -> None:
+    with lab.start(make_topology(one="hello")) as first:
+        with lab.start(make_topology(one="hello")):
+            get(first.entry_url + "-1")
+        get(first.entry_url + "-2")
+        wait_for_line(first, "one", "-2")
+        lines = [line.split(" ", 1)[1] for line in first.logs("one").splitlines()[1:]]
+        assert lines == ["INFO asked for /one-1", "INFO asked for /one-2"]
+
+
 def test_logs_can_be_followed_from_where_they_were_left(make_topology: Make, get: Get) -> None:
     with lab.start(make_topology(one="hello")) as running:
         _, position = running.logs_since("one")
