@@ -4,5 +4,5 @@ from __future__ import annotations
 
 import os
 
-# Read when gRPC is first imported. What it has to say of broken connections is told by the status of each call.
+# Read when gRPC is first imported. What it logs of broken connections, the status of each call tells too.
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")

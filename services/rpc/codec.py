@@ -11,7 +11,7 @@ from services.messages import PipelineResponse, ReportRequest, TextRequest
 from services.rpc import pipeline_pb2 as pb
 from services.text import Analysis
 
-__all__ = ["MalformedError", "decode_report", "decode_response", "decode_text", "encode"]
+__all__ = ["MalformedError", "decode_report", "decode_response", "decode_text", "encode", "parse"]
 
 MessageT = TypeVar("MessageT", bound=Message)
 
@@ -27,14 +27,14 @@ def encode(message: TextRequest | ReportRequest | PipelineResponse) -> bytes:
 
 def decode_text(data: bytes) -> TextRequest:
     """What services 1 to 3 take. Raises MalformedError."""
-    message = _parse(pb.TextRequest(), data)
+    message = parse(pb.TextRequest(), data)
     _require(message, "text", "request_id")
     return TextRequest.model_construct(text=message.text, request_id=message.request_id)
 
 
 def decode_report(data: bytes) -> ReportRequest:
     """What service 4 takes. Raises MalformedError."""
-    message = _parse(pb.ReportRequest(), data)
+    message = parse(pb.ReportRequest(), data)
     _require(message, "analysis", "request_id")
     found = message.analysis
     analysis = Analysis(found.word_count, _pairs(found.top_words), found.unique_words)
@@ -43,7 +43,7 @@ def decode_report(data: bytes) -> ReportRequest:
 
 def decode_response(data: bytes) -> PipelineResponse:
     """What every service answers. Raises MalformedError."""
-    message = _parse(pb.PipelineResponse(), data)
+    message = parse(pb.PipelineResponse(), data)
     if message.status != "success":
         raise MalformedError(f"status is {message.status!r}, not 'success'")
     return PipelineResponse.model_construct(
@@ -75,7 +75,8 @@ def _to_protobuf(message: TextRequest | ReportRequest | PipelineResponse) -> Mes
     )
 
 
-def _parse(message: MessageT, data: bytes) -> MessageT:
+def parse(message: MessageT, data: bytes) -> MessageT:
+    """The empty message, filled with what the bytes hold. Raises MalformedError."""
     try:
         message.ParseFromString(data)
     except DecodeError as error:

@@ -27,11 +27,14 @@ CLOSE_S = 0.5
 class RpcServer:
     """Serves on one port from `start` to `stop` or `abort`, all on the loop that `start` is awaited on.
 
-    `methods` answers by full name, `others` whatever else is called, if given.
+    `methods` answers by full name; what answers any other method, if given, `others` makes from its name.
     """
 
     def __init__(
-        self, methods: Mapping[str, Answer], body_limit_bytes: int, others: Answer | None = None
+        self,
+        methods: Mapping[str, Answer],
+        body_limit_bytes: int,
+        others: Callable[[str], Answer] | None = None,
     ) -> None:
         self._gate = asyncio.Event()
         self._gate.set()
@@ -82,12 +85,22 @@ class RpcServer:
 class _Handlers(grpc.GenericRpcHandler):
     """Finds who answers a method."""
 
-    def __init__(self, methods: Mapping[str, Answer], others: Answer | None, gate: asyncio.Event) -> None:
+    def __init__(
+        self,
+        methods: Mapping[str, Answer],
+        others: Callable[[str], Answer] | None,
+        gate: asyncio.Event,
+    ) -> None:
         self._handlers = {name: _handler(answer, gate) for name, answer in methods.items()}
-        self._others = _handler(others, gate) if others else None
+        self._others = others
+        self._gate = gate
 
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> Any:
-        return self._handlers.get(handler_call_details.method, self._others)
+        method = handler_call_details.method
+        known = self._handlers.get(method)
+        if known is not None or self._others is None:
+            return known
+        return _handler(self._others(method), self._gate)
 
 
 class _Health(health.aio.HealthServicer):

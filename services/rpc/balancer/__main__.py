@@ -1,0 +1,44 @@
+"""`python -m services.rpc.balancer 1`: one gRPC balancer, set by the same environment variables."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+
+from services.balancer.settings import BalancerSettings, SettingsError
+from services.rpc.balancer.server import RpcBalancerServer
+from services.rpc.running import serve
+
+__all__ = ["main"]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Serves until SIGINT or SIGTERM. Returns the exit code: 0, or 2 with a message where it cannot start."""
+    parser = argparse.ArgumentParser(
+        prog="python -m services.rpc.balancer",
+        description="The gRPC balancer of one service. It is set by the environment variables that"
+        " `python -m services.balancer --help` lists, as far as they are not of HTTP alone.",
+    )
+    parser.add_argument("service", nargs="?", help="1 to 4, or the name of a service; else BALANCER_SERVICE")
+    parser.add_argument(
+        "--events", action="store_true", help="write events to standard error, one JSON a line"
+    )
+    options = parser.parse_args(arguments)
+    service = f"service{options.service}" if f"{options.service}".isdecimal() else options.service
+    if options.events:
+        logging.basicConfig(level=logging.INFO, format="%(message)s")
+    try:
+        settings = BalancerSettings.from_environ(os.environ, service)
+        serve(
+            lambda: RpcBalancerServer(settings), settings.name, settings.host, settings.port, "BALANCER_PORT"
+        )
+    except SettingsError as error:
+        print(f"{service or 'the balancer'} cannot start: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,143 @@
+"""One call on its way: to one instance after another, until one answers."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+
+import grpc
+
+from services.balancer.blame import Blame, blame
+from services.balancer.events import Event, EventKind
+from services.balancer.instances import Instance
+from services.balancer.retries import Verdict, after_failure
+from services.rpc.balancer.hub import Hub
+from services.rpc.balancer.turn import NoRoomError, Turn
+from services.rpc.statuses import ANSWERED_BY, RETRY_AFTER, RefusedError, failure_of, text_metadata
+from services.wire.errors import FailureKind, WireError
+
+__all__ = ["Forward", "Metadata"]
+
+Metadata = Sequence[tuple[str, str | bytes]]
+
+_SLACK_S = 0.01
+"""gRPC's timers are no finer than this."""
+
+
+class Forward:
+    """The attempts at one call. `request` is kept, and sent anew with each."""
+
+    def __init__(
+        self, hub: Hub, method: str, request: bytes, metadata: Metadata, left_s: float | None
+    ) -> None:
+        self._hub = hub
+        self._core = hub.core
+        self._method = method
+        self._request = request
+        self._metadata = metadata
+        self._deadline = time.monotonic() + self._core.total_timeout_s
+        if left_s is not None:
+            self._deadline = min(self._deadline, time.monotonic() + left_s)
+        self._tried: list[Instance] = []
+        self._failures: list[str] = []
+
+    async def answer(self) -> tuple[bytes, Metadata]:
+        """The first instance's answer that is one, and its trailing metadata.
+
+        Raises RefusedError, also for an instance's own failure, which passes through as it is.
+        """
+        self._core.budget.request()
+        while True:
+            instance = await self._choose()
+            begun = time.monotonic()
+            self._tried.append(instance)
+            try:
+                return await self._attempt(instance, begun)
+            except WireError as error:
+                self._after(error, instance)
+            finally:
+                self._core.line.move()
+
+    async def _choose(self) -> Instance:
+        """An instance on which an attempt has begun."""
+        core, now = self._core, time.monotonic()
+        if now >= self._deadline:
+            raise self._refusal(grpc.StatusCode.DEADLINE_EXCEEDED, self._story("the call's time is over"))
+        instance = None if core.line.anyone else core.roster.choose(now, self._tried)
+        if instance is not None:
+            core.roster.started(instance, now)
+            return instance
+        if not core.roster.saturated(self._tried):
+            verdict = "all instances failed" if self._tried else "no instance is left"
+            raise self._refusal(grpc.StatusCode.UNAVAILABLE, self._story(verdict), retry_after_s=1)
+        return await self._wait(now)
+
+    async def _wait(self, now: float) -> Instance:
+        try:
+            async with asyncio.timeout(self._deadline - now):
+                return await Turn(self._core, self._tried).instance()
+        except NoRoomError as error:
+            raise self._refusal(grpc.StatusCode.RESOURCE_EXHAUSTED, str(error), retry_after_s=1) from error
+        except TimeoutError as error:
+            raise self._refusal(
+                grpc.StatusCode.DEADLINE_EXCEEDED, "the call's time was over before an instance had room"
+            ) from error
+
+    async def _attempt(self, instance: Instance, begun: float) -> tuple[bytes, Metadata]:
+        """Its answer. Raises RefusedError where that is a failure, WireError where there is none."""
+        roster = self._core.roster
+        timeout_s = min(self._core.try_timeout_s, self._deadline - begun)
+        call = self._hub.peers[instance].method(self._method)(
+            self._request, timeout=timeout_s, metadata=self._metadata
+        )
+        try:
+            body = await call
+            trailing = tuple(await call.trailing_metadata())
+        except grpc.aio.AioRpcError as error:
+            failure = failure_of(error, instance.label)
+            now = time.monotonic()
+            if failure is None:
+                roster.succeeded(instance, begun, now)
+                metadata = text_metadata(error.trailing_metadata())
+                raise RefusedError(error.code(), error.details() or "", metadata) from error
+            self._take_down(failure, instance, begun, now)
+            raise failure from error
+        except asyncio.CancelledError:
+            roster.released(instance, begun, time.monotonic())
+            raise
+        roster.succeeded(instance, begun, time.monotonic())
+        return body, trailing
+
+    def _take_down(self, failure: WireError, instance: Instance, begun: float, now: float) -> None:
+        """Count a failed attempt, and say what it says of the instance."""
+        timed_out = failure.kind is FailureKind.READ_TIMEOUT
+        hurried = timed_out and now - begun < self._core.try_timeout_s - _SLACK_S
+        # A caller's impatience says nothing of the instance.
+        blamed = Blame.NONE if hurried else blame(failure)
+        self._core.counts.failures[instance, failure.kind] += 1
+        self._core.roster.failed(instance, begun, now, blamed)
+        self._failures.append(f"{instance.label} {failure.kind}")
+
+    def _after(self, failure: WireError, instance: Instance) -> None:
+        """Raises RefusedError unless the call may be tried elsewhere."""
+        core, now = self._core, time.monotonic()
+        timed_out = failure.kind is FailureKind.READ_TIMEOUT
+        if timed_out and now + _SLACK_S >= self._deadline:
+            raise self._refusal(grpc.StatusCode.DEADLINE_EXCEEDED, self._story("the call's time is over"))
+        verdict = after_failure(failure, self._hub.rules(self._method), core.budget, now, replayable=True)
+        if verdict is Verdict.RETRY:
+            core.hear(Event(EventKind.RETRIED, now, instance, failure.kind))
+            return
+        core.hear(Event(EventKind.DENIED, now, instance, verdict))
+        code = grpc.StatusCode.DEADLINE_EXCEEDED if timed_out else grpc.StatusCode.UNAVAILABLE
+        raise self._refusal(code, self._story(f"not tried again: {verdict.replace('_', ' ')}"))
+
+    def _story(self, verdict: str) -> str:
+        return f"{verdict} (tried: {', '.join(self._failures)})" if self._failures else verdict
+
+    def _refusal(self, code: grpc.StatusCode, details: str, retry_after_s: int | None = None) -> RefusedError:
+        metadata = {ANSWERED_BY: self._core.settings.name}
+        if retry_after_s is not None:
+            metadata[RETRY_AFTER] = str(retry_after_s)
+        return RefusedError(code, f"{self._core.settings.service}: {details}", metadata)

@@ -1,0 +1,93 @@
+"""A gRPC balancer as a server: what it answers itself, and what it passes on."""
+
+from __future__ import annotations
+
+import logging
+from functools import partial
+from typing import Any
+
+import grpc
+
+from services.balancer.addresses import Address
+from services.balancer.core import DuplicateInstance, UnknownInstance
+from services.balancer.settings import BalancerSettings
+from services.rpc import pipeline_pb2 as pb
+from services.rpc.balancer.forward import Forward, Metadata
+from services.rpc.balancer.hub import Hub
+from services.rpc.codec import MalformedError, parse
+from services.rpc.server import Context, RpcServer
+from services.rpc.statuses import ANSWERED_BY, RefusedError
+
+__all__ = ["RpcBalancerServer"]
+
+_logger = logging.getLogger(__name__)
+_OF_THE_CONNECTION = ("grpc-", "user-agent", "te", "content-type", ":")
+
+
+class RpcBalancerServer(RpcServer):
+    """One balancer: calls of any method but its own go to an instance. Belongs to the running loop."""
+
+    def __init__(self, settings: BalancerSettings) -> None:
+        self.settings = settings
+        self._hub = Hub(settings)
+        own = {"Stats": self._stats, "AddInstance": self._add, "RemoveInstance": self._remove}
+        methods = {f"/pipeline.Balancer/{name}": answer for name, answer in own.items()}
+        super().__init__(methods, settings.body_limit_bytes, lambda method: partial(self._forward, method))
+
+    async def stop(self, grace_s: float) -> None:
+        """Be unready, let calls in flight end for `grace_s` seconds, then cut the rest."""
+        self._hub.core.draining = True
+        await super().stop(grace_s)
+        await self._hub.close()
+
+    def stats(self) -> dict[str, object]:
+        """The documented answer to GET /stats."""
+        return self._hub.core.stats()
+
+    async def _forward(self, method: str, request: bytes, context: Context) -> bytes:
+        forward = Forward(self._hub, method, request, _passed_on(context), context.time_remaining())
+        try:
+            body, trailing = await forward.answer()
+        except RefusedError as refused:
+            await context.abort(refused.code, refused.details, tuple(refused.metadata.items()))
+        except Exception as error:
+            _logger.exception("%s failed", self.settings.name)
+            await context.abort(
+                grpc.StatusCode.INTERNAL,
+                f"{self.settings.name} failed: {type(error).__name__}",
+                ((ANSWERED_BY, self.settings.name),),
+            )
+        context.set_trailing_metadata(trailing)
+        return body
+
+    async def _stats(self, _: bytes, __: Context) -> bytes:
+        stats: Any = self.stats()
+        attempts = {label: pb.Attempts(**counts) for label, counts in stats["stats"].items()}
+        return pb.StatsResponse(instances=stats["instances"], stats=attempts).SerializeToString()
+
+    async def _add(self, request: bytes, context: Context) -> bytes:
+        try:
+            given = parse(pb.Instance(), request)
+            if not given.name:
+                raise MalformedError("give it a name")
+            self._hub.add(Address(given.name, given.host or "127.0.0.1", given.port, given.weight or 1))
+        except DuplicateInstance as error:
+            await context.abort(grpc.StatusCode.ALREADY_EXISTS, str(error))
+        except ValueError as error:
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"no instance: {error}")
+        return pb.InstanceResponse().SerializeToString()
+
+    async def _remove(self, request: bytes, context: Context) -> bytes:
+        try:
+            self._hub.remove(parse(pb.InstanceName(), request).name)
+        except MalformedError as error:
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
+        except UnknownInstance as error:
+            await context.abort(grpc.StatusCode.NOT_FOUND, str(error.args[0]))
+        return pb.InstanceResponse().SerializeToString()
+
+
+def _passed_on(context: Context) -> Metadata:
+    """The caller's metadata, without what each connection says of itself."""
+    metadata = context.invocation_metadata() or ()
+    return tuple((key, value) for key, value in metadata if not key.startswith(_OF_THE_CONNECTION))
