@@ -10,7 +10,9 @@ from services.balancer.addresses import Address
 from services.balancer.core import Core, DuplicateInstance, UnknownInstance
 from services.balancer.metrics import Metrics
 
-__all__ = ["Admin"]
+__all__ = ["ADMIN", "Admin"]
+
+ADMIN = b"/admin/"
 
 _JSON = "application/json"
 _INSTANCES = b"/admin/instances"
@@ -36,10 +38,8 @@ class Admin:
             _INSTANCES: lambda: _json(200, self._instances()),
             b"/admin/events": lambda: _json(200, core.log.last()),
         }
-
-    def answers(self, path: bytes) -> bool:
-        """Whether a request for that path is for the balancer itself, and not for an instance."""
-        return path in self._reads or path.startswith(b"/admin/")
+        self.paths = frozenset(self._reads)
+        """What is for the balancer itself, beside all that begins with ADMIN."""
 
     def answer(self, method: bytes, path: bytes, body: bytes) -> tuple[int, str, bytes]:
         """Status, content type and body of the answer."""

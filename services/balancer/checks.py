@@ -58,7 +58,7 @@ class Checks:
             await asyncio.sleep(settings.check_interval_s)
             try:
                 response = await self._client.get(url, timeout_s=settings.check_timeout_s)
-                well = response.status == 200
+                well = response.status < 500  # who has no such route is alive all the same
             except WireError:
                 well = False
             report = self._core.roster.check_passed if well else self._core.roster.check_failed

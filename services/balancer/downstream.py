@@ -7,16 +7,14 @@ import json
 import socket
 import struct
 import time
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
+from services.balancer.admin import ADMIN, Admin
 from services.balancer.core import Core
 from services.balancer.forward import Forward
 from services.balancer.framing import Refusal, RequestHead
 from services.balancer.intake import Awaited, Intake
 from services.balancer.rewriting import local_answer
-
-if TYPE_CHECKING:
-    from services.balancer.admin import Admin
 
 __all__ = ["Downstream"]
 
@@ -41,6 +39,7 @@ class Downstream(asyncio.Protocol):
         "_forward",
         "_intake",
         "_lingering",
+        "_own",
         "_paused",
         "_provenance",
         "_transport",
@@ -49,6 +48,7 @@ class Downstream(asyncio.Protocol):
     def __init__(self, core: Core, admin: Admin, connections: set[Downstream]) -> None:
         self._core = core
         self._admin = admin
+        self._own = admin.paths
         self._connections = connections
         self._intake = Intake(core, self)
         self._address = self._provenance = b""
@@ -125,9 +125,10 @@ class Downstream(asyncio.Protocol):
     def on_request(self, head: RequestHead, body: bytes, kept: bool, whole: bool) -> None:
         """Answer a request: here if it is for the balancer itself, else by an instance."""
         self._answering = head
-        if not self._admin.answers(head.path):
-            self._forward = Forward(self._core, self, head, body, kept, whole)
-            self._forward.start()
+        path = head.path
+        if path not in self._own and not path.startswith(ADMIN):
+            forward = self._forward = Forward(self._core, self, head, body, kept, whole)
+            forward.start()
         elif whole:
             status, content_type, answer = self._admin.answer(head.method, head.path, body)
             self._answer_here(status, answer, content_type)
@@ -181,10 +182,9 @@ class Downstream(asyncio.Protocol):
         self._due = now + self._core.idle_timeout_s
         if self._paused:
             self._resume_reading()
-        try:
-            self._intake.free()
-        except Refusal as refusal:
-            self._refuse_midway(refusal)
+        self._intake.busy = False
+        if self._intake.buffer:
+            self.data_received(b"")
 
     def refuse(self, status: int, detail: str, retry_after_s: int | None = None) -> None:
         """Answer with an error. The connection stays open only where the request was read to its end."""

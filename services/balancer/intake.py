@@ -49,10 +49,10 @@ _CR = 0x0D
 
 
 class Intake:
-    """Reads one request at a time: the next only when `free` says that the last one was answered.
+    """Reads one request at a time: the next only once `busy` was set to False, for the last was answered.
 
-    What comes meanwhile is kept in `buffer`. Raises Refusal, from `feed` and `free`, for what is not well
-    formed or too long; after that nothing more can be read.
+    What comes meanwhile is kept in `buffer`. Raises Refusal for what is not well formed or too long; after
+    that nothing more can be read.
     """
 
     __slots__ = (
@@ -84,24 +84,10 @@ class Intake:
         self._size = self._left = 0
 
     def feed(self, data: bytes) -> None:
-        """More bytes came."""
+        """More bytes came, or none, after `busy` was set to False: on to the next request."""
         self.buffer = self.buffer + data if self.buffer else data
-        if not self._reading:
-            self._read()
-
-    def free(self) -> None:
-        """The last request was answered: on to the next."""
-        self.busy = False
-        if self.buffer and not self._reading:
-            self._read()
-
-    def stop(self) -> None:
-        """Nothing more is to be read."""
-        self.buffer = b""
-        self.coming = None
-        self.busy = True
-
-    def _read(self) -> None:
+        if self._reading:
+            return
         self._reading = True
         try:
             while self.buffer:
@@ -111,6 +97,12 @@ class Intake:
                     return
         finally:
             self._reading = False
+
+    def stop(self) -> None:
+        """Nothing more is to be read."""
+        self.buffer = b""
+        self.coming = None
+        self.busy = True
 
     def _take_head(self) -> bool:
         buffer, limits = self.buffer, self._limits

@@ -106,7 +106,7 @@ class Instance:
         self.port = 0
         self.requests: list[Request] = []
         self.checks = 0
-        self.healthy = True
+        self.health = "200 OK"
         self.frozen = False
         self.connections = 0
         self.closed = 0
@@ -146,7 +146,7 @@ class Instance:
                         await silent(request)
                     if line.startswith("GET /health "):
                         self.checks += 1
-                        request.answer(status="200 OK" if self.healthy else "503 No")
+                        request.answer(status=self.health)
                         continue
                     self.requests.append(request)
                     if self._read_body:

@@ -275,10 +275,10 @@ def test_checks_eject_an_instance_that_answers_requests_but_not_checks_and_resto
         rules = {"check_interval_s": 0.02, "rise": 2, "fall": 2}
         async with tools.balanced(tools.echo, tools.echo, **rules) as b:
             await tools.eventually(lambda: b.instances[0].checks and b.instances[1].checks)
-            b.instances[0].healthy = False
+            b.instances[0].health = "503 No"
             await tools.eventually(lambda: events(b, "ejected"))
             assert [(await b.ask(tools.post(b"x"))).body for _ in range(4)] == [b"service1b:x"] * 4
-            b.instances[0].healthy = True
+            b.instances[0].health = "404 Not Found"  # it has no such route, but it is there
             await tools.eventually(lambda: events(b, "restored"))
             assert {(await b.ask(tools.post(b"x"))).body for _ in range(4)} == {
                 b"service1a:x",
