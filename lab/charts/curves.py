@@ -6,29 +6,33 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-import numpy as np
 import pandas as pd
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
-from matplotlib.lines import Line2D
-from matplotlib.patches import Patch
 
 from lab.charts.axes import label_axes, legend_below, log_steps, log_values, panel_axes
 from lab.charts.captions import caption
 from lab.charts.chart import Chart
 from lab.charts.findings import Claim, Finding, findings_of
-from lab.charts.limits import LimitOf, latency_limit, throughput_limit
+from lab.charts.limits import Limit, LimitOf, latency_limit, throughput_limit
+from lab.charts.marks import (
+    band_entry,
+    draw_band,
+    draw_limit,
+    draw_points,
+    draw_ratio,
+    invalid_entry,
+    limit_entry,
+    points_entry,
+)
 from lab.charts.series import Panel, Point, Series, panels_of
-from lab.charts.style import GREY, INK, Look, looks, styled
+from lab.charts.style import Look, looks, styled
 from lab.expectations import Band, Expectation, expected_of
 
 __all__ = ["latency", "throughput"]
 
-_DASHES = (0, (4, 2.5))
 _APART = 0.012
 """By what share of the axis two curves are moved apart along it, so that equal points both show."""
-_BOX = 1.22
-"""How far, as a factor, the box of a documented band reaches to both sides of where it is judged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +96,7 @@ def _curves(rows: pd.DataFrame, series: str, quantity: _Quantity) -> Chart:
     for ax, panel in zip(places, panels, strict=True):
         for ratio in findings:
             if ratio.claim is Claim.RATIO and ratio.panel == panel.label and series == "topology":
-                _bracket(ax, panel, quantity, ratio)
+                _draw_ratio(ax, panel, quantity, ratio)
     legend_below(figure, list(_handles(panels, quantity, look_of)), columns=2)
     return Chart(figure, caption(findings), _alternative(panels, quantity))
 
@@ -100,145 +104,52 @@ def _curves(rows: pd.DataFrame, series: str, quantity: _Quantity) -> Chart:
 def _draw(ax: Axes, panel: Panel, quantity: _Quantity, look_of: dict[str, Look]) -> None:
     ax.set_title(panel.label)
     log_steps(ax.xaxis, [x for series in panel.series for x in series.places])
-    middle = (len(panel.series) - 1) / 2
     left, right = ax.get_xlim()
     for place, series in enumerate(panel.series):
-        look = look_of[series.name]
-        _band(ax, series, quantity, look)
-        _limit(ax, series, quantity, look)
-        _points(ax, list(series.points(quantity.column)), look, (right / left) ** (_APART * (place - middle)))
+        look, limit, expected = look_of[series.name], _limit(series, quantity), _expected(series)
+        if expected:
+            draw_band(ax, quantity.band(expected), expected.concurrency, look)
+        if limit:
+            draw_limit(ax, limit, series.places, look)
+        aside = (right / left) ** (_APART * (place - (len(panel.series) - 1) / 2))
+        draw_points(ax, list(series.points(quantity.column)), look, aside)
+
+
+def _draw_ratio(ax: Axes, panel: Panel, quantity: _Quantity, ratio: Finding) -> None:
+    """Beside the right ends of the two curves, if they are there."""
+    ends = [list(series.points(quantity.column))[-1] for series in panel.series]
+    low, *_, high = sorted(end.interval.estimate for end in ends)
+    if len(ends) == 2 and ends[0].x == ends[1].x and not math.isnan(low + high):
+        draw_ratio(ax, ends[0].x, low, high, ratio.interval.estimate)
 
 
 def _heights(panels: tuple[Panel, ...], quantity: _Quantity) -> Iterator[float]:
     """Everything that the chart has to have room for."""
     for series in (series for panel in panels for series in panel.series):
         yield from series.rows[quantity.column].dropna()
-        limit = quantity.limit(series.factors, series.axis)
+        limit, expected = _limit(series, quantity), _expected(series)
         if limit:
             yield from (limit(x) for x in series.places)
-        expected = _expected(series)
         if expected:
             yield from (quantity.band(expected).low, quantity.band(expected).high)
-
-
-def _points(ax: Axes, points: list[Point], look: Look, aside: float) -> None:
-    known = [point for point in points if not math.isnan(point.interval.estimate)]
-    estimates = np.array([point.interval.estimate for point in known])
-    ends = np.array([[point.interval.low, point.interval.high] for point in known]).reshape(-1, 2)
-    ax.errorbar(
-        [point.x * aside for point in known],
-        estimates,
-        yerr=np.nan_to_num(np.abs(ends.T - estimates)),
-        color=look.colour,
-        linestyle=look.line,
-        marker=look.marker,
-        markersize=7,
-        markeredgecolor="white",
-        markeredgewidth=0.8,
-        linewidth=1.8,
-        elinewidth=1.6,
-        capsize=4,
-        zorder=4,
-    )
-    for point in points:
-        for value in point.invalid:
-            _hollow(ax, point.x * aside, value, look)
-
-
-def _hollow(ax: Axes, x: float, value: float, look: Look) -> None:
-    """An invalid trial; on the floor of the chart where its figure is blank."""
-    blank = not value > 0
-    ax.plot(
-        x,
-        0.035 if blank else value,
-        marker=look.marker,
-        color=look.colour,
-        markerfacecolor="white",
-        markersize=7,
-        clip_on=False,
-        zorder=5,
-        transform=ax.get_xaxis_transform() if blank else ax.transData,
-    )
-
-
-def _band(ax: Axes, series: Series, quantity: _Quantity, look: Look) -> None:
-    """The documented band: faint all along, and strong where it is judged."""
-    expected = _expected(series)
-    if expected is None:
-        return
-    band = quantity.band(expected)
-    beside = [expected.concurrency / _BOX, expected.concurrency * _BOX]
-    if band.and_more:
-        ax.fill_between(
-            beside, band.high, 10 * band.high, color=look.colour, alpha=0.1, linewidth=0, zorder=1
-        )
-    ax.axhspan(band.low, band.high, color=look.colour, alpha=0.06, linewidth=0, zorder=0)
-    ax.fill_between(
-        beside,
-        band.low,
-        band.high,
-        facecolor=(look.colour, 0.16),
-        edgecolor=(look.colour, 0.6),
-        hatch=look.hatch,
-        linewidth=0,
-        zorder=1,
-    )
-
-
-def _limit(ax: Axes, series: Series, quantity: _Quantity, look: Look) -> None:
-    limit, places = quantity.limit(series.factors, series.axis), series.places
-    if limit is None:
-        return
-    along = np.geomspace(places[0], places[-1], 200) if len(places) > 1 else np.array(places)
-    heights = [limit(float(x)) for x in along]
-    ax.plot(along, heights, color=look.colour, linestyle=_DASHES, linewidth=1.2, zorder=3)
-
-
-def _bracket(ax: Axes, panel: Panel, quantity: _Quantity, ratio: Finding) -> None:
-    """The ratio, beside the right ends of the two curves that it compares."""
-    ends = [list(series.points(quantity.column))[-1] for series in panel.series]
-    heights = [end.interval.estimate for end in ends]
-    if len(ends) != 2 or any(math.isnan(height) for height in heights) or ends[0].x != ends[1].x:
-        return
-    ax.annotate(
-        "",
-        xy=(ends[0].x * 1.13, max(heights)),
-        xytext=(ends[0].x * 1.13, min(heights)),
-        arrowprops={"arrowstyle": "<->", "color": INK, "shrinkA": 0, "shrinkB": 0, "linewidth": 1.1},
-    )
-    ax.annotate(
-        f"{ratio.interval.estimate:.2f}×",
-        xy=(ends[0].x * 1.16, math.sqrt(heights[0] * heights[1])),
-        xytext=(2, 0),
-        textcoords="offset points",
-        va="center",
-        fontsize=9.5,
-        fontweight="bold",
-        annotation_clip=False,
-    )
 
 
 def _handles(panels: tuple[Panel, ...], quantity: _Quantity, look_of: dict[str, Look]) -> Iterator[Artist]:
     everything = [series for panel in panels for series in panel.series]
     for name, look in look_of.items():
-        yield Line2D([], [], color=look.colour, linestyle=look.line, marker=look.marker, label=name)
-    judged = {series.name: _expected(series) for series in everything if _expected(series)}
-    for name, expected in judged.items():
-        look = look_of[name]
+        yield points_entry(name, look)
+    for name, expected in {series.name: _expected(series) for series in everything}.items():
         if expected:
-            yield Patch(
-                facecolor=(look.colour, 0.16),
-                edgecolor=(look.colour, 0.6),
-                hatch=look.hatch,
-                linewidth=0,
-                label=f"documented, {name}: {quantity.band(expected)}, judged at {expected.concurrency}",
-            )
-    if any(quantity.limit(s.factors, s.axis) for s in everything):
-        yield Line2D([], [], color=GREY, linestyle=_DASHES, linewidth=1.2, label=quantity.limits)
-    if any(point.invalid for s in everything for point in s.points(quantity.column)):
-        yield Line2D(
-            [], [], color=GREY, marker="o", markerfacecolor="white", linestyle="none", label="invalid trial"
-        )
+            label = f"documented, {name}: {quantity.band(expected)}, judged at {expected.concurrency}"
+            yield band_entry(label, look_of[name])
+    if any(_limit(series, quantity) for series in everything):
+        yield limit_entry(quantity.limits)
+    if any(point.invalid for series in everything for point in series.points(quantity.column)):
+        yield invalid_entry()
+
+
+def _limit(series: Series, quantity: _Quantity) -> Limit | None:
+    return quantity.limit(series.factors, series.axis)
 
 
 def _expected(series: Series) -> Expectation | None:

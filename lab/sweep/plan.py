@@ -3,39 +3,21 @@
 from __future__ import annotations
 
 import random
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
-from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from lab.errors import BadParameter
-from lab.load import corpus
 from lab.measure.columns import Factors
-from lab.sweep.building import corpus_of, load_of, topology_of
+from lab.measure.reading import Trial
 from lab.sweep.folder import HOME
 from lab.sweep.grid import Grid, cell_id
-from lab.sweep.parameters import factor_names, read_levels, unknown
-from lab.sweep.presets import PresetName, preset_named
 from lab.sweep.windows import Windows
 
-__all__ = ["Plan", "Trial", "plan_sweep"]
+__all__ = ["Plan", "seconds"]
 
-MOST_OFFSET = 50_000
-"""Any port more would not exist."""
 OVERHEAD_S = 0.7
 """Roughly what a trial takes beside warm-up and window: start, stop, and the generator's process."""
-
-
-@dataclass(frozen=True, slots=True)
-class Trial:
-    """One repetition, from 1, of one cell."""
-
-    cell_id: str
-    factors: Factors
-    number: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +52,7 @@ class Plan:
             found[cell_id(factors)] = factors
         return found
 
-    def order(self) -> Iterator[Trial]:
+    def order(self) -> Iterator[tuple[Trial, Factors]]:
         """Every trial in the order of running: all cells once, shuffled, then all again, shuffled anew.
 
         So whatever drifts (heat, neighbours) hits all cells alike. The same seed gives the same order.
@@ -79,12 +61,12 @@ class Plan:
         cells = list(self.cells().items())
         for number in range(1, self.trials + 1):
             shuffler.shuffle(cells)
-            yield from (Trial(name, factors, number) for name, factors in cells)
+            yield from ((Trial(self.name, name, number), factors) for name, factors in cells)
 
     @property
     def expected_s(self) -> float:
         """About how long it will take, in seconds."""
-        return sum(seconds(trial.factors) for trial in self.order())
+        return sum(seconds(factors) for _, factors in self.order())
 
     def __str__(self) -> str:
         cells = len(self.cells())
@@ -100,86 +82,9 @@ class Plan:
         return str(self)
 
 
-class _Setting(StrEnum):
-    """What can be told beside the factors."""
-
-    PRESET = "preset"
-    NAME = "name"
-    TRIALS = "trials"
-    PORT_OFFSET = "port_offset"
-    FOLDER = "folder"
-
-
-def plan_sweep(
-    preset: str | None = None,
-    *,
-    name: object = None,
-    trials: object = None,
-    port_offset: object = 0,
-    folder: str | Path = "results",
-    **factors: object,
-) -> Plan:
-    """A sweep from a preset and what differs from it; whatever is None stays as the preset has it.
-
-    Raises BadParameter for a parameter that there is not, that does not fit, or that would say nothing, and
-    CorpusError for a corpus that cannot be read.
-    """
-    base = preset_named(_preset_name(preset))
-    for strange in factors.keys() - set(factor_names()):
-        raise unknown(strange, [*_Setting, *factor_names()])
-    given = {each: read_levels(each, value) for each, value in factors.items() if value is not None}
-    grid = Grid({**base.levels, **given})
-    for idle in set(grid.idle()) & set(given):
-        raise BadParameter(f"{idle} says nothing here: no cell of this sweep uses it")
-    planned = Plan(
-        _file_name(name),
-        grid,
-        base.trials if trials is None else _whole("trials", trials, 1),
-        base.windows,
-        Path(folder),
-        _whole("port_offset", port_offset, 0, MOST_OFFSET),
-    )
-    _check(planned)
-    return planned
-
-
 def seconds(factors: Factors) -> float:
     """About how long a trial of these factors takes, in seconds."""
     return (factors.warmup_s or 0.0) + factors.duration_s + OVERHEAD_S
-
-
-def _check(planned: Plan) -> None:
-    """Whatever does not fit together is told now, and not in the middle of the sweep."""
-    for combination in planned.grid.combinations():
-        topology_of(combination).shifted(planned.port_offset)
-        load_of(combination)
-    for name in planned.grid.levels["corpus"]:
-        corpus.load(corpus_of(str(name)))
-
-
-def _preset_name(value: str | None) -> PresetName:
-    try:
-        return PresetName(value or PresetName.DEFAULT)
-    except ValueError:
-        raise BadParameter(f"there is no preset {value!r}: there are {', '.join(PresetName)}") from None
-
-
-def _file_name(value: object) -> str:
-    """The name given, or one that carries the time: only a given one can meet an earlier sweep and resume."""
-    if value is None:
-        return f"sweep-{datetime.now(UTC):%Y%m%d-%H%M%S}"
-    name = str(value)
-    if not re.fullmatch(r"\w[\w.-]*", name):
-        raise BadParameter(
-            f"name cannot be {name!r}: it takes letters, digits, dots, - and _, as baseline-2026"
-        )
-    return name
-
-
-def _whole(name: str, value: object, least: int, most: int = 10**6) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-        raise BadParameter(f"{name} cannot be {value!r}: it takes a whole number from {least} to {most}")
-    return value
 
 
 def _long(duration_s: float) -> str:

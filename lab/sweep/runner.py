@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from lab.load.result import Progress
-from lab.measure.reading import Trial as Repetition
+from lab.measure.columns import Factors
+from lab.measure.reading import Trial
 from lab.results import Results
-from lab.sweep.plan import Plan, Trial, seconds
+from lab.sweep.plan import Plan, seconds
 from lab.sweep.progress import SecondsBar, seconds_bar
 from lab.sweep.trial import run_trial
 
@@ -22,26 +23,24 @@ def run_sweep(plan: Plan) -> Path:
     is that of a sweep with other parameters, PortInUse, StartFailed, and whatever loading raises.
     """
     with Results(plan.path, plan.parameters) as results:
-        left = [trial for trial in plan.order() if (trial.cell_id, trial.number) not in results.done]
-        with seconds_bar(sum(seconds(trial.factors) for trial in left)) as bar:
-            for place, trial in enumerate(left, start=1):
-                bar.say(f"trial {place} of {len(left)}: {_name(trial)}")
-                _one(plan, trial, results, bar)
+        left = [each for each in plan.order() if (each[0].cell_id, each[0].number) not in results.done]
+        with seconds_bar(sum(seconds(factors) for _, factors in left)) as bar:
+            for place, (trial, factors) in enumerate(left, start=1):
+                bar.say(f"trial {place} of {len(left)}: {_name(factors)}")
+                _one(plan, trial, factors, results, bar)
     return plan.path
 
 
-def _one(plan: Plan, trial: Trial, results: Results, bar: SecondsBar) -> None:
-    planned_s = seconds(trial.factors)
+def _one(plan: Plan, trial: Trial, factors: Factors, results: Results, bar: SecondsBar) -> None:
+    planned_s = seconds(factors)
 
     def show(progress: Progress) -> None:
         bar.within(progress.elapsed_s, planned_s)
 
-    repetition = Repetition(plan.name, trial.cell_id, trial.number)
-    row, histograms = run_trial(repetition, trial.factors, port_offset=plan.port_offset, on_progress=show)
+    row, histograms = run_trial(trial, factors, port_offset=plan.port_offset, on_progress=show)
     results.append(row, histograms)
     bar.finish(planned_s)
 
 
-def _name(trial: Trial) -> str:
-    load = trial.factors.concurrency or f"{trial.factors.requested_rate:g}/s"
-    return f"{trial.factors.topology} at {load}"
+def _name(factors: Factors) -> str:
+    return f"{factors.topology} at {factors.concurrency or f'{factors.requested_rate:g}/s'}"

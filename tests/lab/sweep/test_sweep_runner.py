@@ -41,7 +41,7 @@ def test_every_trial_is_a_row_that_keeps_the_contract_with_its_histograms_beside
     plan = make(topology=["sequential", "parallel"], concurrency=2, trials=1)
     assert run_sweep(plan) == plan.path
     assert check(plan.path) == 2
-    assert ids(plan) == [(trial.cell_id, trial.number) for trial in plan.order()]
+    assert ids(plan) == [(trial.cell_id, trial.number) for trial, _ in plan.order()]
     sidecar = Sidecar.read(plan.path)
     assert sidecar.parameters == plan.parameters
     assert set(sidecar.histograms) == {f"{cell}/{number}" for cell, number in ids(plan)}
@@ -70,10 +70,10 @@ def test_an_interrupted_sweep_keeps_its_rows_and_goes_on_where_it_stopped(
         with pytest.raises(KeyboardInterrupt):
             run_sweep(plan)
     kept = ids(plan)
-    assert kept == [(trial.cell_id, trial.number) for trial in plan.order()][:2]
+    assert kept == [(trial.cell_id, trial.number) for trial, _ in plan.order()][:2]
     begun = read(plan.path)["started_at"].tolist()
     run_sweep(make())
-    assert ids(plan) == [(trial.cell_id, trial.number) for trial in plan.order()]
+    assert ids(plan) == [(trial.cell_id, trial.number) for trial, _ in plan.order()]
     assert read(plan.path)["started_at"].tolist()[:2] == begun
 
 

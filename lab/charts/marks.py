@@ -1,0 +1,139 @@
+"""What is drawn on axes, and its entry in the legend: points, bands, limits, a ratio."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+
+from lab.charts.limits import Limit
+from lab.charts.series import Point
+from lab.charts.style import GREY, INK, Look
+from lab.expectations import Band
+
+__all__ = [
+    "DASHED",
+    "band_entry",
+    "draw_band",
+    "draw_limit",
+    "draw_points",
+    "draw_ratio",
+    "invalid_entry",
+    "limit_entry",
+    "points_entry",
+]
+
+DASHED: Any = {"linestyle": (0, (4, 2.5)), "linewidth": 1.2}
+"""Of what is not measured."""
+_BOX = 1.22
+"""How far, as a factor, the box of a documented band reaches to both sides of where it is judged."""
+_FLOOR = 0.035
+"""Where on the height of the axes a trial stands whose figure is blank."""
+
+
+def draw_points(ax: Axes, points: Sequence[Point], look: Look, aside: float = 1.0) -> None:
+    """A curve with its intervals, and hollow marks for invalid trials, all of it moved along by a factor."""
+    known = [point for point in points if not math.isnan(point.interval.estimate)]
+    estimates = np.array([point.interval.estimate for point in known])
+    ends = np.array([[point.interval.low, point.interval.high] for point in known]).reshape(-1, 2)
+    ax.errorbar(
+        [point.x * aside for point in known],
+        estimates,
+        yerr=np.nan_to_num(np.abs(ends.T - estimates)),
+        color=look.colour,
+        linestyle=look.line,
+        marker=look.marker,
+        markersize=7,
+        markeredgecolor="white",
+        markeredgewidth=0.8,
+        linewidth=1.8,
+        elinewidth=1.6,
+        capsize=4,
+        zorder=4,
+    )
+    for point in points:
+        for value in point.invalid:
+            _draw_hollow(ax, point.x * aside, value, look)
+
+
+def draw_band(ax: Axes, band: Band, judged_at: float, look: Look) -> None:
+    """A documented band: faint all along, strong where it is judged, open above where it says "and more"."""
+    beside = [judged_at / _BOX, judged_at * _BOX]
+    ax.axhspan(band.low, band.high, color=look.colour, alpha=0.06, linewidth=0, zorder=0)
+    ax.fill_between(beside, band.low, band.high, zorder=1, **_hatched(look))
+    if band.and_more:
+        more = 10 * band.high
+        ax.fill_between(beside, band.high, more, color=look.colour, alpha=0.1, linewidth=0, zorder=1)
+
+
+def draw_limit(ax: Axes, limit: Limit, places: Sequence[float], look: Look) -> None:
+    """What cannot be exceeded, all along."""
+    along = np.geomspace(places[0], places[-1], 200)
+    ax.plot(along, [limit(float(x)) for x in along], color=look.colour, zorder=3, **DASHED)
+
+
+def draw_ratio(ax: Axes, x: float, low: float, high: float, ratio: float) -> None:
+    """How many times the higher of two points is the lower, beside them."""
+    arrow = {"arrowstyle": "<->", "color": INK, "shrinkA": 0, "shrinkB": 0, "linewidth": 1.1}
+    ax.annotate("", xy=(x * 1.13, high), xytext=(x * 1.13, low), arrowprops=arrow)
+    ax.annotate(
+        f"{ratio:.2f}×",
+        xy=(x * 1.16, math.sqrt(low * high)),
+        xytext=(2, 0),
+        textcoords="offset points",
+        va="center",
+        fontsize=9.5,
+        fontweight="bold",
+        annotation_clip=False,
+    )
+
+
+def points_entry(label: str, look: Look) -> Line2D:
+    """A curve in the legend."""
+    line, marker = look.line, look.marker
+    return Line2D([], [], color=look.colour, linestyle=line, marker=marker, linewidth=1.8, label=label)
+
+
+def band_entry(label: str, look: Look) -> Patch:
+    """A documented band in the legend."""
+    return Patch(label=label, **_hatched(look))
+
+
+def limit_entry(label: str) -> Line2D:
+    """Limits in the legend: those of all curves have one entry."""
+    return Line2D([], [], color=GREY, label=label, **DASHED)
+
+
+def invalid_entry() -> Line2D:
+    """Invalid trials in the legend."""
+    hollow: Any = {"marker": "o", "markerfacecolor": "white", "linestyle": "none"}
+    return Line2D([], [], color=GREY, label="invalid trial", **hollow)
+
+
+def _hatched(look: Look) -> Any:
+    return {
+        "facecolor": (look.colour, 0.16),
+        "edgecolor": (look.colour, 0.6),
+        "hatch": look.hatch,
+        "linewidth": 0,
+    }
+
+
+def _draw_hollow(ax: Axes, x: float, value: float, look: Look) -> None:
+    blank = not value > 0
+    ax.plot(
+        x,
+        _FLOOR if blank else value,
+        marker=look.marker,
+        color=look.colour,
+        markerfacecolor="white",
+        markersize=7,
+        clip_on=False,
+        zorder=5,
+        transform=ax.get_xaxis_transform() if blank else ax.transData,
+    )

@@ -1,0 +1,98 @@
+"""From what a person asks for to a plan: whatever is wrong with it is said here, before anything starts."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+
+from lab.errors import BadParameter
+from lab.load import corpus
+from lab.sweep.building import corpus_of, load_of, topology_of
+from lab.sweep.grid import Grid
+from lab.sweep.parameters import factor_names, read_levels, unknown
+from lab.sweep.plan import Plan
+from lab.sweep.presets import PresetName, preset_named
+
+__all__ = ["plan_sweep"]
+
+MOST_OFFSET = 50_000
+"""Any port more would not exist."""
+
+
+class _Setting(StrEnum):
+    """What can be told beside the factors."""
+
+    PRESET = "preset"
+    NAME = "name"
+    TRIALS = "trials"
+    PORT_OFFSET = "port_offset"
+    FOLDER = "folder"
+
+
+def plan_sweep(
+    preset: str | None = None,
+    *,
+    name: object = None,
+    trials: object = None,
+    port_offset: object = 0,
+    folder: str | Path = "results",
+    **factors: object,
+) -> Plan:
+    """A sweep from a preset and what differs from it; whatever is None stays as the preset has it.
+
+    Raises BadParameter for a parameter that there is not, that does not fit, or that would say nothing, and
+    CorpusError for a corpus that cannot be read.
+    """
+    base = preset_named(_preset_name(preset))
+    for strange in factors.keys() - set(factor_names()):
+        raise unknown(strange, [*_Setting, *factor_names()])
+    given = {each: read_levels(each, value) for each, value in factors.items() if value is not None}
+    grid = Grid({**base.levels, **given})
+    for idle in set(grid.idle()) & set(given):
+        raise BadParameter(f"{idle} says nothing here: no cell of this sweep uses it")
+    planned = Plan(
+        _file_name(name),
+        grid,
+        base.trials if trials is None else _whole("trials", trials, 1),
+        base.windows,
+        Path(folder),
+        _whole("port_offset", port_offset, 0, MOST_OFFSET),
+    )
+    _check(planned)
+    return planned
+
+
+def _check(planned: Plan) -> None:
+    """Whatever does not fit together is told now, and not in the middle of the sweep."""
+    for combination in planned.grid.combinations():
+        topology_of(combination).shifted(planned.port_offset)
+        load_of(combination)
+    for name in planned.grid.levels["corpus"]:
+        corpus.load(corpus_of(str(name)))
+
+
+def _preset_name(value: str | None) -> PresetName:
+    try:
+        return PresetName(value or PresetName.DEFAULT)
+    except ValueError:
+        raise BadParameter(f"there is no preset {value!r}: there are {', '.join(PresetName)}") from None
+
+
+def _file_name(value: object) -> str:
+    """The name given, or one that carries the time: only a given one can meet an earlier sweep and resume."""
+    if value is None:
+        return f"sweep-{datetime.now(UTC):%Y%m%d-%H%M%S}"
+    name = str(value)
+    if not re.fullmatch(r"\w[\w.-]*", name):
+        raise BadParameter(
+            f"name cannot be {name!r}: it takes letters, digits, dots, - and _, as baseline-2026"
+        )
+    return name
+
+
+def _whole(name: str, value: object, least: int, most: int = 10**6) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+        raise BadParameter(f"{name} cannot be {value!r}: it takes a whole number from {least} to {most}")
+    return value
