@@ -16,7 +16,7 @@ from lab.errors import NotRunning, PlacementError
 
 __all__ = ["down", "kill", "restart"]
 
-HEAR_S = 2.0
+HEAR_S = 1.0
 """How long a process may take to hear that it shall end, before it is told less kindly."""
 DOWN_S = 4.0
 """How long it may then take over it."""

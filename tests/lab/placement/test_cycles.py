@@ -18,7 +18,7 @@ from lab.placement.ports import free_offset
 from lab.placement.proxies import PROXIES
 from lab.placement.proxies.binaries import find
 
-CYCLES = 4
+CYCLES = 2
 EXAMPLE = json.dumps({"text": "The cat, the CAT", "request_id": "r1"}).encode()
 
 
