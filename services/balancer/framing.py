@@ -41,19 +41,19 @@ class RequestHead:
     framing = b"\r\n\r\n"
     """How the body is framed, as it goes on if nothing changes that: from the head's last line to its end."""
 
-    def __init__(self, method: bytes, target: bytes, minor: int) -> None:
+    def __init__(self, method: bytes, target: bytes, path: bytes, minor: int, start: bytes) -> None:
         self.method = method
         self.target = target
         """In origin form (`/path?query`), or `*`."""
-        self.path = target.partition(b"?")[0]
+        self.path = path
         """The target without its query."""
         self.minor = minor
         """1 for HTTP/1.1, 0 for HTTP/1.0."""
         self.keep_alive = minor == 1
-        self.lines: list[bytes] = []
-        """The header lines that go on, as they came, Host among them; without those above."""
+        self.lines = [start]
+        """The lines that go on: the request line, and the headers as they came, without those above."""
         self.forwarded = b""
-        """Request line and header lines, as they go on, without the last line end."""
+        """These lines as they go on, without the last line's end."""
 
 
 # What a header is to a balancer. Plain numbers: this is compared for every header of every request.
@@ -87,14 +87,15 @@ _ABSOLUTE = re.compile(rb"(?i:http)://([^/?#@]+)([/?].*)?")
 _ALLOWED = bytes(c for c in range(256) if c == 0x09 or (c >= 0x20 and c != 0x7F))
 """What may stand in a line: white space, visible characters and those beyond ASCII."""
 _SLASH = ord("/")
+NONSENSE = -1
 
 MEMORABLE_BYTES = 1024
 
 _heads: Memory[bytes, RequestHead] = Memory(1024)
 """Heads made of known lines only: most clients send the same over and over."""
-_request_lines: Memory[bytes, tuple[bytes, bytes, int]] = Memory(1024)
-_lines: Memory[bytes, tuple[int, bytes]] = Memory(4096)
-"""Kind and value of header lines met before, but for those that differ from request to request."""
+_request_lines: Memory[bytes, tuple[bytes, bytes, bytes, int, bytes]] = Memory(1024)
+_lines: Memory[bytes, tuple[int, bytes, int]] = Memory(4096)
+"""Kind, value and number of header lines met before, but for those that differ from request to request."""
 
 
 def parse_head(block: bytes) -> RequestHead:
@@ -103,27 +104,26 @@ def parse_head(block: bytes) -> RequestHead:
 
 
 def _parse(block: bytes) -> RequestHead:
-    first, *lines = block.split(b"\r\n")
-    if len(lines) > MAX_FIELDS:
+    lines = block.split(b"\r\n")
+    if len(lines) > MAX_FIELDS + 1:
         raise Refusal(431, f"more than {MAX_FIELDS} headers")
+    first = lines.pop(0)
     head = RequestHead(*(_request_lines.get(first) or _learn_request_line(first)))
-    host, known = _headers(head, lines)
-    if head.target[0] != _SLASH:
-        host = _absolute(head, host)
-    if host is None:
+    hosted, known = _headers(head, lines)
+    if not hosted:
         if head.minor:
             raise Refusal(400, "no Host header")
         head.lines.append(b"Host:")  # what goes on is HTTP/1.1, which wants one
-    elif not _AUTHORITY.fullmatch(host):
-        raise Refusal(400, "a Host header that names no host")
-    head.forwarded = b"%b %b HTTP/1.1\r\n%b" % (head.method, head.target, b"\r\n".join(head.lines))
+    if head.target[0] != _SLASH:
+        _absolute(head)
+    head.forwarded = b"\r\n".join(head.lines)
     if known and len(block) <= MEMORABLE_BYTES:
         _heads.keep(block, head)
     return head
 
 
-def _learn_request_line(line: bytes) -> tuple[bytes, bytes, int]:
-    """Method, target and minor version."""
+def _learn_request_line(line: bytes) -> tuple[bytes, bytes, bytes, int, bytes]:
+    """Method, target, path, minor version, and the line as it goes on."""
     match = _REQUEST_LINE.fullmatch(line)
     if match is None:
         raise Refusal(400, "the first line is no request line, or a line end in it is not CR LF")
@@ -132,62 +132,70 @@ def _learn_request_line(line: bytes) -> tuple[bytes, bytes, int]:
         raise Refusal(505, "only HTTP/1.1 and HTTP/1.0 are spoken here")
     if method == b"CONNECT":
         raise Refusal(501, "CONNECT is not implemented")
-    parts = method, target, int(minor)
+    parts = method, target, target.partition(b"?")[0], int(minor), b"%b %b HTTP/1.1" % (method, target)
     return _request_lines.keep(line, parts) if len(line) <= MEMORABLE_BYTES else parts
 
 
-def _headers(head: RequestHead, lines: list[bytes]) -> tuple[bytes | None, bool]:
-    """Sort the header lines into the head. The value of Host, if any, and whether all lines were known."""
-    kept = head.lines
-    host: bytes | None = None
-    options: list[bytes] = []
-    all_known = True
+def _headers(head: RequestHead, lines: list[bytes]) -> tuple[bool, bool]:
+    """Sort the header lines into the head. Whether there is a Host, and whether all lines were known."""
+    keep = head.lines.append
+    hosted, all_known, options = False, True, b""
     for line in lines:
         known = _lines.get(line)
         if known is None:
             known = _learn(line)
             all_known = False
-        kind, value = known
+        kind, value, number = known
         if kind == PLAIN:
-            kept.append(line)
+            keep(line)
         elif kind == HOST:
-            if host is not None:
+            if hosted:
                 raise Refusal(400, "two Host headers")
-            host = value
-            kept.append(line)
+            hosted = True
+            keep(line)
         elif kind == LENGTH:
             if head.sized:
                 raise Refusal(400, "two lengths, or a length beside a transfer coding")
-            head.length, head.sized = int(value), True
-            head.framing = b"\r\nContent-Length: %d\r\n\r\n" % head.length
+            head.length, head.sized, head.framing = number, True, value
         elif kind == CONNECTION:
-            options.append(value)
+            options = options + b"," + value if options else value
         elif kind != DROPPED:
-            _rare(head, kind, value)
+            _rare(head, kind, value, number)
     if options:
-        _connection(head, b",".join(options))
-    return host, all_known
+        _connection(head, options)
+    return hosted, all_known
 
 
-def _learn(line: bytes) -> tuple[int, bytes]:
-    """The kind and value of a header line, remembered if it may well come again."""
+def _learn(line: bytes) -> tuple[int, bytes, int]:
+    """The kind of a header line, what of its value matters, and its number if it is one.
+
+    It is remembered if it may well come again.
+    """
     if line.translate(None, _ALLOWED):
         raise Refusal(400, "a control character, or a line end that is not CR LF, in a header")
     name, colon, value = line.partition(b":")
     if not colon or not _TOKEN.fullmatch(name):
         raise Refusal(400, "a header without colon or name, with a space between them, or folded")
     kind = _FIELDS.get(name.lower(), PLAIN)
-    value = value.strip(b" \t") if kind else b""
-    if kind == LENGTH and not _DIGITS.fullmatch(value):
-        raise Refusal(400, "a length that is no number")
-    if kind == CONNECTION:
-        value = value.lower()
+    known = (kind, *_value(kind, value.strip(b" \t"))) if kind else (PLAIN, b"", 0)
     if kind in _NEVER_AGAIN or len(line) > MEMORABLE_BYTES:
-        return kind, value
-    return _lines.keep(line, (kind, value))
+        return known
+    return _lines.keep(line, known)
 
 
-def _rare(head: RequestHead, kind: int, value: bytes) -> None:
+def _value(kind: int, value: bytes) -> tuple[bytes, int]:
+    if kind == HOST and not _AUTHORITY.fullmatch(value):
+        raise Refusal(400, "a Host header that names no host")
+    if kind == LENGTH:
+        if not _DIGITS.fullmatch(value):
+            raise Refusal(400, "a length that is no number")
+        return b"\r\nContent-Length: %d\r\n\r\n" % int(value), int(value)
+    if kind == DEADLINE:
+        return value, int(value) if _DIGITS.fullmatch(value) else NONSENSE
+    return value.lower() if kind == CONNECTION else value, 0
+
+
+def _rare(head: RequestHead, kind: int, value: bytes, number: int) -> None:
     """Heed one of the headers that few requests have."""
     if kind == CODING:
         if head.sized or value.lower() != b"chunked" or not head.minor:
@@ -204,8 +212,8 @@ def _rare(head: RequestHead, kind: int, value: bytes) -> None:
         head.forwarded_for = head.forwarded_for + b", " + value if head.forwarded_for else value
     elif kind == REQUEST_ID:
         head.request_id = head.request_id or value
-    elif kind == DEADLINE and _DIGITS.fullmatch(value):
-        head.deadline_ms = int(value)
+    elif kind == DEADLINE and number != NONSENSE:
+        head.deadline_ms = number
 
 
 def _connection(head: RequestHead, options: bytes) -> None:
@@ -218,7 +226,7 @@ def _connection(head: RequestHead, options: bytes) -> None:
     names -= {b"close", b"keep-alive", b"host"}  # Host is for whoever answers, whatever the client says
     if not names:
         return
-    head.lines = _without(head.lines, names)
+    head.lines[1:] = _without(head.lines[1:], names)
     if b"x-forwarded-for" in names:
         head.forwarded_for = b""
     if b"x-request-id" in names:
@@ -227,18 +235,18 @@ def _connection(head: RequestHead, options: bytes) -> None:
         head.deadline_ms = None
 
 
-def _absolute(head: RequestHead, host: bytes | None) -> bytes | None:
+def _absolute(head: RequestHead) -> None:
     """A target in another form than `/path` into that form; the host it names replaces the Host header's."""
     if head.target == b"*" and head.method == b"OPTIONS":
-        return host
+        return
     match = _ABSOLUTE.fullmatch(head.target)
-    if match is None or (host is None and head.minor):
-        raise Refusal(400, "a target that is neither a path nor an http:// URL, or no Host header")
-    host, rest = match.group(1), match.group(2) or b"/"
+    if match is None or not _AUTHORITY.fullmatch(match.group(1)):
+        raise Refusal(400, "a target that is neither a path nor an http:// URL")
+    rest = match.group(2) or b"/"
     head.target = rest if rest.startswith(b"/") else b"/" + rest
     head.path = head.target.partition(b"?")[0]
-    head.lines = [*_without(head.lines, {b"host"}), b"Host: " + host]
-    return host
+    others = _without(head.lines[1:], {b"host"})
+    head.lines = [b"%b %b HTTP/1.1" % (head.method, head.target), *others, b"Host: " + match.group(1)]
 
 
 def _without(lines: list[bytes], names: set[bytes]) -> list[bytes]:

@@ -107,7 +107,7 @@ def test_what_is_doubtful_is_refused(name):
 
 
 def names(head):
-    return [line.partition(b":")[0].lower() for line in head.lines]
+    return [line.partition(b":")[0].lower() for line in head.lines[1:]]
 
 
 @pytest.mark.parametrize(
@@ -289,7 +289,7 @@ def test_a_hundred_thousand_mutations_go_on_only_as_one_request_that_another_par
         assert not second.error, head.forwarded
         assert second.messages == 1, head.forwarded
         assert second.url == head.target
-        assert len(second.headers) == len(head.lines) + head.sized, head.forwarded
+        assert len(second.headers) == len(head.lines) - 1 + head.sized, head.forwarded
         assert len(second.body) == (1 if head.length == CHUNKED else head.length)
     assert passed > 1_000
 
