@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import sys
 
+from benchmarks.balancer_cpu import balancer_cpu
 from benchmarks.generators import generators
 from benchmarks.goals import main
 
-GOALS = {"generators": generators}
+GOALS = {"generators": generators, "balancer_cpu": balancer_cpu}
 
 if __name__ == "__main__":
     sys.exit(main("peers", GOALS))

@@ -1,0 +1,83 @@
+"""Balancers as processes of their own, one worker or thread each: the lab's, and other people's."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import psutil
+
+from lab.placement.names import BalancerName
+from lab.placement.proxies import PROXIES, Place, ProxyProcess
+from lab.placement.proxies.nginx import Nginx
+from lab.placement.proxies.nginx_config import ATTEMPTS, CONFIG
+from services.balancer.settings import BalancerSettings
+
+__all__ = ["RunningBalancer", "builtin", "other"]
+
+
+@dataclass(frozen=True, slots=True)
+class RunningBalancer:
+    """One that runs, by its port and its process."""
+
+    port: int
+    pid: int
+
+    @property
+    def cpu_s(self) -> float:
+        """User and system time so far, in seconds, threads included."""
+        times = psutil.Process(self.pid).cpu_times()
+        return times.user + times.system
+
+
+@contextmanager
+def builtin(settings: BalancerSettings) -> Iterator[RunningBalancer]:
+    """The lab's own, as `python -m services.balancer` runs it."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "services.balancer", settings.service],
+        env={**os.environ, **settings.to_environ()},
+        stdout=subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    try:
+        said = process.stdout.readline()
+        if b"listens on" not in said:
+            raise RuntimeError(f"the balancer did not start: {said!r}")
+        yield RunningBalancer(settings.port, process.pid)
+    finally:
+        process.terminate()
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        process.stdout.close()
+
+
+@contextmanager
+def other(name: BalancerName, settings: BalancerSettings) -> Iterator[RunningBalancer]:
+    """Somebody else's, configured to do the same as far as it can, with its logs off."""
+    proxy = _SilentNginx() if name is BalancerName.NGINX else PROXIES[name]
+    process = ProxyProcess(proxy, settings)
+    process.start()
+    try:
+        assert process.pid is not None
+        yield RunningBalancer(settings.port, process.pid)
+    finally:
+        process.stop(1.0)
+
+
+class _SilentNginx(Nginx):
+    """nginx without the log that the lab counts attempts by."""
+
+    def _configuration(self, settings: BalancerSettings, place: Place, *, matched: bool) -> dict[str, str]:
+        text = super()._configuration(settings, place, matched=matched)[CONFIG]
+        lines = text.splitlines()
+        quiet = [
+            "    access_log off;" if ATTEMPTS in line and "access_log" in line else line for line in lines
+        ]
+        return {CONFIG: "\n".join(quiet) + "\n"}
