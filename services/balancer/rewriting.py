@@ -29,9 +29,7 @@ _FIELDS = {
     b"transfer-encoding": CHUNKS,
     b"upgrade": DROPPED,
 }
-_STATUS_LINES = {
-    status.value: b"HTTP/1.1 %d %b\r\n" % (status, status.phrase.encode()) for status in HTTPStatus
-}
+_STATUS_LINES = {status.value: b"HTTP/1.1 %d %b" % (status, status.phrase.encode()) for status in HTTPStatus}
 _BODILESS = frozenset((204, 304))
 _NAME = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _STATUS = re.compile(rb"HTTP/1\.[0-9] ([0-9]{3})(?: [^\r\n\0]*)?")
@@ -53,8 +51,9 @@ class AnswerHead:
 
 _heads: Memory[tuple[bytes, int, bool, bool], AnswerHead] = Memory(1024)
 """Heads made of known lines only."""
-_lines: Memory[bytes, tuple[int, bytes]] = Memory(4096)
-"""Kind and value of header lines met before."""
+_starts: Memory[bytes, tuple[int, bytes]] = Memory(256)
+_lines: Memory[bytes, tuple[int, bytes, int]] = Memory(4096)
+"""Kind, value and number of header lines met before."""
 
 
 def answer_head(raw: bytes, minor: int, keep_alive: bool, is_head: bool) -> AnswerHead | None:
@@ -79,30 +78,29 @@ def answer_head(raw: bytes, minor: int, keep_alive: bool, is_head: bool) -> Answ
 
 def _rewrite(raw: bytes, minor: int, keep_alive: bool, is_head: bool) -> tuple[AnswerHead, bool]:
     """The head, and whether all its lines were known. Raises ValueError."""
-    first, *lines = raw.split(b"\r\n")
-    match = _STATUS.fullmatch(first)
-    if match is None:
-        raise ValueError("no status line")
-    status = int(match.group(1))
-    kept: list[bytes] = []
-    length, named, all_known = UNTIL_CLOSE, b"", True
+    lines = raw.split(b"\r\n")
+    first = lines.pop(0)
+    status, start = _starts.get(first) or _learn_start(first)
+    kept = [start]
+    keep = kept.append
+    length, named, all_known, stated = UNTIL_CLOSE, b"", True, b""
     for line in lines:
         known = _lines.get(line)
         if known is None:
             known = _learn(line)
             all_known = False
-        kind, value = known
+        kind, value, number = known
         if kind == PLAIN:
-            kept.append(line)
+            keep(line)
         elif kind == LENGTH:
-            length = int(value)
+            length, stated = number, value
         elif kind == CONNECTION:
-            named += b"," + value
+            named = named + b"," + value if named else value
     if named not in _NAMES_NOTHING:
-        kept = _without(kept, named)
+        kept[1:] = _without(kept[1:], named)
     expected = length
-    if length >= 0:
-        kept.append(b"Content-Length: %d" % length)
+    if stated:
+        kept.append(stated)
     if is_head or status in _BODILESS:
         length = expected = 0
     elif length < 0 and minor:
@@ -113,23 +111,38 @@ def _rewrite(raw: bytes, minor: int, keep_alive: bool, is_head: bool) -> tuple[A
     elif not minor:
         kept.append(b"Connection: keep-alive")
     kept.append(b"\r\n")
-    head = (_STATUS_LINES.get(status) or b"HTTP/1.1 %d \r\n" % status) + b"\r\n".join(kept)
-    return AnswerHead(head, status, length, expected), all_known
+    return AnswerHead(b"\r\n".join(kept), status, length, expected), all_known
 
 
-def _learn(line: bytes) -> tuple[int, bytes]:
-    """The kind and value of a header line. Raises ValueError for one that cannot be passed on."""
+def _learn_start(line: bytes) -> tuple[int, bytes]:
+    """The status in a status line, and that line as it goes on. Raises ValueError."""
+    match = _STATUS.fullmatch(line)
+    if match is None:
+        raise ValueError("no status line")
+    status = int(match.group(1))
+    return _starts.keep(line, (status, _STATUS_LINES.get(status) or b"HTTP/1.1 %d " % status))
+
+
+def _learn(line: bytes) -> tuple[int, bytes, int]:
+    """The kind of a header line, what of its value matters, and its number if it is one.
+
+    Raises ValueError for one that cannot be passed on.
+    """
     name, _, value = line.partition(b":")
     if not _NAME.fullmatch(name):
         raise ValueError("a folded header")
     kind = _FIELDS.get(name.lower(), PLAIN)
-    value = value.strip(b" \t").lower() if kind else b""
+    value, number = value.strip(b" \t").lower() if kind else b"", 0
     if kind == CHUNKS and value != b"chunked":
         raise ValueError("a transfer coding that was not asked for")
-    return _lines.keep(line, (kind, value)) if len(line) <= MEMORABLE_BYTES else (kind, value)
+    if kind == LENGTH:
+        number = int(value)
+        value = b"Content-Length: %d" % number
+    known = kind, value, number
+    return _lines.keep(line, known) if len(line) <= MEMORABLE_BYTES else known
 
 
-_NAMES_NOTHING = (b"", b",close", b",keep-alive")
+_NAMES_NOTHING = (b"", b"close", b"keep-alive")
 
 
 def _without(lines: list[bytes], named: bytes) -> list[bytes]:
@@ -154,7 +167,7 @@ def local_answer(
     retry_after_s: int | None = None,
 ) -> bytes:
     """An answer that the balancer gives itself."""
-    head = _STATUS_LINES[status] + b"Content-Type: %b\r\nContent-Length: %d\r\n" % (
+    head = _STATUS_LINES[status] + b"\r\nContent-Type: %b\r\nContent-Length: %d\r\n" % (
         content_type.encode(),
         len(body),
     )
