@@ -18,9 +18,9 @@ from typing import Any
 
 import psutil
 
+import lab.placement.proxies.leash as leash
 from lab.errors import NotRunning, PlacementError, StartFailed
 from lab.placement.ports import listen
-from lab.placement.proxies import leash
 from lab.placement.proxies.binaries import find
 from lab.placement.proxies.endpoint import Endpoint
 from lab.placement.proxies.process_log import ProcessLog
