@@ -16,6 +16,9 @@ from typing import Any
 
 import pytest
 
+from lab.cli import startup
+from lab.placement import PlacementName
+
 Lab = Callable[..., Any]
 
 
@@ -214,7 +217,10 @@ def test_the_doctor_tells_every_fact_with_ok_or_a_remedy(lab: Lab) -> None:
     assert "event loop" in lab("doctor").stdout
 
 
-def test_the_doctor_can_start_each_topology_and_say_what_that_costs(lab: Lab) -> None:
-    facts = {fact["name"]: fact["value"] for fact in json.loads(lab("doctor", "--startup", "--json").stdout)}
-    assert facts["starting sequential (in-process)"].startswith("4 servers in ")
-    assert facts["starting parallel (processes)"].startswith("20 servers in ")
+def test_the_doctor_can_start_each_topology_and_say_what_that_costs(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(startup, "LIMITS", {PlacementName.IN_PROCESS: (60_000, 1_000)})
+    facts = {fact["name"]: fact for fact in json.loads(lab("doctor", "--startup", "--json").stdout)}
+    assert facts["starting sequential (in-process)"]["value"].startswith("4 servers in ")
+    assert facts["starting parallel (in-process)"]["ok"]
