@@ -11,6 +11,8 @@ from urllib.parse import urlsplit
 
 from services.balancer.settings import PolicyName
 from services.clients import ClientName
+from services.protocols import ProtocolName
+from services.rpc.methods import METHODS
 from services.work import Work
 
 __all__ = ["PIPELINE", "Balancer", "Instance", "Service", "Topology", "TopologyName"]
@@ -108,6 +110,7 @@ class Topology:
     services: tuple[Service, ...]
     spare_port: int = 8071
     """Where an added instance may listen: this port and those above it."""
+    protocol: ProtocolName = ProtocolName.HTTP
 
     def __post_init__(self) -> None:
         taken: dict[tuple[str, int], str] = {}
@@ -169,8 +172,11 @@ class Topology:
 
     @property
     def entry_url(self) -> str:
-        """The full URL to post to."""
-        return self.services[0].url + self.services[0].path
+        """The full URL to post to; over gRPC `grpc://host:port/` and the full name of the method to call."""
+        entry = self.services[0]
+        if self.protocol is ProtocolName.GRPC:
+            return entry.url.replace("http", "grpc", 1) + METHODS[entry.path]
+        return entry.url + entry.path
 
     @property
     def replicas(self) -> int:
@@ -268,6 +274,10 @@ class Topology:
     def with_faults(self, ledger: str = "") -> Topology:
         """The same with instances that can be told to fail, and that keep ledgers in that folder, if any."""
         return self._each(lambda s: replace(s, faults=True, ledger=ledger))
+
+    def with_protocol(self, protocol: ProtocolName) -> Topology:
+        """The same, its clients and servers speaking that protocol."""
+        return replace(self, protocol=protocol)
 
     def shifted(self, offset: int) -> Topology:
         """The same with every port, the spare ones too, moved by `offset`."""

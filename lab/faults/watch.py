@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from lab.errors import PlacementError
-from lab.placement.asking import ask_balancer
 from lab.placement.running import Running
 from services.balancer.events import EventKind
 
@@ -56,7 +55,7 @@ class Watch:
         for service in self._running.topology.services:
             if service.balancer and self._running.alive(service.balancer.name):
                 with suppress(PlacementError):  # it was killed a moment ago
-                    status, events = ask_balancer(service.balancer, "GET", "/admin/events")
+                    status, events = self._running.ask(service.balancer, "GET", "/admin/events")
                     if status == 200:
                         self._seen.update(map(_seen, events))
 

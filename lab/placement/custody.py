@@ -37,13 +37,13 @@ class Custody:
         """Of the warden itself."""
         return self._warden.pid if self._warden else None
 
-    def start(self) -> None:
-        """Start the warden. What it is told waits until it has imported what servers need."""
+    def start(self, modules: Sequence[str]) -> None:
+        """Start the warden. What it is told waits until it has imported these, which servers run."""
         self._control, other = socket.socketpair()
         self._control.settimeout(ANSWER_S)
         with other:
             self._warden = subprocess.Popen(
-                [sys.executable, "-m", "lab.placement.warden"],
+                [sys.executable, "-m", "lab.placement.warden", *modules],
                 stdin=other.fileno(),
                 stdout=subprocess.DEVNULL,
                 # A Ctrl-C in the terminal is for whoever holds this, and they will see to the servers.

@@ -7,20 +7,17 @@ import socket
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from email.utils import formatdate
-from typing import Protocol
 
 import psutil
 
 from lab.errors import LabError, NotSupported, StartFailed
-from lab.placement.app_server import AppServer
 from lab.placement.background import BackgroundLoop
-from lab.placement.building import balancer_settings, create_app, service_settings
 from lab.placement.logs import LogRing, RingHandler, current_ring
 from lab.placement.ports import listen, listen_all
 from lab.placement.running import Running, Usage
+from lab.placement.speech import Freezable, Server
 from lab.placement.threads import ThreadClock
-from lab.topology import Balancer, Topology
-from services.balancer.server import BalancerServer
+from lab.topology import Topology
 
 __all__ = ["InProcess"]
 
@@ -34,19 +31,6 @@ STOP_S = 2.0
 """How long stopping may take before the thread is ended regardless."""
 END_S = 1.0
 """How long the thread may take to end."""
-
-
-class Server(Protocol):
-    """What serves one port: an application's server, or a balancer."""
-
-    async def start(self, sock: socket.socket) -> None:
-        """Accept connections on a listening socket, and own it from now on."""
-
-    async def stop(self, grace_s: float) -> None:
-        """Accept nothing more, let requests in flight end for that long, cut the rest."""
-
-    def abort(self) -> None:
-        """Cut every connection with a reset and stop listening."""
 
 
 class InProcess(Running):
@@ -147,8 +131,9 @@ class InProcess(Running):
         """Build and start one server, in a context of its own that says whose log its code writes to."""
         ring = self._rings[name]
         current_ring.set(ring)
+        host, port = sock.getsockname()[:2]
         try:
-            server = self._build(name)
+            server = self._speech.server(self._topology, name, self._headers)
             await server.start(sock)
         except LabError:
             sock.close()
@@ -157,23 +142,16 @@ class InProcess(Running):
             sock.close()
             raise StartFailed(_reason(name, error, ring)) from error
         self._servers[name] = server
-        ring.write(f"listening on {sock.getsockname()[0]}:{sock.getsockname()[1]}")
+        ring.write(f"listening on {host}:{port}")
 
-    def _freezable(self, name: str) -> AppServer:
+    def _freezable(self, name: str) -> Freezable:
         self._require_alive(name)
         server = self._servers[name]
-        if not isinstance(server, AppServer):
+        if not isinstance(server, Freezable):
             raise NotSupported(
                 f"{name} is a balancer, and shares a thread: place it in processes to freeze it"
             )
         return server
-
-    def _build(self, name: str) -> Server:
-        service, server = self._topology.server(name)
-        if isinstance(server, Balancer):
-            return BalancerServer(balancer_settings(self._topology, service))
-        settings = service_settings(self._topology, service, server)
-        return AppServer(create_app(service, settings), self._headers)
 
     async def _stop_all(self) -> None:
         """Stop service by service from the entry on, so that a request on its way finds what it needs."""

@@ -10,7 +10,6 @@ from signal import SIGCONT, SIGKILL, SIGSTOP, SIGTERM
 import psutil
 
 from lab.errors import NotRunning, NotSupported, StartFailed
-from lab.placement.asking import is_healthy
 from lab.placement.building import balancer_settings, service_settings
 from lab.placement.custody import Custody, clean_environ
 from lab.placement.logs import LogFile
@@ -108,7 +107,7 @@ class Processes(Running):
             stack.callback(self._close_logs)
             self._custody = Custody()
             stack.callback(self._custody.close)
-            self._custody.start()
+            self._custody.start((self._speech.service_module, self._speech.balancer_module))
             names = [name for name, _, _ in self._addresses()]
             for name in names:
                 self._launch(name)
@@ -136,10 +135,10 @@ class Processes(Running):
     def _launch(self, name: str) -> None:
         service, server = self._topology.server(name)
         if isinstance(server, Balancer):
-            module, arguments = "services.balancer.__main__", [service.name]
+            module, arguments = self._speech.balancer_module, [service.name]
             environ = balancer_settings(self._topology, service).to_environ()
         else:
-            module, arguments = "services.__main__", [service.name]
+            module, arguments = self._speech.service_module, [service.name]
             environ = service_settings(self._topology, service, server).to_environ()
         log = self._logs.get(name) or self._new_log(name)
         self._pids[name] = self._custody.launch(name, module, arguments, clean_environ(environ), log.fileno())
@@ -152,7 +151,9 @@ class Processes(Running):
         end = time.monotonic() + START_S
         for name in names:
             _, server = self._topology.server(name)
-            while not (is_healthy(server.host, server.port) and _listens(self._pids[name], server.port)):
+            while not (
+                _listens(self._pids[name], server.port) and self._speech.is_healthy(server.host, server.port)
+            ):
                 if not self.alive(name):
                     raise StartFailed(f"{name} ended instead of starting{self._last_words(name)}")
                 if time.monotonic() > end:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import NoReturn
 
 from lab.errors import NotRunning, NotSupported
-from lab.placement.asking import is_healthy
 from lab.placement.running import Running, Usage
 from lab.topology import Instance, Topology
 
@@ -20,7 +19,7 @@ class Remote(Running):
 
     def alive(self, name: str) -> bool:
         _, server = self._topology.server(name)
-        return is_healthy(server.host, server.port)
+        return self._speech.is_healthy(server.host, server.port)
 
     def kill(self, name: str) -> None:
         self._refuse(name)
@@ -61,7 +60,7 @@ class Remote(Running):
         entry = self._topology.services[0].url
         first = self._topology.services[0]
         server = first.balancer or first.instances[0]
-        if not is_healthy(server.host, server.port):
+        if not self._speech.is_healthy(server.host, server.port):
             raise NotRunning(
                 f"{entry}/health does not answer 200: start it there, or give the URL of what runs"
             )

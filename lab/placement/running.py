@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from lab.errors import BadParameter, NotRunning, PlacementError
-from lab.placement.asking import ask_balancer
+from lab.placement.speaking import speech_of
 from lab.topology import Balancer, Instance, Topology
 
 __all__ = ["Running", "Usage"]
@@ -37,6 +37,7 @@ class Running(ABC):
     def __init__(self, topology: Topology, *, balancers: bool = True) -> None:
         """`balancers` says whether this runs them too; otherwise somebody else does."""
         self._topology = topology
+        self._speech = speech_of(topology)
         self._balancers = balancers
         self._up = False
         # Held while servers come and go, so that two callers cannot start or stop the same one at once.
@@ -97,10 +98,19 @@ class Running(ABC):
         self._require_up()
         balancers = [service.balancer for service in self._topology.services if service.balancer]
         return {
-            balancer.name: ask_balancer(balancer, "GET", "/stats")[1]
+            balancer.name: self.ask(balancer, "GET", "/stats")[1]
             for balancer in balancers
             if self.alive(balancer.name)
         }
+
+    def ask(
+        self, balancer: Balancer, method: str, path: str, content: Mapping[str, Any] | None = None
+    ) -> tuple[int, Any]:
+        """Status and JSON of what a balancer answers to that request, whichever protocol it speaks.
+
+        Raises PlacementError where it gives no such answer.
+        """
+        return self._speech.ask(balancer, method, path, content)
 
     @abstractmethod
     def alive(self, name: str) -> bool:
@@ -242,6 +252,6 @@ class Running(ABC):
     ) -> None:
         """Have a balancer change its instances. One that is down learns of it when it starts."""
         if self.alive(balancer.name):
-            status, body = ask_balancer(balancer, method, f"/admin/instances{path}", change)
+            status, body = self.ask(balancer, method, f"/admin/instances{path}", change)
             if status not in (200, 201):
                 raise PlacementError(f"{balancer.name} refused to change its instances: {status} {body!r}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import TypeVar
 
-from lab.errors import BadParameter
+from lab.errors import BadParameter, NotSupported
 from lab.placement.in_process import InProcess
 from lab.placement.names import BalancerName, PlacementName
 from lab.placement.ports import require_loopback
@@ -15,6 +15,7 @@ from lab.placement.proxies import Profile
 from lab.placement.remote import Remote
 from lab.placement.running import Running
 from lab.topology import Topology
+from services.protocols import ProtocolName
 
 __all__ = ["start"]
 
@@ -52,6 +53,8 @@ def start(
     kind = _PLACEMENTS[where]
     if whose is BalancerName.BUILTIN:
         return kind(topology)
+    if topology.protocol is ProtocolName.GRPC:
+        raise NotSupported(f"{whose} is set up for http here: over gRPC take the built-in balancer")
     return Proxied(topology, kind(topology, balancers=False), whose, _named(Profile, profile))
 
 

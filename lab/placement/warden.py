@@ -1,7 +1,7 @@
 """Keeps the servers of a topology as processes, and never outlives whoever asked for them, nor they it.
 
-Run as `python -m lab.placement.warden` with a socket as standard input. Each line that comes over it is a
-command:
+Run as `python -m lab.placement.warden MODULE…`, with the modules that servers run and a socket as standard
+input. Each line that comes over it is a command:
 
     {"do": "start", "name": …, "module": …, "arguments": […], "environ": {…}}   and with it the file to log to
     {"do": "signal", "name": …, "number": 9}
@@ -10,9 +10,9 @@ command:
 and each is answered by one line: `{"pid": …}`, `{"sent": true}`, and the exit status of every server by name,
 null for those that run. Once the other end is closed, the warden kills all servers and ends.
 
-It has imported what servers need and forks them: so twenty of them start in the time of one, and share its
-memory. What a server then does is what `python -m services 1` does in a process of its own, with the same
-environment.
+It has imported what servers need and forks them (which gRPC allows: to import it starts no thread yet). So
+twenty of them start in the time of one, and share its memory. What a server then does is what
+`python -m services 1` does in a process of its own, with the same environment.
 """
 
 from __future__ import annotations
@@ -29,13 +29,10 @@ from collections.abc import Mapping
 from importlib import import_module
 from typing import Any, NoReturn
 
-from lab.placement.building import IMPORTED_LATE
 from lab.placement.lines import read_line
 
 __all__ = ["main"]
 
-MODULES = ("services.__main__", "services.balancer.__main__")
-"""What a server may be: its function `main`."""
 PR_SET_PDEATHSIG = 1
 
 
@@ -108,7 +105,7 @@ class Warden:
 def main() -> None:
     """Serve the socket at standard input until its other end is closed."""
     control = socket.socket(fileno=os.dup(0))
-    for name in (*IMPORTED_LATE, *MODULES):
+    for name in sys.argv[1:]:
         import_module(name)
     gc.collect()
     gc.freeze()  # a collection in a child would touch, and so copy, all that it shares

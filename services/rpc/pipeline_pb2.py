@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bservices/rpc/pipeline.proto\x12\x08pipeline\"Q\n\x0bTextRequest\x12\x11\n\x04text\x18\x01 \x01(\tH\x00\x88\x01\x01\x12\x17\n\nrequest_id\x18\x02 \x01(\tH\x01\x88\x01\x01\x42\x07\n\x05_textB\r\n\x0b_request_id\"o\n\rReportRequest\x12)\n\x08\x61nalysis\x18\x01 \x01(\x0b\x32\x12.pipeline.AnalysisH\x00\x88\x01\x01\x12\x17\n\nrequest_id\x18\x02 \x01(\tH\x01\x88\x01\x01\x42\x0b\n\t_analysisB\r\n\x0b_request_id\"\\\n\x08\x41nalysis\x12\x12\n\nword_count\x18\x01 \x01(\x03\x12&\n\ttop_words\x18\x02 \x03(\x0b\x32\x13.pipeline.WordCount\x12\x14\n\x0cunique_words\x18\x03 \x01(\x03\"(\n\tWordCount\x12\x0c\n\x04word\x18\x01 \x01(\t\x12\r\n\x05\x63ount\x18\x02 \x01(\x03\"\x7f\n\x10PipelineResponse\x12\x0e\n\x06status\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x12\n\nword_count\x18\x03 \x01(\x03\x12\x0e\n\x06report\x18\x04 \x01(\t\x12&\n\ttop_words\x18\x05 \x03(\x0b\x32\x13.pipeline.WordCount\"\x0e\n\x0cStatsRequest\"\x97\x01\n\rStatsResponse\x12\x11\n\tinstances\x18\x01 \x03(\t\x12\x31\n\x05stats\x18\x02 \x03(\x0b\x32\".pipeline.StatsResponse.StatsEntry\x1a@\n\nStatsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12!\n\x05value\x18\x02 \x01(\x0b\x32\x12.pipeline.Attempts:\x02\x38\x01\",\n\x08\x41ttempts\x12\x10\n\x08requests\x18\x01 \x01(\x03\x12\x0e\n\x06\x65rrors\x18\x02 \x01(\x03\"D\n\x08Instance\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04host\x18\x02 \x01(\t\x12\x0c\n\x04port\x18\x03 \x01(\x05\x12\x0e\n\x06weight\x18\x04 \x01(\x05\"\x1c\n\x0cInstanceName\x12\x0c\n\x04name\x18\x01 \x01(\t\"\x12\n\x10InstanceResponse2E\n\x05Input\x12<\n\x07Process\x12\x15.pipeline.TextRequest\x1a\x1a.pipeline.PipelineResponse2M\n\nPreprocess\x12?\n\nPreprocess\x12\x15.pipeline.TextRequest\x1a\x1a.pipeline.PipelineResponse2G\n\x07\x41nalyze\x12<\n\x07\x41nalyze\x12\x15.pipeline.TextRequest\x1a\x1a.pipeline.PipelineResponse2G\n\x06Report\x12=\n\x06Report\x12\x17.pipeline.ReportRequest\x1a\x1a.pipeline.PipelineResponse2\xc9\x01\n\x08\x42\x61lancer\x12\x38\n\x05Stats\x12\x16.pipeline.StatsRequest\x1a\x17.pipeline.StatsResponse\x12=\n\x0b\x41\x64\x64Instance\x12\x12.pipeline.Instance\x1a\x1a.pipeline.InstanceResponse\x12\x44\n\x0eRemoveInstance\x12\x16.pipeline.InstanceName\x1a\x1a.pipeline.InstanceResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bservices/rpc/pipeline.proto\x12\x08pipeline\"Q\n\x0bTextRequest\x12\x11\n\x04text\x18\x01 \x01(\tH\x00\x88\x01\x01\x12\x17\n\nrequest_id\x18\x02 \x01(\tH\x01\x88\x01\x01\x42\x07\n\x05_textB\r\n\x0b_request_id\"o\n\rReportRequest\x12)\n\x08\x61nalysis\x18\x01 \x01(\x0b\x32\x12.pipeline.AnalysisH\x00\x88\x01\x01\x12\x17\n\nrequest_id\x18\x02 \x01(\tH\x01\x88\x01\x01\x42\x0b\n\t_analysisB\r\n\x0b_request_id\"\\\n\x08\x41nalysis\x12\x12\n\nword_count\x18\x01 \x01(\x03\x12&\n\ttop_words\x18\x02 \x03(\x0b\x32\x13.pipeline.WordCount\x12\x14\n\x0cunique_words\x18\x03 \x01(\x03\"(\n\tWordCount\x12\x0c\n\x04word\x18\x01 \x01(\t\x12\r\n\x05\x63ount\x18\x02 \x01(\x03\"\x7f\n\x10PipelineResponse\x12\x0e\n\x06status\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x12\n\nword_count\x18\x03 \x01(\x03\x12\x0e\n\x06report\x18\x04 \x01(\t\x12&\n\ttop_words\x18\x05 \x03(\x0b\x32\x13.pipeline.WordCount\"\x0e\n\x0cStatsRequest\"\x97\x01\n\rStatsResponse\x12\x11\n\tinstances\x18\x01 \x03(\t\x12\x31\n\x05stats\x18\x02 \x03(\x0b\x32\".pipeline.StatsResponse.StatsEntry\x1a@\n\nStatsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12!\n\x05value\x18\x02 \x01(\x0b\x32\x12.pipeline.Attempts:\x02\x38\x01\",\n\x08\x41ttempts\x12\x10\n\x08requests\x18\x01 \x01(\x03\x12\x0e\n\x06\x65rrors\x18\x02 \x01(\x03\":\n\x0c\x41\x64minRequest\x12\x0e\n\x06method\x18\x01 \x01(\t\x12\x0c\n\x04path\x18\x02 \x01(\t\x12\x0c\n\x04\x62ody\x18\x03 \x01(\x0c\"C\n\rAdminResponse\x12\x0e\n\x06status\x18\x01 \x01(\x05\x12\x14\n\x0c\x63ontent_type\x18\x02 \x01(\t\x12\x0c\n\x04\x62ody\x18\x03 \x01(\x0c\x32\x45\n\x05Input\x12<\n\x07Process\x12\x15.pipeline.TextRequest\x1a\x1a.pipeline.PipelineResponse2M\n\nPreprocess\x12?\n\nPreprocess\x12\x15.pipeline.TextRequest\x1a\x1a.pipeline.PipelineResponse2G\n\x07\x41nalyze\x12<\n\x07\x41nalyze\x12\x15.pipeline.TextRequest\x1a\x1a.pipeline.PipelineResponse2G\n\x06Report\x12=\n\x06Report\x12\x17.pipeline.ReportRequest\x1a\x1a.pipeline.PipelineResponse2~\n\x08\x42\x61lancer\x12\x38\n\x05Stats\x12\x16.pipeline.StatsRequest\x1a\x17.pipeline.StatsResponse\x12\x38\n\x05\x41\x64min\x12\x16.pipeline.AdminRequest\x1a\x17.pipeline.AdminResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -51,20 +51,18 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_STATSRESPONSE_STATSENTRY']._serialized_end=670
   _globals['_ATTEMPTS']._serialized_start=672
   _globals['_ATTEMPTS']._serialized_end=716
-  _globals['_INSTANCE']._serialized_start=718
-  _globals['_INSTANCE']._serialized_end=786
-  _globals['_INSTANCENAME']._serialized_start=788
-  _globals['_INSTANCENAME']._serialized_end=816
-  _globals['_INSTANCERESPONSE']._serialized_start=818
-  _globals['_INSTANCERESPONSE']._serialized_end=836
-  _globals['_INPUT']._serialized_start=838
-  _globals['_INPUT']._serialized_end=907
-  _globals['_PREPROCESS']._serialized_start=909
-  _globals['_PREPROCESS']._serialized_end=986
-  _globals['_ANALYZE']._serialized_start=988
-  _globals['_ANALYZE']._serialized_end=1059
-  _globals['_REPORT']._serialized_start=1061
-  _globals['_REPORT']._serialized_end=1132
-  _globals['_BALANCER']._serialized_start=1135
-  _globals['_BALANCER']._serialized_end=1336
+  _globals['_ADMINREQUEST']._serialized_start=718
+  _globals['_ADMINREQUEST']._serialized_end=776
+  _globals['_ADMINRESPONSE']._serialized_start=778
+  _globals['_ADMINRESPONSE']._serialized_end=845
+  _globals['_INPUT']._serialized_start=847
+  _globals['_INPUT']._serialized_end=916
+  _globals['_PREPROCESS']._serialized_start=918
+  _globals['_PREPROCESS']._serialized_end=995
+  _globals['_ANALYZE']._serialized_start=997
+  _globals['_ANALYZE']._serialized_end=1068
+  _globals['_REPORT']._serialized_start=1070
+  _globals['_REPORT']._serialized_end=1141
+  _globals['_BALANCER']._serialized_start=1143
+  _globals['_BALANCER']._serialized_end=1269
 # @@protoc_insertion_point(module_scope)

@@ -81,24 +81,22 @@ class Attempts(_message.Message):
     errors: int
     def __init__(self, requests: _Optional[int] = ..., errors: _Optional[int] = ...) -> None: ...
 
-class Instance(_message.Message):
-    __slots__ = ("name", "host", "port", "weight")
-    NAME_FIELD_NUMBER: _ClassVar[int]
-    HOST_FIELD_NUMBER: _ClassVar[int]
-    PORT_FIELD_NUMBER: _ClassVar[int]
-    WEIGHT_FIELD_NUMBER: _ClassVar[int]
-    name: str
-    host: str
-    port: int
-    weight: int
-    def __init__(self, name: _Optional[str] = ..., host: _Optional[str] = ..., port: _Optional[int] = ..., weight: _Optional[int] = ...) -> None: ...
+class AdminRequest(_message.Message):
+    __slots__ = ("method", "path", "body")
+    METHOD_FIELD_NUMBER: _ClassVar[int]
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    BODY_FIELD_NUMBER: _ClassVar[int]
+    method: str
+    path: str
+    body: bytes
+    def __init__(self, method: _Optional[str] = ..., path: _Optional[str] = ..., body: _Optional[bytes] = ...) -> None: ...
 
-class InstanceName(_message.Message):
-    __slots__ = ("name",)
-    NAME_FIELD_NUMBER: _ClassVar[int]
-    name: str
-    def __init__(self, name: _Optional[str] = ...) -> None: ...
-
-class InstanceResponse(_message.Message):
-    __slots__ = ()
-    def __init__(self) -> None: ...
+class AdminResponse(_message.Message):
+    __slots__ = ("status", "content_type", "body")
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    CONTENT_TYPE_FIELD_NUMBER: _ClassVar[int]
+    BODY_FIELD_NUMBER: _ClassVar[int]
+    status: int
+    content_type: str
+    body: bytes
+    def __init__(self, status: _Optional[int] = ..., content_type: _Optional[str] = ..., body: _Optional[bytes] = ...) -> None: ...

@@ -340,15 +340,10 @@ class BalancerStub:
                 request_serializer=services_dot_rpc_dot_pipeline__pb2.StatsRequest.SerializeToString,
                 response_deserializer=services_dot_rpc_dot_pipeline__pb2.StatsResponse.FromString,
                 _registered_method=True)
-        self.AddInstance = channel.unary_unary(
-                '/pipeline.Balancer/AddInstance',
-                request_serializer=services_dot_rpc_dot_pipeline__pb2.Instance.SerializeToString,
-                response_deserializer=services_dot_rpc_dot_pipeline__pb2.InstanceResponse.FromString,
-                _registered_method=True)
-        self.RemoveInstance = channel.unary_unary(
-                '/pipeline.Balancer/RemoveInstance',
-                request_serializer=services_dot_rpc_dot_pipeline__pb2.InstanceName.SerializeToString,
-                response_deserializer=services_dot_rpc_dot_pipeline__pb2.InstanceResponse.FromString,
+        self.Admin = channel.unary_unary(
+                '/pipeline.Balancer/Admin',
+                request_serializer=services_dot_rpc_dot_pipeline__pb2.AdminRequest.SerializeToString,
+                response_deserializer=services_dot_rpc_dot_pipeline__pb2.AdminResponse.FromString,
                 _registered_method=True)
 
 
@@ -362,14 +357,9 @@ class BalancerServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
-    def AddInstance(self, request, context):
-        """Missing associated documentation comment in .proto file."""
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
-    def RemoveInstance(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+    def Admin(self, request, context):
+        """What an HTTP balancer answers to that request: /health, /stats, /metrics, /admin/instances, /admin/events.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
@@ -382,15 +372,10 @@ def add_BalancerServicer_to_server(servicer, server):
                     request_deserializer=services_dot_rpc_dot_pipeline__pb2.StatsRequest.FromString,
                     response_serializer=services_dot_rpc_dot_pipeline__pb2.StatsResponse.SerializeToString,
             ),
-            'AddInstance': grpc.unary_unary_rpc_method_handler(
-                    servicer.AddInstance,
-                    request_deserializer=services_dot_rpc_dot_pipeline__pb2.Instance.FromString,
-                    response_serializer=services_dot_rpc_dot_pipeline__pb2.InstanceResponse.SerializeToString,
-            ),
-            'RemoveInstance': grpc.unary_unary_rpc_method_handler(
-                    servicer.RemoveInstance,
-                    request_deserializer=services_dot_rpc_dot_pipeline__pb2.InstanceName.FromString,
-                    response_serializer=services_dot_rpc_dot_pipeline__pb2.InstanceResponse.SerializeToString,
+            'Admin': grpc.unary_unary_rpc_method_handler(
+                    servicer.Admin,
+                    request_deserializer=services_dot_rpc_dot_pipeline__pb2.AdminRequest.FromString,
+                    response_serializer=services_dot_rpc_dot_pipeline__pb2.AdminResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -432,7 +417,7 @@ class Balancer:
             _registered_method=True)
 
     @staticmethod
-    def AddInstance(request,
+    def Admin(request,
             target,
             options=(),
             channel_credentials=None,
@@ -445,36 +430,9 @@ class Balancer:
         return grpc.experimental.unary_unary(
             request,
             target,
-            '/pipeline.Balancer/AddInstance',
-            services_dot_rpc_dot_pipeline__pb2.Instance.SerializeToString,
-            services_dot_rpc_dot_pipeline__pb2.InstanceResponse.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def RemoveInstance(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/pipeline.Balancer/RemoveInstance',
-            services_dot_rpc_dot_pipeline__pb2.InstanceName.SerializeToString,
-            services_dot_rpc_dot_pipeline__pb2.InstanceResponse.FromString,
+            '/pipeline.Balancer/Admin',
+            services_dot_rpc_dot_pipeline__pb2.AdminRequest.SerializeToString,
+            services_dot_rpc_dot_pipeline__pb2.AdminResponse.FromString,
             options,
             channel_credentials,
             insecure,

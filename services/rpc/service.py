@@ -51,6 +51,10 @@ class _Seat:
     """Answers the method of one service, and calls the next."""
 
     def __init__(self, settings: ServiceSettings) -> None:
+        if settings.faults:
+            raise SettingsError(
+                "SERVICE_FAULTS is True: faults are asked for over HTTP only, so leave it out"
+            )
         self.place = Workplace(settings)
         self.settings = settings
         self._decode = _DECODERS[self.place.stage.takes]

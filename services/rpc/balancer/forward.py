@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
+from math import inf
 
 import grpc
 
@@ -36,9 +37,8 @@ class Forward:
         self._method = method
         self._request = request
         self._metadata = metadata
-        self._deadline = time.monotonic() + self._core.total_timeout_s
-        if left_s is not None:
-            self._deadline = min(self._deadline, time.monotonic() + left_s)
+        self._begun = time.monotonic()
+        self._deadline = self._begun + min(self._core.total_timeout_s, inf if left_s is None else left_s)
         self._tried: list[Instance] = []
         self._failures: list[str] = []
 
@@ -99,14 +99,20 @@ class Forward:
             now = time.monotonic()
             if failure is None:
                 roster.succeeded(instance, begun, now)
+                self._count(instance, error.code(), now)
                 metadata = text_metadata(error.trailing_metadata())
                 raise RefusedError(error.code(), error.details() or "", metadata) from error
             self._take_down(failure, instance, begun, now)
             raise failure from error
         except asyncio.CancelledError:
-            roster.released(instance, begun, time.monotonic())
+            now = time.monotonic()
+            self._core.counts.released[instance] += 1
+            roster.released(instance, begun, now)
+            self._count(instance, grpc.StatusCode.CANCELLED, now)
             raise
-        roster.succeeded(instance, begun, time.monotonic())
+        now = time.monotonic()
+        roster.succeeded(instance, begun, now)
+        self._count(instance, grpc.StatusCode.OK, now)
         return body, trailing
 
     def _take_down(self, failure: WireError, instance: Instance, begun: float, now: float) -> None:
@@ -133,10 +139,15 @@ class Forward:
         code = grpc.StatusCode.DEADLINE_EXCEEDED if timed_out else grpc.StatusCode.UNAVAILABLE
         raise self._refusal(code, self._story(f"not tried again: {verdict.replace('_', ' ')}"))
 
+    def _count(self, by: Instance | None, code: grpc.StatusCode, now: float) -> None:
+        """The call is over."""
+        self._core.counts.answered(by, code.value[0], now - self._begun)
+
     def _story(self, verdict: str) -> str:
         return f"{verdict} (tried: {', '.join(self._failures)})" if self._failures else verdict
 
     def _refusal(self, code: grpc.StatusCode, details: str, retry_after_s: int | None = None) -> RefusedError:
+        self._count(None, code, time.monotonic())
         metadata = {ANSWERED_BY: self._core.settings.name}
         if retry_after_s is not None:
             metadata[RETRY_AFTER] = str(retry_after_s)

@@ -8,13 +8,12 @@ from typing import Any
 
 import grpc
 
-from services.balancer.addresses import Address
-from services.balancer.core import DuplicateInstance, UnknownInstance
+from services.balancer.admin import Admin
 from services.balancer.settings import BalancerSettings
 from services.rpc import pipeline_pb2 as pb
 from services.rpc.balancer.forward import Forward, Metadata
 from services.rpc.balancer.hub import Hub
-from services.rpc.codec import MalformedError, parse
+from services.rpc.codec import parse
 from services.rpc.server import Context, RpcServer
 from services.rpc.statuses import ANSWERED_BY, RefusedError
 
@@ -30,7 +29,8 @@ class RpcBalancerServer(RpcServer):
     def __init__(self, settings: BalancerSettings) -> None:
         self.settings = settings
         self._hub = Hub(settings)
-        own = {"Stats": self._stats, "AddInstance": self._add, "RemoveInstance": self._remove}
+        self._admin = Admin(self._hub.core, self._hub.add, self._hub.remove)
+        own = {"Stats": self._stats, "Admin": self._ask}
         methods = {f"/pipeline.Balancer/{name}": answer for name, answer in own.items()}
         super().__init__(methods, settings.body_limit_bytes, lambda method: partial(self._forward, method))
 
@@ -65,26 +65,15 @@ class RpcBalancerServer(RpcServer):
         attempts = {label: pb.Attempts(**counts) for label, counts in stats["stats"].items()}
         return pb.StatsResponse(instances=stats["instances"], stats=attempts).SerializeToString()
 
-    async def _add(self, request: bytes, context: Context) -> bytes:
+    async def _ask(self, request: bytes, context: Context) -> bytes:
         try:
-            given = parse(pb.Instance(), request)
-            if not given.name:
-                raise MalformedError("give it a name")
-            self._hub.add(Address(given.name, given.host or "127.0.0.1", given.port, given.weight or 1))
-        except DuplicateInstance as error:
-            await context.abort(grpc.StatusCode.ALREADY_EXISTS, str(error))
+            asked = parse(pb.AdminRequest(), request)
+            method, path = asked.method.encode("ascii"), asked.path.encode("ascii")
         except ValueError as error:
-            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"no instance: {error}")
-        return pb.InstanceResponse().SerializeToString()
-
-    async def _remove(self, request: bytes, context: Context) -> bytes:
-        try:
-            self._hub.remove(parse(pb.InstanceName(), request).name)
-        except MalformedError as error:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
-        except UnknownInstance as error:
-            await context.abort(grpc.StatusCode.NOT_FOUND, str(error.args[0]))
-        return pb.InstanceResponse().SerializeToString()
+        status, content_type, body = self._admin.answer(method, path, asked.body)
+        answer = pb.AdminResponse(status=status, content_type=content_type, body=body)
+        return answer.SerializeToString()
 
 
 def _passed_on(context: Context) -> Metadata:
