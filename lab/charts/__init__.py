@@ -7,6 +7,7 @@ from lab.charts.breakdown import where_the_time_went
 from lab.charts.chart import Chart
 from lab.charts.comparison import comparison
 from lab.charts.curves import latency, throughput
+from lab.charts.faults import fault_answer, fault_counts, fault_incidents, under_faults
 from lab.charts.findings import Claim, Finding, findings_of
 from lab.charts.percentiles import percentiles
 from lab.charts.tables import Table, cells, verdicts
@@ -21,11 +22,15 @@ __all__ = [
     "bearing",
     "cells",
     "comparison",
+    "fault_answer",
+    "fault_counts",
+    "fault_incidents",
     "findings_of",
     "latency",
     "outcome",
     "percentiles",
     "throughput",
+    "under_faults",
     "verdicts",
     "where_the_time_went",
 ]

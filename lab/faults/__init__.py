@@ -4,6 +4,18 @@ from __future__ import annotations
 
 from lab.faults.experiment import EXEMPT, run_faults
 from lab.faults.fault import Fault, FaultKind, timeline
+from lab.faults.plan import FaultPlan, plan_faults, play
 from lab.faults.report import FaultRun, Incident
 
-__all__ = ["EXEMPT", "Fault", "FaultKind", "FaultRun", "Incident", "run_faults", "timeline"]
+__all__ = [
+    "EXEMPT",
+    "Fault",
+    "FaultKind",
+    "FaultPlan",
+    "FaultRun",
+    "Incident",
+    "plan_faults",
+    "play",
+    "run_faults",
+    "timeline",
+]
