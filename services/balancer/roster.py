@@ -22,7 +22,8 @@ class Roster:
     on one clock that never runs backwards.
 
     While less than `rules.panic_threshold` of the instances is fit, the policy chooses from all of them:
-    better a chance everywhere than the whole load on the few that are left.
+    better a chance everywhere than the whole load on the few that are left. And a request that all fit ones
+    have failed goes on to those that are not: one of them may be back before anybody has noticed.
     """
 
     def __init__(
@@ -89,9 +90,9 @@ class Roster:
             if due is not None and due not in tried and not self._policy.full(due):
                 return due
         instance = self._policy.choose(now, tried)
-        if self._warming and instance is not None:
-            return self._ease(instance, now, tried)
-        return instance
+        if instance is None:
+            return self._last_resort(tried) if self._out and tried else None
+        return self._ease(instance, now, tried) if self._warming else instance
 
     def saturated(self, tried: Collection[Instance] = ()) -> bool:
         """Whether a request that has been to `tried` will find an instance if it waits until one has room."""
@@ -132,6 +133,12 @@ class Roster:
         """An active check was not."""
         if instance in self._members:
             self._apply(self._health.check_failed(instance, now))
+
+    def _last_resort(self, tried: Collection[Instance]) -> Instance | None:
+        """The instance ejected longest ago that has not had this request, once no fit one can take it."""
+        if self._policy.saturated(tried):
+            return None
+        return next((i for i in self._out if i not in tried and not self._policy.full(i)), None)
 
     def _ease(self, instance: Instance, now: float, tried: Collection[Instance]) -> Instance:
         """The first that takes the request, starting from the policy's choice; that choice if none does."""

@@ -196,3 +196,29 @@ def test_one_that_returns_takes_all_if_there_is_no_other() -> None:
 def test_a_slow_start_backwards_is_refused() -> None:
     with pytest.raises(ValueError, match="slow_start_s"):
         Roster(RoundRobin(), slow_start_s=-1.0)
+
+
+@every_policy
+def test_a_request_that_all_fit_instances_have_failed_goes_on_to_the_ejected_ones(name: PolicyName) -> None:
+    members = instances(4)
+    roster = roster_of(members, Roster(build(name)))
+    out = {send(roster, 0.0, Blame.UNREACHABLE) for _ in range(2)}
+    tried: list[Instance] = []
+    while (instance := roster.choose(0.1, tried)) is not None:
+        tried.append(instance)
+    assert set(tried[:2]) == set(members) - out
+    assert set(tried) == set(members)
+    assert len(tried) == 4
+
+
+def test_a_request_waits_for_a_fit_instance_with_no_room_rather_than_go_to_an_ejected_one() -> None:
+    roster = roster_of(instances(4), Roster(build(PolicyName.ROUND_ROBIN, limit=1)))
+    send(roster, 0.0, Blame.UNREACHABLE)
+    tried = roster.choose(0.1)
+    assert tried is not None
+    for _ in range(3):
+        busy = roster.choose(0.1)
+        assert busy is not None
+        roster.started(busy, 0.1)
+    assert roster.choose(0.1, [tried]) is None
+    assert roster.saturated([tried])
