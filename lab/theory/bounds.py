@@ -16,9 +16,11 @@ from services.work import WorkKind
 __all__ = [
     "Station",
     "capacity",
+    "capacity_on",
     "knee",
     "processor",
     "response_time_bound",
+    "scaling_bound",
     "stations_of",
     "throughput_bound",
     "total_demand",
@@ -63,6 +65,25 @@ def total_demand(stations: Sequence[Station]) -> float:
 def capacity(stations: Sequence[Station]) -> float:
     """1/Dmax: the requests a second at which the busiest station is never idle; infinite without demand."""
     return min((s.servers / s.demand_s for s in stations if s.demand_s > 0), default=math.inf)
+
+
+def capacity_on(topology: Topology, cores: int) -> float:
+    """The most requests a second where every instance is a process of its own, on a machine of `cores`.
+
+    Infinite where no service takes time. What hops cost counts as nothing.
+    """
+    return capacity([*stations_of(topology), processor(topology, cores)])
+
+
+def scaling_bound(before: Topology, after: Topology, cores: int) -> float:
+    """How many times the capacity of `before` that of `after` can be, each instance a process of its own.
+
+    With one slot an instance and `cpu` work on C cores, four instances a service after one: min(16, C) /
+    min(4, C) with the same work in all four services, min(4, C) with work in one only. Not a number where
+    neither takes time.
+    """
+    limits = capacity_on(after, cores), capacity_on(before, cores)
+    return math.nan if math.isinf(min(limits)) else limits[0] / limits[1]
 
 
 def knee(stations: Sequence[Station], think_time_s: float = 0.0) -> float:

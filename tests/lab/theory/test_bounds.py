@@ -12,6 +12,7 @@ from lab.theory.bounds import (
     knee,
     processor,
     response_time_bound,
+    scaling_bound,
     stations_of,
     throughput_bound,
     total_demand,
@@ -66,11 +67,21 @@ def test_burnt_cpu_in_all_services_gains_only_the_cores_that_one_chain_leaves_id
     cores: int, ratio: int
 ) -> None:
     work = Work(kind=WorkKind.CPU)
-    limits = [
-        capacity([*stations_of(topology.with_work(work)), processor(topology.with_work(work), cores)])
-        for topology in (Topology.sequential(), Topology.parallel())
-    ]
-    assert limits[1] / limits[0] == pytest.approx(ratio)
+    before, after = (topology.with_work(work) for topology in (Topology.sequential(), Topology.parallel()))
+    assert scaling_bound(before, after, cores) == pytest.approx(ratio)
+
+
+@pytest.mark.parametrize("cores", [1, 2, 4, 8])
+def test_burnt_cpu_in_one_service_gains_a_core_an_instance(cores: int) -> None:
+    works = {f"service{n}": Work(WorkKind.CPU, mean_ms=40 if n == 3 else 0) for n in (1, 2, 3, 4)}
+    before, after = (topology.with_work(works) for topology in (Topology.sequential(), Topology.parallel()))
+    assert scaling_bound(before, after, cores) == pytest.approx(min(4, cores))
+
+
+def test_more_instances_of_what_takes_no_time_gain_nothing_that_could_be_said() -> None:
+    text = Work(kind=WorkKind.TEXT)
+    before, after = (topology.with_work(text) for topology in (Topology.sequential(), Topology.parallel()))
+    assert math.isnan(scaling_bound(before, after, 4))
 
 
 def test_waiting_needs_no_core() -> None:
