@@ -74,6 +74,9 @@ class InProcess(Running):
         self._require_up()
         return max(0.0, _rss_mb() - self._rss_before_mb)
 
+    def balancers_rss_mb(self) -> None:
+        self._require_up()
+
     def _start_one(self, name: str) -> None:
         _, server = self._topology.server(name)
         self._rings.setdefault(name, LogRing())

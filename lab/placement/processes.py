@@ -71,7 +71,7 @@ class Processes(Running):
     def cpu_seconds(self) -> Usage:
         self._require_up()
         self._note_cpu()
-        balancers = {service.balancer.name for service in self._topology.services if service.balancer}
+        balancers = self._balancer_names()
         spent = [(name in balancers, seconds) for (name, _), seconds in self._cpu_s.items()]
         return Usage(
             servers_s=sum(seconds for balances, seconds in spent if not balances),
@@ -81,6 +81,13 @@ class Processes(Running):
     def rss_mb(self) -> float:
         self._require_up()
         return sum(map(_memory_mb, [*self._running().values(), self._custody.pid]))
+
+    def balancers_rss_mb(self) -> float:
+        self._require_up()
+        return sum(_memory_mb(pid) for name, pid in self._running().items() if name in self._balancer_names())
+
+    def _balancer_names(self) -> set[str]:
+        return {service.balancer.name for service in self._topology.services if service.balancer}
 
     def _start_one(self, name: str) -> None:
         _, server = self._topology.server(name)

@@ -86,7 +86,11 @@ class Proxied(Running):
 
     def rss_mb(self) -> float:
         self._require_up()
-        memory_mb = self._inner.rss_mb() or 0.0
+        return (self._inner.rss_mb() or 0.0) + self.balancers_rss_mb()
+
+    def balancers_rss_mb(self) -> float:
+        self._require_up()
+        memory_mb = 0.0
         for process in self._processes.values():
             with suppress(NotRunning):
                 memory_mb += process.rss_mb()

@@ -50,6 +50,9 @@ class Remote(Running):
     def rss_mb(self) -> None:
         self._require_up()
 
+    def balancers_rss_mb(self) -> None:
+        self._require_up()
+
     def _start_one(self, name: str) -> None:
         self._refuse(name)
 

@@ -201,6 +201,10 @@ class Running(ABC):
         """
 
     @abstractmethod
+    def balancers_rss_mb(self) -> float | None:
+        """The balancers' part of it. None where they share a process with services, and of what is remote."""
+
+    @abstractmethod
     def _start_one(self, name: str) -> None:
         """Start a server of the topology that is down; it answers when this returns."""
 

@@ -279,6 +279,7 @@ def test_servers_use_cpu_time_of_their_own(make_topology: Make, get: Get) -> Non
         assert before.servers_s < after.servers_s < time.process_time()
         assert after.balancers_s is None
         assert running.rss_mb() >= 0
+        assert running.balancers_rss_mb() is None
 
 
 def test_listening_where_other_machines_can_reach_has_to_be_asked_for(make_topology: Make, get: Get) -> None:

@@ -175,6 +175,7 @@ def test_cpu_time_of_services_and_balancers_is_told_apart_and_outlives_their_pro
 
 def test_memory_is_that_of_the_processes(running: lab.Running) -> None:
     assert running.rss_mb() > psutil.Process(os.getpid()).memory_info().rss / 1e8
+    assert 0 < running.balancers_rss_mb() < running.rss_mb()
 
 
 def test_after_the_block_no_process_port_or_descriptor_is_left() -> None:

@@ -32,6 +32,7 @@ def test_nobody_can_tell_what_it_uses(elsewhere: lab.Topology) -> None:
     with lab.start(elsewhere, placement=lab.PlacementName.REMOTE) as running:
         assert running.cpu_seconds() == lab.Usage(servers_s=None, balancers_s=None)
         assert running.rss_mb() is None
+        assert running.balancers_rss_mb() is None
 
 
 def test_it_cannot_be_hurt_or_changed(elsewhere: lab.Topology) -> None:
