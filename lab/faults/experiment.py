@@ -72,6 +72,7 @@ def run_faults(
             finally:
                 happened = director.close()
                 events = watch.close()
+            balancers_rss_mb = running.balancers_rss_mb()
         executed_twice = repeated(Path(folder), watched)
     if not load.journal:
         raise LoadError(f"no request of {spec.url} came to an end: see why its servers do not answer")
@@ -92,6 +93,7 @@ def run_faults(
         executed_twice=executed_twice,
         incidents=incidents_of(happened, requests, seen, origin_s),
         events=seen,
+        balancers_rss_mb=balancers_rss_mb,
         measurement=_row(load, plain, str(placement), str(balancer)),
     )
 

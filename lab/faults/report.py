@@ -76,6 +76,8 @@ class FaultRun:
     incidents: tuple[Incident, ...]
     events: tuple[Seen, ...]
     """Of the balancers, `at_s` in seconds since the load began; none where balancers tell of none."""
+    balancers_rss_mb: float | None
+    """Resident memory of all balancers in 10⁶ bytes when it was over; None where services share it."""
     measurement: Measurement
     """The run as a row, with what the faults mean to do declared."""
 

@@ -62,10 +62,12 @@ class _Watch:
 
     def servers(self, load: LoadResult) -> Servers:
         """The servers' side of the measurement window; to be asked before they go."""
-        names = [name for name, _ in self._running.topology.ports()]
+        topology = self._running.topology
+        names = [name for name, _ in topology.ports()]
+        balanced = any(service.balancer for service in topology.services)
         return Servers(
             cpu_cores=self._cores(load, lambda usage: usage.servers_s),
-            balancers_cpu_cores=self._cores(load, lambda usage: usage.balancers_s),
+            balancers_cpu_cores=self._cores(load, lambda usage: usage.balancers_s) if balanced else None,
             rss_mb=self._running.rss_mb(),
             retries=_retries(self._running),
             changed=not all(self._running.alive(name) for name in names),

@@ -10,6 +10,7 @@ from lab.placement.names import PlacementName
 from lab.sweep.building import Combination, load_of, topology_of
 from lab.theory.bounds import processor, throughput_bound
 from lab.theory.prediction import predict_closed
+from services.clients import ClientName
 from services.work import WorkKind
 
 __all__ = ["Window", "Windows", "predicted_rps"]
@@ -19,6 +20,9 @@ LONGEST_S = 120.0
 TURNS = 1.2
 """A warm-up lasts at least one full turn of what is in flight, and a little more."""
 SHORTEST_WARMUP_S = 0.3
+PER_REQUEST_RPS = 15.0
+"""Roughly the most that four services do where each makes an HTTP client for every request: nobody's theory
+knows, and without it a window could pass before the first answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +58,19 @@ class Windows:
 
 
 def predicted_rps(combination: Combination) -> float | None:
-    """Answers a second that theory predicts; None where no formula knows, or where nothing takes time.
-
-    CPU work in one process shares one interpreter lock: all of it passes one server, whatever the replicas.
-    """
+    """Answers a second to expect; None where no formula knows, or where nothing takes time."""
     load = load_of(combination)
     if not isinstance(load, Closed):
         return load.requested_rate
+    predicted = _by_theory(combination, load)
+    if combination["client"] == ClientName.HTTPX_PER_REQUEST:
+        return min(predicted or math.inf, PER_REQUEST_RPS)
+    return predicted
+
+
+def _by_theory(combination: Combination, load: Closed) -> float | None:
+    """CPU work in one process shares one interpreter lock: all of it passes one server, whatever the
+    replicas."""
     topology = topology_of(combination)
     if combination["work"] == WorkKind.CPU and combination["placement"] == PlacementName.IN_PROCESS:
         return throughput_bound([processor(topology, cores=1)], load.concurrency, load.think_time_s)

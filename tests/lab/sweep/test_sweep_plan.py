@@ -99,6 +99,13 @@ def test_cells_differ_in_a_factor_that_says_something(asked: dict[str, Any]) -> 
         assert cell.requested_rate is None
 
 
+def test_a_client_made_for_every_request_is_looked_at_for_longer() -> None:
+    cells = plan_sweep("quick", client=["wire", "httpx-per-request"], work="text", concurrency=16).cells()
+    windows = {f.client: (f.warmup_s, f.duration_s) for f in cells.values() if f.topology == "parallel"}
+    assert windows["httpx-per-request"][0] >= 16 / 15
+    assert windows["wire"] < windows["httpx-per-request"]
+
+
 def test_another_seed_gives_another_order() -> None:
     ids = [[trial.cell_id[:13] for trial, _ in plan_sweep(seed=seed).order()] for seed in (1, 2)]
     assert ids[0] != ids[1]
