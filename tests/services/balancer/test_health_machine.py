@@ -60,10 +60,12 @@ class RosterMachine(RuleBasedStateMachine):
     def a_request_comes(self, tried: set[int]) -> None:
         been = [self.everyone[n] for n in tried]
         chosen = self.roster.choose(self.now, been)
+        last_resort = bool(been) and all(i in been for i in self.roster if not self.ejected(i))
+        anyone = self.roster.panicking or last_resort
         open_to = [
             i
             for i in self.roster
-            if i not in been and i.in_flight < LIMIT and (self.roster.panicking or not self.ejected(i))
+            if i not in been and i.in_flight < LIMIT and (anyone or not self.ejected(i))
         ]
         if chosen is None:
             assert not open_to
@@ -71,7 +73,7 @@ class RosterMachine(RuleBasedStateMachine):
         assert chosen in self.roster
         assert chosen not in been
         on_trial = False
-        if self.ejected(chosen) and not self.roster.panicking:
+        if self.ejected(chosen) and not anyone:
             assert self.roster.state(chosen) is State.EJECTED  # and not in its trial already
             assert self.last[chosen].reason != Reason.CHECKS
             assert self.now >= self.last[chosen].at + RULES.backoff_s
