@@ -1,4 +1,4 @@
-"""What can be run: `nox -l` lists it. Every session makes its own environment; nothing has to be installed but nox."""
+"""What can be run: `nox -l` lists it. Every session makes its own environment; nox is all one needs."""
 
 import nox
 
@@ -11,14 +11,14 @@ nox.options.sessions = ["tests", "lint"]
 @nox.session
 def sweep(session: nox.Session) -> None:
     """Start both topologies, drive them, write results/, charts and verdicts (-- -p concurrency "[1,2]")."""
-    session.install("-e", ".[balancers,clients]")
+    session.install("-e", ".[balancers,clients,grpc]")
     session.run("python", "-m", "lab.notebook", "notebooks/02_sweep.ipynb", *session.posargs)
 
 
 @nox.session
 def lab(session: nox.Session) -> None:
     """Open the notebooks in JupyterLab."""
-    session.install("-e", ".[balancers,clients,jupyter]")
+    session.install("-e", ".[balancers,clients,grpc,jupyter]")
     session.run("jupyter", "lab", *(session.posargs or ["notebooks/01_quickstart.ipynb"]))
 
 
