@@ -8,11 +8,11 @@ from __future__ import annotations
 import time
 from typing import Protocol
 
+from lab.load.carrier import Carrier
 from lab.load.outcomes import code_of
 from lab.load.recorder import Recorder
 from lab.load.template import Render
 from lab.load.timings import find
-from services.wire.connection import Connection
 from services.wire.errors import NotSent, WireError
 from services.wire.exchange import Exchange, Headers
 
@@ -46,8 +46,8 @@ class Caller(Exchange):
 
     __slots__ = ("_answers", "_intended_ns", "_sent_ns", "_status", "_timings", "_turns", "connection")
 
-    def __init__(self, turns: Turns, connection: Connection) -> None:
-        self.connection: Connection | None = connection
+    def __init__(self, turns: Turns, connection: Carrier) -> None:
+        self.connection: Carrier | None = connection
         self._turns = turns
         self._answers = turns.recorder.ended.append
         self._timings = turns.recorder.timings.append
@@ -86,7 +86,7 @@ class Caller(Exchange):
             self._answers((self._intended_ns, self._sent_ns, now, code_of(error.kind)))
             self._turns.ended(self, now)
 
-    def _on_closed(self, _: Connection) -> None:
+    def _on_closed(self, _: Carrier) -> None:
         self.connection = None
         self._turns.lost(self)
 

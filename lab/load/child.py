@@ -104,8 +104,13 @@ async def _run(generator: Generator, spec: LoadSpec) -> None:
 
 
 def _renderer(spec: LoadSpec, prefix: str) -> template.Render:
+    rpc = template.split_url(spec.url).scheme == "grpc"
     if isinstance(spec.body, PipelineBody):
         texts = [corpus.cut(text, spec.body.payload_bytes) for text in corpus.load(spec.body.corpus)]
+        if rpc:
+            from lab.load.rpc_template import rpc_messages  # protobuf only for who speaks it
+
+            return template.numbered([(b"", message) for message in rpc_messages(texts, prefix)], prefix)
         given = {name.lower() for name, _ in spec.headers}
         kind = () if "content-type" in given else (("Content-Type", "application/json"),)
         bodies = template.pipeline_bodies(texts, prefix)
@@ -113,6 +118,8 @@ def _renderer(spec: LoadSpec, prefix: str) -> template.Render:
             (template.head(spec.method, spec.url, kind + spec.headers, size), body) for body, size in bodies
         ]
         return template.numbered(parts, prefix)
+    if rpc:
+        return template.constant(spec.body or b"")
     length = None if spec.body is None else len(spec.body)
     return template.constant(template.head(spec.method, spec.url, spec.headers, length) + (spec.body or b""))
 

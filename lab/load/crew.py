@@ -6,13 +6,17 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from lab.load.caller import Caller
+from lab.load.carrier import Carrier
 from lab.load.inflight import InFlight
 from lab.load.site import Site
-from services.wire.connection import Connection
 from services.wire.deadlines import Deadlines
 from services.wire.errors import NotConnected
+
+if TYPE_CHECKING:
+    from lab.load.rpc import RpcSite
 
 __all__ = ["Crew"]
 
@@ -26,10 +30,10 @@ class Crew:
 
     def __init__(
         self,
-        site: Site,
+        site: Site | RpcSite,
         limit: int,
         in_flight: InFlight,
-        hire: Callable[[Connection], Caller],
+        hire: Callable[[Carrier], Caller],
         on_no_connection: Callable[[int, NotConnected], None],
     ) -> None:
         self._site = site

@@ -9,16 +9,16 @@ from dataclasses import dataclass
 
 from lab.load.arrivals import Closed, Schedule
 from lab.load.caller import Caller, Repeater
+from lab.load.carrier import Carrier
 from lab.load.crew import Crew
 from lab.load.inflight import InFlight
 from lab.load.outcomes import code_of_no_connection
 from lab.load.pacer import NEVER, Agenda, Pacer
 from lab.load.recorder import Recorder
-from lab.load.site import Site
+from lab.load.site import site_of
 from lab.load.spec import LoadSpec
 from lab.load.template import Render
 from lab.load.usage import Usage, read_usage
-from services.wire.connection import Connection
 from services.wire.errors import NotConnected
 
 __all__ = ["Generator", "Share"]
@@ -70,7 +70,7 @@ class Generator:
         self._think_ns = round(closed.think_time_s * 1e9) if closed else 0
         self._caller = Repeater if closed and not self._think_ns else Caller
         limit = self._users or share.of(spec.max_connections)
-        self._crew = Crew(Site.of(spec), limit, self.in_flight, self._hire, self._on_no_connection)
+        self._crew = Crew(site_of(spec), limit, self.in_flight, self._hire, self._on_no_connection)
         self._pacer = Pacer(Agenda(schedule.part(share.index, share.parts), start_ns), self._crew.put)
         self.timer = self._pacer.timer
         self._drained = asyncio.Event()
@@ -124,7 +124,7 @@ class Generator:
         """A caller's connection is gone."""
         self._crew.lost(caller)
 
-    def _hire(self, connection: Connection) -> Caller:
+    def _hire(self, connection: Carrier) -> Caller:
         return self._caller(self, connection)
 
     def _on_no_connection(self, intended_ns: int, error: NotConnected) -> None:

@@ -8,6 +8,7 @@ from enum import StrEnum
 from services.wire.errors import FailureKind
 
 __all__ = [
+    "RPC_STATUSES",
     "SUCCEEDED",
     "Outcome",
     "code_of",
@@ -20,7 +21,7 @@ __all__ = [
 
 
 class Outcome(StrEnum):
-    """The classes beside the HTTP statuses, which are named `http_200`, `http_503` and so on."""
+    """The classes beside statuses, which are named `http_200`, `http_503`, `grpc_unavailable` and so on."""
 
     REFUSED = "refused"
     UNREACHABLE = "unreachable"
@@ -39,6 +40,29 @@ class Outcome(StrEnum):
 
 SUCCEEDED = range(200, 400)
 """The statuses that count as success."""
+
+RPC_STATUSES = 600
+"""The statuses of gRPC count from here, where HTTP has none; but OK is 200, its HTTP status."""
+
+_RPC_STATUSES = (
+    "ok",
+    "cancelled",
+    "unknown",
+    "invalid_argument",
+    "deadline_exceeded",
+    "not_found",
+    "already_exists",
+    "permission_denied",
+    "resource_exhausted",
+    "failed_precondition",
+    "aborted",
+    "out_of_range",
+    "unimplemented",
+    "internal",
+    "unavailable",
+    "data_loss",
+    "unauthenticated",
+)
 
 # In the hot loop an outcome is one small int: the HTTP status, or the class's place below zero.
 _CLASSES = tuple(Outcome)
@@ -66,6 +90,8 @@ def code_of_no_connection(kind: FailureKind) -> int:
 
 def name_of(code: int) -> str:
     """The name of what an int stands for."""
+    if code > RPC_STATUSES:
+        return f"grpc_{_RPC_STATUSES[code - RPC_STATUSES]}"
     return f"http_{code}" if code > 0 else str(_CLASSES[-code - 1])
 
 

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import ssl
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from lab.errors import BadParameter
 from lab.load.spec import LoadSpec
 from lab.load.template import split_url
+from services.rpc.addresses import address_of
 from services.wire.connection import Connection
 from services.wire.deadlines import Deadlines
 
-__all__ = ["Site"]
+if TYPE_CHECKING:
+    from lab.load.rpc import RpcSite
+
+__all__ = ["Site", "site_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +47,23 @@ class Site:
             collect_headers=self.collect_headers,
             deadlines=deadlines,
         )
+
+
+def site_of(spec: LoadSpec) -> Site | RpcSite:
+    """That of the spec's URL, in the protocol that it names. Raises BadParameter for one of no use."""
+    url = split_url(spec.url)
+    if url.scheme != "grpc":
+        return Site.of(spec)
+    try:
+        from lab.load.rpc import RpcSite
+    except ModuleNotFoundError as error:
+        raise BadParameter(
+            f"{spec.url} needs {error.name}, which is not installed: pip install 'pipeline-lab[grpc]'"
+        ) from None
+    if not url.port:
+        raise BadParameter(f"{spec.url} names no port: gRPC has none of its own")
+    address = address_of(url.hostname or "", url.port)
+    return RpcSite(address, url.path, spec.connect_timeout_s, spec.stages)
 
 
 def _tls(ca_file: str | None) -> ssl.SSLContext:

@@ -9,24 +9,25 @@ from urllib.parse import SplitResult, urlsplit
 
 from lab.errors import BadParameter
 
-__all__ = ["Render", "constant", "head", "numbered", "pipeline_bodies", "split_url"]
+__all__ = ["ID_DIGITS", "MARK", "Render", "constant", "head", "numbered", "pipeline_bodies", "split_url"]
 
 Render = Callable[[], bytes]
 """Gives the bytes of the next request."""
 
-_ID_DIGITS = 10
-_MARK = "{request_id}"
+ID_DIGITS = 10
+MARK = "{request_id}"
+"""What stands for the request_id in a body that is numbered."""
 
 
 def split_url(url: str) -> SplitResult:
-    """The parts of an http or https URL with a host. Raises BadParameter otherwise."""
+    """The parts of an http, https or grpc URL with a host. Raises BadParameter otherwise."""
     try:
         parts = urlsplit(url)
         _ = parts.port
     except ValueError as error:
         raise BadParameter(f"url {url!r} is not a URL: {error}") from error
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise BadParameter(f"url {url!r} needs http:// or https:// and a host")
+    if parts.scheme not in ("http", "https", "grpc") or not parts.hostname:
+        raise BadParameter(f"url {url!r} needs http://, https:// or grpc:// and a host")
     return parts
 
 
@@ -67,7 +68,7 @@ def numbered(heads_and_bodies: Sequence[tuple[bytes, bytes]], prefix: str) -> Re
     """
     pieces = []
     for request_head, body in heads_and_bodies:
-        before, mark, after = body.rpartition(_MARK.encode())  # the text may hold it too
+        before, mark, after = body.rpartition(MARK.encode())  # the text may hold it too
         assert mark, "a numbered body holds the mark"
         pieces.append((request_head + before + prefix.encode() + b"-", after))
     count = itertools.count().__next__
@@ -85,6 +86,6 @@ def numbered(heads_and_bodies: Sequence[tuple[bytes, bytes]], prefix: str) -> Re
 
 def pipeline_bodies(texts: Iterable[str], prefix: str) -> list[tuple[bytes, int]]:
     """The bodies that the pipeline takes, with the mark in them, and their lengths once it is filled in."""
-    bodies = [json.dumps({"text": text, "request_id": _MARK}, ensure_ascii=False).encode() for text in texts]
-    growth = len(prefix) + 1 + _ID_DIGITS - len(_MARK)
+    bodies = [json.dumps({"text": text, "request_id": MARK}, ensure_ascii=False).encode() for text in texts]
+    growth = len(prefix) + 1 + ID_DIGITS - len(MARK)
     return [(body, len(body) + growth) for body in bodies]

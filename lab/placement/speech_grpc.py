@@ -15,8 +15,9 @@ from lab.placement.building import balancer_settings, service_settings
 from lab.placement.speech import Server
 from lab.topology import PIPELINE, Balancer, Topology
 from services.rpc import pipeline_pb2 as pb
+from services.rpc.addresses import address_of
 from services.rpc.balancer.server import RpcBalancerServer
-from services.rpc.channels import CHANNEL_OPTIONS, address_of
+from services.rpc.channels import CHANNEL_OPTIONS
 from services.rpc.service import ServiceServer
 
 __all__ = ["GrpcSpeech"]

@@ -6,7 +6,7 @@ from typing import Any
 
 import grpc
 
-__all__ = ["CHANNEL_OPTIONS", "address_of", "open_channel"]
+__all__ = ["CHANNEL_OPTIONS", "open_channel"]
 
 CHANNEL_OPTIONS: tuple[tuple[str, Any], ...] = (
     ("grpc.enable_retries", 0),
@@ -19,11 +19,6 @@ CHANNEL_OPTIONS: tuple[tuple[str, Any], ...] = (
     ("grpc.max_receive_message_length", -1),
 )
 """No silent repeats, no proxy, no connection shared with other channels, no limit on answers."""
-
-
-def address_of(host: str, port: int) -> str:
-    """`host:port`, with brackets where they are needed."""
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def open_channel(address: str) -> grpc.aio.Channel:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from services.environment import SettingsError
-from services.rpc.channels import address_of
+from services.rpc.addresses import address_of
 from services.wire.loops import run
 
 __all__ = ["serve"]

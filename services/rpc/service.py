@@ -10,7 +10,8 @@ from urllib.parse import urlsplit
 import grpc
 
 from services.messages import ReportRequest, TextRequest
-from services.rpc.channels import address_of, open_channel
+from services.rpc.addresses import address_of
+from services.rpc.channels import open_channel
 from services.rpc.codec import MalformedError, decode_report, decode_response, decode_text, encode
 from services.rpc.methods import METHODS
 from services.rpc.relay import relay

@@ -6,7 +6,8 @@ import grpc
 from grpc_health.v1 import health_pb2
 
 from services.balancer.instances import Instance
-from services.rpc.channels import address_of, open_channel
+from services.rpc.addresses import address_of
+from services.rpc.channels import open_channel
 
 __all__ = ["Peer"]
 

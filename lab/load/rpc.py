@@ -1,0 +1,111 @@
+"""Load over gRPC: what looks to a caller like its own connection is one call at a time on a shared channel.
+
+So everything else about a run, from its schedule to its rows, is as over HTTP. The speed is that of grpc.aio.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+
+import grpc
+
+from lab.load.outcomes import RPC_STATUSES
+from services.rpc.channels import open_channel
+from services.rpc.statuses import SERVER_TIMING, failure_of, text_metadata
+from services.wire.deadlines import Deadlines
+from services.wire.errors import FailureKind, NoAnswer, NotConnected, WireError
+from services.wire.exchange import Exchange, Headers
+
+__all__ = ["RpcConnection", "RpcSite"]
+
+_OK = 200
+
+
+class RpcSite:
+    """One method of one server, and the channel to it, made when it is first asked for."""
+
+    def __init__(self, address: str, method: str, connect_timeout_s: float, collect_headers: bool) -> None:
+        self.address = address
+        self.method = method
+        self.collect_headers = collect_headers
+        self._connect_timeout_s = connect_timeout_s
+        self._channel: grpc.aio.Channel | None = None
+
+    async def connect(self, _: Deadlines) -> RpcConnection:
+        """What calls go through. Raises NotConnected."""
+        channel = self._channel = self._channel or open_channel(self.address)
+        try:
+            async with asyncio.timeout(self._connect_timeout_s):
+                await self._ready(channel)
+        except TimeoutError as error:
+            raise NotConnected(FailureKind.CONNECT_TIMEOUT, self.address) from error
+        return RpcConnection(self, channel.unary_unary(self.method))
+
+    async def _ready(self, channel: grpc.aio.Channel) -> None:
+        while (state := channel.get_state(try_to_connect=True)) is not grpc.ChannelConnectivity.READY:
+            if state is grpc.ChannelConnectivity.TRANSIENT_FAILURE:
+                raise NotConnected(FailureKind.REFUSED, self.address)
+            await channel.wait_for_state_change(state)
+
+
+class RpcConnection:
+    """Makes one call at a time. Of every call the exchange is told exactly once how it ended."""
+
+    def __init__(self, site: RpcSite, call: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes]) -> None:
+        self.on_closed: Callable[[RpcConnection], None] | None = None
+        """Called once when this is of no more use, before the exchange in flight, if any, is told."""
+        self._site = site
+        self._call = call
+        self._task: asyncio.Task[None] | None = None
+
+    def send(
+        self,
+        exchange: Exchange,
+        data: bytes,
+        *,
+        deadline: float,
+        is_head: bool = False,  # noqa: ARG002
+    ) -> None:
+        """Call with this message. `deadline` is on the monotonic clock, in seconds."""
+        self._task = asyncio.ensure_future(self._exchange(exchange, data, deadline))
+
+    def abort(self) -> None:
+        """Give up the call in flight, and be of no more use."""
+        self._close()
+        if self._task is not None:
+            self._task.cancel()
+
+    async def _exchange(self, exchange: Exchange, data: bytes, deadline: float) -> None:
+        call = self._call(data, timeout=deadline - time.monotonic())
+        try:
+            await call
+            trailing = text_metadata(await call.trailing_metadata())
+        except grpc.aio.AioRpcError as error:
+            failure = failure_of(error, self._site.address)
+            if failure is not None:
+                self._fail(exchange, failure)
+                return
+            trailing = text_metadata(error.trailing_metadata())
+            exchange.on_head(RPC_STATUSES + int(error.code().value[0]), self._headers(trailing))
+        except asyncio.CancelledError:
+            self._fail(exchange, NoAnswer(FailureKind.ABORTED, self._site.address))
+            raise
+        else:
+            exchange.on_head(_OK, self._headers(trailing))
+        exchange.on_complete()
+
+    def _headers(self, trailing: dict[str, str]) -> Headers:
+        timing = trailing.get(SERVER_TIMING)
+        return [(SERVER_TIMING.encode(), timing.encode())] if timing and self._site.collect_headers else []
+
+    def _fail(self, exchange: Exchange, failure: WireError) -> None:
+        if isinstance(failure, NotConnected):
+            self._close()
+        exchange.on_failure(failure)
+
+    def _close(self) -> None:
+        on_closed, self.on_closed = self.on_closed, None
+        if on_closed is not None:
+            on_closed(self)
