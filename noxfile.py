@@ -1,5 +1,7 @@
 """What can be run: `nox -l` lists it. Every session makes its own environment; nox is all one needs."""
 
+from pathlib import Path
+
 import nox
 
 nox.needs_version = ">=2024.4.15"
@@ -48,12 +50,21 @@ def compare(session: nox.Session) -> None:
 @nox.session
 def peers(session: nox.Session) -> None:
     """Measure the lab beside wrk, Locust, nginx and Envoy, in interleaved runs (-- generators)."""
-    session.install("-e", ".[balancers]")
-    session.run("python", "-m", "benchmarks.peers", *session.posargs)
+    session.install("-e", ".[balancers,clients]")
+    session.run("python", "-m", "benchmarks.peers", *session.posargs, env={"LOCUST": locust(session)})
 
 
 @nox.session
 def accuracy(session: nox.Session) -> None:
     """Measure how far the lab's numbers can be trusted (-- pacing stall)."""
-    session.install("-e", ".[balancers]")
+    session.install("-e", ".[balancers,clients]")
     session.run("python", "-m", "benchmarks.accuracy", *session.posargs)
+
+
+def locust(session: nox.Session) -> str:
+    """Locust's command, in an environment of its own: it brings gevent and a web server of its choice."""
+    home = Path(session.create_tmp()) / "locust"
+    if not (home / "bin" / "locust").exists():
+        session.run("python", "-m", "venv", str(home))
+        session.run(str(home / "bin" / "python"), "-m", "pip", "install", "--quiet", "locust", external=True)
+    return str(home / "bin" / "locust")
