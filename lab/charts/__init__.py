@@ -10,6 +10,7 @@ from lab.charts.curves import latency, throughput
 from lab.charts.faults import fault_answer, fault_counts, fault_incidents, under_faults
 from lab.charts.findings import Claim, Finding, findings_of
 from lab.charts.percentiles import percentiles
+from lab.charts.policies import policies, policy_answer, policy_table
 from lab.charts.tables import Table, cells, verdicts
 
 __all__ = [
@@ -29,6 +30,9 @@ __all__ = [
     "latency",
     "outcome",
     "percentiles",
+    "policies",
+    "policy_answer",
+    "policy_table",
     "throughput",
     "under_faults",
     "verdicts",

@@ -1,0 +1,8 @@
+"""Which policy wins where instances or requests are unlike: measured, and simulated beside it."""
+
+from __future__ import annotations
+
+from lab.policies.contest import Contest, Standing, contest, plan_contest
+from lab.policies.scenario import Scenario
+
+__all__ = ["Contest", "Scenario", "Standing", "contest", "plan_contest"]

@@ -1,0 +1,117 @@
+"""Charts and tables of runs under faults and of policies, from data alone."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from lab.charts import (
+    fault_answer,
+    fault_counts,
+    fault_incidents,
+    policies,
+    policy_answer,
+    policy_table,
+    under_faults,
+)
+from lab.faults import Fault, FaultRun, Incident
+from lab.faults.report import Request
+from lab.faults.watch import Seen
+from lab.measure.measurement import Measurement
+from lab.measure.statistics import Interval
+from lab.policies import Scenario, Standing
+from services.balancer.events import EventKind
+from services.balancer.policies.names import PolicyName
+
+
+def run_of(balancer: str = "builtin", *, tells: bool = True) -> FaultRun:
+    requests = tuple(
+        Request(n / 10, 0.1, "http_503" if 40 <= n < 45 else "http_200", not 40 <= n < 45) for n in range(100)
+    )
+    kill = Incident(Fault.parse("at 2 kill service1b for 2"), 2.0, 4.1, 2.1, 5.0, 20, 0, 0.3)
+    errors = Incident(Fault.parse("at 4 errors service2a 50% for 2"), 4.0, 6.0, None, None, 60, 5, 0.1)
+    events = (
+        Seen(2.1, "b", EventKind.EJECTED, "service1b", "unreachable"),
+        Seen(2.1, "b", EventKind.RETRIED, "service1b", "refused"),
+        Seen(5.0, "b", EventKind.RESTORED, "service1b", "checks"),
+    )
+    return FaultRun(
+        topology="parallel",
+        balancer=balancer,
+        placement="in-process",
+        rate=10.0,
+        duration_s=10.0,
+        requests=requests,
+        due=100,
+        dropped=0,
+        executed_twice={"service1": 0, "service2": 3},
+        incidents=(kill, errors),
+        events=events if tells else (),
+        measurement=cast(Measurement, SimpleNamespace()),
+        balancers_rss_mb=None,
+    )
+
+
+def standing(scenario: Scenario, policy: PolicyName, ms: float) -> Standing:
+    return Standing(scenario, policy, Interval(ms, ms - 2, ms + 2), None, ms + 1, 3 * ms, 0.25, 100, 0)
+
+
+STANDINGS = [
+    standing(Scenario.ONE_SLOW, PolicyName.ROUND_ROBIN, 80.0),
+    standing(Scenario.ONE_SLOW, PolicyName.PEAK_EWMA, 25.0),
+    standing(Scenario.HEAVY_TAILED, PolicyName.ROUND_ROBIN, 60.0),
+    standing(Scenario.HEAVY_TAILED, PolicyName.CENTRAL_QUEUE, 30.0),
+]
+
+
+def axes_of(chart: Any) -> list[Any]:
+    return list(chart.figure.axes)
+
+
+def test_a_run_has_requests_rates_and_a_lane_for_each_server_at_fault() -> None:
+    chart = under_faults(run_of())
+    above, middle, below = axes_of(chart)
+    assert sum(len(points.get_offsets()) for points in above.collections) == 100
+    assert sum(bar.get_height() for bar in middle.patches if hasattr(bar, "get_height")) >= 100
+    assert [label.get_text() for label in below.get_yticklabels()] == ["service1b", "service2a"]
+    assert {text.get_text() for text in above.texts} == {"kill", "errors"}
+    assert chart.png()
+
+
+def test_several_runs_stand_below_each_other_on_the_same_scales() -> None:
+    chart = under_faults(run_of(), run_of("nginx", tells=False))
+    assert len(axes_of(chart)) == 6
+    assert axes_of(chart)[0].get_ylim() == axes_of(chart)[3].get_ylim()
+    assert chart.caption.count("- Behind") == 2
+
+
+def test_tables_tell_delays_and_counts_and_what_a_balancer_does_not_tell() -> None:
+    first, second = fault_incidents(run_of()).rows
+    assert first[:6] == ("builtin", "kill service1b", "2.0–4.1", "0.10", "0.90", "20")
+    assert second[3:5] == ("–", "–")
+    ours, theirs = fault_counts(run_of(), run_of("nginx", tells=False)).rows
+    assert ours == ("builtin", "100", "95", "5", "http_503 5", "0", "1", "service2 3")
+    assert theirs[6] == "not told"
+
+
+@pytest.mark.parametrize("tells", [True, False])
+def test_the_answer_says_what_was_lost_and_under_which_faults_requests_failed(tells: bool) -> None:
+    text = str(fault_answer(run_of(tells=tells)))
+    assert "no request was lost, and 5 of 100 failed" in text
+    assert "Requests failed under errors (5)." in text
+    assert "Clients saw nothing fail under kill." in text
+    assert "3 requests twice" in text
+
+
+def test_policies_are_ranked_by_what_was_simulated() -> None:
+    chart = policies(STANDINGS)
+    assert [[label.get_text() for label in ax.get_yticklabels()] for ax in axes_of(chart)] == [
+        ["peak_ewma", "round_robin"],
+        ["central_queue", "round_robin"],
+    ]
+    assert [row[1] for row in policy_table(STANDINGS).rows][::2] == ["peak_ewma", "central_queue"]
+    answer = str(policy_answer(STANDINGS))
+    assert "peak_ewma wins**" in answer
+    assert "round_robin takes 3.1 times as long" in answer

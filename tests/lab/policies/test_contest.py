@@ -1,0 +1,63 @@
+"""Policies are tried on the same arrivals, measured and simulated, in settings that are plain data."""
+
+from __future__ import annotations
+
+import pytest
+
+from lab.errors import BadParameter
+from lab.placement.ports import free_offset
+from lab.policies import Scenario, contest, plan_contest
+from lab.policies.scenario import Setting
+from lab.topology import Topology
+from services.balancer.policies.names import PolicyName
+
+
+def test_a_slow_instance_is_slow_in_the_simulation_and_weighs_less_in_both() -> None:
+    setting = Setting(Scenario.ONE_SLOW, 20.0, 0.25)
+    stage = setting.stage(PolicyName.WEIGHTED_ROUND_ROBIN)
+    assert (stage.speeds, stage.weights) == ((0.25,), (1, 4, 4, 4))
+    assert setting.rate == pytest.approx(0.25 * 3.25 / 0.02)
+    assert setting.topology(PolicyName.RANDOM).services[0].faults
+
+
+def test_unlike_requests_need_no_faults_and_no_weights() -> None:
+    setting = Setting(Scenario.HEAVY_TAILED, 20.0, 0.7)
+    assert setting.stage(PolicyName.RANDOM).weights == (1, 1, 1, 1)
+    assert setting.rate == pytest.approx(140)
+    assert not setting.topology(PolicyName.RANDOM).services[0].faults
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"utilization_one_slow": 0},
+        {"utilization_heavy_tailed": 1},
+        {"work_ms": 0},
+        {"duration_s": -1},
+        {"simulated_requests": 10},
+        {"policies": ["best"]},
+    ],
+)
+def test_what_makes_no_sense_is_refused_before_anything_starts(wrong: dict[str, object]) -> None:
+    with pytest.raises(BadParameter):
+        plan_contest(**wrong)  # type: ignore[arg-type]
+
+
+def test_every_policy_asked_for_is_measured_and_simulated_in_every_scenario() -> None:
+    plan = plan_contest(
+        policies=["round_robin", "peak_ewma"],
+        work_ms=4,
+        duration_s=0.5,
+        simulated_requests=20_000,
+        port_offset=free_offset(Topology.parallel()),
+    )
+    standings = contest(plan)
+    assert [(s.scenario, s.policy) for s in standings] == [
+        (scenario, policy)
+        for scenario in Scenario
+        for policy in (PolicyName.ROUND_ROBIN, PolicyName.PEAK_EWMA)
+    ]
+    assert all(s.failed == 0 and s.answers > 20 and s.measured.estimate > 0 for s in standings)
+    turns, noticed = (s for s in standings if s.scenario is Scenario.ONE_SLOW)
+    assert turns.share_of_first == pytest.approx(0.25, abs=0.02)
+    assert noticed.simulated_ms < turns.simulated_ms
