@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from lab.topology import Balancer, Instance, Service, Topology, TopologyName
     from services.balancer.settings import PolicyName
     from services.clients import ClientName
+    from services.protocols import ProtocolName
     from services.work import Distribution, Work, WorkKind
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "LabError",
     "PlacementName",
     "PolicyName",
+    "ProtocolName",
     "Running",
     "Service",
     "Topology",
@@ -50,6 +52,7 @@ _HOMES = {
     "LabError": "lab.errors",
     "PlacementName": "lab.placement",
     "PolicyName": "services.balancer.settings",
+    "ProtocolName": "services.protocols",
     "Running": "lab.placement",
     "Service": "lab.topology",
     "Topology": "lab.topology",

@@ -10,6 +10,7 @@ from lab.load.arrivals import Closed, Constant, Load, LoadModel, Poisson
 from lab.topology import Topology, TopologyName
 from services.balancer.settings import PolicyName
 from services.clients import ClientName
+from services.protocols import ProtocolName
 from services.work import Distribution, Work, WorkKind
 
 __all__ = ["DEFAULT_CORPUS", "Combination", "corpus_of", "load_of", "topology_of"]
@@ -32,7 +33,9 @@ def topology_of(factors: Combination, seed: int = 0) -> Topology:
     }
     if factors["policy"]:
         topology = topology.with_policy(PolicyName(factors["policy"]))
-    return topology.with_work(works).with_client(ClientName(factors["client"]))
+    if factors["client"]:
+        topology = topology.with_client(ClientName(factors["client"]))
+    return topology.with_work(works).with_protocol(ProtocolName(factors.get("protocol") or ProtocolName.HTTP))
 
 
 def load_of(factors: Combination) -> Load:

@@ -14,6 +14,7 @@ from lab.measure.columns import Factors
 from lab.sweep.building import Combination
 from lab.sweep.parameters import Level
 from lab.topology import TopologyName
+from services.protocols import ProtocolName
 from services.work import Distribution, WorkKind
 
 __all__ = ["Grid", "cell_id"]
@@ -22,6 +23,7 @@ _OF_AN_OPEN_LOOP = ("requested_rate",)
 _OF_A_CLOSED_LOOP = ("concurrency", "think_time_ms")
 _OF_BALANCERS = ("policy", "balancer")
 _OF_SERVICE_TIMES = ("work_ms", "work_distribution")
+_OF_HTTP = ("client",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,8 @@ def _idle_in(combination: Combination) -> Iterator[str]:
     yield from _OF_AN_OPEN_LOOP if combination["load_model"] == LoadModel.CLOSED else _OF_A_CLOSED_LOOP
     if combination["topology"] == TopologyName.SEQUENTIAL:
         yield from _OF_BALANCERS
+    if combination.get("protocol") == ProtocolName.GRPC:
+        yield from _OF_HTTP
     if combination["work"] == WorkKind.TEXT:
         yield from _OF_SERVICE_TIMES
     if combination["work_distribution"] == Distribution.NONE:

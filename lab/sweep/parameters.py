@@ -18,19 +18,13 @@ from lab.placement.names import BalancerName, PlacementName
 from lab.topology import TopologyName
 from services.balancer.settings import PolicyName
 from services.clients import ClientName
+from services.protocols import ProtocolName
 from services.work import Distribution, WorkKind
 
-__all__ = ["Level", "ProtocolName", "factor_help", "factor_names", "read_levels", "unknown"]
+__all__ = ["Level", "factor_help", "factor_names", "read_levels", "unknown"]
 
 Level = str | int | float
 """One value of a factor."""
-
-
-class ProtocolName(StrEnum):
-    """What clients and services speak."""
-
-    HTTP = "http"
-
 
 # A sweep drives at one rate a trial: ramps and steps belong to the experiments that look along a trial.
 _LOAD_MODELS = (LoadModel.CLOSED, LoadModel.CONSTANT, LoadModel.POISSON)
