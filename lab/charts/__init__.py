@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from lab.charts.answer import Answer, answer, bearing, outcome
+from lab.charts.balancers import balancer_answer, balancer_table, balancers
 from lab.charts.breakdown import where_the_time_went
 from lab.charts.chart import Chart
+from lab.charts.clients import client_answer, client_table, clients
 from lab.charts.comparison import comparison
+from lab.charts.cores import core_answer, cores
 from lab.charts.curves import latency, throughput
+from lab.charts.deaths import deaths
 from lab.charts.faults import fault_answer, fault_counts, fault_incidents, under_faults
 from lab.charts.findings import Claim, Finding, findings_of
 from lab.charts.percentiles import percentiles
@@ -20,9 +24,18 @@ __all__ = [
     "Finding",
     "Table",
     "answer",
+    "balancer_answer",
+    "balancer_table",
+    "balancers",
     "bearing",
     "cells",
+    "client_answer",
+    "client_table",
+    "clients",
     "comparison",
+    "core_answer",
+    "cores",
+    "deaths",
     "fault_answer",
     "fault_counts",
     "fault_incidents",

@@ -67,15 +67,15 @@ def capacity(stations: Sequence[Station]) -> float:
     return min((s.servers / s.demand_s for s in stations if s.demand_s > 0), default=math.inf)
 
 
-def capacity_on(topology: Topology, cores: int) -> float:
+def capacity_on(topology: Topology, cores: float) -> float:
     """The most requests a second where every instance is a process of its own, on a machine of `cores`.
 
     Infinite where no service takes time. What hops cost counts as nothing.
     """
-    return capacity([*stations_of(topology), processor(topology, cores)])
+    return min(capacity(stations_of(topology)), cores * capacity([processor(topology, cores=1)]))
 
 
-def scaling_bound(before: Topology, after: Topology, cores: int) -> float:
+def scaling_bound(before: Topology, after: Topology, cores: float) -> float:
     """How many times the capacity of `before` that of `after` can be, each instance a process of its own.
 
     With one slot an instance and `cpu` work on C cores, four instances a service after one: min(16, C) /

@@ -1,0 +1,134 @@
+"""Balancers beside each other: what each lets through, how long that takes, and what it costs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+
+import pandas as pd
+
+from lab.charts.answer import Answer
+from lab.charts.chart import Chart
+from lab.charts.dots import Quantity, believed, figure_text, interval_of, line_chart
+from lab.charts.style import styled
+from lab.charts.tables import Table, figure_of
+from lab.faults import FaultRun
+
+__all__ = ["balancer_answer", "balancer_table", "balancers"]
+
+NONE = "none (sequential)"
+SERVICES = 4
+"""Each has a balancer, and a request passes all."""
+Column = Callable[[pd.DataFrame], "pd.Series[float]"]
+
+
+@styled
+def balancers(rows: pd.DataFrame) -> Chart:
+    """Throughput and CPU with the most requests in flight that `rows` have, latency with the fewest.
+
+    `rows` as `lab.results.read` gives them, of servers in processes: elsewhere their
+    CPU is not told apart.
+    """
+    lines = _by_balancer(rows)
+    quantities = [_throughput(rows), _latency(rows), _cpu(rows)]
+    drawn = {name: {"all": own} for name, own in lines.items()}
+    figure = line_chart("Balancers beside each other", drawn, quantities)
+    sentence = _ranking(lines, _cpu(rows)) or "No valid trial says what a balancer costs."
+    return Chart(figure, sentence, f"Chart of balancers. {_ranking(lines, _throughput(rows))} {sentence}")
+
+
+def balancer_table(rows: pd.DataFrame, runs: Sequence[FaultRun] = ()) -> Table:
+    """A line a balancer: what was measured of it, and what clients saw when an instance behind it died."""
+    quantities = [_throughput(rows), _latency(rows), _p95(rows), _cpu(rows)]
+    deaths = ("memory of all balancers (MB)", "failed when an instance died", "slowest then (ms)")
+    header = ("balancer", "valid trials", *(q.label.replace("\n", " ") for q in quantities), *deaths)
+    run_of = {run.balancer: run for run in runs}
+    return Table(
+        header,
+        tuple(
+            (
+                name,
+                believed(own),
+                *(figure_of(interval_of(own, quantity)) for quantity in quantities),
+                *_death_cells(run_of.get(name)),
+            )
+            for name, own in _by_balancer(rows).items()
+        ),
+    )
+
+
+def balancer_answer(rows: pd.DataFrame, runs: Sequence[FaultRun] = ()) -> Answer:
+    """Which lets most through, what each costs, and behind which an instance may die unnoticed."""
+    lines = _by_balancer(rows)
+    best = _ranked(lines, _throughput(rows), most=True)
+    said = []
+    if best:
+        said.append(f"**{best[0][0]} lets most through, {figure_text(best[0][1])} req/s.**")
+    said += [_ranking(lines, _throughput(rows)), _ranking(lines, _cpu(rows)), _deaths(runs)]
+    said.append(f"{believed(rows)} trials are valid.")
+    return Answer("\n\n".join(filter(None, said)))
+
+
+def _throughput(rows: pd.DataFrame) -> Quantity:
+    return _with(rows["concurrency"].max(), "throughput (req/s)", lambda r: r["throughput_rps"])
+
+
+def _latency(rows: pd.DataFrame) -> Quantity:
+    return _with(rows["concurrency"].min(), "mean response_time (ms)", lambda r: r["response_time_mean_ms"])
+
+
+def _p95(rows: pd.DataFrame) -> Quantity:
+    return _with(rows["concurrency"].max(), "p95 (ms)", lambda r: r["response_time_p95_ms"])
+
+
+def _cpu(rows: pd.DataFrame) -> Quantity:
+    def of(each: pd.DataFrame) -> pd.Series[float]:
+        return 1e6 * each["balancers_cpu_cores"] / each["throughput_rps"] / SERVICES
+
+    return _with(rows["concurrency"].max(), "CPU of one balancer a request (µs)", of)
+
+
+def _with(concurrency: int, label: str, of: Column) -> Quantity:
+    """Of the rows at that concurrency alone."""
+    return Quantity(
+        f"{label},\n{concurrency} in flight", lambda rows: of(rows[rows["concurrency"] == concurrency])
+    )
+
+
+def _by_balancer(rows: pd.DataFrame) -> Mapping[str, pd.DataFrame]:
+    """The topology without any first, then the built-in one, then the others by name."""
+    names = rows["balancer"].astype("string").fillna(NONE)
+    found = sorted(names.unique(), key=lambda name: (name != NONE, name != "builtin", name))
+    return {name: rows[names == name] for name in found}
+
+
+def _ranked(lines: Mapping[str, pd.DataFrame], quantity: Quantity, *, most: bool) -> list[tuple[str, float]]:
+    """Balancers with their estimates, the best first; without those that no valid trial knows."""
+    found = [(name, interval_of(own, quantity).estimate) for name, own in lines.items() if name != NONE]
+    return sorted((f for f in found if not math.isnan(f[1])), key=lambda f: -f[1] if most else f[1])
+
+
+def _ranking(lines: Mapping[str, pd.DataFrame], quantity: Quantity) -> str:
+    ranked = _ranked(lines, quantity, most="throughput" in quantity.label)
+    told = ", ".join(f"{name} {figure_text(value)}" for name, value in ranked)
+    label = quantity.label.replace("\n", " ")
+    return f"{label[0].upper()}{label[1:]}: {told}." if told else ""
+
+
+def _death_cells(run: FaultRun | None) -> tuple[str, str, str]:
+    if run is None:
+        return ("–", "–", "–")
+    memory = "–" if run.balancers_rss_mb is None else f"{run.balancers_rss_mb:.0f}"
+    slowest = max((incident.slowest_s for incident in run.incidents), default=0.0)
+    return (memory, f"{run.failed} of {run.due}", f"{1000 * slowest:,.0f}")
+
+
+def _deaths(runs: Sequence[FaultRun]) -> str:
+    unnoticed = [run.balancer for run in runs if not run.failed]
+    costly = [f"{run.balancer} ({run.failed} of {run.due})" for run in runs if run.failed]
+    said = []
+    if unnoticed:
+        said.append(f"Behind {', '.join(unnoticed)} an instance died and no request failed.")
+    if costly:
+        said.append(f"Requests failed as it died behind {', '.join(costly)}.")
+    return " ".join(said)

@@ -1,0 +1,134 @@
+"""What services call each other with, and what that does to throughput and costs in CPU."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import pandas as pd
+
+from lab.charts.answer import Answer
+from lab.charts.captions import caption
+from lab.charts.chart import Chart
+from lab.charts.dots import Quantity, believed, figure_text, interval_of, line_chart
+from lab.charts.findings import Claim, findings_of
+from lab.charts.series import positive
+from lab.charts.style import styled
+from lab.charts.tables import Table, figure_of
+from lab.measure.statistics import Interval, ratio_interval
+from services.clients import ClientName
+
+__all__ = ["client_answer", "client_table", "clients"]
+
+_ORDER = (
+    ClientName.HTTPX_PER_REQUEST,
+    ClientName.HTTPX,
+    ClientName.HTTPX_AIOHTTP,
+    ClientName.AIOHTTP,
+    ClientName.WIRE,
+)
+"""The costliest first."""
+_THROUGHPUT = Quantity("throughput (req/s)", lambda rows: rows["throughput_rps"])
+_LATENCY = Quantity("mean response_time (ms)", lambda rows: rows["response_time_mean_ms"])
+_CPU = Quantity(
+    "CPU of all servers a request (ms)",
+    lambda rows: (
+        1e3 * (rows["servers_cpu_cores"] + rows["balancers_cpu_cores"].fillna(0)) / rows["throughput_rps"]
+    ),
+)
+
+
+@styled
+def clients(rows: pd.DataFrame) -> Chart:
+    """A line for each client, a mark for each topology; `rows` at one concurrency."""
+    drawn = {client: _by_topology(own) for client, own in _by_client(rows).items()}
+    figure = line_chart("What the HTTP client costs", drawn, (_THROUGHPUT, _LATENCY, _CPU))
+    sentences = [_sentence(rows, topology) for topology in _by_topology(rows)]
+    return Chart(figure, "\n".join(f"- {each}" for each in sentences), " ".join(sentences))
+
+
+def client_table(rows: pd.DataFrame) -> Table:
+    """A line for each client in each topology, and how many times the first client's throughput it has."""
+    header = (
+        "client",
+        "topology",
+        "valid trials",
+        "throughput (req/s)",
+        "of the slowest client's",
+        _CPU.label,
+    )
+    return Table(
+        header,
+        tuple(
+            (
+                client,
+                topology,
+                believed(own),
+                figure_of(interval_of(own, _THROUGHPUT)),
+                f"{figure_of(_over_slowest(rows, topology, own))} ×",
+                figure_of(interval_of(own, _CPU)),
+            )
+            for client, both in _by_client(rows).items()
+            for topology, own in _by_topology(both).items()
+        ),
+    )
+
+
+def client_answer(documented: pd.DataFrame, flat_out: pd.DataFrame) -> Answer:
+    """Whether the client alone gives the documented figures, and what another one gives.
+
+    `documented` where the documents are judged, `flat_out` at saturation; neither with any work but the text.
+    """
+    said = []
+    for client, own in _by_client(documented).items():
+        found = [each for claim in (Claim.THROUGHPUT, Claim.LATENCY) for each in findings_of(own, claim)]
+        said.append(f"**With `{client}`**, and no work but the text:\n\n{caption(found)}")
+    said += [_sentence(flat_out, topology) for topology in _by_topology(flat_out)]
+    said.append(_balancers_cost(flat_out))
+    said.append(f"{believed(pd.concat([documented, flat_out]))} trials are valid.")
+    return Answer("\n\n".join(filter(None, said)))
+
+
+def _by_client(rows: pd.DataFrame) -> Mapping[str, pd.DataFrame]:
+    there = set(rows["client"])
+    return {str(name): rows[rows["client"] == name] for name in _ORDER if name in there}
+
+
+def _by_topology(rows: pd.DataFrame) -> Mapping[str, pd.DataFrame]:
+    return {str(name): rows[rows["topology"] == name] for name in sorted(rows["topology"].unique())[::-1]}
+
+
+def _over_slowest(rows: pd.DataFrame, topology: str, own: pd.DataFrame) -> Interval:
+    """The throughput of these rows over that of the costliest client in the same topology."""
+    first = _by_topology(next(iter(_by_client(rows).values()))).get(topology)
+    below = [] if first is None else positive(first, "throughput_rps")
+    return ratio_interval(positive(own, "throughput_rps"), below)
+
+
+def _sentence(rows: pd.DataFrame, topology: str) -> str:
+    """What the fastest client lets through, and how many times the costliest that is."""
+    own = {name: _by_topology(both).get(topology) for name, both in _by_client(rows).items()}
+    rates = {n: interval_of(r, _THROUGHPUT).estimate for n, r in own.items() if r is not None}
+    known = {name: rate for name, rate in rates.items() if not math.isnan(rate)}
+    if len(known) < 2:
+        return f"{topology.capitalize()}: too few valid trials to compare clients."
+    slowest, fastest = min(known, key=known.__getitem__), max(known, key=known.__getitem__)
+    return (
+        f"{topology.capitalize()}: {slowest} {figure_text(known[slowest])} req/s, {fastest} "
+        f"{figure_text(known[fastest])} req/s, **{known[fastest] / known[slowest]:.0f} times as much**."
+    )
+
+
+def _balancers_cost(rows: pd.DataFrame) -> str:
+    """What share of the sequential throughput the parallel one loses, with the client that shows it best."""
+    *_, (client, own) = _by_client(rows).items()
+    after, before = (
+        positive(_by_topology(own).get(t, own[:0]), "throughput_rps") for t in ("parallel", "sequential")
+    )
+    ratio = ratio_interval(after, before)
+    if math.isnan(ratio.estimate):
+        return ""
+    return (
+        f"With `{client}`, where hops cost least, the parallel topology does {figure_of(ratio)} times what "
+        "the sequential one does: four balancers more a request, and no processor more."
+    )

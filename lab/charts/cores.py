@@ -1,0 +1,127 @@
+"""How far cores carry the claim that four times the instances do three to four times the work."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.container import ErrorbarContainer
+
+from lab.charts.answer import Answer
+from lab.charts.axes import legend_below, log_steps
+from lab.charts.chart import Chart
+from lab.charts.marks import DASHED
+from lab.charts.style import GREY, Look, look, new_figure, styled
+from lab.charts.tables import figure_of
+from lab.expectations import RATIO
+from lab.measure.statistics import Interval, ratio_interval
+from lab.sweep.building import topology_of
+from lab.theory.bounds import scaling_bound
+from lab.topology import TopologyName
+from services.work import WorkKind
+
+__all__ = ["core_answer", "cores"]
+
+_MOST_CORES = 32
+
+
+@styled
+def cores(rows: pd.DataFrame, usable: float) -> Chart:
+    """Parallel over sequential throughput at the `usable` cores of this machine, beside what cores allow.
+
+    `rows` as `lab.results.read` gives them, driven at saturation, servers in processes. Trials count whose
+    latency cannot be believed: a generator that waits for a processor does not change what servers do.
+    """
+    figure = new_figure(8.4, 5.1)
+    figure.suptitle("Parallel over sequential throughput, each instance a process", x=0.01, ha="left")
+    ax = figure.subplots()
+    along = np.geomspace(1, _MOST_CORES, 200)
+    handles: list[Any] = []
+    for place, (name, group) in enumerate(_by_work(rows).items()):
+        bounds = [_bound(group, c) for c in along]
+        ax.plot(along, bounds, color=look(place).colour, zorder=2, **DASHED)
+        handles.append(_measured(ax, name, usable, _ratio(group), look(place)))
+    band = ax.axhspan(
+        RATIO.low, RATIO.high, color=GREY, alpha=0.15, linewidth=0, label=f"documented: {RATIO}"
+    )
+    (dashed,) = ax.plot([], [], color=GREY, label="bound: cores share the work", **DASHED)
+    log_steps(ax.xaxis, [1, 2, 4, 8, 16, 32])
+    ax.set_ylim(0, 4.4)
+    ax.set_xlabel("cores")
+    ax.set_ylabel("parallel over sequential")
+    legend_below(figure, [*handles, dashed, band], columns=2)
+    sentences = list(_sentences(rows, usable))
+    return Chart(figure, "\n".join(f"- {each}" for each in sentences), " ".join(sentences))
+
+
+def core_answer(rows: pd.DataFrame, usable: float) -> Answer:
+    """How far this machine's cores carry the claim, for each kind of work, and where more would."""
+    reach = [name for name, group in _by_work(rows).items() if _ratio(group).high >= RATIO.low]
+    opening = f"Yes, with {' and '.join(reach)}." if reach else f"No: not with {usable:g} cores."
+    return Answer("\n\n".join([f"**{opening}**", *_sentences(rows, usable)]))
+
+
+def _measured(ax: Axes, name: str, usable: float, ratio: Interval, style: Look) -> ErrorbarContainer:
+    low, high = (end if ratio.known else ratio.estimate for end in (ratio.low, ratio.high))
+    return ax.errorbar(
+        [usable],
+        [ratio.estimate],
+        yerr=[[ratio.estimate - low], [high - ratio.estimate]],
+        color=style.colour,
+        marker=style.marker,
+        markersize=8,
+        markeredgecolor="white",
+        linestyle="none",
+        elinewidth=1.6,
+        capsize=4,
+        zorder=4,
+        label=f"measured, {name}",
+    )
+
+
+def _by_work(rows: pd.DataFrame) -> Mapping[str, pd.DataFrame]:
+    """By what services do, those with a bound first."""
+    keys = rows["work_ms"].astype("string").fillna("")
+    names = [_name(work, times) for work, times in zip(rows["work"], keys, strict=True)]
+    order = sorted(set(names), key=lambda name: (name.startswith(WorkKind.TEXT), "," in name, name))
+    return {name: rows[[each == name for each in names]] for name in order}
+
+
+def _name(work: str, times_ms: str) -> str:
+    if not times_ms:
+        return f"{work} alone"
+    return f"{work} work of {times_ms} ms" + ("" if "," in times_ms else " in all services")
+
+
+def _ratio(group: pd.DataFrame) -> Interval:
+    after, before = (
+        [float(v) for v in group.loc[group["topology"] == name, "throughput_rps"].dropna() if v > 0]
+        for name in (TopologyName.PARALLEL, TopologyName.SEQUENTIAL)
+    )
+    return ratio_interval(after, before)
+
+
+def _bound(group: pd.DataFrame, usable: float) -> float:
+    before, after = (
+        topology_of(_factors(group[group["topology"] == name]))
+        for name in (TopologyName.SEQUENTIAL, TopologyName.PARALLEL)
+    )
+    return scaling_bound(before, after, usable)
+
+
+def _factors(rows: pd.DataFrame) -> dict[str, object]:
+    return {str(name): None if pd.isna(value) else value for name, value in rows.iloc[0].items()}
+
+
+def _sentences(rows: pd.DataFrame, usable: float) -> Iterator[str]:
+    for name, group in _by_work(rows).items():
+        ratio, bound = _ratio(group), _bound(group, usable)
+        told = f"{name[0].upper()}{name[1:]}: measured {figure_of(ratio)}×"
+        if math.isnan(bound):
+            yield f"{told}; nothing bounds it but what hops and balancers cost."
+        else:
+            yield f"{told} of at most {bound:.3g}× with {usable:g} cores, {ratio.estimate / bound:.0%} of it."

@@ -1,0 +1,83 @@
+"""What clients see when an instance dies and comes back, behind one balancer after the other."""
+
+from __future__ import annotations
+
+import math
+
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+
+from lab.charts.axes import legend_below, log_values
+from lab.charts.chart import Chart
+from lab.charts.style import look, new_figure, styled
+from lab.faults import FaultRun
+
+__all__ = ["deaths"]
+
+_COLUMNS = 3
+_WELL, _ILL = look(0), look(1)
+
+
+@styled
+def deaths(*runs: FaultRun) -> Chart:
+    """A panel for each run, every request in it at its intended start; all to the same scale.
+
+    `runs` as `lab.faults.play` gives them.
+    """
+    columns = min(len(runs), _COLUMNS)
+    lines = math.ceil(len(runs) / columns)
+    figure = new_figure(12.4, 2.6 * lines + 0.9)
+    figure.suptitle("Requests while an instance is dead", x=0.01, ha="left")
+    places = list(figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False).flat)
+    for ax in places[len(runs) :]:
+        ax.remove()
+    for place, (ax, run) in enumerate(zip(places, runs, strict=False)):
+        _draw(ax, run)
+        ax.tick_params(labelbottom=True)
+        if place % columns == 0:
+            ax.set_ylabel("response_time (ms)")
+        if place + columns >= len(runs):
+            ax.set_xlabel("time since the load began (s)")
+    log_values(places[0].yaxis, [1000 * r.response_time_s for run in runs for r in run.requests])
+    legend_below(figure, _handles(), columns=3)
+    sentences = [_sentence(run) for run in runs]
+    return Chart(figure, "\n".join(f"- {each}" for each in sentences), " ".join(sentences))
+
+
+def _draw(ax: Axes, run: FaultRun) -> None:
+    ax.set_title(f"{run.balancer}: {run.failed} of {run.due} failed")
+    ax.set_xlim(0, run.duration_s)
+    for incident in run.incidents:
+        ax.axvspan(incident.began_s, incident.ended_s, color=_ILL.colour, alpha=0.12, linewidth=0)
+    for succeeded, style, size in ((True, _WELL, 9), (False, _ILL, 34)):
+        requests = [r for r in run.requests if r.succeeded is succeeded]
+        ax.scatter(
+            [r.at_s for r in requests],
+            [1000 * r.response_time_s for r in requests],
+            s=size,
+            color=style.colour,
+            marker=style.marker,
+            alpha=0.6 if succeeded else 1.0,
+            linewidth=0 if succeeded else 0.8,
+            edgecolor="white",
+            zorder=3 if succeeded else 4,
+        )
+
+
+def _handles() -> list[Line2D | Patch]:
+    def entry(label: str, marker: str, colour: str) -> Line2D:
+        return Line2D([], [], linestyle="none", marker=marker, color=colour, label=label)
+
+    return [
+        entry("succeeded", _WELL.marker, _WELL.colour),
+        entry("failed", _ILL.marker, _ILL.colour),
+        Patch(facecolor=_ILL.colour, alpha=0.12, linewidth=0, label="the instance is dead"),
+    ]
+
+
+def _sentence(run: FaultRun) -> str:
+    slowest_ms = 1000 * max((incident.slowest_s for incident in run.incidents), default=0.0)
+    how = ", ".join(f"{count} {name}" for name, count in run.outcomes.items() if name != "http_200")
+    failed = f"{run.failed} of {run.due} requests failed ({how})" if run.failed else "no request failed"
+    return f"Behind {run.balancer} {failed}, and the slowest took {slowest_ms:,.0f} ms."

@@ -1,0 +1,141 @@
+"""Things beside each other, one to a line: a panel for each quantity, a mark for each series, intervals."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
+
+from lab.charts.axes import legend_below
+from lab.charts.series import reasons, valid
+from lab.charts.style import GREY, INK, Look, looks, new_figure
+from lab.measure.statistics import Interval, log_interval
+
+__all__ = ["Lines", "Quantity", "believed", "figure_text", "interval_of", "line_chart"]
+
+Lines = Mapping[str, Mapping[str, pd.DataFrame]]
+"""By line, then by series: its rows, one a trial."""
+_APART = 0.3
+"""Between the series of one line, where a line has the height 1."""
+_WIDE = 8.0
+"""From such a ratio of the largest to the smallest on, an axis is logarithmic; else it begins at 0."""
+
+
+@dataclass(frozen=True, slots=True)
+class Quantity:
+    """What is drawn along a panel, with its unit, and how it is read from rows: one value a row."""
+
+    label: str
+    of: Callable[[pd.DataFrame], pd.Series[float]]
+
+
+def interval_of(rows: pd.DataFrame, quantity: Quantity) -> Interval:
+    """What the valid rows say of it."""
+    return log_interval(_values(rows[valid(rows)], quantity))
+
+
+def believed(rows: pd.DataFrame) -> str:
+    """How many of the rows are valid, and why the others are not: "5 of 6 (not_steady 1)"."""
+    why = "" if valid(rows).all() else f" ({', '.join(reasons(rows))})"
+    return f"{int(valid(rows).sum())} of {len(rows)}{why}"
+
+
+def figure_text(value: float) -> str:
+    """Two significant digits or more, as it stands beside its mark; nothing for what is unknown."""
+    if math.isnan(value):
+        return ""
+    return f"{value:,.0f}" if value >= 10 else f"{value:#.2g}"
+
+
+def line_chart(title: str, lines: Lines, quantities: Sequence[Quantity]) -> Figure:
+    """A panel for each quantity, side by side; all have the same lines."""
+    names = list(dict.fromkeys(series for groups in lines.values() for series in groups))
+    look_of = looks(names)
+    figure = new_figure(12.4, 1.9 + 0.42 * max(1.0, 0.75 * len(names)) * len(lines))
+    figure.suptitle(title, x=0.01, ha="left")
+    places = figure.subplots(1, len(quantities), sharey=True, squeeze=False)[0]
+    for ax, quantity in zip(places, quantities, strict=True):
+        _panel(ax, lines, quantity, look_of)
+    places[0].set_yticks(range(len(lines)), list(lines))
+    places[0].set_ylim(len(lines) - 0.5, -0.5)
+    handles = [_entry(name, look_of[name]) for name in names] if len(names) > 1 else []
+    if any(not valid(rows).all() for groups in lines.values() for rows in groups.values()):
+        handles.append(_entry("invalid trial", Look(GREY, "o", "none", ""), hollow=True))
+    if handles:
+        legend_below(figure, handles, columns=len(handles))
+    return figure
+
+
+def _panel(ax: Axes, lines: Lines, quantity: Quantity, look_of: Mapping[str, Look]) -> None:
+    ax.grid(visible=False, axis="y")
+    ax.set_xlabel(quantity.label)
+    everything = [v for groups in lines.values() for rows in groups.values() for v in _values(rows, quantity)]
+    middle = (len(look_of) - 1) / 2
+    for height, groups in enumerate(lines.values()):
+        ax.axhline(height, color="#EEEEEE", linewidth=0.8, zorder=0)
+        for place, (name, look) in enumerate(look_of.items()):
+            if name in groups:
+                _mark(ax, groups[name], quantity, look, height + _APART * (place - middle))
+    _scale(ax, everything)
+
+
+def _scale(ax: Axes, values: Sequence[float]) -> None:
+    low, high = min(values, default=1.0), max(values, default=1.0)
+    if high < _WIDE * low:
+        ax.set_xlim(0, high * 1.15)
+        ax.xaxis.set_major_locator(MaxNLocator(nbins=5))
+        return
+    ax.set_xscale("log")
+    ax.set_xlim(low / 1.6, high * 1.6)
+    ax.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0), numticks=8))
+    ax.xaxis.set_minor_locator(NullLocator())
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
+
+
+def _mark(ax: Axes, rows: pd.DataFrame, quantity: Quantity, look: Look, height: float) -> None:
+    for value in _values(rows[~valid(rows)], quantity):
+        ax.plot(
+            value,
+            height,
+            marker=look.marker,
+            color=look.colour,
+            markerfacecolor="white",
+            markersize=6,
+            zorder=3,
+        )
+    interval = interval_of(rows, quantity)
+    if math.isnan(interval.estimate):
+        return
+    if interval.known:
+        ax.plot([interval.low, interval.high], [height, height], color=look.colour, linewidth=1.8, zorder=4)
+    style = {"markeredgecolor": "white", "markeredgewidth": 0.8, "markersize": 8}
+    ax.plot(interval.estimate, height, marker=look.marker, color=look.colour, zorder=5, **style)  # type: ignore[arg-type]
+    ax.annotate(
+        figure_text(interval.estimate),
+        xy=(interval.estimate, height),
+        xytext=(0, 6),
+        textcoords="offset points",
+        ha="center",
+        va="bottom",
+        fontsize=8,
+        color=INK,
+        zorder=6,
+    )
+
+
+def _values(rows: pd.DataFrame, quantity: Quantity) -> list[float]:
+    """One a row, but for blanks and noughts, which have no logarithm."""
+    return [float(value) for value in quantity.of(rows).dropna() if value > 0]
+
+
+def _entry(name: str, look: Look, *, hollow: bool = False) -> Line2D:
+    face = "white" if hollow else look.colour
+    return Line2D(
+        [], [], linestyle="none", color=look.colour, marker=look.marker, markerfacecolor=face, label=name
+    )
