@@ -1,0 +1,41 @@
+"""Whether every balancer gives rows that can be believed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from benchmarks.goals import Finding, at_most, told
+from benchmarks.sweeping import swept
+from lab.placement.names import BalancerName
+
+__all__ = ["balancer_rows"]
+
+LOADS = {
+    "documented work, in one process": {"placement": "in-process", "concurrency": [3, 32]},
+    "text flat out, in processes": {
+        "placement": "processes",
+        "work": "text",
+        "client": "wire",
+        "concurrency": [1, 16],
+    },
+}
+
+
+def balancer_rows() -> Iterator[Finding]:
+    """All six balancers in interleaved sweeps: rows that are invalid, and requests that failed."""
+    for what, factors in LOADS.items():
+        rows = swept("quickstart", topology="parallel", balancer=list(BalancerName), trials=3, **factors)
+        for name in BalancerName:
+            own = rows[rows["balancer"] == name]
+            why = " ".join(own["invalid_reason"].dropna())
+            invalid = int((~own["valid"]).sum())
+            yield at_most(
+                f"{what}, {name}, invalid of {len(own)} rows{f' ({why})' if why else ''}", invalid, 0
+            )
+            yield at_most(
+                f"{what}, {name}, failed of {own['requests'].sum()} requests", own["failed"].sum(), 0
+            )
+            most = own[own["concurrency"] == own["concurrency"].max()]
+            yield told(
+                f"{what}, {name}, throughput with most in flight", most["throughput_rps"].median(), "req/s"
+            )

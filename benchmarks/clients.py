@@ -1,0 +1,36 @@
+"""What the HTTP client of a service costs, and what the balancers do beside the cheapest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from benchmarks.goals import Finding, at_least, at_most, told
+from benchmarks.sweeping import median_ratio, swept
+from services.clients import ClientName
+
+__all__ = ["clients"]
+
+TIMES = 30.0
+MOST_LOST = 0.25
+TRIALS = 7
+IN_FLIGHT = 16
+
+
+def clients() -> Iterator[Finding]:
+    """Flat out in one process, text of 1 KiB: clients over httpx-per-request, and what balancers cost."""
+    rows = swept(
+        client=list(ClientName), work="text", payload_bytes=1024, concurrency=IN_FLIGHT, trials=TRIALS
+    )
+    fastest = {}
+    for topology in ("sequential", "parallel"):
+        own = {name: rows[(rows["topology"] == topology) & (rows["client"] == name)] for name in ClientName}
+        for name, part in own.items():
+            yield told(f"{topology}, {name}, median of {TRIALS}", part["throughput_rps"].median(), "req/s")
+        best = max(own, key=lambda name, own=own: own[name]["throughput_rps"].median())
+        ratio = median_ratio(own[best], own[ClientName.HTTPX_PER_REQUEST])
+        yield at_least(f"{topology}, {best} / httpx-per-request, median of trials", ratio, TIMES)
+        fastest[topology] = own[best]
+    lost = 1 - median_ratio(fastest["parallel"], fastest["sequential"])
+    yield at_most(
+        "share of the sequential throughput that four balancers cost, median of trials", lost, MOST_LOST
+    )

@@ -1,0 +1,34 @@
+"""Sweeps of a benchmark: away from the documented ports, their rows kept nowhere."""
+
+from __future__ import annotations
+
+import statistics
+import tempfile
+
+import pandas as pd
+
+from lab import results
+from lab.placement.ports import free_offset
+from lab.sweep import plan_sweep, run_sweep
+from lab.topology import Topology
+
+__all__ = ["median_ratio", "swept"]
+
+
+def swept(preset: str = "quick", *, trials: int, **factors: object) -> pd.DataFrame:
+    """The rows of that sweep, its trials interleaved."""
+    with tempfile.TemporaryDirectory(prefix="lab-benchmark-") as folder:
+        offset = free_offset(Topology.parallel())
+        plan = plan_sweep(preset, trials=trials, folder=folder, port_offset=offset, **factors)
+        print(f"         {plan}", flush=True)
+        return results.read(run_sweep(plan))
+
+
+def median_ratio(above: pd.DataFrame, below: pd.DataFrame) -> float:
+    """Of the throughput, trial by trial: what drifts hits both sides of a trial. Not a number without any.
+
+    Throughput is known of invalid trials too: it is their latency that cannot be believed.
+    """
+    rates = [rows.set_index("trial")["throughput_rps"].dropna() for rows in (above, below)]
+    ratios = [float(rate / rates[1][trial]) for trial, rate in rates[0].items() if trial in rates[1].index]
+    return statistics.median(ratios) if ratios else float("nan")
