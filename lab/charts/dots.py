@@ -81,7 +81,8 @@ def _panel(ax: Axes, lines: Lines, quantity: Quantity, look_of: Mapping[str, Loo
         ax.axhline(height, color="#EEEEEE", linewidth=0.8, zorder=0)
         for place, (name, look) in enumerate(look_of.items()):
             if name in groups:
-                _mark(ax, groups[name], quantity, look, height + _APART * (place - middle))
+                aside = _APART * (place - middle)
+                _mark(ax, groups[name], quantity, look, height + aside, label_below=aside > 0)
     _scale(ax, everything)
 
 
@@ -98,7 +99,9 @@ def _scale(ax: Axes, values: Sequence[float]) -> None:
     ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
 
 
-def _mark(ax: Axes, rows: pd.DataFrame, quantity: Quantity, look: Look, height: float) -> None:
+def _mark(
+    ax: Axes, rows: pd.DataFrame, quantity: Quantity, look: Look, height: float, *, label_below: bool
+) -> None:
     for value in _values(rows[~valid(rows)], quantity):
         ax.plot(
             value,
@@ -119,10 +122,10 @@ def _mark(ax: Axes, rows: pd.DataFrame, quantity: Quantity, look: Look, height: 
     ax.annotate(
         figure_text(interval.estimate),
         xy=(interval.estimate, height),
-        xytext=(0, 6),
+        xytext=(0, -6 if label_below else 6),
         textcoords="offset points",
         ha="center",
-        va="bottom",
+        va="top" if label_below else "bottom",
         fontsize=8,
         color=INK,
         zorder=6,
