@@ -68,10 +68,10 @@ _DEFAULT = Preset(
     trials=3,
     windows=Windows(answers=24, shortest_s=4.0),
 )
-_SHORT = {**_DEFAULT.levels, **_levels(concurrency=[1, 3, 32])}
+_SHORT = {**_DEFAULT.levels, **_levels(concurrency=[1, 3, 24])}
 _PRESETS = {
     PresetName.QUICK: Preset(_SHORT, trials=1, windows=Windows(answers=18, shortest_s=1.5)),
-    PresetName.QUICKSTART: Preset(_SHORT, trials=3, windows=Windows(answers=16, shortest_s=1.0)),
+    PresetName.QUICKSTART: Preset(_SHORT, trials=3, windows=Windows(answers=14, shortest_s=0.9)),
     PresetName.DEFAULT: _DEFAULT,
     # 130 answers are what p95 asks for; 145 leave room for what runs below its prediction.
     PresetName.FULL: replace(

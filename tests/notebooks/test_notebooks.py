@@ -65,7 +65,9 @@ def test_every_factor_is_a_parameter_of_the_sweep() -> None:
     assert set(factor_names()) <= set(parameters_of(read_notebook(sweep)))
 
 
-@pytest.mark.parametrize("factor", ["topology", "balancer", "placement", "client", "work", "load_model"])
+@pytest.mark.parametrize(
+    "factor", ["topology", "balancer", "protocol", "placement", "client", "work", "load_model"]
+)
 def test_the_comment_on_a_factor_names_all_that_it_can_be(factor: str) -> None:
     (sweep,) = [path for path in NOTEBOOKS if path.stem == "02_sweep"]
     comment = parameters_of(read_notebook(sweep))[factor].comment
