@@ -23,6 +23,8 @@ SHORTEST_WARMUP_S = 0.3
 PER_REQUEST_RPS = 15.0
 """Roughly the most that four services do where each makes an HTTP client for every request: nobody's theory
 knows, and without it a window could pass before the first answer."""
+BUNCHES = 8
+"""And as they share the processor until all of them end together, a rate takes so many bunches of answers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +46,11 @@ class Windows:
     def of(self, combination: Combination) -> Window:
         """The window of that cell. A `warmup_s` or `duration_s` of its own is kept."""
         rate = predicted_rps(combination)
-        duration_s = combination.get("duration_s") or self.seconds(rate)
+        turn_s = (combination["concurrency"] or 1) / rate if rate else 0.0
+        bunches = BUNCHES if combination["client"] == ClientName.HTTPX_PER_REQUEST else 0
+        duration_s = combination.get("duration_s") or max(self.seconds(rate), bunches * turn_s)
         warmup_s = combination.get("warmup_s")
         if warmup_s is None:
-            turn_s = (combination["concurrency"] or 1) / rate if rate else 0.0
             warmup_s = max(TURNS * turn_s, SHORTEST_WARMUP_S)
         return Window(round(float(warmup_s), 1), round(float(duration_s), 1))
 
