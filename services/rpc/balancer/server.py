@@ -40,6 +40,16 @@ class RpcBalancerServer(RpcServer):
         await super().stop(grace_s)
         await self._hub.close()
 
+    @property
+    def in_flight(self) -> int:
+        """Attempts begun and not ended."""
+        return sum(instance.in_flight for instance in self._hub.core.roster)
+
+    @property
+    def waiting(self) -> int:
+        """Calls that wait for an instance with room."""
+        return len(self._hub.core.line)
+
     def stats(self) -> dict[str, object]:
         """The documented answer to GET /stats."""
         return self._hub.core.stats()
