@@ -46,7 +46,9 @@ def cycles() -> Iterator[Finding]:
                     yield from _repeated(f"{placement}, {balancer}", topology, placement, balancer, folder)
                 except ProgramMissing as error:
                     yield told(f"{placement}, {balancer} is left out: {error}", float("nan"))
-        with start(topology):
+        with start(
+            topology, placement=PlacementName.PROCESSES
+        ):  # somebody else's: it counts as no part of this
             yield from _repeated("remote", topology, PlacementName.REMOTE, BalancerName.BUILTIN, folder)
     for sock in listen_all(topology.addresses()).values():
         sock.close()
