@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -120,12 +119,13 @@ def contest(plan: Contest) -> tuple[Standing, ...]:
 def _standing(plan: Contest, setting: Setting, policy: PolicyName) -> Standing:
     load, share = _measured(plan, setting, policy)
     simulated = _simulated(plan, setting, policy)
-    first, last = load.journal[0].intended_ns + WARMUP_S * 1e9, math.inf
-    times = [1000 * e.response_time_s for e in load.journal if e.succeeded and first <= e.intended_ns < last]
+    begin_ns = load.journal[0].intended_ns + WARMUP_S * 1e9
+    times = [1000 * e.response_time_s for e in load.journal if e.succeeded and e.intended_ns >= begin_ns]
+    mean = mean_interval(batch_means(times))
     return Standing(
         scenario=setting.scenario,
         policy=policy,
-        measured=mean_interval(batch_means(times)),
+        measured=Interval(mean.estimate, max(0.0, mean.low), mean.high),
         measured_p95_ms=float(np.quantile(times, 0.95)) if len(times) >= sample_floor(0.95) else None,
         simulated_ms=1000 * simulated.mean_s,
         simulated_p95_ms=1000 * simulated.quantile_s(0.95),
