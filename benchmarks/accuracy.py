@@ -11,6 +11,7 @@ from benchmarks.histograms import histograms, intervals
 from benchmarks.pacing import pacing
 from benchmarks.queue import queue
 from benchmarks.schedules import schedules
+from benchmarks.simulator import simulator
 from benchmarks.stall import stall
 from benchmarks.starved import starved
 
@@ -24,6 +25,7 @@ GOALS = {
     "starved": starved,
     "schedules": schedules,
     "answers": answers,
+    "simulator": simulator,
 }
 
 if __name__ == "__main__":
