@@ -1,0 +1,60 @@
+"""Placement, balancer, client and work are factors like any other; rows say what the servers used."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lab.errors import ProgramMissing
+from lab.measure.measurement import Measurement
+from lab.placement import BalancerName
+from lab.placement.ports import free_offset
+from lab.placement.proxies import PROXIES
+from lab.placement.proxies.binaries import find
+from lab.results import read_measurements
+from lab.sweep import plan_sweep, run_sweep
+from lab.topology import Topology
+
+
+def swept(folder: Path, **factors: Any) -> list[Measurement]:
+    offset = free_offset(Topology.parallel())
+    brief = {"trials": 1, "duration_s": 0.4, "warmup_s": 0.1, "concurrency": 2, "replicas": 2, "work_ms": 2}
+    return read_measurements(
+        run_sweep(plan_sweep(name="placed", folder=folder, port_offset=offset, **(brief | factors)))
+    )
+
+
+@pytest.mark.parametrize("work", ["cpu", "text"])
+def test_in_processes_the_cpu_of_balancers_and_services_is_told_apart(tmp_path: Path, work: str) -> None:
+    factors = {"placement": "processes", "client": "wire", "work": [work], "topology": "parallel"}
+    (measured,) = swept(tmp_path, **(factors if work == "cpu" else factors | {"work_ms": None}))
+    assert measured.outcome.failed == 0
+    assert measured.outcome.succeeded > 0
+    assert measured.health.servers_cpu_cores is not None
+    assert measured.health.servers_cpu_cores > 0
+    assert measured.health.balancers_cpu_cores is not None
+    assert measured.health.balancers_cpu_cores > 0
+    assert measured.health.servers_rss_mb is not None
+    assert measured.health.servers_rss_mb > 10
+
+
+def test_without_a_balancer_there_is_no_cpu_of_balancers(tmp_path: Path) -> None:
+    (measured,) = swept(tmp_path, placement="processes", client="wire", topology="sequential", replicas=None)
+    assert measured.health.balancers_cpu_cores is None
+    assert measured.health.servers_cpu_cores is not None
+
+
+@pytest.mark.parametrize("balancer", [name for name in BalancerName if name is not BalancerName.BUILTIN])
+def test_every_other_balancer_gives_a_row_with_its_cpu(tmp_path: Path, balancer: BalancerName) -> None:
+    try:
+        find(PROXIES[balancer].program)
+    except ProgramMissing as missing:
+        pytest.skip(str(missing))
+    (measured,) = swept(tmp_path, balancer=balancer, client="wire", topology="parallel")
+    assert measured.factors.balancer == balancer
+    assert measured.outcome.failed == 0
+    assert measured.outcome.succeeded > 0
+    assert measured.health.balancers_cpu_cores is not None
+    assert measured.health.retries == 0
