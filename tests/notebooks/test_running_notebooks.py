@@ -60,6 +60,26 @@ def test_the_quickstart_answers_its_question(run: Run, build: Path) -> None:
     assert "This holds for placement `in-process`" in answer
 
 
+def test_balancers_are_compared_and_an_instance_dies_behind_each(run: Run, build: Path) -> None:
+    fault = "at 1 kill service2a for 0.2"
+    less = {"concurrency": "[1, 2]", "trials": 1, "balancers": "[builtin]", "fault": fault}
+    answer = run("06_balancers", port_offset=free_offset(Topology.parallel()), folder=build, **less)
+    assert "an instance died and no request failed" in answer
+
+
+def test_clients_are_held_against_the_documents_and_each_other(run: Run, build: Path) -> None:
+    less = {"documented": "[httpx]", "compared": "[httpx, wire]", "concurrency": 1, "flat_out": 2}
+    answer = run("07_clients", port_offset=free_offset(Topology.parallel()), folder=build, trials=1, **less)
+    assert "With `httpx`" in answer
+    assert "Sequential" in answer
+
+
+def test_cores_are_held_against_what_they_allow(run: Run, build: Path) -> None:
+    less = {"work_ms": 2, "concurrency": 2, "trials": 1, "duration_s": 0.4, "warmup_s": 0.1}
+    answer = run("10_cores", port_offset=free_offset(Topology.parallel()), folder=build, **less)
+    assert "Cpu work of 2 ms in all services: measured" in answer
+
+
 def test_two_results_are_compared(run: Run, sweep: Path, build: Path) -> None:
     other = build / "other.csv"
     for suffix in (".csv", ".json"):
