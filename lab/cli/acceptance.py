@@ -10,7 +10,7 @@ from typing import Any
 
 from lab.topology import Topology
 
-__all__ = ["Answer", "Finding", "acceptance", "get", "post"]
+__all__ = ["Answer", "Finding", "acceptance", "get", "post", "report"]
 
 EXAMPLE = {"text": "The cat, the CAT", "request_id": "r1"}
 TIMEOUT_S = 30.0
@@ -50,6 +50,11 @@ def acceptance(topology: Topology) -> Iterator[Finding]:
     yield from _example(topology, post(topology.entry_url, EXAMPLE))
     yield from _bad_input(topology)
     yield from _statistics(topology, before)
+
+
+def report(topology: Topology, text: str) -> str:
+    """What the pipeline reports of a text; nothing where it does not answer as it should."""
+    return str(post(topology.entry_url, {"text": text, "request_id": "lab-test"}).json().get("report", ""))
 
 
 def get(url: str) -> Answer:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from lab.cli.choices import JSON, UpOffset
+from lab.cli.choices import JSON, UpOffset, UpProtocol
 from lab.errors import BadParameter
 
 __all__ = ["benchmark"]
@@ -20,6 +20,7 @@ def benchmark(
     trials: Annotated[int, typer.Option(min=1, help="Repetitions; two or more give an interval.")] = 3,
     as_json: JSON = False,
     offset: UpOffset = None,
+    protocol: UpProtocol = None,
 ) -> None:
     """Drive what is up with a closed loop, and judge it against the documented figures."""
     import json
@@ -29,7 +30,7 @@ def benchmark(
     from lab.cli.summary import print_summary, summaries
     from lab.expectations import expected_of
 
-    options = find(offset).options
+    options = find(offset, protocol).options
     expected = expected_of(options.topology)
     levels = _levels(concurrency) if concurrency else sorted({expected.concurrency if expected else 1, 32})
     rows = drive(options, levels, duration, trials)

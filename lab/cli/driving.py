@@ -14,6 +14,7 @@ from lab.measure.measurement import Measurement
 from lab.measure.reading import Trial, measure
 from lab.sweep.progress import seconds_bar
 from lab.topology import Topology
+from services.protocols import ProtocolName
 
 __all__ = ["drive"]
 
@@ -61,9 +62,9 @@ def _factors(options: TopologyOptions, topology: Topology, spec: LoadSpec, concu
         replicas=topology.replicas,
         policy=options.policy if balanced else None,
         balancer=options.balancer if balanced else None,
-        protocol="http",
+        protocol=options.protocol,
         placement=options.placement,
-        client=options.client,
+        client=options.client if options.protocol is ProtocolName.HTTP else None,
         work=options.work,
         work_ms=",".join(f"{mean:g}" for mean in options.work_ms),
         work_distribution=options.work_distribution,

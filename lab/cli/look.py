@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from lab.cli.choices import JSON, UpOffset
+from lab.cli.choices import JSON, UpOffset, UpProtocol
 
 __all__ = ["logs", "stats"]
 
@@ -39,7 +39,7 @@ def logs(
         time.sleep(FOLLOW_S)
 
 
-def stats(as_json: JSON = False, offset: UpOffset = None) -> None:
+def stats(as_json: JSON = False, offset: UpOffset = None, protocol: UpProtocol = None) -> None:
     """Print what balancers counted, by instance."""
     import json
 
@@ -49,7 +49,7 @@ def stats(as_json: JSON = False, offset: UpOffset = None) -> None:
     from lab.cli.control import Command, ask
     from lab.cli.state import find
 
-    counted = ask(find(offset).control, Command.STATS)
+    counted = ask(find(offset, protocol).control, Command.STATS)
     if as_json:
         typer.echo(json.dumps(counted))
         return

@@ -11,6 +11,7 @@ from lab.placement.names import BalancerName, PlacementName
 from lab.topology import Topology, TopologyName
 from services.balancer.settings import PolicyName
 from services.clients import ClientName
+from services.protocols import ProtocolName
 from services.work import Distribution, Work, WorkKind
 
 __all__ = ["TopologyOptions"]
@@ -34,6 +35,7 @@ class TopologyOptions:
     """Added to every documented port."""
     placement: PlacementName = PlacementName.IN_PROCESS
     balancer: BalancerName = BalancerName.BUILTIN
+    protocol: ProtocolName = ProtocolName.HTTP
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
@@ -51,6 +53,7 @@ class TopologyOptions:
             offset=data["offset"],
             placement=PlacementName(data["placement"]),
             balancer=BalancerName(data["balancer"]),
+            protocol=ProtocolName(data["protocol"]),
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -70,7 +73,8 @@ class TopologyOptions:
         """The topology. Raises BadParameter for values that make none."""
         try:
             topology = Topology.named(self.topology, self.replicas).shifted(self.offset)
-            return topology.with_client(self.client).with_policy(self.policy).with_work(self._work(topology))
+            topology = topology.with_policy(self.policy).with_work(self._work(topology))
+            return topology.with_client(self.client).with_protocol(self.protocol)
         except ValueError as error:
             raise BadParameter(str(error)) from None
 

@@ -13,6 +13,7 @@ import psutil
 
 from lab.cli.options import TopologyOptions
 from lab.errors import NotRunning
+from services.protocols import ProtocolName
 
 __all__ = ["Upkeep", "everything_up", "find", "log_file", "state_directory"]
 
@@ -90,15 +91,21 @@ def everything_up() -> list[Upkeep]:
     return sorted(found, key=lambda upkeep: upkeep.options.offset)
 
 
-def find(offset: int | None = None) -> Upkeep:
-    """What is up at that offset, or the only one that is up. Raises NotRunning for none, or for several."""
+def find(offset: int | None = None, protocol: ProtocolName | None = None) -> Upkeep:
+    """What is up at that offset and speaks that, or the only one. Raises NotRunning for none or several."""
     up = everything_up()
-    at = [upkeep for upkeep in up if offset in (None, upkeep.options.offset)]
+    at = [
+        upkeep
+        for upkeep in up
+        if offset in (None, upkeep.options.offset) and protocol in (None, upkeep.options.protocol)
+    ]
     if len(at) == 1:
         return at[0]
     if not up:
         raise NotRunning("nothing is up: start something with `lab up parallel --detach`")
-    names = ", ".join(f"{u.options.topology} at --offset {u.options.offset}" for u in up)
+    names = ", ".join(
+        f"{u.options.topology} ({u.options.protocol}) at --offset {u.options.offset}" for u in up
+    )
     raise NotRunning(f"say which is meant: up are {names}" if at else f"nothing is up there: up are {names}")
 
 

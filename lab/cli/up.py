@@ -15,6 +15,7 @@ from lab.placement.names import BalancerName, PlacementName
 from lab.topology import TopologyName
 from services.balancer.settings import PolicyName
 from services.clients import ClientName
+from services.protocols import ProtocolName
 from services.work import Distribution, WorkKind
 
 __all__ = ["up"]
@@ -46,6 +47,7 @@ def up(
     seed: Annotated[int, typer.Option(help="Of the service times.")] = 0,
     placement: Annotated[Placement, typer.Option(help="Where servers run.")] = Placement.IN_PROCESS,
     balancer: Annotated[BalancerName, typer.Option(help="Whose balancers.")] = BalancerName.BUILTIN,
+    protocol: Annotated[ProtocolName, typer.Option(help="What all of them speak.")] = ProtocolName.HTTP,
     offset: Offset = 0,
 ) -> None:
     """Start a topology. It stays up until Ctrl-C, or in the background until `lab down`."""
@@ -64,6 +66,7 @@ def up(
         offset=offset,
         placement=PlacementName(placement),
         balancer=balancer,
+        protocol=protocol,
     )
     options.build()  # what makes no topology should be said before anything is started
     if detach:

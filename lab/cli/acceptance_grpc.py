@@ -1,0 +1,116 @@
+"""The documented behaviour of a pipeline, asked in gRPC of one that is up."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import grpc
+from grpc_health.v1 import health_pb2
+
+from lab.cli.acceptance import EXAMPLE, TIMEOUT_S, Finding
+from lab.topology import Topology
+from services.messages import TextRequest
+from services.rpc import pipeline_pb2 as pb
+from services.rpc.addresses import address_of
+from services.rpc.channels import CHANNEL_OPTIONS
+from services.rpc.codec import MalformedError, decode_response, encode
+from services.rpc.methods import METHODS
+from services.rpc.statuses import SERVER_TIMING, text_metadata
+
+__all__ = ["acceptance", "report"]
+
+_CHECK = "/grpc.health.v1.Health/Check"
+_STATS = "/pipeline.Balancer/Stats"
+
+
+@dataclass(frozen=True, slots=True)
+class _Ended:
+    code: grpc.StatusCode
+    details: str
+    body: bytes = b""
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+
+def acceptance(topology: Topology) -> Iterator[Finding]:
+    """Check a documented topology that is up: its health, the documented example, bad input, statistics."""
+    for name, host, port in topology.addresses():
+        ended = _call(host, port, _CHECK, health_pb2.HealthCheckRequest().SerializeToString())
+        status = health_pb2.HealthCheckResponse.FromString(ended.body).status
+        serving = status == health_pb2.HealthCheckResponse.SERVING
+        yield Finding(f"{name} is healthy", serving, _short(ended))
+    before = _attempts(topology)
+    yield from _example(topology, _post(topology, encode(TextRequest(**EXAMPLE))))
+    yield from _bad_input(topology)
+    for name, attempts in _attempts(topology).items():
+        counted = attempts > before[name] >= 0
+        yield Finding(f"{name} counts what passes it in Stats", counted, f"{before[name]}, then {attempts}")
+
+
+def report(topology: Topology, text: str) -> str:
+    """What the pipeline reports of a text; nothing where it does not answer as it should."""
+    ended = _post(topology, encode(TextRequest(text=text, request_id="lab-test")))
+    return pb.PipelineResponse.FromString(ended.body).report
+
+
+def _example(topology: Topology, ended: _Ended) -> Iterator[Finding]:
+    yield Finding(f"a call of {topology.entry_url} ends OK", ended.code is grpc.StatusCode.OK, _short(ended))
+    try:
+        answer: Any = decode_response(ended.body)
+    except MalformedError as error:
+        yield Finding("the answer is a result of the pipeline", False, str(error))
+        return
+    yield Finding("word_count: 4", answer.word_count == 4, repr(answer.word_count))
+    wanted = (("the", 2), ("cat", 2))
+    yield Finding("top_words: the 2, cat 2", answer.top_words == wanted, repr(answer.top_words))
+    yield Finding("report is a text", answer.report != "", repr(answer.report))
+    timed = {part.partition(";")[0].strip() for part in ended.metadata.get(SERVER_TIMING, "").split(",")}
+    named = {f"{service.name}-{part}" for service in topology.services for part in ("queue", "work")}
+    yield Finding("server-timing names queue and work of every service", named <= timed, repr(sorted(timed)))
+
+
+def _bad_input(topology: Topology) -> Iterator[Finding]:
+    missing = pb.TextRequest(text="x").SerializeToString()
+    for what, body in (("a missing field", missing), ("what is no protobuf", b"\xff\xff")):
+        ended = _post(topology, body)
+        invalid = ended.code is grpc.StatusCode.INVALID_ARGUMENT
+        yield Finding(f"{what} is answered INVALID_ARGUMENT", invalid, _short(ended))
+    entry = topology.services[0]
+    server = entry.balancer or entry.instances[0]
+    ended = _call(server.host, server.port, "/pipeline.Nothing/Nothing", b"")
+    unknown = ended.code is grpc.StatusCode.UNIMPLEMENTED
+    yield Finding("an unknown method is answered UNIMPLEMENTED", unknown, _short(ended))
+
+
+def _attempts(topology: Topology) -> dict[str, int]:
+    """Attempts that each balancer counted at its instances; -1 where its statistics are not as documented."""
+    counts = {}
+    for service in topology.services:
+        if service.balancer:
+            ended = _call(service.balancer.host, service.balancer.port, _STATS, b"")
+            stats = pb.StatsResponse.FromString(ended.body)
+            labels = [f"{instance.name}:{instance.port}" for instance in service.instances]
+            total = sum(stats.stats[label].requests for label in labels)
+            counts[service.balancer.name] = total if list(stats.instances) == labels else -1
+    return counts
+
+
+def _post(topology: Topology, body: bytes) -> _Ended:
+    entry = topology.services[0]
+    server = entry.balancer or entry.instances[0]
+    return _call(server.host, server.port, METHODS[entry.path], body)
+
+
+def _call(host: str, port: int, method: str, body: bytes) -> _Ended:
+    with grpc.insecure_channel(address_of(host, port), options=CHANNEL_OPTIONS) as channel:
+        calling: grpc.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(method)
+        try:
+            answer, call = calling.with_call(body, timeout=TIMEOUT_S)
+        except grpc.RpcError as error:
+            return _Ended(error.code(), error.details() or "")
+        return _Ended(grpc.StatusCode.OK, "", answer, text_metadata(call.trailing_metadata()))
+
+
+def _short(ended: _Ended) -> str:
+    return f"{ended.code.name} {ended.details}"
