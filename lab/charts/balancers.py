@@ -9,10 +9,11 @@ import pandas as pd
 
 from lab.charts.answer import Answer
 from lab.charts.chart import Chart
-from lab.charts.dots import Quantity, believed, figure_text, interval_of, line_chart
+from lab.charts.dots import Quantity, believed, figure_text, interval_of, line_chart, values_of
 from lab.charts.style import styled
 from lab.charts.tables import Table, figure_of
 from lab.faults import FaultRun
+from lab.measure.statistics import ratio_interval
 
 __all__ = ["balancer_answer", "balancer_table", "balancers"]
 
@@ -60,10 +61,7 @@ def balancer_table(rows: pd.DataFrame, runs: Sequence[FaultRun] = ()) -> Table:
 def balancer_answer(rows: pd.DataFrame, runs: Sequence[FaultRun] = ()) -> Answer:
     """Which lets most through, what each costs, and behind which an instance may die unnoticed."""
     lines = _by_balancer(rows)
-    best = _ranked(lines, _throughput(rows), most=True)
-    said = []
-    if best:
-        said.append(f"**{best[0][0]} lets most through, {figure_text(best[0][1])} req/s.**")
+    said = [_winner(lines, _throughput(rows))]
     said += [_ranking(lines, _throughput(rows)), _ranking(lines, _cpu(rows)), _deaths(runs)]
     said.append(f"{believed(rows)} trials are valid.")
     return Answer("\n\n".join(filter(None, said)))
@@ -113,6 +111,20 @@ def _ranking(lines: Mapping[str, pd.DataFrame], quantity: Quantity) -> str:
     told = ", ".join(f"{name} {figure_text(value)}" for name, value in ranked)
     label = quantity.label.replace("\n", " ")
     return f"{label[0].upper()}{label[1:]}: {told}." if told else ""
+
+
+def _winner(lines: Mapping[str, pd.DataFrame], quantity: Quantity) -> str:
+    """Which is best, where the next best is shown to be worse: by the interval of their ratio."""
+    ranked = _ranked(lines, quantity, most=True)
+    if len(ranked) < 2:
+        return ""
+    (best, most), (second, _), *_ = ranked
+    ratio = ratio_interval(values_of(lines[best], quantity), values_of(lines[second], quantity))
+    if ratio.low > 1:
+        return f"**{best} lets most through, {figure_text(most)} req/s.**"
+    return (
+        f"**No balancer is shown to let most through**: {best} and {second} are too close for these trials."
+    )
 
 
 def _death_cells(run: FaultRun | None) -> tuple[str, str, str]:

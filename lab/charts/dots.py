@@ -17,12 +17,14 @@ from lab.charts.series import reasons, valid
 from lab.charts.style import GREY, INK, Look, looks, new_figure
 from lab.measure.statistics import Interval, log_interval
 
-__all__ = ["Lines", "Quantity", "believed", "figure_text", "interval_of", "line_chart"]
+__all__ = ["Lines", "Quantity", "believed", "figure_text", "interval_of", "line_chart", "values_of"]
 
 Lines = Mapping[str, Mapping[str, pd.DataFrame]]
 """By line, then by series: its rows, one a trial."""
 _APART = 0.3
 """Between the series of one line, where a line has the height 1."""
+_FAR = 2.5
+"""By such a factor beyond all trials an interval ends outside the axes: it says little anyway."""
 _WIDE = 8.0
 """From such a ratio of the largest to the smallest on, an axis is logarithmic; else it begins at 0."""
 
@@ -35,9 +37,14 @@ class Quantity:
     of: Callable[[pd.DataFrame], pd.Series[float]]
 
 
+def values_of(rows: pd.DataFrame, quantity: Quantity) -> list[float]:
+    """What each valid row says of it."""
+    return _values(rows[valid(rows)], quantity)
+
+
 def interval_of(rows: pd.DataFrame, quantity: Quantity) -> Interval:
-    """What the valid rows say of it."""
-    return log_interval(_values(rows[valid(rows)], quantity))
+    """What the valid rows say of it together."""
+    return log_interval(values_of(rows, quantity))
 
 
 def believed(rows: pd.DataFrame) -> str:
@@ -75,7 +82,9 @@ def line_chart(title: str, lines: Lines, quantities: Sequence[Quantity]) -> Figu
 def _panel(ax: Axes, lines: Lines, quantity: Quantity, look_of: Mapping[str, Look]) -> None:
     ax.grid(visible=False, axis="y")
     ax.set_xlabel(quantity.label)
-    everything = [v for groups in lines.values() for rows in groups.values() for v in _values(rows, quantity)]
+    rows_of = [rows for groups in lines.values() for rows in groups.values()]
+    everything = [value for rows in rows_of for value in _values(rows, quantity)]
+    ends = [interval_of(rows, quantity) for rows in rows_of]
     middle = (len(look_of) - 1) / 2
     for height, groups in enumerate(lines.values()):
         ax.axhline(height, color="#EEEEEE", linewidth=0.8, zorder=0)
@@ -83,11 +92,16 @@ def _panel(ax: Axes, lines: Lines, quantity: Quantity, look_of: Mapping[str, Loo
             if name in groups:
                 aside = _APART * (place - middle)
                 _mark(ax, groups[name], quantity, look, height + aside, label_below=aside > 0)
-    _scale(ax, everything)
+    _scale(ax, everything, [end for each in ends if each.known for end in (each.low, each.high)])
 
 
-def _scale(ax: Axes, values: Sequence[float]) -> None:
+def _scale(ax: Axes, values: Sequence[float], ends: Sequence[float]) -> None:
+    """Room for all trials, and for the ends of intervals unless they are far out."""
     low, high = min(values, default=1.0), max(values, default=1.0)
+    low, high = (
+        min([low, *(e for e in ends if e > low / _FAR)]),
+        max([high, *(e for e in ends if e < high * _FAR)]),
+    )
     if high < _WIDE * low:
         ax.set_xlim(0, high * 1.15)
         ax.xaxis.set_major_locator(MaxNLocator(nbins=5))

@@ -99,6 +99,11 @@ def test_the_balancer_that_lets_most_through_is_named(rows: Any) -> None:
     assert "**nginx lets most through, 109 req/s.**" in str(charts.balancer_answer(rows(behind_balancers)))
 
 
+def test_no_balancer_is_named_first_that_chance_could_have_put_there(rows: Any) -> None:
+    said = str(charts.balancer_answer(rows(behind_balancers, spread=0.2)))
+    assert said.startswith("**No balancer is shown to let most through**")
+
+
 def test_an_invalid_trial_is_told_with_its_reason_and_drawn_hollow(rows: Any) -> None:
     def spoil(made: list[dict[str, Any]]) -> None:
         behind_balancers(made)
