@@ -75,7 +75,7 @@ def test_clients_are_held_against_the_documents_and_each_other(run: Run, build: 
 
 
 def test_cores_are_held_against_what_they_allow(run: Run, build: Path) -> None:
-    less = {"work_ms": 2, "concurrency": 2, "trials": 1, "duration_s": 0.4, "warmup_s": 0.1}
+    less = {"work_ms": "['2']", "concurrency": 2, "trials": 1, "duration_s": 0.4, "warmup_s": 0.1}
     answer = run("10_cores", port_offset=free_offset(Topology.parallel()), folder=build, **less)
     assert "Cpu work of 2 ms in all services: measured" in answer
 
