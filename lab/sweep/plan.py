@@ -10,6 +10,7 @@ from typing import Any
 
 from lab.measure.columns import Factors
 from lab.measure.reading import Trial
+from lab.placement.names import PlacementName
 from lab.sweep.folder import HOME
 from lab.sweep.grid import Grid, cell_id
 from lab.sweep.windows import Windows
@@ -18,6 +19,8 @@ __all__ = ["Plan", "seconds"]
 
 OVERHEAD_S = 0.7
 """Roughly what a trial takes beside warm-up and window: start, stop, and the generator's process."""
+PROCESSES_S = 1.5
+"""And as much more where every server is a process that starts and ends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +87,8 @@ class Plan:
 
 def seconds(factors: Factors) -> float:
     """About how long a trial of these factors takes, in seconds."""
-    return (factors.warmup_s or 0.0) + factors.duration_s + OVERHEAD_S
+    processes_s = PROCESSES_S if factors.placement == PlacementName.PROCESSES else 0.0
+    return (factors.warmup_s or 0.0) + factors.duration_s + OVERHEAD_S + processes_s
 
 
 def _long(duration_s: float) -> str:
