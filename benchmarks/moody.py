@@ -95,14 +95,12 @@ class _Connection(asyncio.Protocol):
         ok = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n"
         if self._silent or mood < 0.0003:
             self._silent = True
-        elif mood < 0.008:
+        elif mood < 0.014:
             _reset(self._transport)
-        elif mood < 0.012:
-            self._end(ok + b"\r\no")
         elif mood < 0.018:
-            self._end(b"what?\r\n\r\n")
+            self._end(ok + b"\r\no")
         elif mood < 0.024:
-            self._transport.close()
+            self._end(b"what?\r\n\r\n")
         elif mood < 0.06:
             self._end(ok + b"Connection: close\r\n\r\nok")
         elif mood < 0.07:

@@ -15,12 +15,14 @@ from benchmarks.balancer_trouble import (
     balancer_frozen,
     balancer_rolling_restart,
 )
+from benchmarks.choosing import choosing
 from benchmarks.generators import generators
 from benchmarks.goals import main
 
 GOALS = {
     "generators": generators,
     "balancer_cpu": balancer_cpu,
+    "choosing": choosing,
     "balancer_kill": balancer_kill,
     "balancer_abort": balancer_abort,
     "balancer_frozen": balancer_frozen,
