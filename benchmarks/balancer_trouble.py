@@ -78,9 +78,12 @@ def _aborted(
 
 
 def balancer_frozen() -> Iterator[Finding]:
-    """An instance that accepts and never answers: the longest response beside one try and a normal answer."""
+    """An instance that accepts and never answers: the longest response beside one try and a normal answer.
+
+    Instances have slots to spare, so that a second try does not wait behind a request that came by itself.
+    """
     try_s = 0.5
-    with start(one_service(20.0, timeout_s=try_s), placement=PlacementName.PROCESSES) as running:
+    with start(one_service(20.0, try_s, slots=8), placement=PlacementName.PROCESSES) as running:
         usual = run(_steady(running.entry_url, 3.0))
         with ThreadPoolExecutor(1) as thread:
             loading = thread.submit(run, _steady(running.entry_url, 5.0))

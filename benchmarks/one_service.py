@@ -30,8 +30,8 @@ def _body(request_id: str) -> bytes:
 BODY = _body("r1")
 
 
-def one_service(work_ms: float, timeout_s: float = 30.0, ledger: str = "") -> Topology:
-    """Four instances of service4 behind its balancer, on free ports; one slot each, constant work."""
+def one_service(work_ms: float, timeout_s: float = 30.0, ledger: str = "", slots: int = 1) -> Topology:
+    """Four instances of service4 behind its balancer, on free ports; constant work."""
     instances = tuple(
         Instance(f"service4{letter}", port) for letter, port in zip("abcd", _PORTS, strict=True)
     )
@@ -40,7 +40,7 @@ def one_service(work_ms: float, timeout_s: float = 30.0, ledger: str = "") -> To
         "/report",
         instances,
         Balancer("service4-loadbalancer", 8064),
-        Work(mean_ms=work_ms),
+        Work(mean_ms=work_ms, slots=slots),
         timeout_s=timeout_s,
         faults=bool(ledger),
         ledger=ledger,

@@ -85,3 +85,16 @@ def test_two_results_are_compared(run: Run, sweep: Path, build: Path) -> None:
     for suffix in (".csv", ".json"):
         shutil.copy(sweep.with_suffix(suffix), other.with_suffix(suffix))
     assert "no cell has enough trials" in run("09_compare", a=sweep, b=other)
+
+
+def test_policies_are_measured_beside_the_simulation(run: Run) -> None:
+    less = {"policies": "[round_robin]", "work_ms": 4, "duration_s": 0.5, "simulated_requests": 10_000}
+    answer = run("04_policies", port_offset=free_offset(Topology.parallel()), **less)
+    assert answer.count("round_robin wins") == 2
+
+
+def test_a_timeline_of_faults_is_played_and_every_request_told(run: Run, build: Path) -> None:
+    less = {"faults": '["at 1 kill service1b for 0.5"]', "rate": 20, "work_ms": 1}
+    answer = run("05_faults", port_offset=free_offset(Topology.parallel()), **less)
+    assert "no request was lost, and none failed" in answer
+    assert "Chart of 110 requests behind builtin" in (build / "05_faults.html").read_text()
