@@ -16,7 +16,15 @@ FLOORS = (
     ("lab.errors", "lab.topology", "lab.expectations", "lab.theory", "lab.machine"),
     ("lab.load", "lab.placement"),
     ("lab.measure", "lab.provenance", "lab.results"),
-    ("lab.sweep", "lab.saturation", "lab.faults", "lab.compare", "lab.charts"),
+    (
+        "lab.sweep",
+        "lab.saturation",
+        "lab.faults",
+        "lab.policies",
+        "lab.protocols",
+        "lab.compare",
+        "lab.charts",
+    ),
     ("lab.notebook", "lab.cli"),
 )
 
@@ -75,3 +83,9 @@ def test_imports_run_in_no_circle() -> None:
 
     for module in names:
         visit(module, ())
+
+
+def test_no_two_test_modules_share_a_name() -> None:
+    """pytest imports them by their bare names, and would take one for the other."""
+    names = sorted(path.name for path in ROOT.glob("tests/**/test_*.py"))
+    assert names == sorted(set(names))
