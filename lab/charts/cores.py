@@ -17,7 +17,7 @@ from lab.charts.chart import Chart
 from lab.charts.marks import DASHED
 from lab.charts.style import GREY, Look, look, new_figure, styled
 from lab.charts.tables import figure_of
-from lab.expectations import RATIO
+from lab.expectations import RATIO, Verdict, judge
 from lab.measure.statistics import Interval, ratio_interval
 from lab.sweep.building import topology_of
 from lab.theory.bounds import scaling_bound
@@ -27,6 +27,8 @@ from services.work import WorkKind
 __all__ = ["core_answer", "cores"]
 
 _MOST_CORES = 32
+_APART = 1.06
+"""By what factor measured points are moved apart along the axis, so that all show."""
 
 
 @styled
@@ -41,10 +43,12 @@ def cores(rows: pd.DataFrame, usable: float) -> Chart:
     ax = figure.subplots()
     along = np.geomspace(1, _MOST_CORES, 200)
     handles: list[Any] = []
-    for place, (name, group) in enumerate(_by_work(rows).items()):
+    groups = _by_work(rows)
+    for place, (name, group) in enumerate(groups.items()):
+        beside = usable * _APART ** (place - (len(groups) - 1) / 2)
         bounds = [_bound(group, c) for c in along]
         ax.plot(along, bounds, color=look(place).colour, zorder=2, **DASHED)
-        handles.append(_measured(ax, name, usable, _ratio(group), look(place)))
+        handles.append(_measured(ax, name, beside, _ratio(group), look(place)))
     band = ax.axhspan(
         RATIO.low, RATIO.high, color=GREY, alpha=0.15, linewidth=0, label=f"documented: {RATIO}"
     )
@@ -60,15 +64,25 @@ def cores(rows: pd.DataFrame, usable: float) -> Chart:
 
 def core_answer(rows: pd.DataFrame, usable: float) -> Answer:
     """How far this machine's cores carry the claim, for each kind of work, and where more would."""
-    reach = [name for name, group in _by_work(rows).items() if _ratio(group).high >= RATIO.low]
-    opening = f"Yes, with {' and '.join(reach)}." if reach else f"No: not with {usable:g} cores."
-    return Answer("\n\n".join([f"**{opening}**", *_sentences(rows, usable)]))
+    found = {name: _verdict(_ratio(group)) for name, group in _by_work(rows).items()}
+    carried = [name for name, verdict in found.items() if verdict in (Verdict.WITHIN, Verdict.ABOVE)]
+    open_ = [name for name, verdict in found.items() if verdict is Verdict.UNDECIDED]
+    said = [f"**{usable:g} cores carry it with {' and '.join(carried)}.**"] if carried else []
+    if open_:
+        said.append(f"With {' and '.join(open_)} these trials leave it undecided.")
+    if not said:
+        said = [f"**No: {usable:g} cores carry it with none of this work.**"]
+    return Answer("\n\n".join([*said, *_sentences(rows, usable)]))
 
 
-def _measured(ax: Axes, name: str, usable: float, ratio: Interval, style: Look) -> ErrorbarContainer:
+def _verdict(ratio: Interval) -> Verdict:
+    return judge(ratio.low, ratio.high, RATIO)
+
+
+def _measured(ax: Axes, name: str, x: float, ratio: Interval, style: Look) -> ErrorbarContainer:
     low, high = (end if ratio.known else ratio.estimate for end in (ratio.low, ratio.high))
     return ax.errorbar(
-        [usable],
+        [x],
         [ratio.estimate],
         yerr=[[ratio.estimate - low], [high - ratio.estimate]],
         color=style.colour,

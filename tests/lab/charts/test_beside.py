@@ -167,7 +167,18 @@ def test_a_ratio_is_held_against_what_the_cores_allow(rows: Any) -> None:
     assert (
         "Cpu work of 0,0,40,0 ms: measured 1.90 (1.90–1.90)× of at most 2× with 2 cores, 95% of it." in said
     )
-    assert said.startswith("**No: not with 2 cores.**")
+    assert said.startswith("**No: 2 cores carry it with none of this work.**")
+
+
+def test_a_wide_interval_leaves_the_claim_undecided(rows: Any) -> None:
+    def scattered(made: list[dict[str, Any]]) -> None:
+        with_cpu_work(made)
+        for row in made:
+            row["throughput_rps"] *= row["trial"]
+
+    said = str(charts.core_answer(rows(scattered, concurrencies=(16,)), 2))
+    assert "these trials leave it undecided" in said
+    assert "**" not in said
 
 
 def test_the_bounds_are_drawn_as_curves_over_cores(rows: Any) -> None:
