@@ -61,7 +61,8 @@ class LoadSpec:
     """Leave to load a host that is not loopback."""
 
     def check(self) -> None:
-        """Raises BadParameter, or RemoteRefused for a host that is not loopback and not allowed."""
+        """Raises BadParameter, also for a host without an address, or RemoteRefused for one that is not
+        loopback and not allowed."""
         for name in ("duration_s", "connect_timeout_s", "read_timeout_s"):
             _require(math.isfinite(getattr(self, name)) and getattr(self, name) > 0, name, self, "above 0")
         _require(math.isfinite(self.warmup_s) and self.warmup_s >= 0, "warmup_s", self, "0 or more")
@@ -76,7 +77,7 @@ class LoadSpec:
         if isinstance(self.body, PipelineBody) and self.body.payload_bytes < 1:
             raise BadParameter(f"payload_bytes is {self.body.payload_bytes}: it must be at least 1")
         host = split_url(self.url).hostname or ""
-        if not self.remote and not _is_loopback(host):
+        if not all(address.is_loopback for address in _addresses(host)) and not self.remote:
             raise RemoteRefused(
                 f"{host} is not loopback: say that you may load it (--remote), or name a local one"
             )
@@ -129,10 +130,10 @@ def _require(good: bool, name: str, spec: LoadSpec, wanted: str) -> None:
         raise BadParameter(f"{name} is {getattr(spec, name)}: it must be {wanted}")
 
 
-def _is_loopback(host: str) -> bool:
-    """Whether the host is this machine and only this machine, under whatever name."""
+def _addresses(host: str) -> set[ipaddress.IPv4Address | ipaddress.IPv6Address]:
+    """All that the name stands for. Raises BadParameter where that is nothing."""
     try:
-        addresses = {str(info[4][0]) for info in socket.getaddrinfo(host, None)}
-    except OSError:  # a name without an address loads nobody: the run will say unresolved
-        return True
-    return all(ipaddress.ip_address(address.partition("%")[0]).is_loopback for address in addresses)
+        found = {str(info[4][0]) for info in socket.getaddrinfo(host, None)}
+    except (OSError, UnicodeError):
+        raise BadParameter(f"{host} cannot be resolved: check the name") from None
+    return {ipaddress.ip_address(address.partition("%")[0]) for address in found}

@@ -67,3 +67,9 @@ def test_another_machine_may_be_loaded_only_with_leave(url: str) -> None:
     with pytest.raises(RemoteRefused, match="--remote"):
         LoadSpec(url=url, load=Closed(1)).check()
     LoadSpec(url=url, load=Closed(1), remote=True).check()
+
+
+@pytest.mark.parametrize("remote", [False, True])
+def test_a_name_without_an_address_is_refused_before_anything_starts(remote: bool) -> None:
+    with pytest.raises(BadParameter, match=r"nowhere\.invalid cannot be resolved: check the name"):
+        LoadSpec(url="http://nowhere.invalid/", load=Closed(1), remote=remote).check()
