@@ -22,6 +22,7 @@ FLOORS = (
         "lab.faults",
         "lab.policies",
         "lab.protocols",
+        "lab.protocols",
         "lab.compare",
         "lab.charts",
     ),

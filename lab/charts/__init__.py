@@ -15,6 +15,7 @@ from lab.charts.faults import fault_answer, fault_counts, fault_incidents, under
 from lab.charts.findings import Claim, Finding, findings_of
 from lab.charts.percentiles import percentiles
 from lab.charts.policies import policies, policy_answer, policy_table
+from lab.charts.protocols import byte_table, coding_table, protocol_answer, protocols
 from lab.charts.tables import Table, cells, verdicts
 
 __all__ = [
@@ -28,10 +29,12 @@ __all__ = [
     "balancer_table",
     "balancers",
     "bearing",
+    "byte_table",
     "cells",
     "client_answer",
     "client_table",
     "clients",
+    "coding_table",
     "comparison",
     "core_answer",
     "cores",
@@ -46,6 +49,8 @@ __all__ = [
     "policies",
     "policy_answer",
     "policy_table",
+    "protocol_answer",
+    "protocols",
     "throughput",
     "under_faults",
     "verdicts",

@@ -1,0 +1,140 @@
+"""What clients and services speak, and what that does to throughput, latency, CPU and bytes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import pandas as pd
+
+from lab.charts.answer import Answer
+from lab.charts.chart import Chart
+from lab.charts.dots import Quantity, believed, interval_of, line_chart, values_of
+from lab.charts.style import styled
+from lab.charts.tables import Table, figure_of
+from lab.measure.statistics import Interval, ratio_interval
+from services.protocols import ProtocolName
+
+__all__ = ["byte_table", "coding_table", "protocol_answer", "protocols"]
+
+_THROUGHPUT = Quantity("throughput (req/s)", lambda rows: rows["throughput_rps"])
+_LATENCY = Quantity("mean response_time (ms)", lambda rows: rows["response_time_mean_ms"])
+_CPU = Quantity(
+    "CPU of all servers a request (ms)",
+    lambda rows: (
+        1e3 * (rows["servers_cpu_cores"] + rows["balancers_cpu_cores"].fillna(0)) / rows["throughput_rps"]
+    ),
+)
+
+
+@styled
+def protocols(rows: pd.DataFrame) -> Chart:
+    """A line for each protocol, and over HTTP for each client; a mark for each length of text."""
+    drawn = {speaker: _by_length(own) for speaker, own in _by_speaker(rows).items()}
+    where = _topologies(rows)
+    figure = line_chart(f"What the protocol costs: {where}", drawn, (_THROUGHPUT, _LATENCY, _CPU))
+    sentences = [_sentence(rows, length) for length in _by_length(rows)]
+    sentences.append(f"{believed(rows)} trials are valid.")
+    return Chart(figure, "\n".join(f"- {each}" for each in sentences), " ".join(sentences))
+
+
+def byte_table(measured: pd.DataFrame) -> Table:
+    """Bytes a request between client and entry, from `lab.protocols.wire_bytes`."""
+    header = ("protocol", "text (bytes)", "sent (bytes)", "received (bytes)", "beside the text, both ways")
+    return Table(
+        header,
+        tuple(
+            (
+                str(row["protocol"]),
+                f"{row['payload_bytes']:,}",
+                f"{row['sent_bytes']:,.0f}",
+                f"{row['received_bytes']:,.0f}",
+                f"{row['sent_bytes'] + row['received_bytes'] - row['payload_bytes']:,.0f}",
+            )
+            for _, row in measured.iterrows()
+        ),
+    )
+
+
+def coding_table(measured: pd.DataFrame) -> Table:
+    """What a message costs to code and decode, from `lab.protocols.coding_costs`."""
+    header = ("form", "text (bytes)", "message (bytes)", "coding (µs)", "decoding (µs)")
+    return Table(
+        header,
+        tuple(
+            (
+                _FORMS[ProtocolName(row["protocol"])],
+                f"{row['payload_bytes']:,}",
+                f"{row['message_bytes']:,}",
+                f"{row['coding_us']:.1f}",
+                f"{row['decoding_us']:.1f}",
+            )
+            for _, row in measured.iterrows()
+        ),
+    )
+
+
+def protocol_answer(sequential: pd.DataFrame, stacks: pd.DataFrame, coding: pd.DataFrame) -> Answer:
+    """What the protocol changes, from where nothing but it differs; and what whole stacks do beside it.
+
+    `sequential` has no balancers, `stacks` compares each protocol with the balancer that speaks it.
+    """
+    said = [f"**Without balancers** ({_topologies(sequential)}):"]
+    said += [_sentence(sequential, length) for length in _by_length(sequential)]
+    said += [_coding_sentence(coding)]
+    said += [f"**Whole stacks** ({_topologies(stacks)}), each protocol behind the balancer that speaks it:"]
+    said += [_sentence(stacks, length) for length in _by_length(stacks)]
+    said += [f"{believed(pd.concat([sequential, stacks]))} trials are valid."]
+    return Answer("\n\n".join(said))
+
+
+_FORMS = {ProtocolName.HTTP: "JSON", ProtocolName.GRPC: "protobuf"}
+
+
+def _by_speaker(rows: pd.DataFrame) -> Mapping[str, pd.DataFrame]:
+    """Rows by what is spoken, gRPC last."""
+    spoken = rows["protocol"] + rows["client"].map(lambda name: f" by {name}", na_action="ignore").fillna("")
+    names = sorted(spoken.unique(), key=lambda name: (name == ProtocolName.GRPC, name))
+    return {str(name): rows[spoken == name] for name in names}
+
+
+def _by_length(rows: pd.DataFrame) -> Mapping[str, pd.DataFrame]:
+    lengths = sorted(rows["payload_bytes"].unique())
+    return {f"texts of {length:,} bytes": rows[rows["payload_bytes"] == length] for length in lengths}
+
+
+def _topologies(rows: pd.DataFrame) -> str:
+    return ", ".join(sorted(rows["topology"].unique()))
+
+
+def _sentence(rows: pd.DataFrame, length: str) -> str:
+    """What gRPC does in times of what each HTTP client does, for texts of one length."""
+    by_speaker = _by_speaker(_by_length(rows)[length])
+    grpc = by_speaker.get(ProtocolName.GRPC, rows[:0])
+    compared = [
+        f"{figure_of(_over(grpc, own, _THROUGHPUT))} times the throughput of {name} for "
+        f"{figure_of(_over(grpc, own, _CPU))} times its CPU a request"
+        for name, own in by_speaker.items()
+        if name != ProtocolName.GRPC and not math.isnan(_over(grpc, own, _THROUGHPUT).estimate)
+    ]
+    if not compared:
+        return f"{length.capitalize()}: too few valid trials to compare protocols."
+    rate = figure_of(interval_of(grpc, _THROUGHPUT))
+    return f"{length.capitalize()}: gRPC lets {rate} req/s through, " + ", and ".join(compared) + "."
+
+
+def _over(above: pd.DataFrame, below: pd.DataFrame, quantity: Quantity) -> Interval:
+    return ratio_interval(values_of(above, quantity), values_of(below, quantity))
+
+
+def _coding_sentence(coding: pd.DataFrame) -> str:
+    """What JSON and protobuf cost for the shortest and the longest text."""
+    said = []
+    for length in sorted({coding["payload_bytes"].min(), coding["payload_bytes"].max()}):
+        rows = coding[coding["payload_bytes"] == length].set_index("protocol")
+        cost = rows["coding_us"] + rows["decoding_us"]
+        said.append(
+            f"{cost[ProtocolName.HTTP]:.1f} µs in JSON and {cost[ProtocolName.GRPC]:.1f} µs in protobuf "
+            f"for {length:,} bytes of text"
+        )
+    return f"To code and decode one message takes {', and '.join(said)}: once for each hop."
