@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from lab.cli.choices import ServerName, UpOffset
-from lab.cli.state import Upkeep, find, log_file
+from lab.cli.state import Upkeep, find
 from lab.errors import NotRunning, PlacementError
 
 __all__ = ["down", "kill", "restart"]
@@ -38,7 +38,6 @@ def down(offset: UpOffset = None) -> None:
         if not _gone(upkeep):
             raise PlacementError(f"pid {upkeep.pid} does not end: see what holds it")
     upkeep.remove()
-    log_file(upkeep.options.offset).unlink(missing_ok=True)
     typer.echo(f"{upkeep.options.topology} is down")
 
 

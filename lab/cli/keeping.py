@@ -5,16 +5,17 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
-from contextlib import suppress
+from contextlib import closing, suppress
 
 from rich.console import Console
 from rich.table import Table
 
 from lab.cli.control import Control
 from lab.cli.options import TopologyOptions
-from lab.cli.state import Upkeep, everything_up, log_file
-from lab.errors import PlacementError, StartFailed
+from lab.cli.state import Upkeep, claimed, everything_up, require_free
+from lab.errors import StartFailed
 from lab.placement import BalancerName, start
+from lab.placement.logs import LogFile
 
 __all__ = ["keep", "keep_in_background"]
 
@@ -24,20 +25,25 @@ POLL_S = 0.02
 
 def keep(options: TopologyOptions) -> None:
     """Bring it up, say so, and keep it up until Ctrl-C, SIGTERM or `lab down` from another shell."""
-    _require_free(options)
-    topology = options.build()
-    upkeep = Upkeep.of_this_process(options)
-    try:
-        with (
-            start(topology, placement=options.placement, balancer=options.balancer) as running,
-            Control(running, upkeep.control).open() as control,
-            suppress(KeyboardInterrupt),
-        ):
-            upkeep.write()
-            _print_banner(options, f"Ctrl-C ends it, or `lab down` from another shell (pid {upkeep.pid}).")
-            control.serve()
-    finally:
-        upkeep.remove()
+    require_free(options.offset)
+    with claimed(options.offset):
+        upkeep = Upkeep.of_this_process(options)
+        try:
+            _serve(upkeep)
+        finally:
+            upkeep.remove()
+
+
+def _serve(upkeep: Upkeep) -> None:
+    options = upkeep.options
+    with (
+        start(options.build(), placement=options.placement, balancer=options.balancer) as running,
+        Control(running, upkeep.control).open() as control,
+        suppress(KeyboardInterrupt),
+    ):
+        upkeep.write()
+        _print_banner(options, f"Ctrl-C ends it, or `lab down` from another shell (pid {upkeep.pid}).")
+        control.serve()
 
 
 def keep_in_background(options: TopologyOptions) -> None:
@@ -45,43 +51,35 @@ def keep_in_background(options: TopologyOptions) -> None:
 
     Raises StartFailed with that process's own last words where it does not get there.
     """
-    _require_free(options)
-    log = log_file(options.offset)
-    with log.open("wb") as output:
+    require_free(options.offset)
+    log = LogFile()
+    with closing(log):
         keeper = subprocess.Popen(
             [sys.executable, "-m", "lab.cli", "up", *options.arguments()],
             stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
+            stdout=log.fileno(),
+            stderr=log.fileno(),
             start_new_session=True,
         )
-    try:
-        _wait_until_ready(keeper, options.offset)
-    except BaseException:
-        keeper.kill()
-        keeper.wait()
-        raise
+        try:
+            _wait_until_ready(keeper, log)
+        except BaseException:
+            keeper.kill()
+            keeper.wait()
+            raise
     keeper.returncode = 0  # it is meant to outlive this process, which its destructor would warn of
     _print_banner(options, f"It runs in the background (pid {keeper.pid}) until `lab down`.")
 
 
-def _require_free(options: TopologyOptions) -> None:
-    for upkeep in everything_up():
-        if upkeep.options.offset == options.offset:
-            raise PlacementError(
-                f"{upkeep.options.topology} is up already (pid {upkeep.pid}): end it with `lab down`, "
-                "or choose other ports with --offset"
-            )
-
-
-def _wait_until_ready(keeper: subprocess.Popen[bytes], offset: int) -> None:
+def _wait_until_ready(keeper: subprocess.Popen[bytes], log: LogFile) -> None:
     end = time.monotonic() + READY_S
     while not any(upkeep.pid == keeper.pid for upkeep in everything_up()):
-        if keeper.poll() is not None:
-            words = log_file(offset).read_text(encoding="utf-8", errors="replace").strip().splitlines()
+        ended = keeper.poll() is not None
+        words, _ = log.since()
+        if ended:
             raise StartFailed(words[-1].removeprefix("lab: ") if words else "it ended without a word")
         if time.monotonic() > end:
-            raise StartFailed(f"it was not ready after {READY_S:g} s: see {log_file(offset)}")
+            raise StartFailed(f"it was not ready after {READY_S:g} s" + (f": {words[-1]}" if words else ""))
         time.sleep(POLL_S)
 
 

@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 
 from lab.cli.options import TopologyOptions
-from lab.errors import NotRunning
+from lab.errors import NotRunning, PlacementError
 from services.protocols import ProtocolName
 
-__all__ = ["Upkeep", "everything_up", "find", "log_file", "state_directory"]
+__all__ = ["Upkeep", "claimed", "everything_up", "find", "require_free", "state_directory"]
 
 SOCKET_PATH_LIMIT = 100
 """Bytes in the path of a Unix socket that every system takes; macOS ends at 103."""
 SAME_START_S = 1.0
 """Start times of a process that differ by less are the same one's: the system rounds them."""
+
+_REMEDY = "end it with `lab down`, or choose other ports with --offset"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +37,12 @@ class Upkeep:
     started: float
     """When that process started, in seconds since the epoch: its pid may have gone to another since."""
     control: Path
-    """The Unix socket by which it takes commands."""
+    """The Unix socket by which it takes commands; no other process has one of that name."""
 
     @classmethod
     def of_this_process(cls, options: TopologyOptions) -> Upkeep:
         """What this very process keeps up."""
-        control = _file(options.offset, "sock")
+        control = _file(options.offset, f"{os.getpid()}.sock")
         if len(os.fsencode(control)) > SOCKET_PATH_LIMIT:
             control = Path(tempfile.mkdtemp(prefix="pipeline-lab-")) / "control.sock"
         return cls(options, os.getpid(), psutil.Process().create_time(), control)
@@ -70,11 +75,35 @@ class Upkeep:
         unfinished.replace(self.path)
 
     def remove(self) -> None:
-        """Let nobody find it any more."""
-        self.path.unlink(missing_ok=True)
+        """Let nobody find it any more. What another process wrote in its place stays."""
+        if _read(self.path) == self:
+            self.path.unlink(missing_ok=True)
         self.control.unlink(missing_ok=True)
         if self.control.parent != self.path.parent:
-            self.control.parent.rmdir()
+            with suppress(OSError):  # by another shell, just now
+                self.control.parent.rmdir()
+
+
+@contextmanager
+def claimed(offset: int) -> Iterator[None]:
+    """No other process may bring anything up at that offset. Raises PlacementError where one already does.
+
+    The system gives the claim back with the process, however that ends; the empty file stays.
+    """
+    with _file(offset, "lock").open("wb") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            require_free(offset)
+            raise PlacementError(f"something is being brought up there already: {_REMEDY}") from None
+        yield
+
+
+def require_free(offset: int) -> None:
+    """Raises PlacementError where something is up at that offset."""
+    for upkeep in everything_up():
+        if upkeep.options.offset == offset:
+            raise PlacementError(f"{upkeep.options.topology} is up already (pid {upkeep.pid}): {_REMEDY}")
 
 
 def everything_up() -> list[Upkeep]:
@@ -110,20 +139,27 @@ def find(offset: int | None = None, protocol: ProtocolName | None = None) -> Upk
 
 
 def state_directory() -> Path:
-    """The user's own directory for this, made where it is missing; nobody else may look into it."""
+    """The user's own directory for this, made where it is missing; nobody else may look into it.
+
+    Raises PlacementError where it cannot be made or written to.
+    """
     if runtime := os.environ.get("XDG_RUNTIME_DIR"):
         directory = Path(runtime) / "pipeline-lab"
     elif sys.platform == "darwin":
         directory = Path.home() / "Library" / "Caches" / "pipeline-lab"
     else:
         directory = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pipeline-lab"
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        writable = os.access(directory, os.W_OK | os.X_OK)
+    except OSError:
+        writable = False
+    if not writable:
+        raise PlacementError(
+            f"{directory}, which tells other shells what is up, cannot be written: "
+            "set XDG_RUNTIME_DIR to a directory of yours"
+        )
     return directory
-
-
-def log_file(offset: int) -> Path:
-    """Where a process in the background writes what it would have printed."""
-    return _file(offset, "log")
 
 
 def _file(offset: int, suffix: str) -> Path:

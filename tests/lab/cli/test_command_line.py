@@ -137,6 +137,32 @@ def test_a_second_topology_on_the_same_ports_is_refused_and_says_what_is_up(lab:
     assert "sequential is up already" in second.stderr
 
 
+def test_of_two_that_start_at_once_one_stays_up_and_the_other_says_why_it_does_not(
+    lab: Lab, offset: int, tmp_path: Path
+) -> None:
+    arguments = ("up", "sequential", "--detach", "--offset", offset)
+    with process(*arguments) as one, process(*arguments) as other:
+        said = {up: up.communicate() for up in (one, other)}
+    loser, winner = sorted(said, key=lambda up: up.returncode, reverse=True)
+    assert (winner.returncode, loser.returncode) == (0, 1), said
+    assert said[loser][1].startswith("lab: "), said
+    assert "already" in said[loser][1], said
+    assert lab("test").returncode == 0
+    assert lab("down").returncode == 0
+    assert [path.suffix for path in tmp_path.glob("pipeline-lab/*")] == [".lock"]
+
+
+def test_a_state_directory_that_cannot_be_written_is_said_in_one_line(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setenv("XDG_RUNTIME_DIR", "/proc")
+        done = lab("stats")
+    assert done.returncode == 1
+    assert len(done.stderr.splitlines()) == 1
+    assert "set XDG_RUNTIME_DIR" in done.stderr
+
+
 def test_with_two_topologies_up_the_one_meant_has_to_be_said(lab: Lab, offset: int) -> None:
     for there in (offset, offset + 100):
         assert lab("up", "sequential", "--detach", "--offset", there).returncode == 0
@@ -144,12 +170,15 @@ def test_with_two_topologies_up_the_one_meant_has_to_be_said(lab: Lab, offset: i
     assert lab("logs", "--offset", offset).returncode == 0
 
 
-def test_a_port_that_is_taken_fails_the_background_start_with_the_reason(lab: Lab, offset: int) -> None:
+def test_a_port_that_is_taken_fails_the_background_start_with_the_reason(
+    lab: Lab, offset: int, tmp_path: Path
+) -> None:
     with socket.create_server(("127.0.0.1", 8053 + offset)):
         done = lab("up", "sequential", "--detach", "--offset", offset)
     assert done.returncode == 1
     assert f"port {8053 + offset}, which service3 wants, is taken by pid {os.getpid()}" in done.stderr
     assert not connects(8051 + offset)
+    assert [path.suffix for path in tmp_path.glob("pipeline-lab/*")] == [".lock"]
 
 
 def test_one_that_was_killed_is_told_from_one_that_lives(lab: Lab, offset: int, tmp_path: Path) -> None:
@@ -160,6 +189,7 @@ def test_one_that_was_killed_is_told_from_one_that_lives(lab: Lab, offset: int, 
     wait_until(lambda: not connects(8051 + offset))
     assert "nothing is up" in lab("stats").stderr
     assert not state.exists()
+    assert [path.suffix for path in tmp_path.glob("pipeline-lab/*")] == [".lock"]
     assert lab("up", "sequential", "--detach", "--offset", offset).returncode == 0
 
 
