@@ -91,6 +91,9 @@ class Custody:
                 answer, _ = read_line(self._control)
             except OSError:
                 answer = b""
+            except BaseException:  # interrupted half-way: the next one asked would get this answer
+                self._control.close()
+                raise
         if not answer:
             raise NotRunning(
                 "the process that keeps the servers has ended, and they with it: start them again"

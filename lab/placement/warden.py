@@ -26,6 +26,7 @@ import socket
 import sys
 import traceback
 from collections.abc import Mapping
+from contextlib import suppress
 from importlib import import_module
 from typing import Any, NoReturn
 
@@ -111,7 +112,8 @@ def main() -> None:
     gc.freeze()  # a collection in a child would touch, and so copy, all that it shares
     warden = Warden(control)
     try:
-        warden.serve()
+        with suppress(ConnectionError):  # who asked went before the answer
+            warden.serve()
     finally:
         warden.end()
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 import pytest
 
 from lab.cli import main
@@ -47,7 +48,11 @@ def lab(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> Iterator[Lab]:
-    """Runs `lab …`, in this process for speed. What it left up is taken down after the test."""
+    """Runs `lab …`, in this process for speed. What it left up is taken down after the test.
+
+    Processes that it detached are this one's children, which nobody else would ever wait for.
+    """
+    before = set(psutil.Process().children())
 
     def run(*arguments: str | int) -> Done:
         capsys.readouterr()
@@ -59,3 +64,4 @@ def lab(
     yield run
     for upkeep in everything_up():
         assert run("down", "--offset", upkeep.options.offset).returncode == 0
+    psutil.wait_procs(set(psutil.Process().children()) - before)

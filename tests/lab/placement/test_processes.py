@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,6 +22,7 @@ import pytest
 
 import lab
 from lab.errors import NotRunning, NotSupported, PortInUse, StartFailed
+from lab.placement.lines import read_line
 from lab.placement.ports import free_offset
 from lab.topology import Topology
 
@@ -65,6 +67,17 @@ def descendants() -> set[int]:
     return {child.pid for child in psutil.Process().children(recursive=True)}
 
 
+def listeners() -> dict[int, int]:
+    """Which of this process's descendants listens on which port."""
+    found = {}
+    for child in psutil.Process().children(recursive=True):
+        with suppress(psutil.Error):
+            for connection in child.net_connections("tcp"):
+                if connection.status == psutil.CONN_LISTEN:
+                    found[connection.laddr.port] = child.pid
+    return found
+
+
 def wait_until(condition: Callable[[], bool]) -> None:
     while not condition():
         time.sleep(0.02)
@@ -80,9 +93,10 @@ def test_the_pipeline_of_processes_answers_and_counts(running: lab.Running) -> N
 
 
 def test_each_server_is_a_process_with_a_log_of_its_own(running: lab.Running) -> None:
-    names = [name for name, _ in running.topology.ports()]
-    assert len(descendants()) == len(names) + 1
-    for name, port in running.topology.ports():
+    ports = dict(running.topology.ports())
+    pids = listeners()
+    assert len({pids[port] for port in ports.values()}) == len(ports)
+    for name, port in ports.items():
         assert f"{name} listens on http://127.0.0.1:{port}" in running.logs(name)
 
 
@@ -183,7 +197,7 @@ def test_after_the_block_no_process_port_or_descriptor_is_left() -> None:
     with in_processes(topology) as running:
         running.freeze("service1a")
         running.logs("service1a")
-    assert descendants() == before
+    assert descendants() <= before
     assert not any(connects(port) for _, port in topology.ports())
     assert "listens" in running.logs("service1a")
     assert psutil.Process().num_fds() == files
@@ -272,6 +286,36 @@ def test_all_servers_die_with_the_process_that_keeps_them() -> None:
         assert not running.alive("service1a")
         with pytest.raises(NotRunning, match="start them again"):
             running.restart("service1a")
+
+
+def test_a_warden_whose_asker_has_gone_ends_without_a_word() -> None:
+    near, far = socket.socketpair()
+    with far, near:
+        command = [sys.executable, "-m", "lab.placement.warden"]
+        warden = subprocess.Popen(command, stdin=far.fileno(), stderr=subprocess.PIPE)
+        near.sendall(b'{"do": "states"}\n')
+    assert warden.communicate(timeout=60) == (None, b"")
+    assert warden.returncode == 0
+
+
+@pytest.mark.parametrize("after_asks", [0, 3, 20])
+def test_an_interrupt_at_any_time_of_the_start_leaves_nothing(
+    monkeypatch: pytest.MonkeyPatch, after_asks: int
+) -> None:
+    topology, before, asked = small(), descendants(), 0
+
+    def interrupted(sock: socket.socket) -> tuple[bytes, list[int]]:
+        nonlocal asked
+        asked += 1
+        if asked > after_asks:
+            raise KeyboardInterrupt
+        return read_line(sock)
+
+    monkeypatch.setattr("lab.placement.custody.read_line", interrupted)
+    with pytest.raises(KeyboardInterrupt), in_processes(topology):
+        pass
+    assert descendants() <= before
+    assert not any(connects(port) for _, port in topology.ports())
 
 
 def test_a_server_that_lost_its_port_to_another_is_not_taken_for_ready(
