@@ -5,25 +5,17 @@ from __future__ import annotations
 from lab.load.arrivals import Closed
 from lab.load.spec import LoadSpec
 from lab.measure.measurement import Measurement
-from lab.measure.validity import Reason
+from lab.measure.validity import MEANING, Reason
 
 __all__ = ["report"]
-
-MEANING = {
-    Reason.GENERATOR_BOUND: "the generator lacked processor time or sent late; give it a core, or load less",
-    Reason.RATE_NOT_ACHIEVED: "not all that was due was sent; allow more --max-connections, or ask for less",
-    Reason.LITTLES_LAW: "what was in flight, its rate and its time contradict each other; measure longer",
-    Reason.NOT_STEADY: "times were others at the end than at the beginning; warm up longer, or ask for less",
-    Reason.TOO_FEW_SAMPLES: "fewer answers than a median needs; measure longer",
-    Reason.SERVERS_CHANGED: "a server came, went or restarted meanwhile",
-}
-"""Each reason in words, and what to do about it."""
 
 
 def report(spec: LoadSpec, measured: Measurement) -> str:
     """What was done, what came of it, and whether to believe it. A dash stands for what must not be said."""
     outcome, health = measured.outcome, measured.health
-    lines = [
+    nothing = outcome.nothing_succeeded
+    lines = [("outcome", nothing)] if nothing else []
+    lines += [
         ("load", f"{spec.method} {spec.url}, {_load(spec)}, {measured.factors.duration_s:g} s measured"),
         ("throughput", f"{_figure(outcome.throughput_rps)} req/s"),
         (
@@ -31,7 +23,7 @@ def report(spec: LoadSpec, measured: Measurement) -> str:
             f"{outcome.succeeded:,} succeeded, {outcome.failed:,} failed, {outcome.dropped:,} dropped",
         ),
     ]
-    if outcome.failures:
+    if outcome.failures and not nothing:
         lines.append(("failures", outcome.failures))
     times = {
         "mean": outcome.response_time_mean_ms,
@@ -53,10 +45,15 @@ def report(spec: LoadSpec, measured: Measurement) -> str:
         ),
         ("verdict", "valid" if health.valid else f"invalid, so no latency is given: {health.invalid_reason}"),
     ]
-    lines += [
-        ("", f"{reason}: {MEANING[Reason(reason)]}") for reason in (health.invalid_reason or "").split()
-    ]
+    if not nothing:
+        lines += [("", _advice(spec, Reason(name))) for name in (health.invalid_reason or "").split()]
     return "\n".join(f"{name:<14}{text}" for name, text in lines)
+
+
+def _advice(spec: LoadSpec, reason: Reason) -> str:
+    is_open = not isinstance(spec.load, Closed)
+    more = ", or allow more --max-connections" if is_open and reason is Reason.RATE_NOT_ACHIEVED else ""
+    return f"{reason}: {MEANING[reason]}{more}"
 
 
 def _load(spec: LoadSpec) -> str:

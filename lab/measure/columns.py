@@ -105,6 +105,14 @@ class Outcome:
     service_time_p99_ms: float | None = _amount("Its 99th percentile, in ms; blank below 662 answers.")
     in_flight_mean: float | None = _amount("Requests sent and not yet answered, on average over the window.")
 
+    @property
+    def nothing_succeeded(self) -> str | None:
+        """That nothing did, and of what it failed, in words; None where something succeeded."""
+        if self.succeeded:
+            return None
+        classes = ", ".join(each.replace("=", " ×") for each in (self.failures or "").split())
+        return f"nothing succeeded: {classes or 'no request was sent'}"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TimeSpent:

@@ -9,7 +9,7 @@ from enum import StrEnum
 from lab.errors import BadParameter
 from lab.measure.percentiles import sample_floor
 
-__all__ = ["EXEMPTIBLE", "Evidence", "Reason", "reasons_against"]
+__all__ = ["EXEMPTIBLE", "MEANING", "Evidence", "Reason", "reasons_against"]
 
 MOST_CPU = 0.9
 """Cores. A loop this busy queues requests of its own, which would be taken for the server's."""
@@ -44,6 +44,16 @@ class Reason(StrEnum):
     SERVERS_CHANGED = "servers_changed"
     """A server came, went or restarted while it was measured."""
 
+
+MEANING = {
+    Reason.GENERATOR_BOUND: "the generator lacked processor time or sent late; give it a core, or load less",
+    Reason.RATE_NOT_ACHIEVED: "not all that was due was sent; ask for less",
+    Reason.LITTLES_LAW: "what was in flight, its rate and its time contradict each other; measure longer",
+    Reason.NOT_STEADY: "times were others at the end than at the beginning; warm up longer, or ask for less",
+    Reason.TOO_FEW_SAMPLES: "fewer answers than a median needs; measure longer",
+    Reason.SERVERS_CHANGED: "a server came, went or restarted meanwhile",
+}
+"""Each reason in words, and what to do about it."""
 
 EXEMPTIBLE = frozenset(
     {Reason.RATE_NOT_ACHIEVED, Reason.LITTLES_LAW, Reason.NOT_STEADY, Reason.SERVERS_CHANGED}
@@ -96,6 +106,8 @@ def reasons_against(evidence: Evidence, exempt: Set[Reason] = frozenset()) -> fr
 
 
 def _generator_bound(evidence: Evidence) -> bool:
+    if not evidence.succeeded:  # there is no latency to protect, and connecting anew each time is costly
+        return False
     lag_limit_ms = max(MOST_LAG_MS, MOST_LAG_SHARE * (evidence.service_time_p99_ms or 0.0))
     return (
         _above(evidence.generator_cpu_cores, MOST_CPU)

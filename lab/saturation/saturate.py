@@ -96,12 +96,19 @@ class Saturation:
     ending: Ending
     probes: tuple[Measurement, ...]
 
+    @property
+    def nothing_succeeded(self) -> bool:
+        """Whether no request of any probe did: then the levels were not the trouble."""
+        return bool(self.probes) and not any(probe.outcome.succeeded for probe in self.probes)
+
     def sentence(self) -> str:
         """The outcome in words."""
         unit = "in flight" if self.question.model is LoadModel.CLOSED else "req/s"
         goal = " and ".join(map(str, self.question.goal))
         kept, broken = (f"{level or 0:.4g} {unit}" for level in (self.highest_kept, self.lowest_broken))
-        count = f"{len(self.probes)} probes"
+        count = f"{len(self.probes)} probe{'s' if len(self.probes) != 1 else ''}"
+        if self.nothing_succeeded:
+            return f"{(self.probes[-1].outcome.nothing_succeeded or '').capitalize()} ({count})."
         if self.ending is Ending.NOT_MEASURABLE:
             why = self.probes[-1].health.invalid_reason or "too few answers for the goal"
             return f"Not measurable beyond {kept}: {why} ({count})."

@@ -100,8 +100,15 @@ def test_a_condition_that_cannot_be_told_makes_load_exit_with_1(lab: Lab, url: s
 def test_a_target_that_answers_nothing_makes_load_exit_with_1_and_say_why(lab: Lab) -> None:
     done = lab("load", "http://127.0.0.1:9/", *short())
     assert done.returncode == 1
-    assert "refused=" in done.stdout
-    assert "too_few_samples: fewer answers than a median needs" in done.stdout
+    assert "nothing succeeded: refused ×" in done.stdout.splitlines()[0]
+    assert "measure longer" not in done.stdout
+    assert "generator_bound" not in done.stdout
+
+
+def test_a_search_on_a_target_that_answers_nothing_says_so(lab: Lab) -> None:
+    done = lab("saturate", "http://127.0.0.1:9/", "--duration", 0.5)
+    assert done.returncode == 1
+    assert "Nothing succeeded: refused ×" in done.stdout.splitlines()[-1]
 
 
 def test_rows_of_one_target_gather_in_a_csv_as_trials(lab: Lab, url: str, tmp_path: Path) -> None:

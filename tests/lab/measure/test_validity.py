@@ -69,14 +69,19 @@ def test_what_is_unknown_condemns_nobody() -> None:
 
 
 def test_all_reasons_are_said_at_once() -> None:
-    bad = replace(SOUND, succeeded=0, servers_changed=True, run_delay=1.0)
+    bad = replace(SOUND, succeeded=1, servers_changed=True, run_delay=1.0)
     assert reasons_against(bad) == {Reason.TOO_FEW_SAMPLES, Reason.SERVERS_CHANGED, Reason.GENERATOR_BOUND}
+
+
+def test_a_generator_is_not_blamed_where_nothing_succeeded() -> None:
+    dead = replace(SOUND, succeeded=0, generator_cpu_cores=1.0, run_delay=1.0, schedule_lag_p99_ms=9.0)
+    assert reasons_against(dead) == {Reason.TOO_FEW_SAMPLES}
 
 
 @given(st.sets(st.sampled_from(sorted(EXEMPTIBLE))))
 def test_what_was_planned_is_no_reason_and_the_rest_still_is(planned: set[Reason]) -> None:
     everything = Evidence(
-        succeeded=0,
+        succeeded=1,
         due=100,
         dropped=50,
         run_delay=1.0,
