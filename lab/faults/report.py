@@ -27,6 +27,11 @@ class Request:
     outcome: str
     succeeded: bool
 
+    @property
+    def ended_s(self) -> float:
+        """When it was over."""
+        return self.at_s + self.response_time_s
+
 
 @dataclass(frozen=True, slots=True)
 class Incident:
@@ -42,7 +47,7 @@ class Incident:
     requests: int
     """Intended from the beginning of the fault to that of the next, or to the end."""
     failed: int
-    """Of them."""
+    """Requests that failed in that time, whenever they were intended to start."""
     slowest_s: float
     """The longest response time among them."""
 
@@ -116,13 +121,19 @@ def incidents_of(
     begins = [each.began_s - origin_s for each in ordered]
     ends = [*begins, inf][1:]
     return tuple(
-        _incident(each, [r for r in requests if begin <= r.at_s < end], events, origin_s)
+        _incident(
+            each,
+            [request for request in requests if begin <= request.at_s < end],
+            sum(begin <= request.ended_s < end for request in requests if not request.succeeded),
+            events,
+            origin_s,
+        )
         for each, begin, end in zip(ordered, begins, ends, strict=True)
     )
 
 
 def _incident(
-    happened: Happened, requests: Sequence[Request], events: Sequence[Seen], origin_s: float
+    happened: Happened, requests: Sequence[Request], failed: int, events: Sequence[Seen], origin_s: float
 ) -> Incident:
     began, ended = happened.began_s - origin_s, happened.ended_s - origin_s
     own = [event for event in events if event.instance == happened.fault.target]
@@ -137,7 +148,7 @@ def _incident(
         ejected_s=ejected,
         restored_s=restored,
         requests=len(requests),
-        failed=sum(not request.succeeded for request in requests),
+        failed=failed,
         slowest_s=max((request.response_time_s for request in requests), default=0.0),
     )
 

@@ -28,6 +28,13 @@ def test_requests_belong_to_the_latest_fault_before_them() -> None:
     assert (freeze.fault, freeze.requests, freeze.failed) == (FREEZE, 3, 0)
 
 
+def test_a_request_fails_of_the_fault_during_which_it_fails() -> None:
+    requests = [Request(1.9, 0.2, "reset", succeeded=False), Request(6.95, 0.1, "reset", succeeded=False)]
+    happened = [Happened(KILL, 102, 105, 105.5), Happened(FREEZE, 107, 108, 108)]
+    assert [i.failed for i in incidents_of(happened, requests, [], origin_s=100)] == [1, 1]
+    assert [i.requests for i in incidents_of(happened, requests, [], origin_s=100)] == [1, 0]
+
+
 def test_detection_runs_from_the_beginning_and_recovery_from_the_end() -> None:
     kill, freeze = incidents(
         seen(2.25, EventKind.EJECTED, "a"),
