@@ -16,8 +16,9 @@ from lab.measure.columns import Factors
 from lab.measure.conditions import Condition
 from lab.measure.measurement import Measurement
 from lab.measure.reading import Trial, factors_of, histograms_of, measure
+from lab.measure.validity import MEANING, Reason
 from lab.results import Results
-from lab.saturation import Question, Saturation, probing, saturate
+from lab.saturation import Ending, Question, Saturation, probing, saturate
 from lab.sweep.folder import HOME
 from lab.sweep.progress import SecondsBar, seconds_bar
 from lab.sweep.target import Target
@@ -38,7 +39,7 @@ def find_limit(target: Target, slo: str, *, arrivals: str = "poisson", duration_
     goal = tuple(Condition.parse(part) for part in slo.split(","))
     question = Question(goal=goal, model=_model(arrivals), duration_s=duration_s)
     step_s = target.spec.warmup_s + duration_s + OVERHEAD_S
-    with seconds_bar(question.most_probes * step_s) as bar:
+    with target.up(), seconds_bar(question.most_probes * step_s) as bar:
         probe = probing(target.spec, _factors(target), on_progress=lambda progress: _show(bar, progress))
 
         def shown(load: Load, seconds: float) -> Measurement:
@@ -54,7 +55,7 @@ def find_limit(target: Target, slo: str, *, arrivals: str = "poisson", duration_
 def shares_of(saturation: Saturation) -> list[float]:
     """Rates on the way to the highest that keeps the goal. Raises BadParameter where none does."""
     if saturation.highest_kept is None:
-        raise BadParameter(f"{saturation.sentence()} Loosen the goal, or see what its requests fail of")
+        raise BadParameter(f"{saturation.sentence()} {_remedy(saturation)}")
     return [float(f"{share * saturation.highest_kept:.3g}") for share in SHARES]
 
 
@@ -80,7 +81,7 @@ def drive(
     plan = list(_order(rates, trials, seed))
     other_s = target.spec.warmup_s + OVERHEAD_S
     total_s = sum(lengths[rate] + other_s for rate, _ in plan)
-    with Results(path, parameters) as results, seconds_bar(total_s) as bar:
+    with target.up(), Results(path, parameters) as results, seconds_bar(total_s) as bar:
         for place, (rate, number) in enumerate(plan, start=1):
             bar.say(f"trial {place} of {len(plan)}: {rate:g} req/s")
             load: Load = model(rate)
@@ -91,6 +92,15 @@ def drive(
             results.append(measure(trial, factors_of(spec, _factors(target)), loaded), histograms_of(loaded))
             bar.finish(lengths[rate] + other_s)
     return path
+
+
+def _remedy(saturation: Saturation) -> str:
+    if saturation.nothing_succeeded:
+        return "See whether url, method, headers and body are what the service takes"
+    if saturation.ending is not Ending.NOT_MEASURABLE:
+        return "Loosen the goal, or see what its requests fail of"
+    reasons = (saturation.probes[-1].health.invalid_reason or Reason.TOO_FEW_SAMPLES).split()
+    return "This says nothing of the service: " + "; ".join(MEANING[Reason(name)] for name in reasons)
 
 
 def _order(rates: Sequence[float], trials: int, seed: int) -> Iterator[tuple[float, int]]:

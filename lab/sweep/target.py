@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from contextlib import ExitStack
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 
 from lab.load.arrivals import Closed
 from lab.load.spec import LoadSpec, PipelineBody
@@ -22,16 +22,22 @@ _JSON = {"content-type": "application/json"}
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What is loaded, and what keeps it up where that is the lab itself."""
+    """What is loaded, and what the lab has to start for it, if anything."""
 
     name: str
     spec: LoadSpec
     """What is sent; each measurement brings its own load, window and seed."""
-    _keeping: ExitStack = field(default_factory=ExitStack)
+    topology: Topology | None = None
+    """What the lab starts whenever this is loaded; None is a service that is there already."""
 
-    def close(self) -> None:
-        """Stop what the lab has started for it: nothing, where it was there before."""
-        self._keeping.close()
+    @contextmanager
+    def up(self) -> Iterator[None]:
+        """Keep it up meanwhile, and no longer. Raises what starting a topology raises."""
+        if self.topology is None:
+            yield
+            return
+        with start(self.topology):
+            yield
 
     def __str__(self) -> str:
         return f"{self.name}: {self.spec.method} {self.spec.url}"
@@ -49,10 +55,11 @@ def open_target(
     remote: bool = False,
     port_offset: int = 0,
 ) -> Target:
-    """The service at that URL; without one, a pipeline that the lab starts, on the documented ports.
+    """The service at that URL; without one, a pipeline that the lab starts when it is loaded, on the
+    documented ports.
 
     Raises BadParameter for what is no URL, RemoteRefused for a host that is not loopback where `remote` does
-    not say that it may be loaded, and what starting a topology raises.
+    not say that it may be loaded.
     """
     if not url:
         return _example(port_offset)
@@ -70,13 +77,12 @@ def open_target(
 
 def _example(port_offset: int) -> Target:
     topology = Topology.sequential().with_work(Work(mean_ms=EXAMPLE_WORK_MS)).with_client(ClientName.WIRE)
-    with ExitStack() as stack:
-        running = stack.enter_context(start(topology.shifted(port_offset)))
-        spec = LoadSpec(
-            url=running.entry_url,
-            load=Closed(1),
-            method="POST",
-            headers=tuple(_JSON.items()),
-            body=PipelineBody(),
-        )
-        return Target("an example that the lab has started", spec, stack.pop_all())
+    topology = topology.shifted(port_offset)
+    spec = LoadSpec(
+        url=topology.entry_url,
+        load=Closed(1),
+        method="POST",
+        headers=tuple(_JSON.items()),
+        body=PipelineBody(),
+    )
+    return Target("an example that the lab starts", spec, topology)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import http.client
-from collections.abc import Iterator
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ import pytest
 
 from lab.errors import BadParameter, RemoteRefused
 from lab.load.arrivals import Load
+from lab.measure.conditions import Condition
+from lab.measure.measurement import Measurement
 from lab.placement.ports import free_offset
 from lab.results import check, read_measurements
 from lab.saturation import Ending, Question, Saturation
@@ -20,24 +23,25 @@ from lab.topology import Topology
 
 
 @pytest.fixture
-def example() -> Iterator[Target]:
-    target = open_target(port_offset=free_offset(Topology.sequential()))
-    yield target
-    target.close()
+def example() -> Target:
+    return open_target(port_offset=free_offset(Topology.sequential()))
 
 
-def saturation(highest_kept: float | None) -> Saturation:
-    return Saturation(Question(goal=("p95",)), highest_kept, 120.0, Ending.SETTLED, ())  # type: ignore[arg-type]
+def saturation(
+    highest_kept: float | None, ending: Ending = Ending.SETTLED, probes: tuple[Measurement, ...] = ()
+) -> Saturation:
+    goal = (Condition.parse("p95=200ms"),)
+    return Saturation(Question(goal=goal), highest_kept, 120.0, ending, probes)
 
 
-def test_an_example_runs_until_it_is_closed() -> None:
-    target = open_target(port_offset=free_offset(Topology.sequential()))
-    port = int(target.spec.url.split(":")[2].split("/")[0])
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
-    connection.request("GET", "/health")
-    assert connection.getresponse().status == 200
-    connection.close()
-    target.close()
+def test_an_example_is_up_while_it_is_loaded_and_gone_whatever_happens_then(example: Target) -> None:
+    port = int(example.spec.url.split(":")[2].split("/")[0])
+    with suppress(ZeroDivisionError), example.up():
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        connection.request("GET", "/health")
+        assert connection.getresponse().status == 200
+        connection.close()
+        _ = 1 / 0
     with pytest.raises(ConnectionRefusedError):
         http.client.HTTPConnection("127.0.0.1", port, timeout=10).connect()
 
@@ -46,7 +50,8 @@ def test_a_url_is_taken_as_it_is_and_nothing_is_started_for_it() -> None:
     target = open_target("http://127.0.0.1:1/a", method="post", headers={"x": "y"}, body="text")
     assert (target.spec.method, target.spec.headers, target.spec.body) == ("POST", (("x", "y"),), b"text")
     assert str(target) == "your service: POST http://127.0.0.1:1/a"
-    target.close()
+    with target.up():
+        pass
 
 
 def test_a_stranger_is_not_loaded_by_a_typo() -> None:
@@ -66,7 +71,7 @@ def test_every_rate_is_driven_as_often_as_asked_in_shuffled_order(
     rows = read_measurements(path)
     assert [row.what.trial for row in rows] == [1, 1, 2, 2]
     assert sorted(row.factors.requested_rate or 0 for row in rows) == [40, 40, 60, 60]
-    assert {row.factors.topology for row in rows} == {"an example that the lab has started"}
+    assert {row.factors.topology for row in rows} == {"an example that the lab starts"}
     assert all(row.outcome.succeeded and not row.outcome.failed for row in rows)
 
 
@@ -99,3 +104,12 @@ def test_rates_lead_up_to_the_limit_and_there_are_none_without_one() -> None:
     assert shares_of(saturation(97.56)) == [19.5, 39, 58.5, 78, 87.8, 97.6]
     with pytest.raises(BadParameter, match="Loosen the goal"):
         shares_of(saturation(None))
+
+
+def test_a_machine_too_busy_to_measure_is_no_reason_to_loosen_the_goal(
+    make_measurement: Callable[..., Measurement],
+) -> None:
+    probe = make_measurement().invalidated(["generator_bound"])
+    with pytest.raises(BadParameter, match="the generator lacked processor time") as refused:
+        shares_of(saturation(None, Ending.NOT_MEASURABLE, (probe,)))
+    assert "Loosen" not in str(refused.value)
