@@ -49,10 +49,11 @@ class LogRing:
 class LogFile:
     """What one process logs: a file without a name, so that nothing is left of it whatever happens.
 
-    Positions are in bytes. Once closed, it still tells the end of what it held.
+    Positions are in bytes. Once closed, it still tells the end of what it held. Safe to use from any thread.
     """
 
     def __init__(self) -> None:
+        self._lock = threading.Lock()
         self._file: IO[bytes] | None = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 (closed by close)
         self._rest, self._rest_at = b"", 0
 
@@ -64,17 +65,20 @@ class LogFile:
 
     def since(self, position: int = 0) -> tuple[list[str], int]:
         """The whole lines written after `position`, as many as are read at once, and where to go on."""
-        if self._file is None:
-            position = max(position, self._rest_at)
-            text = self._rest[position - self._rest_at :]
-        else:
-            text = os.pread(self._file.fileno(), READ_BYTES, position)
+        with self._lock:
+            if self._file is None:
+                position = max(position, self._rest_at)
+                text = self._rest[position - self._rest_at :]
+            else:
+                text = os.pread(self._file.fileno(), READ_BYTES, position)
         whole, newline, _ = text.rpartition(b"\n")
         return whole.decode("utf-8", "replace").splitlines(), position + len(whole) + len(newline)
 
     def close(self) -> None:
         """Let go of the file, and keep the end of it."""
-        if self._file is not None:
+        with self._lock:
+            if self._file is None:
+                return
             with self._file as file:
                 self._rest_at = max(0, os.fstat(file.fileno()).st_size - KEPT_BYTES)
                 self._rest = os.pread(file.fileno(), KEPT_BYTES, self._rest_at)

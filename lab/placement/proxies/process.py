@@ -20,10 +20,10 @@ import psutil
 
 import lab.placement.proxies.leash as leash
 from lab.errors import NotRunning, PlacementError, StartFailed
+from lab.placement.logs import LogFile
 from lab.placement.ports import listen
 from lab.placement.proxies.binaries import find
 from lab.placement.proxies.endpoint import Endpoint
-from lab.placement.proxies.process_log import ProcessLog
 from lab.placement.proxies.proxy import Place, Profile, Proxy
 from lab.placement.proxies.words import documented_health, documented_stats
 from services.balancer.settings import BalancerSettings
@@ -53,7 +53,7 @@ class ProxyProcess:
         self._proxy = proxy
         self._profile = profile
         self._resources = ExitStack()
-        self._log: ProcessLog | None = None
+        self._log: LogFile | None = None
         self._leash: subprocess.Popen[bytes] | None = None
         self._unwanted = threading.Event()
         self._asking = threading.Lock()
@@ -134,7 +134,7 @@ class ProxyProcess:
 
     def _spawn(self, binary: Path) -> None:
         settings = self.settings
-        self._log = ProcessLog()
+        self._log = LogFile()
         self._resources.callback(self._log.close)
         folder = _new_folder(self._proxy.name)
         self._resources.callback(shutil.rmtree, folder, ignore_errors=True)
