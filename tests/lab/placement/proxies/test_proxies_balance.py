@@ -171,8 +171,8 @@ def test_headers_pass_and_instances_are_kept_connected_to(name, start_proxy, ins
     assert {request.head["via"].lower() for request in requests} == {"1.1 service1-loadbalancer"}
     assert {request.head["x-forwarded-for"] for request in requests} == {"127.0.0.1"}
     assert {request.version for request in requests} == {"HTTP/1.1"}
-    for instance in instances.by_name.values():
-        assert len({request.connection for request in instance.requests}) == 1
+    # Not one for each instance: a proxy may want the next before it has put the last one back.
+    assert len({request.connection for request in requests}) < len(requests)
 
 
 @every
