@@ -171,6 +171,12 @@ class Topology:
         return cls(parts.netloc, (Service("entry", parts.path, (entry,)),))
 
     @property
+    def entry(self) -> Instance | Balancer:
+        """The server that a request meets first."""
+        service = self.services[0]
+        return service.balancer or service.instances[0]
+
+    @property
     def entry_url(self) -> str:
         """The full URL to post to; over gRPC `grpc://host:port/` and the full name of the method to call."""
         entry = self.services[0]

@@ -10,7 +10,7 @@ from typing import Any
 
 from lab.topology import Topology
 
-__all__ = ["Answer", "Finding", "acceptance", "get", "post", "report"]
+__all__ = ["Answer", "Finding", "acceptance", "get", "post", "report", "unasked"]
 
 EXAMPLE = {"text": "The cat, the CAT", "request_id": "r1"}
 TIMEOUT_S = 30.0
@@ -44,12 +44,25 @@ class Finding:
 
 
 def acceptance(topology: Topology) -> Iterator[Finding]:
-    """Check a documented topology that is up: its health, the documented example, bad input, statistics."""
+    """Check a documented topology that is up: its health, the documented example, bad input, statistics.
+
+    Where nothing answers at the entry, that is the last finding: all others would only follow from it.
+    """
     yield from _health(topology)
+    entry = topology.entry
+    if not get(f"{entry.url}/health").status:
+        yield unasked(entry.name)
+        return
     before = _attempts(topology)
     yield from _example(topology, post(topology.entry_url, EXAMPLE))
     yield from _bad_input(topology)
     yield from _statistics(topology, before)
+
+
+def unasked(entry: str) -> Finding:
+    """What is found where the server of that name, the entry, is down."""
+    restart = f"`lab restart {entry}` brings it back"
+    return Finding("the entry answers", False, f"{entry} is down, so nothing more was asked: {restart}")
 
 
 def report(topology: Topology, text: str) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 import grpc
 from grpc_health.v1 import health_pb2
 
-from lab.cli.acceptance import EXAMPLE, TIMEOUT_S, Finding
+from lab.cli.acceptance import EXAMPLE, TIMEOUT_S, Finding, unasked
 from lab.topology import Topology
 from services.messages import TextRequest
 from services.rpc import pipeline_pb2 as pb
@@ -34,12 +34,21 @@ class _Ended:
 
 
 def acceptance(topology: Topology) -> Iterator[Finding]:
-    """Check a documented topology that is up: its health, the documented example, bad input, statistics."""
+    """Check a documented topology that is up: its health, the documented example, bad input, statistics.
+
+    Where nothing answers at the entry, that is the last finding: all others would only follow from it.
+    """
+    unserving = set()
     for name, host, port in topology.addresses():
         ended = _call(host, port, _CHECK, health_pb2.HealthCheckRequest().SerializeToString())
         status = health_pb2.HealthCheckResponse.FromString(ended.body).status
         serving = status == health_pb2.HealthCheckResponse.SERVING
         yield Finding(f"{name} is healthy", serving, _short(ended))
+        if not serving:
+            unserving.add(name)
+    if topology.entry.name in unserving:
+        yield unasked(topology.entry.name)
+        return
     before = _attempts(topology)
     yield from _example(topology, _post(topology, encode(TextRequest(**EXAMPLE))))
     yield from _bad_input(topology)
@@ -76,8 +85,7 @@ def _bad_input(topology: Topology) -> Iterator[Finding]:
         ended = _post(topology, body)
         invalid = ended.code is grpc.StatusCode.INVALID_ARGUMENT
         yield Finding(f"{what} is answered INVALID_ARGUMENT", invalid, _short(ended))
-    entry = topology.services[0]
-    server = entry.balancer or entry.instances[0]
+    server = topology.entry
     ended = _call(server.host, server.port, "/pipeline.Nothing/Nothing", b"")
     unknown = ended.code is grpc.StatusCode.UNIMPLEMENTED
     yield Finding("an unknown method is answered UNIMPLEMENTED", unknown, _short(ended))
@@ -97,9 +105,8 @@ def _attempts(topology: Topology) -> dict[str, int]:
 
 
 def _post(topology: Topology, body: bytes) -> _Ended:
-    entry = topology.services[0]
-    server = entry.balancer or entry.instances[0]
-    return _call(server.host, server.port, METHODS[entry.path], body)
+    server = topology.entry
+    return _call(server.host, server.port, METHODS[topology.services[0].path], body)
 
 
 def _call(host: str, port: int, method: str, body: bytes) -> _Ended:

@@ -40,7 +40,7 @@ def logs(
 
 
 def stats(as_json: JSON = False, offset: UpOffset = None, protocol: UpProtocol = None) -> None:
-    """Print what balancers counted, by instance."""
+    """Print what balancers counted, by instance. In JSON those that are down are left out."""
     import json
 
     from rich.console import Console
@@ -49,17 +49,23 @@ def stats(as_json: JSON = False, offset: UpOffset = None, protocol: UpProtocol =
     from lab.cli.control import Command, ask
     from lab.cli.state import find
 
-    counted = ask(find(offset, protocol).control, Command.STATS)
+    upkeep = find(offset, protocol)
+    counted = ask(upkeep.control, Command.STATS)
     if as_json:
         typer.echo(json.dumps(counted))
         return
-    if not counted:
+    balancers = [s.balancer.name for s in upkeep.options.build().services if s.balancer]
+    if not balancers:
         typer.echo("no balancers here: they are what counts, and sequential has none")
         return
     table = Table("balancer", "instance", box=None, pad_edge=False)
     table.add_column("requests", justify="right")
     table.add_column("errors", justify="right")
-    for balancer, answer in counted.items():
+    for balancer in balancers:
+        if balancer not in counted:
+            table.add_row(balancer, "down")
+            continue
+        answer = counted[balancer]
         for n, instance in enumerate(answer["instances"]):
             counts = answer["stats"][instance]
             requests, errors = f"{counts['requests']:,}", f"{counts['errors']:,}"

@@ -60,12 +60,10 @@ class Remote(Running):
         self._refuse(name)
 
     def _open(self) -> None:
-        entry = self._topology.services[0].url
-        first = self._topology.services[0]
-        server = first.balancer or first.instances[0]
-        if not self._speech.is_healthy(server.host, server.port):
+        entry = self._topology.entry
+        if not self._speech.is_healthy(entry.host, entry.port):
             raise NotRunning(
-                f"{entry}/health does not answer 200: start it there, or give the URL of what runs"
+                f"{entry.url}/health does not answer 200: start it there, or give the URL of what runs"
             )
 
     def _close(self) -> None:

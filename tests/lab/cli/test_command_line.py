@@ -121,6 +121,21 @@ def test_a_topology_in_the_background_serves_every_command_from_other_shells(lab
     assert "nothing is up" in lab("stats").stderr
 
 
+def test_an_entry_that_is_down_is_told_in_the_statistics_and_ends_the_test_at_once(
+    lab: Lab, offset: int
+) -> None:
+    lab("up", "parallel", "--replicas", 2, "--detach", "--work-ms", 1, "--offset", offset)
+    lab("kill", "service1-loadbalancer")
+    rows = [line.split() for line in lab("stats").stdout.splitlines()]
+    assert ["service1-loadbalancer", "down"] in rows
+    assert sum(row[0].endswith("-loadbalancer") for row in rows) == 4
+    done = lab("test")
+    assert done.returncode == 1
+    failures = [line for line in done.stdout.splitlines() if line.startswith("FAIL")]
+    assert len(failures) == 2
+    assert "`lab restart service1-loadbalancer`" in failures[-1]
+
+
 def test_a_topology_may_be_kept_up_in_processes(lab: Lab, offset: int) -> None:
     up = lab("up", "sequential", "--detach", "--placement", "processes", "--work-ms", 1, "--offset", offset)
     assert "sequential is up (processes): 4 instances" in up.stdout, up.stderr
