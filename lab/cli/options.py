@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Self
@@ -14,7 +15,10 @@ from services.clients import ClientName
 from services.protocols import ProtocolName
 from services.work import Distribution, Work, WorkKind
 
-__all__ = ["TopologyOptions"]
+__all__ = ["REPLICAS", "TopologyOptions"]
+
+REPLICAS = 4
+"""Instances of each service in the documented parallel topology."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +26,7 @@ class TopologyOptions:
     """A documented topology and what of it is changed."""
 
     topology: TopologyName
-    replicas: int = 4
+    replicas: int = REPLICAS
     policy: PolicyName = PolicyName.ROUND_ROBIN
     client: ClientName = ClientName.HTTPX
     work: WorkKind = WorkKind.IO
@@ -61,10 +65,12 @@ class TopologyOptions:
         return asdict(self)
 
     def arguments(self) -> list[str]:
-        """The command line that gives these options again."""
+        """The command line that gives these options again: what is changed, and nothing else."""
         words = [str(self.topology)]
         for option in fields(self)[1:]:
             value = getattr(self, option.name)
+            if value == option.default:
+                continue
             text = ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
             words += [f"--{option.name.replace('_', '-')}", text]
         return words
@@ -84,6 +90,9 @@ class TopologyOptions:
             raise BadParameter(
                 f"--work-ms has {len(self.work_ms)} numbers: give one for all services, or {len(names)}"
             )
+        for mean_ms in self.work_ms:
+            if not (math.isfinite(mean_ms) and mean_ms >= 0):
+                raise BadParameter(f"--work-ms has {mean_ms:g}: a service time is 0 ms or more")
         every = Work(self.work, self.work_ms[0], self.work_distribution, self.slots, seed=self.seed)
         means = self.work_ms * len(names) if len(self.work_ms) == 1 else self.work_ms
         return {name: replace(every, mean_ms=mean) for name, mean in zip(names, means, strict=True)}

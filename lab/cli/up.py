@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from lab.cli.choices import Offset
-from lab.cli.options import TopologyOptions
+from lab.cli.options import REPLICAS, TopologyOptions
 from lab.errors import BadParameter
 from lab.placement.names import BalancerName, PlacementName
 from lab.topology import TopologyName
@@ -33,7 +33,9 @@ def up(
     detach: Annotated[
         bool, typer.Option("--detach", "-d", help="Leave it running until `lab down`.")
     ] = False,
-    replicas: Annotated[int, typer.Option(min=1, help="Instances of each service (parallel only).")] = 4,
+    replicas: Annotated[
+        int | None, typer.Option(min=1, help="Instances of each service (parallel only): 4.")
+    ] = None,
     policy: Annotated[PolicyName, typer.Option(help="How balancers choose.")] = PolicyName.ROUND_ROBIN,
     client: Annotated[
         ClientName, typer.Option(help="What services call each other with.")
@@ -53,9 +55,11 @@ def up(
     """Start a topology. It stays up until Ctrl-C, or in the background until `lab down`."""
     from lab.cli import keeping
 
+    if topology is TopologyName.SEQUENTIAL and replicas is not None:
+        raise BadParameter("--replicas is for parallel: sequential has one instance of each service")
     options = TopologyOptions(
         topology=topology,
-        replicas=replicas,
+        replicas=replicas or REPLICAS,
         policy=policy,
         client=client,
         work=work,

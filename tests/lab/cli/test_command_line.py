@@ -82,7 +82,8 @@ def test_with_nothing_up_each_command_says_so_in_one_line(lab: Lab, arguments: t
     [
         (("sequential", "--work-ms", "a"), "--work-ms"),
         (("sequential", "--work-ms", "1,2"), "--work-ms"),
-        (("sequential", "--work-ms", "-1"), "mean_ms"),
+        (("sequential", "--work-ms", "-1"), "--work-ms has -1"),
+        (("sequential", "--replicas", "3"), "--replicas is for parallel"),
         (("sequential", "--offset", "60000"), "port"),
     ],
 )
