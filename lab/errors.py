@@ -48,6 +48,10 @@ __all__ = [
 class LabError(Exception):
     """The root of all that the lab raises on purpose."""
 
+    def _render_traceback_(self) -> list[str]:
+        """What IPython shows of it: as on the command line, the message, and not the way it came."""
+        return [f"{type(self).__name__}: {self}"]
+
 
 class BadParameter(LabError, ValueError):
     """A parameter is unknown, ill-typed or out of range."""

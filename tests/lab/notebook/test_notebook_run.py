@@ -67,6 +67,13 @@ def test_a_failing_cell_exits_non_zero_and_names_the_executed_notebook(write, ca
     assert "ZeroDivisionError" in (notebook.parent / "build" / "asked.html").read_text()
 
 
+def test_an_error_of_the_lab_shows_its_message_and_not_the_way_it_came(write, capfd) -> None:
+    notebook = write("from lab.sweep import plan_sweep\nplan_sweep(trials=0)")
+    assert run(notebook) == 1
+    assert '"traceback": ["BadParameter: trials cannot be 0: it takes a whole number' in outputs(notebook)
+    assert "BadParameter: trials cannot be 0" in capfd.readouterr().err
+
+
 def test_a_cell_that_takes_too_long_exits_non_zero_and_names_the_executed_notebook(write, capfd) -> None:
     notebook = write("print('so far')", "import time\ntime.sleep(60)")
     assert run(notebook, "--timeout", "2") == 1
