@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import string
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -138,8 +139,7 @@ class Topology:
     @classmethod
     def parallel(cls, replicas: int = 4) -> Topology:
         """`replicas` instances of each service, each service behind its own round-robin balancer."""
-        if replicas < 1:
-            raise ValueError(f"replicas is {replicas}: a service needs at least one instance")
+        _check_replicas(replicas)
         services = tuple(
             Service(
                 f"service{n}",
@@ -239,8 +239,7 @@ class Topology:
     def with_replicas(self, name: str, replicas: int) -> Topology:
         """The same with `replicas` instances of one service; those beyond the documented take spare ports."""
         service = self.service(name)
-        if replicas < 1:
-            raise ValueError(f"replicas is {replicas}: {name} needs at least one instance")
+        _check_replicas(replicas)
         topology = self._with_service(replace(service, instances=service.instances[:replicas]))
         for _ in range(replicas - len(service.instances)):
             more = topology.service(name)
@@ -320,6 +319,15 @@ _PARALLEL_PORTS = (
     (8053, 8065, 8067, 8069),
     (8054, 8066, 8068, 8070),
 )
+
+
+def _check_replicas(replicas: int) -> None:
+    try:
+        number = operator.index(replicas)
+    except TypeError:
+        raise TypeError(f"replicas is {replicas!r}: give a whole number, as in 4") from None
+    if number < 1:
+        raise ValueError(f"replicas is {replicas}: a service needs at least one instance")
 
 
 def _suffixes() -> Iterator[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import Annotated
 
 import typer
 
@@ -27,7 +28,6 @@ INTERRUPTED = 130
 
 app = typer.Typer(
     name="lab",
-    help="Start a pipeline of HTTP services, drive it with load, and measure it without fooling yourself.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -46,6 +46,23 @@ app.command()(load)
 app.command()(saturate)
 app.command()(compare)
 app.command("check")(validate)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"pipeline-lab {version('pipeline-lab')}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print it and exit.")
+    ] = False,
+) -> None:
+    """Start a pipeline of HTTP services, drive it with load, and measure it without fooling yourself."""
 
 
 def main() -> None:

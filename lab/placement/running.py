@@ -43,6 +43,10 @@ class Running(ABC):
         # Held while servers come and go, so that two callers cannot start or stop the same one at once.
         self._changing = threading.RLock()
 
+    def __repr__(self) -> str:
+        state = "up" if self._up else "not up"
+        return f"<{type(self).__name__} {self._topology.name} at {self.entry_url}, {state}>"
+
     @property
     def topology(self) -> Topology:
         """What is running, with the instances added or removed since the start."""

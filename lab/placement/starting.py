@@ -45,6 +45,8 @@ def start(
     Entering the block raises PortInUse or StartFailed where a server cannot come up, and leaves none running;
     and for real balancers ProgramMissing, or NotSupported for a policy that they do not have.
     """
+    if not isinstance(topology, Topology):
+        raise BadParameter(f"{topology!r} is no topology: give one, such as lab.Topology.parallel()")
     where, whose = _named(PlacementName, placement), _named(BalancerName, balancer)
     if where is PlacementName.REMOTE:
         return Remote(topology)

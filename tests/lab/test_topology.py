@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -115,6 +117,14 @@ def test_every_service_has_the_replicas_asked_for_and_no_port_twice(count: int) 
     ports = [port for _, port in topology.ports()]
     assert {len(service.instances) for service in topology.services} == {count}
     assert len(set(ports)) == len(ports) == 4 * count + 4
+
+
+@pytest.mark.parametrize(("replicas", "error"), [(0, ValueError), ("3", TypeError), (2.5, TypeError)])
+def test_replicas_that_are_no_count_are_refused_by_name(replicas: Any, error: type[Exception]) -> None:
+    with pytest.raises(error, match=f"replicas is {replicas!r}"):
+        Topology.parallel(replicas)
+    with pytest.raises(error, match=f"replicas is {replicas!r}"):
+        Topology.parallel().with_replicas("service1", replicas)
 
 
 @given(few=replicas, many=replicas, name=st.sampled_from(SERVICES))

@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +60,11 @@ def test_help_lists_the_commands_without_importing_servers_or_charts() -> None:
     code = f"import sys, lab.cli.main; print([m for m in {heavy} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_the_version_is_that_of_the_distribution(lab: Lab) -> None:
+    done = lab("--version")
+    assert (done.returncode, done.stdout) == (0, f"pipeline-lab {version('pipeline-lab')}\n")
 
 
 def test_a_command_that_does_not_exist_is_misuse(lab: Lab) -> None:

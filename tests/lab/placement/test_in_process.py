@@ -292,6 +292,18 @@ def test_listening_where_other_machines_can_reach_has_to_be_asked_for(make_topol
         assert get(service.url) == "one"
 
 
+def test_what_is_no_topology_is_refused_with_an_example() -> None:
+    with pytest.raises(BadParameter, match=r"'parallel' is no topology.*lab\.Topology\.parallel"):
+        lab.start("parallel")  # type: ignore[arg-type]
+
+
+def test_what_runs_tells_in_its_repr_what_it_is_and_whether_it_is_up(make_topology: Make) -> None:
+    running = lab.start(make_topology(one="hello"))
+    with running:
+        assert repr(running) == f"<InProcess small at {running.entry_url}, up>"
+    assert repr(running) == f"<InProcess small at {running.entry_url}, not up>"
+
+
 def test_a_placement_that_does_not_exist_is_an_error_that_names_those_that_do(make_topology: Make) -> None:
     with pytest.raises(BadParameter, match=r"'cloud'.*in-process"):
         lab.start(make_topology(one="hello"), placement="cloud")  # type: ignore[arg-type]
