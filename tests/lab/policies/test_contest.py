@@ -48,7 +48,7 @@ def test_every_policy_asked_for_is_measured_and_simulated_in_every_scenario() ->
         policies=["round_robin", "peak_ewma"],
         work_ms=4,
         duration_s=0.5,
-        simulated_requests=20_000,
+        simulated_requests=10_000,
         port_offset=free_offset(Topology.parallel()),
     )
     standings = contest(plan)
