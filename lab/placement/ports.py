@@ -14,7 +14,7 @@ import psutil
 from lab.errors import BadParameter, PortInUse, StartFailed
 from lab.topology import Topology
 
-__all__ = ["free_offset", "holders", "listen", "listen_all", "require_loopback"]
+__all__ = ["free_offset", "holders", "listen", "listen_all", "require_free", "require_loopback"]
 
 BACKLOG = 1024
 """Connections that the kernel holds for a server that is busy accepting others."""
@@ -41,6 +41,12 @@ def listen_all(addresses: Iterable[tuple[str, str, int]]) -> dict[str, socket.so
             sock.close()
         raise
     return sockets
+
+
+def require_free(addresses: Iterable[tuple[str, str, int]]) -> None:
+    """Raise PortInUse where somebody listens on one of them just now."""
+    for sock in listen_all(addresses).values():
+        sock.close()
 
 
 def listen(name: str, host: str, port: int) -> socket.socket:
@@ -93,9 +99,10 @@ def _describe(pid: int | None) -> str:
 
 def _in_use(name: str, port: int) -> str:
     holder = holders().get(port, "another program")
+    offset = max(1, port // 1000 - 7) * 1000  # moves the documented ports past this one, moved or not
     return (
-        f"port {port}, which {name} wants, is taken by {holder}: stop that, "
-        "or move all ports with Topology.shifted(1000) (on the command line, --offset 1000)"
+        f"port {port}, which {name} wants, is taken by {holder}: stop that, or move all ports "
+        f"(lab up --offset {offset}, nox -s sweep -- -p port_offset {offset}, Topology.shifted({offset}))"
     )
 
 
@@ -114,10 +121,8 @@ def free_offset(topology: Topology) -> int:
     candidates = range(10_000, 24_000, 100)  # beyond that, outgoing connections take ports at will
     for offset in random.sample(candidates, len(candidates)):
         try:
-            sockets = listen_all(topology.shifted(offset).addresses())
+            require_free(topology.shifted(offset).addresses())
         except PortInUse:
             continue
-        for sock in sockets.values():
-            sock.close()
         return offset
     raise StartFailed(f"no room for {topology.name}: no offset leaves all its ports free")

@@ -28,7 +28,10 @@ def baseline(folder: Path = RESULTS) -> Path:
     """The committed result that others are held against: the latest named baseline-…"""
     named = [path for path in _all(folder) if path.stem.startswith("baseline-")]
     if not named:
-        raise ResultsError(f"there is no baseline-….csv in {folder.name}/: name the result to compare with")
+        raise ResultsError(
+            f"there is no baseline-….csv in {folder.name}/: make one (nox -s sweep -- -p name baseline-me), "
+            "or name the result to compare with (-p a NAME)"
+        )
     return named[-1]
 
 
@@ -36,10 +39,13 @@ def newest(folder: Path = RESULTS, but: Path | None = None) -> Path:
     """The result that was written last, of those that are not `but`."""
     others = [path for path in _all(folder) if path != but]
     if not others:
-        raise ResultsError(f"there is nothing to compare in {folder.name}/: run a sweep first")
+        beside = f" beside {but.stem}" if but else ""
+        raise ResultsError(
+            f"there is nothing to compare in {folder.name}/{beside}: run a sweep first (nox -s sweep)"
+        )
     return max(others, key=lambda path: path.stat().st_mtime)
 
 
 def _all(folder: Path) -> list[Path]:
-    """Every CSV, in order of name."""
-    return sorted(folder.glob("*.csv"))
+    """Every CSV with a row in it, in order of name."""
+    return sorted(path for path in folder.glob("*.csv") if path.read_bytes().count(b"\n") > 1)

@@ -7,7 +7,10 @@ from pathlib import Path
 from lab.load.result import Progress
 from lab.measure.columns import Factors
 from lab.measure.reading import Trial
+from lab.placement.names import PlacementName
+from lab.placement.ports import require_free
 from lab.results import Results
+from lab.sweep.building import topology_of
 from lab.sweep.plan import Plan, seconds
 from lab.sweep.progress import SecondsBar, seconds_bar
 from lab.sweep.trial import run_trial
@@ -22,6 +25,8 @@ def run_sweep(plan: Plan) -> Path:
     on where it stopped when a plan of the same name and parameters is run. Raises SweepMismatch if the name
     is that of a sweep with other parameters, PortInUse, StartFailed, and whatever loading raises.
     """
+    if not plan.path.exists():
+        _require_free_ports(plan)
     with Results(plan.path, plan.parameters) as results:
         left = [each for each in plan.order() if (each[0].cell_id, each[0].number) not in results.done]
         with seconds_bar(sum(seconds(factors) for _, factors in left)) as bar:
@@ -29,6 +34,16 @@ def run_sweep(plan: Plan) -> Path:
                 bar.say(f"trial {place} of {len(left)}: {_name(factors)}")
                 _one(plan, trial, factors, results, bar)
     return plan.path
+
+
+def _require_free_ports(plan: Plan) -> None:
+    """Before there is a CSV, so that a sweep that cannot start leaves none."""
+    wanted = {}
+    for combination in plan.grid.combinations():
+        if combination["placement"] != PlacementName.REMOTE:
+            topology = topology_of(combination).shifted(plan.port_offset)
+            wanted |= {(host, port): (name, host, port) for name, host, port in topology.addresses()}
+    require_free(wanted.values())
 
 
 def _one(plan: Plan, trial: Trial, factors: Factors, results: Results, bar: SecondsBar) -> None:

@@ -16,7 +16,7 @@ def folder(tmp_path: Path) -> Path:
     """Three results, the first of them written last."""
     for age, name in enumerate(["a-sweep", "baseline-2025", "baseline-2026"]):
         path = tmp_path / f"{name}.csv"
-        path.touch()
+        path.write_text("header\nrow\n")
         os.utime(path, (1e9 - age, 1e9 - age))
     return tmp_path
 
@@ -41,8 +41,13 @@ def test_the_newest_is_the_one_written_last_but_for_the_one_left_out(folder: Pat
     assert newest(folder, but=folder / "a-sweep.csv").stem == "baseline-2025"
 
 
+def test_a_result_without_rows_is_not_the_newest(folder: Path) -> None:
+    (folder / "begun.csv").write_text("header\n")
+    assert newest(folder).stem == "a-sweep"
+
+
 def test_an_empty_folder_says_what_to_do(tmp_path: Path) -> None:
-    with pytest.raises(ResultsError, match="run a sweep first"):
+    with pytest.raises(ResultsError, match="nox -s sweep"):
         newest(tmp_path)
-    with pytest.raises(ResultsError, match="name the result"):
+    with pytest.raises(ResultsError, match="-p name baseline-"):
         baseline(tmp_path)

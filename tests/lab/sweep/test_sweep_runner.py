@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 from collections.abc import Callable
 from pathlib import Path
@@ -92,13 +93,15 @@ def test_a_name_that_is_taken_by_other_parameters_is_refused_and_left_alone(make
     assert plan.path.read_bytes() == before
 
 
-def test_a_port_that_is_taken_is_named_and_no_row_is_written(make: Make) -> None:
+def test_a_port_that_is_taken_is_named_with_another_offset_and_nothing_is_written(make: Make) -> None:
     plan = make()
     with socket.create_server(("127.0.0.1", 8053 + plan.port_offset)), pytest.raises(PortInUse) as refused:
         run_sweep(plan)
     assert str(8053 + plan.port_offset) in str(refused.value)
     assert "service3" in str(refused.value)
-    assert ids(plan) == []
+    (offset,) = {int(found) for found in re.findall(r"port_offset (\d+)", str(refused.value))}
+    assert offset != plan.port_offset
+    assert list(plan.folder.iterdir()) == []
 
 
 def test_trials_have_seeds_of_their_own_that_the_base_seed_makes() -> None:
