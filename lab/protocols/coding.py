@@ -9,6 +9,7 @@ from functools import partial
 import pandas as pd
 
 from lab.load import corpus
+from lab.protocols.lengths import lengths_of
 from services.messages import TextRequest
 from services.protocols import ProtocolName
 from services.rpc.codec import decode_text, encode
@@ -20,7 +21,7 @@ LEAST_S = 0.01
 """How long one repeat lasts at least, so that the clock is fine enough."""
 
 
-def coding_costs(payload_bytes: Sequence[int]) -> pd.DataFrame:
+def coding_costs(payload_bytes: int | Sequence[int]) -> pd.DataFrame:
     """The pipeline's request, coded and decoded by the very functions that the services use.
 
     A row for each protocol and length of text: protocol, payload_bytes, message_bytes, coding_us and
@@ -28,7 +29,7 @@ def coding_costs(payload_bytes: Sequence[int]) -> pd.DataFrame:
     """
     text = corpus.load()[0]
     rows = []
-    for length in payload_bytes:
+    for length in lengths_of(payload_bytes):
         message = TextRequest(text=corpus.cut(text, length), request_id="r-0000000001")
         for protocol, (code, decode) in _CODECS.items():
             data = code(message)

@@ -43,18 +43,12 @@ class Relay:
             opening = asyncio.open_connection(self.host, self.port)
             there, to_there = await asyncio.wait_for(opening, CONNECT_S)
             with contextlib.closing(to_there):
-                pumps = [
-                    asyncio.ensure_future(self._pump(reader, to_there, upwards=True)),
-                    asyncio.ensure_future(self._pump(there, writer, upwards=False)),
-                ]
-                # Where one side has closed, nobody waits for the other.
-                await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
-                for pump in pumps:
-                    pump.cancel()
-                await asyncio.wait(pumps)
+                await asyncio.gather(
+                    self._pump(reader, to_there, upwards=True), self._pump(there, writer, upwards=False)
+                )
 
     async def _pump(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, *, upwards: bool) -> None:
-        with contextlib.suppress(ConnectionError):
+        with contextlib.suppress(OSError):
             while data := await source.read(_PIECE):
                 if upwards:
                     self.sent += len(data)
@@ -62,3 +56,4 @@ class Relay:
                     self.received += len(data)
                 sink.write(data)
                 await sink.drain()
+            sink.write_eof()

@@ -12,6 +12,7 @@ from lab.load.process import run
 from lab.load.spec import LoadSpec, PipelineBody
 from lab.placement import start
 from lab.placement.background import BackgroundLoop
+from lab.protocols.lengths import lengths_of
 from lab.protocols.relay import Relay
 from lab.topology import Topology
 from services.protocols import ProtocolName
@@ -25,7 +26,10 @@ _JSON = (("content-type", "application/json"),)
 
 
 def wire_bytes(
-    protocols: Sequence[str], payload_bytes: Sequence[int], duration_s: float = 2.0, port_offset: int = 0
+    protocols: Sequence[str],
+    payload_bytes: int | Sequence[int],
+    duration_s: float = 2.0,
+    port_offset: int = 0,
 ) -> pd.DataFrame:
     """Bytes a request between the client and service 1 of the sequential topology, in either direction.
 
@@ -35,7 +39,7 @@ def wire_bytes(
     rows = [
         _measure(ProtocolName(protocol), length, duration_s, port_offset)
         for protocol in protocols
-        for length in payload_bytes
+        for length in lengths_of(payload_bytes)
     ]
     return pd.DataFrame(rows)
 

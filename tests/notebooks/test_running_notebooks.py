@@ -98,3 +98,10 @@ def test_a_timeline_of_faults_is_played_and_every_request_told(run: Run, build: 
     answer = run("05_faults", port_offset=free_offset(Topology.parallel()), **less)
     assert "no request was lost, and none failed" in answer
     assert "Chart of 110 requests behind builtin" in (build / "05_faults.html").read_text()
+
+
+def test_protocols_are_compared_alone_and_in_whole_stacks(run: Run, build: Path) -> None:
+    less = {"clients": "[aiohttp]", "payload_bytes": 100, "concurrency": 2, "duration_s": 0.5, "trials": 1}
+    answer = run("08_protocols", port_offset=free_offset(Topology.parallel()), folder=build, **less)
+    assert "**Without balancers** (sequential)" in answer
+    assert "in protobuf for 100 bytes of text" in answer
