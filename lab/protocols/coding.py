@@ -16,6 +16,7 @@ from services.rpc.codec import decode_text, encode
 
 __all__ = ["coding_costs"]
 
+FIRST = 10
 REPEATS = 7
 LEAST_S = 0.01
 """How long one repeat lasts at least, so that the clock is fine enough."""
@@ -57,6 +58,6 @@ _CODECS: dict[ProtocolName, tuple[Callable[[TextRequest], bytes], Callable[[byte
 
 def _cost_us(do: Callable[[], object]) -> float:
     timer = timeit.Timer(do)
-    number, taken_s = timer.autorange()
-    number = max(1, round(number * LEAST_S / taken_s))
+    once_s = timer.timeit(FIRST) / FIRST
+    number = max(1, round(LEAST_S / once_s))
     return min(timer.repeat(REPEATS, number)) / number * 1e6
