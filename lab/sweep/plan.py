@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from lab.measure.columns import Factors
+from lab.measure.measurement import Measurement
 from lab.measure.reading import Trial
 from lab.placement.names import PlacementName
 from lab.sweep.folder import HOME
@@ -34,6 +35,8 @@ class Plan:
     folder: Path
     port_offset: int = 0
     """Added to every documented port: for where these are taken."""
+    redo_invalid: bool = False
+    """Whether a sweep that goes on makes up for its invalid trials, by further ones beside them."""
 
     @property
     def path(self) -> Path:
@@ -42,7 +45,7 @@ class Plan:
 
     @property
     def parameters(self) -> dict[str, Any]:
-        """What makes two sweeps the same, as JSON has it: all but the name, the place and the ports."""
+        """What makes two sweeps the same, as JSON has it: all that says what is measured, and how often."""
         levels = {name: list(values) for name, values in self.grid.levels.items()}
         return {**levels, "trials": self.trials, "windows": asdict(self.windows)}
 
@@ -65,6 +68,21 @@ class Plan:
         for number in range(1, self.trials + 1):
             shuffler.shuffle(cells)
             yield from ((Trial(self.name, name, number), factors) for name, factors in cells)
+
+    def left(self, rows: Sequence[Measurement]) -> list[tuple[Trial, Factors]]:
+        """What is still to be run where these rows are there already."""
+        done = {(row.what.cell_id, row.what.trial) for row in rows}
+        left = [each for each in self.order() if (each[0].cell_id, each[0].number) not in done]
+        return [*left, *self._again(rows)] if self.redo_invalid else left
+
+    def _again(self, rows: Sequence[Measurement]) -> Iterator[tuple[Trial, Factors]]:
+        """Of each cell as many further trials as its valid ones, and those not run yet, fall short."""
+        for name, factors in self.cells().items():
+            valid = {row.what.trial: row.health.valid for row in rows if row.what.cell_id == name}
+            coming = sum(number not in valid for number in range(1, self.trials + 1))
+            last = max(self.trials, *valid, 0)
+            for number in range(last + 1, last + 1 + self.trials - coming - sum(valid.values())):
+                yield Trial(self.name, name, number), factors
 
     @property
     def expected_s(self) -> float:

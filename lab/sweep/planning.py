@@ -29,6 +29,7 @@ class _Setting(StrEnum):
     TRIALS = "trials"
     PORT_OFFSET = "port_offset"
     FOLDER = "folder"
+    REDO_INVALID = "redo_invalid"
 
 
 def plan_sweep(
@@ -38,6 +39,7 @@ def plan_sweep(
     trials: object = None,
     port_offset: object = 0,
     folder: str | Path = "results",
+    redo_invalid: bool = False,
     **factors: object,
 ) -> Plan:
     """A sweep from a preset and what differs from it; whatever is None stays as the preset has it.
@@ -59,6 +61,7 @@ def plan_sweep(
         base.windows,
         Path(folder),
         _whole("port_offset", port_offset, 0, MOST_OFFSET),
+        redo_invalid,
     )
     _check(planned)
     return planned

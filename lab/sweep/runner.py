@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 from lab.load.result import Progress
@@ -9,8 +11,9 @@ from lab.measure.columns import Factors
 from lab.measure.reading import Trial
 from lab.placement.names import PlacementName
 from lab.placement.ports import require_free
-from lab.results import Results
+from lab.results import Results, read_measurements
 from lab.sweep.building import topology_of
+from lab.sweep.folder import HOME
 from lab.sweep.plan import Plan, seconds
 from lab.sweep.progress import SecondsBar, seconds_bar
 from lab.sweep.trial import run_trial
@@ -28,17 +31,37 @@ def run_sweep(plan: Plan) -> Path:
     if not plan.path.exists():
         _require_free_ports(plan)
     with Results(plan.path, plan.parameters) as results:
-        left = [each for each in plan.order() if (each[0].cell_id, each[0].number) not in results.done]
+        left = plan.left(read_measurements(plan.path))
+        if left:
+            print(f"{len(left)} trials into {_shown(plan.path)}; interrupted, name {plan.name} goes on")
         with seconds_bar(sum(seconds(factors) for _, factors in left)) as bar:
             for place, (trial, factors) in enumerate(left, start=1):
                 bar.say(f"trial {place} of {len(left)}: {_name(factors)}")
                 _one(plan, trial, factors, results, bar)
+    print(_summary(plan))
     return plan.path
+
+
+def _summary(plan: Plan) -> str:
+    """What there is now, and what to do about the trials that are of no use."""
+    rows = read_measurements(plan.path)
+    reasons = Counter(reason for row in rows for reason in (row.health.invalid_reason or "").split())
+    invalid = sum(not row.health.valid for row in rows)
+    why = ", ".join(f"{reason} {count}" for reason, count in reasons.most_common())
+    said = f"{_shown(plan.path)}: {len(rows)} trials, {invalid} invalid" + (f" ({why})" if invalid else "")
+    lacking = len(replace(plan, redo_invalid=True).left(rows))
+    remedy = f"the same with name {plan.name} and redo_invalid true adds those"
+    return f"{said}; cells lack {lacking} valid trials: {remedy}" if lacking else said
+
+
+def _shown(path: Path) -> Path:
+    """The path as short as it can be told from the checkout."""
+    return path.relative_to(HOME) if path.is_relative_to(HOME) else path
 
 
 def _require_free_ports(plan: Plan) -> None:
     """Before there is a CSV, so that a sweep that cannot start leaves none."""
-    wanted = {}
+    wanted: dict[tuple[str, int], tuple[str, str, int]] = {}
     for combination in plan.grid.combinations():
         if combination["placement"] != PlacementName.REMOTE:
             topology = topology_of(combination).shifted(plan.port_offset)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import socket
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +77,32 @@ def test_an_interrupted_sweep_keeps_its_rows_and_goes_on_where_it_stopped(
     run_sweep(make())
     assert ids(plan) == [(trial.cell_id, trial.number) for trial, _ in plan.order()]
     assert read(plan.path)["started_at"].tolist()[:2] == begun
+
+
+def test_invalid_trials_are_counted_and_made_up_for_by_further_ones_when_asked(
+    make: Make, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    valid, run_trial = iter([False, True, True, False, True]), runner.run_trial
+
+    def judged(*arguments: Any, **named: Any) -> Any:
+        row, histograms = run_trial(*arguments, **named)
+        health = replace(row.health, valid=True, invalid_reason=None)
+        row = replace(row, health=health)
+        return (row if next(valid) else row.invalidated(["not_steady"])), histograms
+
+    monkeypatch.setattr(runner, "run_trial", judged)
+    plan = make(concurrency=1)
+    run_sweep(plan)
+    assert "2 trials, 1 invalid (not_steady 1)" in capfd.readouterr().out
+    run_sweep(plan)
+    assert "name small and redo_invalid true adds those" in capfd.readouterr().out
+    again = make(concurrency=1, redo_invalid=True)
+    run_sweep(again)
+    run_sweep(again)
+    assert [number for _, number in ids(plan)] == [1, 2, 3]
+    capfd.readouterr()
+    run_sweep(plan)
+    assert "redo_invalid" not in capfd.readouterr().out
 
 
 def test_a_finished_sweep_has_nothing_left_to_do(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
