@@ -15,14 +15,19 @@ _FORMAT = "{desc} |{bar:30}| {percentage:3.0f} % [{elapsed}, {remaining} left]"
 
 
 class SecondsBar:
-    """Progress in seconds of planned work, done in steps of known length."""
+    """Progress in seconds of planned work, done in steps of known length.
+
+    Where there is nobody to watch a bar, it says a line at the end of each step.
+    """
 
     def __init__(self, bar: tqdm[NoReturn]) -> None:
         self._bar = bar
         self._done_s = 0.0
+        self._what = ""
 
     def say(self, what: str) -> None:
         """What is being done now."""
+        self._what = what
         self._bar.set_description_str(what, refresh=False)
 
     def within(self, elapsed_s: float, step_s: float) -> None:
@@ -33,6 +38,8 @@ class SecondsBar:
         """The step is over, however long it took."""
         self._done_s += step_s
         self._to(self._done_s)
+        if self._bar.disable and self._what:
+            note(self._what)
 
     def _to(self, seconds: float) -> None:
         self._bar.update(max(0.0, seconds - self._bar.n))
@@ -42,11 +49,27 @@ class SecondsBar:
 def seconds_bar(total_s: float) -> Iterator[SecondsBar]:
     """A bar of so many seconds of planned work. Its last line stays when it is done.
 
-    A notebook shows what is written to stderr as an error, so there it goes to stdout.
+    A notebook shows what is written to stderr as an error, so there it goes to stdout. In a pipe or a file
+    there is no bar.
     """
-    stream = sys.stdout if _in_notebook() else sys.stderr
-    with tqdm(total=total_s, bar_format=_FORMAT, smoothing=0, mininterval=0.5, file=stream) as bar:
+    with tqdm(
+        total=total_s,
+        bar_format=_FORMAT,
+        smoothing=0,
+        mininterval=0.5,
+        file=_stream(),
+        disable=False if _in_notebook() else None,  # None: where it is no terminal
+    ) as bar:
         yield SecondsBar(bar)
+
+
+def note(text: str) -> None:
+    """A line where the bar would be, for what is worth telling before or after it."""
+    print(text, file=_stream(), flush=True)
+
+
+def _stream() -> TextIO:
+    return sys.stdout if _in_notebook() else sys.stderr
 
 
 def _in_notebook() -> bool:
