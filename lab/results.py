@@ -20,7 +20,7 @@ from lab.measure.measurement import Cell, Measurement
 from lab.measure.schema import complaints, table_schema
 from lab.provenance import Provenance, Sidecar
 
-__all__ = ["Results", "check", "read", "read_measurements"]
+__all__ = ["Results", "check", "read", "read_measurements", "require_resumable"]
 
 _DTYPES = {str: "string", int: "Int64", float: "float64", bool: "boolean"}
 
@@ -124,10 +124,18 @@ def check(path: Path | str, schema: Mapping[str, Any] | None = None) -> int:
     return len(rows)
 
 
-def _resumed_or_new(path: Path, parameters: Mapping[str, Any], provenance: Provenance) -> Sidecar:
-    asked = json.loads(json.dumps(parameters))
+def require_resumable(path: Path, parameters: Mapping[str, Any]) -> None:
+    """Raises ResultsError for a file of that name which `Results` could not go on with; writes nothing."""
+    _resumed(path, parameters)
+    if path.exists():
+        _rows(path)
+
+
+def _resumed(path: Path, parameters: Mapping[str, Any]) -> Sidecar | None:
+    """The sidecar of what is there, if anything is."""
     if not path.exists() and not Sidecar.path_for(path).exists():
-        return Sidecar(sweep_id=path.stem, parameters=asked, provenance=[provenance])
+        return None
+    asked = _as_json(parameters)
     sidecar = Sidecar.read(path)
     differing = sorted(
         name for name in {*asked, *sidecar.parameters} if asked.get(name) != sidecar.parameters.get(name)
@@ -137,9 +145,22 @@ def _resumed_or_new(path: Path, parameters: Mapping[str, Any], provenance: Prove
         raise SweepMismatch(
             f"{path} is a sweep with other parameters ({was}): choose another name, or the same"
         )
+    return sidecar
+
+
+def _resumed_or_new(path: Path, parameters: Mapping[str, Any], provenance: Provenance) -> Sidecar:
+    sidecar = _resumed(path, parameters)
+    if sidecar is None:
+        return Sidecar(sweep_id=path.stem, parameters=_as_json(parameters), provenance=[provenance])
     if provenance != sidecar.provenance[-1]:
         sidecar.provenance.append(provenance)
     return sidecar
+
+
+def _as_json(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """As they will be read back."""
+    plain: dict[str, Any] = json.loads(json.dumps(parameters))
+    return plain
 
 
 def _cut_torn_tail(descriptor: int) -> None:

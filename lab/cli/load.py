@@ -52,7 +52,7 @@ def load(
     """
     import json
 
-    from lab.cli.loading import append_row, load_once
+    from lab.cli.loading import append_row, load_once, require_csv
     from lab.cli.report import report
     from lab.cli.target import read_body, read_cpus, read_headers, read_load
     from lab.load.spec import LoadSpec
@@ -77,6 +77,8 @@ def load(
         ca_file=ca_file,
         remote=remote,
     )
+    if csv:
+        require_csv(csv, spec)
     measured, histograms = load_once(spec)
     if csv:
         measured = append_row(csv, spec, measured, histograms)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from lab.errors import BadParameter
 from lab.load.arrivals import Closed, LoadModel
 from lab.load.process import run
 from lab.load.result import Progress
@@ -13,17 +15,21 @@ from lab.load.spec import LoadSpec
 from lab.measure.measurement import Measurement
 from lab.measure.reading import Trial, factors_of, histograms_of, measure
 from lab.measure.validity import Reason
-from lab.results import Results
+from lab.results import Results, require_resumable
 from lab.sweep.progress import SecondsBar, seconds_bar
 
-__all__ = ["append_row", "load_once", "show_progress"]
+__all__ = ["append_row", "load_once", "require_csv", "require_folder", "show_progress"]
 
 NAME = "load"
 CHANGING = (LoadModel.RAMP, LoadModel.STEPS)
 
 
 def load_once(spec: LoadSpec) -> tuple[Measurement, dict[str, Any]]:
-    """Run it with a live line, and give its row and histograms. A rate that is meant to change may."""
+    """Run it with a live line, and give its row and histograms. A rate that is meant to change may.
+
+    Raises as `LoadSpec.check` does, before there is a line.
+    """
+    spec.check()
     total_s = spec.warmup_s + spec.duration_s
     with seconds_bar(total_s) as bar:
 
@@ -43,17 +49,35 @@ def show_progress(bar: SecondsBar, so_far: Progress, planned_s: float) -> None:
     bar.within(so_far.elapsed_s / so_far.total_s * planned_s, planned_s)
 
 
+def require_csv(path: Path, spec: LoadSpec) -> None:
+    """What `append_row` would find there, before there is a row: raises ResultsError, or BadParameter."""
+    require_folder(path)
+    require_resumable(path, _parameters(spec))
+
+
+def require_folder(path: Path) -> None:
+    """Raises BadParameter where no file can be made beside that one."""
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        raise BadParameter(
+            f"--csv {path} cannot be written: make the directory {path.parent}, or name another"
+        )
+
+
 def append_row(path: Path, spec: LoadSpec, measured: Measurement, histograms: dict[str, Any]) -> Measurement:
     """Append the row as one more trial of its cell, and return it as written.
 
     A CSV holds rows of one target: raises SweepMismatch for a row of another.
     """
-    with Results(path, {"url": spec.url, "method": spec.method}) as results:
+    with Results(path, _parameters(spec)) as results:
         cell = measured.what.cell_id
         number = 1 + max((trial for name, trial in results.done if name == cell), default=0)
         measured = replace(measured, what=replace(measured.what, sweep_id=path.stem, trial=number))
         results.append(measured, histograms)
     return measured
+
+
+def _parameters(spec: LoadSpec) -> dict[str, Any]:
+    return {"url": spec.url, "method": spec.method}
 
 
 def _cell(spec: LoadSpec) -> str:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from lab.cli.loading import show_progress
+from lab.cli.loading import require_folder, show_progress
 from lab.errors import BadParameter
 from lab.load.arrivals import Load
 from lab.load.result import Progress
 from lab.load.spec import LoadSpec
 from lab.measure.measurement import Measurement
-from lab.results import Results
+from lab.provenance import Sidecar
+from lab.results import Results, read_measurements
 from lab.saturation import Probe, Question, Saturation, probing
 from lab.saturation import saturate as find
 from lab.sweep.progress import SecondsBar, seconds_bar
@@ -22,12 +23,18 @@ __all__ = ["probe_line", "search"]
 def search(question: Question, base: LoadSpec, csv: Path | None, say: Callable[[str], None]) -> Saturation:
     """Probe until the limit is known, with a live line for each probe and `say` for what came of it.
 
-    Every probe is on the disk before the next begins. Raises BadParameter if the CSV is there already.
+    Every probe is on the disk before the next begins. Raises BadParameter if the CSV is there already and
+    has rows: what an interrupted search left without any is made anew.
     """
+    base.check()
     if csv is None:
         return find(question, _watched(base, "saturation", say, lambda _: None))
+    require_folder(csv)
     if csv.exists():
-        raise BadParameter(f"{csv} is there already, and a search starts anew: name another file")
+        if read_measurements(csv):
+            raise BadParameter(f"{csv} is there already, and a search starts anew: name another file")
+        csv.unlink()
+        Sidecar.path_for(csv).unlink(missing_ok=True)
     parameters = {"url": base.url, "slo": [str(condition) for condition in question.goal]}
     with Results(csv, parameters) as results:
         return find(question, _watched(base, csv.stem, say, results.append))

@@ -42,7 +42,7 @@ class Question:
     """Up to which level does the goal hold, all of its conditions together?
 
     Levels are requests a second that arrive evenly or as a Poisson stream, or requests in flight in a closed
-    loop. Raises BadParameter for a model that has no one level, or an empty goal.
+    loop. Raises BadParameter for a model that has no one level, an empty goal, and what makes no search.
     """
 
     goal: tuple[Condition, ...]
@@ -61,6 +61,11 @@ class Question:
             )
         if not self.goal:
             raise BadParameter("a goal needs at least one condition, such as p99=200ms")
+        self.search(1.0 if self.guess is None else self.guess)  # before anything is probed for it
+
+    def search(self, guess: float) -> Search:
+        """The search that begins there."""
+        return Search(guess, self.precision, self.most_probes, whole=self.model is LoadModel.CLOSED)
 
     def load(self, level: float) -> Load:
         """The load at that level."""
@@ -129,7 +134,7 @@ def saturate(question: Question, probe: Probe) -> Saturation:
         guess = probes[0].outcome.throughput_rps
     if guess is None:
         return Saturation(question, None, None, Ending.NOT_MEASURABLE, tuple(probes))
-    search = Search(guess, question.precision, question.most_probes, whole=closed)
+    search = question.search(guess)
     unjudged = 0
     while len(probes) < question.most_probes and unjudged < PATIENCE:
         level = search.next_level()

@@ -136,6 +136,8 @@ def test_rows_of_one_target_gather_in_a_csv_as_trials(lab: Lab, url: str, tmp_pa
         (("--body", "/nowhere"), "cannot be read"),
         (("--cpu", "all"), "numbers of cores"),
         (("--fail-if", "p99"), "is no condition"),
+        (("--csv", "/nonexistent/dir/x.csv"), "make the directory /nonexistent/dir"),
+        (("--processes", 2), "no more than there are users"),
     ],
 )
 def test_what_cannot_be_done_is_said_in_one_line_and_nothing_is_sent(
@@ -144,8 +146,34 @@ def test_what_cannot_be_done_is_said_in_one_line_and_nothing_is_sent(
     done = lab("load", url, *arguments)
     assert done.returncode == 2
     assert said in done.stderr
-    assert "Traceback" not in done.stderr
+    assert len(done.stderr.splitlines()) == 1
     assert not seen
+
+
+def test_a_file_that_holds_no_rows_is_refused_before_anything_is_sent(
+    lab: Lab, url: str, seen: list[Any], tmp_path: Path
+) -> None:
+    (tmp_path / "README.md").write_text("# Not rows\n")
+    for command in ("load", "saturate"):
+        done = lab(command, url, "--csv", tmp_path / "README.md")
+        assert done.returncode == 1
+        assert done.stderr.startswith("lab: ")
+    assert not seen
+    assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["README.md"]
+
+
+@pytest.mark.parametrize("arguments", [("--precision", -1), ("--guess", 0), ("--precision", "nan")])
+def test_what_makes_no_search_is_refused_before_anything_is_sent(
+    lab: Lab, url: str, seen: list[Any], arguments: tuple[str | int, ...]
+) -> None:
+    assert lab("saturate", url, *arguments).returncode == 2
+    assert not seen
+
+
+def test_no_bar_is_drawn_where_nobody_watches_it(lab: Lab, url: str) -> None:
+    done = lab("load", url, *short())
+    assert "\r" not in done.stderr
+    assert [line.split(" ")[1] for line in done.stderr.splitlines()] == ["answered,"]
 
 
 def test_a_host_that_is_not_loopback_is_refused_without_leave(lab: Lab) -> None:
@@ -163,6 +191,16 @@ def test_saturate_keeps_every_probe_and_says_what_it_found(lab: Lab, url: str, t
     again = lab("saturate", url, *asked, "--csv", path)
     assert again.returncode == 2
     assert "is there already" in again.stderr
+
+
+def test_a_search_that_was_interrupted_before_its_first_row_can_be_made_again(
+    lab: Lab, url: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "probes.csv"
+    Results(path, {"url": url, "slo": ["another one"]}).close()
+    asked = ("--slo", "throughput>=0.001", "--arrivals", "closed", "--guess", 1, "--probes", 2)
+    lab("saturate", url, *asked, "--duration", 0.5, "--csv", path)
+    assert len(read_measurements(path)) == 2
 
 
 def rows_of(lab: Lab, url: str, path: Path, factor: float) -> None:
