@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import http.client
-import json
 from typing import Any
 
 from lab.errors import BadParameter, PlacementError
@@ -14,8 +12,6 @@ from services.faults import FAULTS_PATH
 
 __all__ = ["begin", "end", "require_targets"]
 
-TELL_S = 5.0
-"""How long a service may take to accept what is asked of it."""
 _FIELDS = {FaultKind.SLOW: "slowdown", FaultKind.ERRORS: "errors", FaultKind.DROP: "drops"}
 
 
@@ -58,16 +54,8 @@ def end(running: Running, fault: Fault) -> None:
 
 def _tell(running: Running, name: str, faults: dict[str, Any]) -> None:
     _, server = running.topology.server(name)
-    connection = http.client.HTTPConnection(server.host, server.port, timeout=TELL_S)
-    try:
-        connection.request("POST", FAULTS_PATH, json.dumps(faults), {"content-type": "application/json"})
-        response = connection.getresponse()
-        said = response.read().decode()
-    except (OSError, http.client.HTTPException) as error:
-        raise PlacementError(f"{name} could not be told to fail ({error!r}): see its log") from None
-    finally:
-        connection.close()
-    if response.status != 200:
+    status, said = running.ask(server, "POST", FAULTS_PATH, faults)
+    if status != 200:
         raise PlacementError(
-            f"{name} would not fail as told ({response.status} {said}): start it from a topology with_faults"
+            f"{name} would not fail as told ({status} {said}): start it from a topology with_faults"
         )

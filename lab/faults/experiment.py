@@ -24,6 +24,7 @@ from lab.measure.reading import Servers, Trial, factors_of, measure
 from lab.measure.validity import Reason
 from lab.placement import BalancerName, PlacementName, start
 from lab.topology import Topology
+from services.protocols import ProtocolName
 
 __all__ = ["EXEMPT", "run_faults"]
 
@@ -105,9 +106,9 @@ def _row(load: LoadResult, topology: Topology, placement: str, balancer: str) ->
         replicas=topology.replicas,
         policy=str(first.balancer.policy) if first.balancer else None,
         balancer=balancer if first.balancer else None,
-        protocol="http",
+        protocol=str(topology.protocol),
         placement=placement,
-        client=str(first.client),
+        client=str(first.client) if topology.protocol is ProtocolName.HTTP else None,
         work=str(first.work.kind),
         work_distribution=str(first.work.distribution),
         slots=first.work.slots,

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from lab.errors import PlacementError
-from lab.topology import Balancer
+from lab.topology import Balancer, Instance
 
 __all__ = ["ask_balancer", "is_healthy"]
 
@@ -30,7 +30,7 @@ def is_healthy(host: str, port: int) -> bool:
 
 
 def ask_balancer(
-    balancer: Balancer, method: str, path: str, content: Mapping[str, Any] | None = None
+    balancer: Balancer | Instance, method: str, path: str, content: Mapping[str, Any] | None = None
 ) -> tuple[int, Any]:
     """The status of what a balancer answers, and the JSON in it. Raises PlacementError for no such answer."""
     connection = http.client.HTTPConnection(balancer.host, balancer.port, timeout=ASK_S)

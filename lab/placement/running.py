@@ -108,13 +108,13 @@ class Running(ABC):
         }
 
     def ask(
-        self, balancer: Balancer, method: str, path: str, content: Mapping[str, Any] | None = None
+        self, server: Balancer | Instance, method: str, path: str, content: Mapping[str, Any] | None = None
     ) -> tuple[int, Any]:
-        """Status and JSON of what a balancer answers to that request, whichever protocol it speaks.
+        """Status and JSON of what a server answers to that request, whichever protocol it speaks.
 
         Raises PlacementError where it gives no such answer.
         """
-        return self._speech.ask(balancer, method, path, content)
+        return self._speech.ask(server, method, path, content)
 
     @abstractmethod
     def alive(self, name: str) -> bool:

@@ -6,7 +6,7 @@ import socket
 from collections.abc import Mapping
 from typing import Any, Protocol, runtime_checkable
 
-from lab.topology import Balancer, Topology
+from lab.topology import Balancer, Instance, Topology
 
 __all__ = ["Freezable", "Server", "Speech"]
 
@@ -49,9 +49,9 @@ class Speech(Protocol):
         """Whether the server there says so, soon."""
 
     def ask(
-        self, balancer: Balancer, method: str, path: str, content: Mapping[str, Any] | None = None
+        self, server: Balancer | Instance, method: str, path: str, content: Mapping[str, Any] | None = None
     ) -> tuple[int, Any]:
-        """Status and JSON of what the balancer answers to that request.
+        """Status and JSON of what the server answers to that request.
 
         Raises PlacementError where it gives no such answer.
         """

@@ -13,16 +13,16 @@ from lab.errors import NotSupported, PlacementError
 from lab.placement.asking import ASK_S, HEALTH_S
 from lab.placement.building import balancer_settings, service_settings
 from lab.placement.speech import Server
-from lab.topology import PIPELINE, Balancer, Topology
+from lab.topology import PIPELINE, Balancer, Instance, Topology
 from services.rpc import pipeline_pb2 as pb
 from services.rpc.addresses import address_of
 from services.rpc.balancer.server import RpcBalancerServer
 from services.rpc.channels import CHANNEL_OPTIONS
+from services.rpc.methods import ASK
 from services.rpc.service import ServiceServer
 
 __all__ = ["GrpcSpeech"]
 
-_ADMIN = "/pipeline.Balancer/Admin"
 _CHECK = "/grpc.health.v1.Health/Check"
 
 
@@ -51,18 +51,16 @@ class GrpcSpeech:
         return bool(status == health_pb2.HealthCheckResponse.SERVING)
 
     def ask(
-        self, balancer: Balancer, method: str, path: str, content: Mapping[str, Any] | None = None
+        self, server: Balancer | Instance, method: str, path: str, content: Mapping[str, Any] | None = None
     ) -> tuple[int, Any]:
         """See Speech."""
         body = b"" if content is None else json.dumps(content).encode()
         request = pb.AdminRequest(method=method, path=path, body=body).SerializeToString()
         try:
-            answer = pb.AdminResponse.FromString(_call(balancer.host, balancer.port, _ADMIN, request, ASK_S))
+            answer = pb.AdminResponse.FromString(_call(server.host, server.port, ASK, request, ASK_S))
             return answer.status, json.loads(answer.body)
         except (grpc.RpcError, ValueError) as error:
-            raise PlacementError(
-                f"{balancer.name} gave no answer to {path} ({error!r}): see its log"
-            ) from None
+            raise PlacementError(f"{server.name} gave no answer to {path} ({error!r}): see its log") from None
 
 
 def _call(host: str, port: int, method: str, request: bytes, timeout_s: float) -> bytes:

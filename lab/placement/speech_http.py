@@ -9,7 +9,7 @@ from lab.placement.app_server import AppServer
 from lab.placement.asking import ask_balancer, is_healthy
 from lab.placement.building import balancer_settings, create_app, service_settings
 from lab.placement.speech import Server
-from lab.topology import Balancer, Topology
+from lab.topology import Balancer, Instance, Topology
 from services.balancer.server import BalancerServer
 
 __all__ = ["HttpSpeech"]
@@ -33,7 +33,7 @@ class HttpSpeech:
         return is_healthy(host, port)
 
     def ask(
-        self, balancer: Balancer, method: str, path: str, content: Mapping[str, Any] | None = None
+        self, server: Balancer | Instance, method: str, path: str, content: Mapping[str, Any] | None = None
     ) -> tuple[int, Any]:
         """See Speech."""
-        return ask_balancer(balancer, method, path, content)
+        return ask_balancer(server, method, path, content)

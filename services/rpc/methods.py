@@ -6,10 +6,12 @@ from collections.abc import Mapping
 
 from services.documented import PATHS
 
-__all__ = ["METHODS", "PATH_OF", "SERVICES", "service_of"]
+__all__ = ["ASK", "METHODS", "PATH_OF", "SERVICES", "service_of"]
 
 _NAMES = ("Input/Process", "Preprocess/Preprocess", "Analyze/Analyze", "Report/Report")
 
+ASK = "/pipeline.Admin/Ask"
+"""What balancers, and instances that may be made to fail, answer beside the pipeline's methods."""
 METHODS: Mapping[str, str] = {path: f"/pipeline.{name}" for path, name in zip(PATHS, _NAMES, strict=True)}
 """Full method names, such as `/pipeline.Input/Process`, by route."""
 PATH_OF: Mapping[str, str] = {method: path for path, method in METHODS.items()}

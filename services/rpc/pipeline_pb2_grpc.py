@@ -340,11 +340,6 @@ class BalancerStub:
                 request_serializer=services_dot_rpc_dot_pipeline__pb2.StatsRequest.SerializeToString,
                 response_deserializer=services_dot_rpc_dot_pipeline__pb2.StatsResponse.FromString,
                 _registered_method=True)
-        self.Admin = channel.unary_unary(
-                '/pipeline.Balancer/Admin',
-                request_serializer=services_dot_rpc_dot_pipeline__pb2.AdminRequest.SerializeToString,
-                response_deserializer=services_dot_rpc_dot_pipeline__pb2.AdminResponse.FromString,
-                _registered_method=True)
 
 
 class BalancerServicer:
@@ -357,13 +352,6 @@ class BalancerServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
-    def Admin(self, request, context):
-        """What an HTTP balancer answers to that request: /health, /stats, /metrics, /admin/instances, /admin/events.
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
 
 def add_BalancerServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -371,11 +359,6 @@ def add_BalancerServicer_to_server(servicer, server):
                     servicer.Stats,
                     request_deserializer=services_dot_rpc_dot_pipeline__pb2.StatsRequest.FromString,
                     response_serializer=services_dot_rpc_dot_pipeline__pb2.StatsResponse.SerializeToString,
-            ),
-            'Admin': grpc.unary_unary_rpc_method_handler(
-                    servicer.Admin,
-                    request_deserializer=services_dot_rpc_dot_pipeline__pb2.AdminRequest.FromString,
-                    response_serializer=services_dot_rpc_dot_pipeline__pb2.AdminResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -416,8 +399,59 @@ class Balancer:
             metadata,
             _registered_method=True)
 
+
+class AdminStub:
+    """What an HTTP server answers to that request: of a balancer /health, /stats, /metrics, /admin/instances and
+    /admin/events, of an instance that may be made to fail /faults.
+    """
+
+    def __init__(self, channel):
+        """Constructor.
+
+        Args:
+            channel: A grpc.Channel.
+        """
+        self.Ask = channel.unary_unary(
+                '/pipeline.Admin/Ask',
+                request_serializer=services_dot_rpc_dot_pipeline__pb2.AdminRequest.SerializeToString,
+                response_deserializer=services_dot_rpc_dot_pipeline__pb2.AdminResponse.FromString,
+                _registered_method=True)
+
+
+class AdminServicer:
+    """What an HTTP server answers to that request: of a balancer /health, /stats, /metrics, /admin/instances and
+    /admin/events, of an instance that may be made to fail /faults.
+    """
+
+    def Ask(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+
+def add_AdminServicer_to_server(servicer, server):
+    rpc_method_handlers = {
+            'Ask': grpc.unary_unary_rpc_method_handler(
+                    servicer.Ask,
+                    request_deserializer=services_dot_rpc_dot_pipeline__pb2.AdminRequest.FromString,
+                    response_serializer=services_dot_rpc_dot_pipeline__pb2.AdminResponse.SerializeToString,
+            ),
+    }
+    generic_handler = grpc.method_handlers_generic_handler(
+            'pipeline.Admin', rpc_method_handlers)
+    server.add_generic_rpc_handlers((generic_handler,))
+    server.add_registered_method_handlers('pipeline.Admin', rpc_method_handlers)
+
+
+ # This class is part of an EXPERIMENTAL API.
+class Admin:
+    """What an HTTP server answers to that request: of a balancer /health, /stats, /metrics, /admin/instances and
+    /admin/events, of an instance that may be made to fail /faults.
+    """
+
     @staticmethod
-    def Admin(request,
+    def Ask(request,
             target,
             options=(),
             channel_credentials=None,
@@ -430,7 +464,7 @@ class Balancer:
         return grpc.experimental.unary_unary(
             request,
             target,
-            '/pipeline.Balancer/Admin',
+            '/pipeline.Admin/Ask',
             services_dot_rpc_dot_pipeline__pb2.AdminRequest.SerializeToString,
             services_dot_rpc_dot_pipeline__pb2.AdminResponse.FromString,
             options,

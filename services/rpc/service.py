@@ -13,9 +13,9 @@ from services.messages import ReportRequest, TextRequest
 from services.rpc.addresses import address_of
 from services.rpc.channels import open_channel
 from services.rpc.codec import MalformedError, decode_report, decode_response, decode_text, encode
-from services.rpc.methods import METHODS
+from services.rpc.methods import ASK, METHODS
 from services.rpc.relay import relay
-from services.rpc.server import Context, RpcServer
+from services.rpc.server import Answer, Context, RpcServer
 from services.rpc.statuses import ANSWERED_BY, RETRY_AFTER, SERVER_TIMING, RefusedError, text_metadata
 from services.settings import ServiceSettings, SettingsError
 from services.station import QueueFullError, Visit
@@ -34,14 +34,22 @@ _DECODERS: Mapping[type, Callable[[bytes], TextRequest | ReportRequest]] = {
 class ServiceServer(RpcServer):
     """One instance of a service on one port. Belongs to the running loop.
 
-    `station` holds its slots: replace `station.work` to slow it down while it runs. Raises SettingsError
+    `station` holds its slots: replace `station.work` to slow it down while it runs. `ledger`
+    counts executions, where the settings ask for it. Raises SettingsError
     where the settings make no service of the pipeline.
     """
 
     def __init__(self, settings: ServiceSettings) -> None:
         self._seat = _Seat(settings)
         self.station = self._seat.place.station
-        super().__init__({METHODS[settings.path]: self._seat.answer}, settings.body_limit_bytes)
+        self.ledger = self._seat.place.ledger
+        methods: dict[str, Answer] = {METHODS[settings.path]: self._seat.answer}
+        if settings.faults:
+            from services.rpc.faulty import FaultyAnswer  # which nobody else need import
+
+            faulty = FaultyAnswer(self._seat.answer, self.station, settings.work.seed)
+            methods = {METHODS[settings.path]: faulty.answer, ASK: faulty.ask}
+        super().__init__(methods, settings.body_limit_bytes)
 
     async def stop(self, grace_s: float) -> None:
         await super().stop(grace_s)
@@ -52,10 +60,6 @@ class _Seat:
     """Answers the method of one service, and calls the next."""
 
     def __init__(self, settings: ServiceSettings) -> None:
-        if settings.faults:
-            raise SettingsError(
-                "SERVICE_FAULTS is True: faults are asked for over HTTP only, so leave it out"
-            )
         self.place = Workplace(settings)
         self.settings = settings
         self._decode = _DECODERS[self.place.stage.takes]

@@ -14,11 +14,13 @@ from services.rpc import pipeline_pb2 as pb
 from services.rpc.balancer.forward import Forward, Metadata
 from services.rpc.balancer.hub import Hub
 from services.rpc.codec import parse
+from services.rpc.methods import ASK
 from services.rpc.server import Context, RpcServer
 from services.rpc.statuses import ANSWERED_BY, RefusedError
 
 __all__ = ["RpcBalancerServer"]
 
+STATS = "/pipeline.Balancer/Stats"
 _logger = logging.getLogger(__name__)
 _OF_THE_CONNECTION = ("grpc-", "user-agent", "te", "content-type", ":")
 
@@ -30,8 +32,7 @@ class RpcBalancerServer(RpcServer):
         self.settings = settings
         self._hub = Hub(settings)
         self._admin = Admin(self._hub.core, self._hub.add, self._hub.remove)
-        own = {"Stats": self._stats, "Admin": self._ask}
-        methods = {f"/pipeline.Balancer/{name}": answer for name, answer in own.items()}
+        methods = {STATS: self._stats, ASK: self._ask}
         super().__init__(methods, settings.body_limit_bytes, lambda method: partial(self._forward, method))
 
     async def stop(self, grace_s: float) -> None:

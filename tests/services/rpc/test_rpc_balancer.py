@@ -253,7 +253,7 @@ async def ask(port: int, method: str, path: str, content: object = None) -> tupl
     """The Admin call."""
     body = b"" if content is None else json.dumps(content).encode()
     request = pb.AdminRequest(method=method, path=path, body=body).SerializeToString()
-    answer = pb.AdminResponse.FromString((await call(port, request, "/pipeline.Balancer/Admin")).body)
+    answer = pb.AdminResponse.FromString((await call(port, request, "/pipeline.Admin/Ask")).body)
     return answer.status, json.loads(answer.body)
 
 
@@ -293,7 +293,7 @@ def test_what_is_no_admin_request_is_an_invalid_argument() -> None:
     async def main() -> None:
         async with balancer([]) as (port, _):
             for request in (b"\xff", pb.AdminRequest(method="GET", path="/é").SerializeToString()):
-                ended = await call(port, request, "/pipeline.Balancer/Admin")
+                ended = await call(port, request, "/pipeline.Admin/Ask")
                 assert ended.code is Code.INVALID_ARGUMENT
             assert (await call(port)).code is Code.UNAVAILABLE
 
