@@ -20,7 +20,7 @@ __all__ = ["balancer_cpu"]
 
 CONNECTIONS = 32
 SECONDS = 2.0
-ROUNDS = 7
+ROUNDS = 9
 BODY = b'{"text": "' + b"the cat sat on the mat. " * 40 + b'", "request_id": "r1"}'
 BOUNDS = {BalancerName.NGINX: 1.0, BalancerName.ENVOY: 0.5}
 

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import psutil
 
@@ -30,6 +31,10 @@ class RunningBalancer:
     @property
     def cpu_s(self) -> float:
         """User and system time so far, in seconds, threads included."""
+        # The scheduler counts nanoseconds (Linux); the times of a process come in ticks of ten milliseconds.
+        counted = [file.read_text().split()[0] for file in Path(f"/proc/{self.pid}/task").glob("*/schedstat")]
+        if counted:
+            return sum(map(int, counted)) / 1e9
         times = psutil.Process(self.pid).cpu_times()
         return times.user + times.system
 
