@@ -13,8 +13,9 @@ from services.balancer.events import Event, EventKind
 from services.balancer.framing import RequestHead
 from services.balancer.health import HealthRules
 from services.balancer.instances import Instance
-from services.balancer.line import Line
+from services.balancer.line import InLine, Line
 from services.balancer.policies import build
+from services.balancer.queue import WaitingQueue
 from services.balancer.retries import RetryBudget, RetryRules
 from services.balancer.roster import Roster
 from services.balancer.settings import BalancerSettings
@@ -59,7 +60,8 @@ class Core:
             on_event=self.hear,
         )
         self.budget = RetryBudget(time.monotonic(), settings.retry_ratio, settings.retry_per_s)
-        self.line = Line(self)
+        queue: WaitingQueue[InLine] = WaitingQueue(settings.queue_limit, settings.queue_timeout_s, self.hear)
+        self.line = Line(queue, self.roster, self.deadlines)
         self.pools: dict[Instance, Pool] = {}
         self.draining = False
         # What every request asks for, one step nearer.

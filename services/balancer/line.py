@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from services.balancer.instances import Instance
 from services.balancer.queue import WaitingQueue
-
-if TYPE_CHECKING:
-    from services.balancer.core import Core
+from services.balancer.roster import Roster
+from services.wire import Deadlines
 
 __all__ = ["InLine", "Line"]
 
@@ -29,13 +28,12 @@ class InLine(Protocol):
 class Line:
     """The waiting queue of one balancer, moved on whenever there is room."""
 
-    __slots__ = ("_core", "_queue", "anyone")
+    __slots__ = ("_deadlines", "_queue", "_roster", "anyone")
 
-    def __init__(self, core: Core) -> None:
-        self._core = core
-        self._queue: WaitingQueue[InLine] = WaitingQueue(
-            core.settings.queue_limit, core.settings.queue_timeout_s, core.hear
-        )
+    def __init__(self, queue: WaitingQueue[InLine], roster: Roster, deadlines: Deadlines) -> None:
+        self._queue = queue
+        self._roster = roster
+        self._deadlines = deadlines
         self.anyone = False
         """Whether anyone waits: every request asks, so it is kept as plain data."""
 
@@ -67,11 +65,11 @@ class Line:
             waiting.on_room(instance)
 
     def _find(self, waiting: InLine) -> Instance | None:
-        return self._core.roster.choose(time.monotonic(), waiting.tried)
+        return self._roster.choose(time.monotonic(), waiting.tried)
 
     def close(self) -> None:
         """Forget the timer."""
-        self._core.deadlines.forget(self)
+        self._deadlines.forget(self)
 
     def on_deadline(self) -> None:
         """Send away who has waited too long."""
@@ -84,4 +82,4 @@ class Line:
     def _set_timer(self) -> None:
         deadline = self._queue.deadline
         if deadline is not None:
-            self._core.deadlines.watch(self, deadline)
+            self._deadlines.watch(self, deadline)
