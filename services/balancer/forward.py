@@ -51,7 +51,7 @@ class Forward(Exchange):
     _answer: AnswerHead | None = None
     _failures: tuple[str, ...] = ()
     _received = 0
-    _status = 0
+    _status = 0  # of an answer that is taken for a failure
     _passing = _over = _waiting = _held_up = False
 
     def __init__(
@@ -284,6 +284,9 @@ class Forward(Exchange):
         error = self._broken or error
         instance, self._connection, self._broken = self._instance, None, None
         assert instance is not None
+        if self._status:  # at its head it was decided already to try elsewhere, and paid for
+            self._answered_badly(instance)
+            return
         core, now = self._core, time.monotonic()
         timed_out = error.kind is FailureKind.READ_TIMEOUT
         starved = timed_out and not self._uploaded and not self._held_up
@@ -336,7 +339,7 @@ class Forward(Exchange):
         verdict = after_status(status, rules, core.budget, now, replayable=self._kept)
         if verdict is not None and verdict is not Verdict.RETRY:
             core.hear(Event(EventKind.DENIED, now, self._instance, verdict))
-        self._status = status
+        self._status = status if verdict is Verdict.RETRY else 0
         return verdict is Verdict.RETRY
 
     def _break(self, detail: str) -> None:

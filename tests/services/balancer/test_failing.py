@@ -226,6 +226,22 @@ def test_a_route_may_ask_for_answers_to_be_taken_as_failures(run, tools):
     run(main())
 
 
+def test_an_answer_taken_as_a_failure_is_one_also_where_its_body_breaks(run, tools):
+    async def broken(request):
+        request.wire.send(b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 10\r\n\r\nno")
+        await asyncio.sleep(0.05)
+        request.wire.reset()
+
+    one_retry = {"retry_ratio": 0, "retry_per_s": 1, "retry_statuses": frozenset((502,))}
+
+    async def main():
+        async with tools.balanced(broken, tools.echo, **one_retry) as b:
+            assert (await b.ask(tools.post(b"x"))).body == b"service1b:x"
+            assert b.counts()[0] == {"requests": 1, "errors": 1}
+
+    run(main())
+
+
 def test_an_instance_killed_under_load_costs_no_request(run, tools):
     async def brief(request):
         await asyncio.sleep(0.002)
