@@ -144,19 +144,25 @@ class Opening:
     def _done(self, task: asyncio.Task[Connection]) -> None:
         self._pool._openings.discard(self)
         ready, self._ready = self._ready, None
-        peer = f"{self._pool.host}:{self._pool.port}"
-        if task.cancelled():
-            if ready is not None:  # the loop is going down
-                ready(NotConnected(FailureKind.ABORTED, peer))
-            return
-        error = task.exception()
-        if error is not None and not isinstance(error, NotConnected):
-            raise error
-        result = error or task.result()
+        result = _outcome(task, f"{self._pool.host}:{self._pool.port}")
         if ready is not None:
             ready(result)
         elif isinstance(result, Connection):
             self._pool.give_back(result)
+
+
+def _outcome(task: asyncio.Task[Connection], peer: str) -> Connection | NotConnected:
+    """What has come of it: whoever waits is told something, also of what nobody foresaw."""
+    if task.cancelled():  # the loop is going down, or nobody waits any more
+        return NotConnected(FailureKind.ABORTED, peer)
+    error = task.exception()
+    if error is None:
+        return task.result()
+    if isinstance(error, NotConnected):
+        return error
+    unforeseen = NotConnected(FailureKind.UNREACHABLE, peer, repr(error))
+    unforeseen.__cause__ = error
+    return unforeseen
 
 
 OnReady: TypeAlias = Callable[[Connection | NotConnected], None]

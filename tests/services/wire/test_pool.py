@@ -159,3 +159,20 @@ def test_closing_leaves_nothing_open(run, tools):
             assert len(pool) == 0
 
     run(main())
+
+
+def test_whoever_waits_for_a_connection_is_told_also_of_what_nobody_foresaw(run, monkeypatch):
+    async def main():
+        async def broken(*_args, **_kwargs):
+            raise RuntimeError("a bug")
+
+        monkeypatch.setattr(Connection, "open", broken)
+        pool = Pool("127.0.0.1", 9, Deadlines())
+        told = asyncio.get_running_loop().create_future()
+        pool.open(told.set_result)
+        result = await told
+        assert isinstance(result, NotConnected)
+        assert "a bug" in str(result)
+        pool.close()
+
+    run(main())
