@@ -6,7 +6,7 @@ import threading
 import time
 from dataclasses import dataclass
 
-from lab.faults import acting
+import lab.faults.acting as acting
 from lab.faults.fault import Fault
 from lab.load.result import Progress
 from lab.placement.running import Running
