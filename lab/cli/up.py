@@ -53,7 +53,7 @@ def up(
     offset: Offset = 0,
 ) -> None:
     """Start a topology. It stays up until Ctrl-C, or in the background until `lab down`."""
-    from lab.cli import keeping
+    from lab.cli.keeping import keep, keep_in_background
 
     if topology is TopologyName.SEQUENTIAL and replicas is not None:
         raise BadParameter("--replicas is for parallel: sequential has one instance of each service")
@@ -74,11 +74,11 @@ def up(
     )
     options.build()  # what makes no topology should be said before anything is started
     if detach:
-        keeping.keep_in_background(options)
+        keep_in_background(options)
     else:
         for ending in (signal.SIGTERM, signal.SIGHUP):
             signal.signal(ending, signal.default_int_handler)
-        keeping.keep(options)
+        keep(options)
 
 
 def _numbers(text: str) -> tuple[float, ...]:
