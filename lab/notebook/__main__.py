@@ -13,9 +13,13 @@ from lab.notebook.parameters import read_parameters
 
 __all__ = ["main"]
 
+INTERRUPTED = 130
+"""128 and the number of SIGINT, as shells have it."""
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a notebook; 0 if all cells did, 1 if one failed, 2 if nothing was started for what was asked."""
+    """Run a notebook; 0 if all cells did, 1 if one failed, 2 if nothing was started for what was asked,
+    130 if it was interrupted."""
     asked = _parser().parse_args(arguments)
     try:
         parameters = read_parameters(read_notebook(asked.notebook), asked.parameter)
@@ -30,7 +34,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except LabError as error:
         print(error, file=sys.stderr)
         return 1
-    print(f"wrote {executed.notebook} and {executed.html}")
+    except KeyboardInterrupt:
+        print(
+            "\ninterrupted: the trials of a sweep are kept, and -p name NAME goes on there", file=sys.stderr
+        )
+        return INTERRUPTED
+    print(f"\n{executed.answer}\n\nwrote {executed.notebook} and {executed.html}")
     return 0
 
 

@@ -20,8 +20,8 @@ from lab.errors import NotebookFailed
 
 __all__ = ["Executed", "execute", "read_notebook"]
 
-CELL_TIMEOUT_S = 2 * 60 * 60
-"""Longer than the longest sweep, so that only what hangs runs into it."""
+CELL_TIMEOUT_S = 12 * 60 * 60
+"""Longer than any sweep that one waits for, so that only what hangs runs into it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +30,13 @@ class Executed:
 
     notebook: Path
     html: Path
+
+    @property
+    def answer(self) -> str:
+        """What its last cell shows, as text; empty if nothing."""
+        outputs = read_notebook(self.notebook).cells[-1].get("outputs", [])
+        shown = outputs[-1].get("data", {}) if outputs else {}
+        return str(shown.get("text/markdown") or shown.get("text/plain") or "")
 
 
 def read_notebook(path: Path) -> NotebookNode:
@@ -48,11 +55,13 @@ def execute(
     """Run all cells with these parameters, checked by `read_parameters`, and show what they print meanwhile.
 
     Raises NotebookFailed if a cell fails or takes too long, or the kernel dies. The executed notebook and
-    its page are kept all the same, as far as they came.
+    its page are kept all the same, as far as they came: under the name of the notebook, and of the sweep
+    where `parameters` names one.
     """
     logging.getLogger("papermill").setLevel(logging.ERROR)  # it reads the parameters again, less well
     build.mkdir(parents=True, exist_ok=True)
-    kept = Executed(build / notebook.name, build / f"{notebook.stem}.html")
+    name = "-".join(map(str, filter(None, (notebook.stem, parameters.get("name")))))
+    kept = Executed(build / f"{name}.ipynb", build / f"{name}.html")
     try:
         papermill.execute_notebook(
             notebook,

@@ -71,7 +71,7 @@ def parameters_of(notebook: NotebookNode) -> dict[str, Parameter]:
 def read_parameters(notebook: NotebookNode, typed: Iterable[tuple[str, str]]) -> dict[str, Any]:
     """What was typed, by name, as values. Nothing of the notebook runs.
 
-    Raises BadParameter, with all valid parameters, for an unknown name or for a value of another kind, and
+    Raises BadParameter, after all valid parameters, for an unknown name or for a value of another kind, and
     whatever the notebook's own check raises.
     """
     known = parameters_of(notebook)
@@ -83,7 +83,7 @@ def read_parameters(notebook: NotebookNode, typed: Iterable[tuple[str, str]]) ->
             given[name] = known[name].read(text)
         _check(notebook, {name: p.default for name, p in known.items()} | given)
     except BadParameter as error:
-        raise BadParameter(f"{error}\n{_listing(known.values())}") from None
+        raise BadParameter(f"{_listing(known.values())}\n{error}") from None
     return given
 
 

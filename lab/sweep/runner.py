@@ -15,7 +15,7 @@ from lab.results import Results, read_measurements
 from lab.sweep.building import topology_of
 from lab.sweep.folder import HOME
 from lab.sweep.plan import Plan, seconds
-from lab.sweep.progress import SecondsBar, seconds_bar
+from lab.sweep.progress import SecondsBar, note, seconds_bar
 from lab.sweep.trial import run_trial
 
 __all__ = ["run_sweep"]
@@ -33,12 +33,12 @@ def run_sweep(plan: Plan) -> Path:
     with Results(plan.path, plan.parameters) as results:
         left = plan.left(read_measurements(plan.path))
         if left:
-            print(f"{len(left)} trials into {_shown(plan.path)}; interrupted, name {plan.name} goes on")
+            note(f"{len(left)} trials into {_shown(plan.path)}; interrupted, name {plan.name} goes on")
         with seconds_bar(sum(seconds(factors) for _, factors in left)) as bar:
             for place, (trial, factors) in enumerate(left, start=1):
                 bar.say(f"trial {place} of {len(left)}: {_name(factors)}")
                 _one(plan, trial, factors, results, bar)
-    print(_summary(plan))
+    note(_summary(plan))
     return plan.path
 
 

@@ -31,7 +31,8 @@ def run(build: Path) -> Run:
         typed = [text for each in parameters.items() for text in ("-p", *map(str, each))]
         path = NOTEBOOKS / f"{notebook}.ipynb"
         assert main([str(path), "--build", str(build), "--timeout", "60", *typed]) == 0
-        executed = json.loads((build / path.name).read_text())
+        name = "-".join(map(str, filter(None, (notebook, parameters.get("name")))))
+        executed = json.loads((build / f"{name}.ipynb").read_text())
         shown = executed["cells"][-1]["outputs"][-1]["data"]
         return "".join(shown["text/markdown"])
 
@@ -48,7 +49,7 @@ def sweep(run: Run, build: Path) -> Path:
 
 def test_the_sweep_writes_its_rows_and_shows_its_charts_on_a_page(sweep: Path, build: Path) -> None:
     assert check(sweep) == 4
-    page = (build / "02_sweep.html").read_text()
+    page = (build / "02_sweep-mine.html").read_text()
     assert page.count('src="data:image/png;base64') == 3
     assert page.count('alt="Chart of ') == 2
 

@@ -63,7 +63,7 @@ def test_a_value_is_read_as_a_person_types_it(name: str, typed: str, value: obje
     ],
 )
 def test_a_value_of_another_kind_is_refused_by_name(name: str, typed: str) -> None:
-    with pytest.raises(BadParameter, match=f"^{name} cannot be "):
+    with pytest.raises(BadParameter, match=f"(?m)^{name} cannot be .*\\Z"):
         read_parameters(notebook(), [(name, typed)])
 
 
@@ -83,7 +83,7 @@ def test_a_notebook_without_a_parameters_cell_takes_none() -> None:
 
 
 def test_the_notebooks_own_check_sees_what_was_typed_beside_the_defaults() -> None:
-    with pytest.raises(BadParameter, match=r"^not 7"):
+    with pytest.raises(BadParameter, match=r"(?m)^not 7\Z"):
         read_parameters(notebook(**{CHECK: f"{__name__}:refuse"}), [("trials", "7")])
 
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import threading
 from pathlib import Path
 
 import nbformat
@@ -47,6 +50,36 @@ def test_what_was_typed_reaches_the_cells_and_the_page_stands_alone(write, capfd
     assert "ran 3 times" in page
     assert 'src="http' not in page
     assert notebook.read_bytes() == before
+
+
+def test_the_answer_and_where_it_lies_are_said_at_the_end(write, capfd) -> None:
+    notebook = write("print('so far')", "'The answer.'")
+    assert run(notebook) == 0
+    *_, answer, _, wrote = capfd.readouterr().out.splitlines()
+    assert "The answer." in answer
+    assert "build/asked.ipynb" in wrote
+
+
+def test_a_sweep_that_has_a_name_does_not_overwrite_the_page_of_another(write) -> None:
+    notebook = write("name")
+    source = nbformat.read(notebook, 4)
+    source.cells[1].source += "\nname = None  # of the sweep"
+    nbformat.write(source, notebook)
+    assert run(notebook, "-p", "name", "mine") == 0
+    assert sorted(path.name for path in (notebook.parent / "build").iterdir()) == [
+        "asked-mine.html",
+        "asked-mine.ipynb",
+    ]
+
+
+def test_ctrl_c_exits_as_shells_have_it_and_without_a_traceback(write, capfd) -> None:
+    notebook = write("print('so far', flush=True)", "import time\ntime.sleep(60)")
+    interrupter = threading.Timer(5, os.kill, (os.getpid(), signal.SIGINT))
+    interrupter.start()
+    assert run(notebook) == 130
+    said = capfd.readouterr().err
+    assert "interrupted" in said
+    assert "Traceback" not in said
 
 
 def test_of_a_line_that_is_written_over_the_last_state_is_kept(write, capfd) -> None:

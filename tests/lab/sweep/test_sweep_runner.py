@@ -93,16 +93,16 @@ def test_invalid_trials_are_counted_and_made_up_for_by_further_ones_when_asked(
     monkeypatch.setattr(runner, "run_trial", judged)
     plan = make(concurrency=1)
     run_sweep(plan)
-    assert "2 trials, 1 invalid (not_steady 1)" in capfd.readouterr().out
+    assert "2 trials, 1 invalid (not_steady 1)" in capfd.readouterr().err
     run_sweep(plan)
-    assert "name small and redo_invalid true adds those" in capfd.readouterr().out
+    assert "name small and redo_invalid true adds those" in capfd.readouterr().err
     again = make(concurrency=1, redo_invalid=True)
     run_sweep(again)
     run_sweep(again)
     assert [number for _, number in ids(plan)] == [1, 2, 3]
     capfd.readouterr()
     run_sweep(plan)
-    assert "redo_invalid" not in capfd.readouterr().out
+    assert "redo_invalid" not in capfd.readouterr().err
 
 
 def test_a_finished_sweep_has_nothing_left_to_do(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
