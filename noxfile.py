@@ -50,14 +50,21 @@ def compare(session: nox.Session) -> None:
 @nox.session
 def peers(session: nox.Session) -> None:
     """Measure the lab beside wrk, Locust, nginx and Envoy, in interleaved runs (-- generators)."""
-    session.install("-e", ".[balancers,clients]")
+    session.install("-e", ".[balancers,clients,grpc]")
     session.run("python", "-m", "benchmarks.peers", *session.posargs, env={"LOCUST": locust(session)})
+
+
+@nox.session
+def placements(session: nox.Session) -> None:
+    """Measure what real cores, clients and balancers make of the topologies (-- scaling clients)."""
+    session.install("-e", ".[balancers,clients,grpc]")
+    session.run("python", "-m", "benchmarks.placements", *session.posargs)
 
 
 @nox.session
 def accuracy(session: nox.Session) -> None:
     """Measure how far the lab's numbers can be trusted (-- pacing stall)."""
-    session.install("-e", ".[balancers,clients]")
+    session.install("-e", ".[balancers,clients,grpc]")
     session.run("python", "-m", "benchmarks.accuracy", *session.posargs)
 
 
