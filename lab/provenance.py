@@ -102,6 +102,8 @@ class Sidecar:
             provenance = [Provenance.from_json(each) for each in data["provenance"]]
             return cls(**(data | {"provenance": provenance}))
         except FileNotFoundError as error:
+            if not csv_path.exists():
+                raise ResultsError(f"there is no file {csv_path}: check the path") from None
             raise ResultsError(
                 f"{csv_path} has no sidecar {path.name} beside it: keep the two together"
             ) from error

@@ -17,7 +17,7 @@ import pandas as pd
 
 from lab.errors import ResultsError, SchemaMismatch, SweepMismatch
 from lab.measure.measurement import Cell, Measurement
-from lab.measure.schema import complaints, table_schema
+from lab.measure.schema import complaints, difference, table_schema
 from lab.provenance import Provenance, Sidecar
 
 __all__ = ["Results", "check", "read", "read_measurements", "require_resumable"]
@@ -35,11 +35,11 @@ class Results:
         self, path: Path, parameters: Mapping[str, Any], provenance: Provenance | None = None
     ) -> None:
         self.path = path
-        self.sidecar = _resumed_or_new(path, parameters, provenance or Provenance.gather())
         path.parent.mkdir(parents=True, exist_ok=True)
         self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
         try:
             self._lock()
+            self.sidecar = _resumed_or_new(path, parameters, provenance or Provenance.gather())
             _cut_torn_tail(self._descriptor)
             if os.fstat(self._descriptor).st_size == 0:
                 self._write_line([column.name for column in Measurement.columns()])
@@ -96,15 +96,21 @@ class Results:
 def read(path: Path | str) -> pd.DataFrame:
     """The rows as a frame, typed by column: string, Int64, float64 (blank is NaN), boolean, UTC times.
 
-    Raises ResultsError for a missing file, SchemaMismatch for other columns than the contract's.
+    Raises ResultsError for a missing file, SchemaMismatch for other columns than the contract's, or
+    cells of another type.
     """
     columns = Measurement.columns()
     _rows(Path(path))
     dtypes: Any = {c.name: _DTYPES.get(c.type, "string") for c in columns if c.type is not datetime}
-    frame: pd.DataFrame = pd.read_csv(path, dtype=dtypes, keep_default_na=False, na_values=[""])
-    for column in columns:
-        if column.type is datetime:
-            frame[column.name] = pd.to_datetime(frame[column.name], utc=True, format="ISO8601")
+    try:
+        frame: pd.DataFrame = pd.read_csv(path, dtype=dtypes, keep_default_na=False, na_values=[""])
+        for column in columns:
+            if column.type is datetime:
+                frame[column.name] = pd.to_datetime(frame[column.name], utc=True, format="ISO8601")
+    except ValueError as error:
+        raise SchemaMismatch(
+            f"{path} has a cell of another type than its column ({error}): `lab check {path}` names it"
+        ) from error
     return frame
 
 
@@ -133,7 +139,8 @@ def require_resumable(path: Path, parameters: Mapping[str, Any]) -> None:
 
 def _resumed(path: Path, parameters: Mapping[str, Any]) -> Sidecar | None:
     """The sidecar of what is there, if anything is."""
-    if not path.exists() and not Sidecar.path_for(path).exists():
+    begun = path.exists() and path.stat().st_size > 0
+    if not begun and not Sidecar.path_for(path).exists():
         return None
     asked = _as_json(parameters)
     sidecar = Sidecar.read(path)
@@ -173,8 +180,10 @@ def _cut_torn_tail(descriptor: int) -> None:
 def _lines(path: Path) -> list[list[str]]:
     try:
         text = path.read_text(encoding="utf-8")
-    except FileNotFoundError as error:
-        raise ResultsError(f"there is no result {path}: `ls {path.parent}` shows those there are") from error
+    except FileNotFoundError:
+        raise ResultsError(f"there is no file {path}: check the path") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ResultsError(f"{path} is no CSV that can be read ({error}): name a result") from None
     return list(csv.reader(io.StringIO(text[: text.rfind("\n") + 1])))
 
 
@@ -182,10 +191,7 @@ def _rows(path: Path) -> Iterator[dict[str, str]]:
     header, *lines = _lines(path) or [[]]
     wanted = [column.name for column in Measurement.columns()]
     if header != wanted:
-        raise SchemaMismatch(
-            f"{path} is no result of this lab: missing {[n for n in wanted if n not in header]}, "
-            f"unknown {[n for n in header if n not in wanted]}, or in another order"
-        )
+        raise SchemaMismatch(f"{path} is no result of this lab, by its columns: {difference(header, wanted)}")
     return (dict(zip(header, line, strict=False)) for line in lines)
 
 

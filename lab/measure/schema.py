@@ -16,7 +16,7 @@ from typing import Any
 
 from lab.measure.measurement import Column, Measurement
 
-__all__ = ["complaints", "table_schema"]
+__all__ = ["complaints", "difference", "table_schema"]
 
 _TYPES: Mapping[type, str] = {
     bool: "boolean",
@@ -44,14 +44,27 @@ def complaints(
     """What is wrong with these rows of text, cell by cell. Rows count from 2, as in an editor."""
     wanted = [f["name"] for f in schema["fields"]]
     if header != wanted:
-        missing, strange = [n for n in wanted if n not in header], [n for n in header if n not in wanted]
-        yield f"the columns differ from the schema: missing {missing}, unknown {strange}, or in another order"
+        yield f"the columns differ from the schema: {difference(header, wanted)}"
         return
     for line, row in enumerate(rows, start=2):
         for spec in schema["fields"]:
             wrong = _complaint(spec, row.get(spec["name"]))
             if wrong:
                 yield f"row {line}, column {spec['name']}: {wrong}"
+
+
+def difference(header: list[str], wanted: list[str]) -> str:
+    """In what a header that is not the one wanted differs from it, with the first few names."""
+    told = [
+        ("missing", [name for name in wanted if name not in header]),
+        ("unknown", [name for name in header if name not in wanted]),
+    ]
+    return "; ".join(f"{what} {_few(names)}" for what, names in told if names) or "in another order"
+
+
+def _few(names: list[str]) -> str:
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return ", ".join(name[:40] for name in names[:3]) + more
 
 
 def _field(column: Column) -> dict[str, Any]:

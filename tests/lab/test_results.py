@@ -164,7 +164,7 @@ def test_a_broken_sidecar_is_named(tmp_path: Path, content: str) -> None:
 
 
 def test_a_missing_result_says_where_to_look(tmp_path: Path) -> None:
-    with pytest.raises(ResultsError, match="there is no result"):
+    with pytest.raises(ResultsError, match="there is no file"):
         read(tmp_path / "none.csv")
 
 
@@ -174,3 +174,33 @@ def test_a_csv_of_something_else_is_refused(tmp_path: Path) -> None:
         read(tmp_path / "other.csv")
     with pytest.raises(SchemaMismatch, match="breaks the contract"):
         check(tmp_path / "other.csv")
+
+
+def test_a_cell_of_another_type_is_a_mismatch_of_the_schema(
+    tmp_path: Path, make_measurement: MeasurementFactory
+) -> None:
+    path = tmp_path / "mine.csv"
+    with Results(path, PARAMETERS) as results:
+        results.append(make_measurement())
+    path.write_text(path.read_text().replace("true", "perhaps"))
+    with pytest.raises(SchemaMismatch, match="another type"):
+        read(path)
+
+
+def test_a_file_that_is_not_there_or_none_of_ours_is_named_in_a_few_words(tmp_path: Path) -> None:
+    with pytest.raises(ResultsError, match=r"there is no file .*none\.csv"):
+        check(tmp_path / "none.csv")
+    with pytest.raises(ResultsError, match=r"there is no file .*none\.csv"):
+        Sidecar.read(tmp_path / "none.csv")
+    (tmp_path / "README.md").write_text("# A stranger\n")
+    for of in (check, read):
+        with pytest.raises(SchemaMismatch, match="missing sweep_id, cell_id, trial and") as refused:
+            of(tmp_path / "README.md")
+        assert len(str(refused.value)) < 400
+
+
+def test_a_writer_that_has_to_wait_has_not_read_what_the_other_is_about_to_change(tmp_path: Path) -> None:
+    """The lock comes first: even the sidecar of a sweep with other parameters is not looked at."""
+    path = tmp_path / "mine.csv"
+    with Results(path, PARAMETERS), pytest.raises(ResultsError, match="another sweep"):
+        Results(path, {"other": 1})
