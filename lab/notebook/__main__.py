@@ -22,6 +22,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     130 if it was interrupted."""
     asked = _parser().parse_args(arguments)
     try:
+        return _run(asked)
+    except KeyboardInterrupt:
+        print(
+            "\ninterrupted: the trials of a sweep are kept, and -p name NAME goes on there", file=sys.stderr
+        )
+        return INTERRUPTED
+
+
+def _run(asked: argparse.Namespace) -> int:
+    try:
         parameters = read_parameters(read_notebook(asked.notebook), asked.parameter)
     except FileNotFoundError as error:
         print(f"there is no notebook {error.filename}: `ls notebooks` shows those there are", file=sys.stderr)
@@ -34,11 +44,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except LabError as error:
         print(error, file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
-        print(
-            "\ninterrupted: the trials of a sweep are kept, and -p name NAME goes on there", file=sys.stderr
-        )
-        return INTERRUPTED
     print(f"\n{executed.answer}\n\nwrote {executed.notebook} and {executed.html}")
     return 0
 
