@@ -95,7 +95,10 @@ def claimed(offset: int) -> Iterator[None]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             require_free(offset)
-            raise PlacementError(f"something is being brought up there already: {_REMEDY}") from None
+            raise PlacementError(
+                "something is being brought up on these ports already: wait for it, "
+                "or choose others with --offset"
+            ) from None
         yield
 
 
