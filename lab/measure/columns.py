@@ -146,7 +146,10 @@ class Health:
         "CPU that the balancers used, in cores; blank where not apart."
     )
     servers_rss_mb: float | None = _amount("Resident memory of the servers in MB.")
-    retries: int | None = _amount("Attempts that balancers made beyond the first.")
+    retries: int | None = _amount(
+        "Attempts at instances that failed, by the balancers' count from start to end, warm-up included: "
+        "at most as many were tried again."
+    )
     drift: float | None = _column(
         "Relative change of the response time from the first to the last third of the window."
     )

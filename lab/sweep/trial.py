@@ -84,7 +84,7 @@ class _Watch:
 
 
 def _retries(running: Running) -> int | None:
-    """Attempts beyond the first: each failed one led to another, as long as requests come through."""
+    """Attempts that failed, which every balancer counts: no more than these can have been tried again."""
     balancers = running.stats().values()
     if not balancers:
         return None
