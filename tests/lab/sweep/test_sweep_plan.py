@@ -51,7 +51,7 @@ def test_each_preset_expects_to_end_in_its_time(preset: str, minutes: float) -> 
     assert plan_sweep(preset).expected_s <= minutes * 60
 
 
-def test_every_window_of_the_full_sweep_is_long_enough_for_the_95th_percentile() -> None:
+def test_every_window_of_the_full_sweep_is_long_enough_for_the_90th_percentile() -> None:
     from lab.measure.percentiles import sample_floor
     from lab.sweep.windows import predicted_rps
 
@@ -59,7 +59,7 @@ def test_every_window_of_the_full_sweep_is_long_enough_for_the_95th_percentile()
     for combination in full.grid.combinations():
         rate = predicted_rps(combination)
         assert rate is not None
-        assert full.windows.of(combination).duration_s * rate >= sample_floor(0.95)
+        assert full.windows.of(combination).duration_s * rate >= sample_floor(0.9)
 
 
 def test_a_warm_up_lasts_a_full_turn_of_what_is_in_flight() -> None:
