@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from lab.cli.benchmark import benchmark
+from lab.cli.chart import chart
 from lab.cli.check import check
 from lab.cli.compare import compare
 from lab.cli.doctor import doctor
@@ -45,6 +46,7 @@ app.command()(doctor)
 app.command()(load)
 app.command()(saturate)
 app.command()(compare)
+app.command()(chart)
 app.command("check")(validate)
 
 
