@@ -14,6 +14,7 @@ from lab.measure.reading import Trial
 from lab.placement.names import PlacementName
 from lab.sweep.folder import HOME
 from lab.sweep.grid import Grid, cell_id
+from lab.sweep.parameters import Level
 from lab.sweep.windows import Windows
 
 __all__ = ["Plan", "seconds"]
@@ -46,7 +47,7 @@ class Plan:
     @property
     def parameters(self) -> dict[str, Any]:
         """What makes two sweeps the same, as JSON has it: all that says what is measured, and how often."""
-        levels = {name: list(values) for name, values in self.grid.levels.items()}
+        levels = {name: sorted(values, key=_place) for name, values in self.grid.levels.items()}
         return {**levels, "trials": self.trials, "windows": asdict(self.windows)}
 
     def cells(self) -> Mapping[str, Factors]:
@@ -107,6 +108,11 @@ def seconds(factors: Factors) -> float:
     """About how long a trial of these factors takes, in seconds."""
     processes_s = PROCESSES_S if factors.placement == PlacementName.PROCESSES else 0.0
     return (factors.warmup_s or 0.0) + factors.duration_s + OVERHEAD_S + processes_s
+
+
+def _place(level: Level) -> tuple[str, float]:
+    """Numbers by size, texts by letters: in which order levels were given makes no other sweep."""
+    return (level, 0.0) if isinstance(level, str) else ("", level)
 
 
 def _long(duration_s: float) -> str:

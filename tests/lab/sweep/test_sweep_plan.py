@@ -184,3 +184,10 @@ def test_a_plan_tells_itself_in_one_sentence() -> None:
         "8 cells × 3 trials (topology sequential, parallel; concurrency 1, 3, 8, 32), "
     )
     assert sentence.endswith("into results/mine.csv")
+
+
+def test_levels_in_another_order_make_the_same_sweep() -> None:
+    given, turned = plan_sweep(concurrency=[9, 10]), plan_sweep(concurrency="10,9")
+    assert given.parameters == turned.parameters
+    assert given.parameters["concurrency"] == [9, 10]
+    assert set(given.cells()) == set(turned.cells())
