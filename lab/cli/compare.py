@@ -23,7 +23,10 @@ def compare(
     ] = 0.05,
     as_json: JSON = False,
 ) -> None:
-    """Compare two results cell by cell. Exits with 1 where B is shown to be worse."""
+    """Compare two results cell by cell. Exits with 1 where B is shown to be worse.
+
+    And with 0 otherwise, also where no cell has enough trials to show anything: the last lines tell.
+    """
     from lab.cli.comparing import as_data, metric_named, print_comparison
     from lab.compare import compare_files
 

@@ -62,8 +62,12 @@ def _cells(cell: CellComparison) -> tuple[str, ...]:
     return (
         cell.label,
         f"{cell.trials_a} : {cell.trials_b}",
-        f"{cell.median_a:.4g}",
-        f"{cell.median_b:.4g}",
-        f"{ratio.estimate:.3f}{ends}",
-        "–" if math.isnan(cell.p) else f"{cell.p:.3g}",
+        _figure(cell.median_a, ".4g"),
+        _figure(cell.median_b, ".4g"),
+        f"{_figure(ratio.estimate, '.3f')}{ends}",
+        _figure(cell.p, ".3g"),
     )
+
+
+def _figure(value: float, form: str) -> str:
+    return "–" if math.isnan(value) else format(value, form)

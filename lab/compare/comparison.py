@@ -129,7 +129,8 @@ class Comparison:
             if labels:
                 share = f"{len(labels)} of {len(self.cells)}"
                 said.append(f"{finding.capitalize()} in {share}: {'; '.join(labels)}.")
-        said.append(f"Geometric mean of the ratios B / A in {self.metric}: {self.geometric_mean:.3f}.")
+        if not math.isnan(self.geometric_mean):
+            said.append(f"Geometric mean of the ratios B / A in {self.metric}: {self.geometric_mean:.3f}.")
         return said
 
 
