@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -88,7 +88,8 @@ class Ending(StrEnum):
     SETTLED = "settled"
     OUT_OF_PROBES = "out of probes"
     NOT_MEASURABLE = "not measurable"
-    """The last probes could not be judged: invalid for a reason nobody plans, or with a figure left blank."""
+    """The last probes could not be judged: invalid for a reason nobody plans, or with a figure left blank.
+    Or nothing succeeded at any level."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +137,7 @@ def saturate(question: Question, probe: Probe) -> Saturation:
         return Saturation(question, None, None, Ending.NOT_MEASURABLE, tuple(probes))
     search = question.search(guess)
     unjudged = 0
-    while len(probes) < question.most_probes and unjudged < PATIENCE:
+    while len(probes) < question.most_probes and unjudged < PATIENCE and not _dead(probes):
         level = search.next_level()
         if level is None:
             break
@@ -145,8 +146,14 @@ def saturate(question: Question, probe: Probe) -> Saturation:
         found = _judged(question, level, probes[-1])
         unjudged = 0 if found else unjudged + 1
         search = search.after(found) if found else search
-    ending = Ending.NOT_MEASURABLE if unjudged else Ending.SETTLED if search.settled else Ending.OUT_OF_PROBES
+    useless = bool(unjudged) or _dead(probes)
+    ending = Ending.NOT_MEASURABLE if useless else Ending.SETTLED if search.settled else Ending.OUT_OF_PROBES
     return Saturation(question, search.highest_kept, search.lowest_broken, ending, tuple(probes))
+
+
+def _dead(probes: Sequence[Measurement]) -> bool:
+    """Whether level after level nothing succeeded, so that lower ones are not worth their time."""
+    return len(probes) >= PATIENCE and not any(probe.outcome.succeeded for probe in probes)
 
 
 def probing(

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
@@ -134,6 +134,23 @@ def test_a_probe_that_was_disturbed_once_is_repeated(server: Callable[..., Serve
     found = saturate(Question(goal=GOAL), disturbed_at_the_second)
     assert found.ending is Ending.SETTLED
     assert [load for load, _ in probed.probes[1:3]] == [probed.probes[1][0]] * 2
+
+
+def test_a_server_that_answers_nothing_is_not_searched_for_long(server: Callable[..., Server]) -> None:
+    probed = server(100.0)
+
+    def refused(load: Load, duration_s: float) -> Measurement:
+        row = probed(load, duration_s)
+        count = row.outcome.requests
+        none = replace(
+            row.outcome, succeeded=0, failed=count, failures=f"refused={count}", throughput_rps=None
+        )
+        return replace(row, outcome=none)
+
+    found = saturate(Question(goal=GOAL, guess=50.0), refused)
+    assert len(found.probes) == 2
+    assert found.ending is Ending.NOT_MEASURABLE
+    assert found.sentence().startswith("Nothing succeeded: refused ×")
 
 
 def test_a_goal_that_nothing_keeps_is_said(server: Callable[..., Server]) -> None:
