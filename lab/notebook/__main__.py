@@ -24,9 +24,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return _run(asked)
     except KeyboardInterrupt:
-        print(
-            "\ninterrupted: the trials of a sweep are kept, and -p name NAME goes on there", file=sys.stderr
-        )
+        told = "a sweep keeps its trials so far, and goes on when the same is run with its name (-p name …)"
+        print(f"\ninterrupted: {told}", file=sys.stderr)
         return INTERRUPTED
 
 
