@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
-import threading
+import subprocess
+import sys
 from pathlib import Path
 
 import nbformat
@@ -72,12 +72,15 @@ def test_a_sweep_that_has_a_name_does_not_overwrite_the_page_of_another(write) -
     ]
 
 
-def test_ctrl_c_exits_as_shells_have_it_and_without_a_traceback(write, capfd) -> None:
-    notebook = write("print('so far', flush=True)", "import time\ntime.sleep(60)")
-    interrupter = threading.Timer(5, os.kill, (os.getpid(), signal.SIGINT))
-    interrupter.start()
-    assert run(notebook) == 130
-    said = capfd.readouterr().err
+def test_ctrl_c_exits_as_shells_have_it_and_without_a_traceback(write) -> None:
+    notebook = write("print('so far', flush=True)\nimport time\ntime.sleep(60)")
+    command = [sys.executable, "-m", "lab.notebook", notebook, "--build", notebook.parent / "build"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
+        assert running.stdout is not None
+        assert running.stdout.readline() == "so far\n"
+        running.send_signal(signal.SIGINT)
+        _, said = running.communicate(timeout=60)
+    assert running.returncode == 130
     assert "interrupted" in said
     assert "Traceback" not in said
 
