@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from signal import SIGCONT, SIGSTOP
+from typing import Any
 
 from lab.errors import NotRunning, NotSupported
+from lab.placement.asking import ask_balancer
 from lab.placement.building import balancer_settings
 from lab.placement.names import BalancerName
 from lab.placement.ports import listen, listen_all
-from lab.placement.proxies import PROXIES, Profile, ProxyProcess
+from lab.placement.proxies import GRPC_PROXIES, PROXIES, Profile, Proxy, ProxyProcess
 from lab.placement.running import Running, Usage
-from lab.topology import Instance, Topology
+from lab.topology import Balancer, Instance, Topology
+from services.protocols import ProtocolName
 
 __all__ = ["Proxied"]
 
@@ -31,7 +34,7 @@ class Proxied(Running):
     ) -> None:
         super().__init__(topology)
         self._inner = inner
-        self._proxy = PROXIES[balancer]
+        self._proxy = _proxy(topology, balancer)
         self._profile = profile
         self._processes: dict[str, ProxyProcess] = {}
         self._cpu_s: dict[ProxyProcess, float] = {}
@@ -73,6 +76,13 @@ class Proxied(Running):
         raise NotSupported(
             f"{self._proxy.name} learns of instances only when it starts: take the built-in balancer"
         )
+
+    def ask(
+        self, server: Balancer | Instance, method: str, path: str, content: Mapping[str, Any] | None = None
+    ) -> tuple[int, Any]:
+        if isinstance(server, Balancer):
+            return ask_balancer(server, method, path, content)  # over HTTP, whatever it passes on
+        return self._inner.ask(server, method, path, content)
 
     def logs_since(self, name: str, position: int = 0) -> tuple[list[str], int]:
         self._require_known(name)
@@ -142,3 +152,15 @@ class Proxied(Running):
         for process in self._processes.values():
             with suppress(NotRunning):
                 self._cpu_s[process] = process.cpu_seconds()
+
+
+def _proxy(topology: Topology, balancer: BalancerName) -> Proxy:
+    """The balancer of that name in the topology's protocol, or a NotSupported that names those there are."""
+    if topology.protocol is ProtocolName.HTTP:
+        return PROXIES[balancer]
+    if balancer not in GRPC_PROXIES:
+        raise NotSupported(
+            f"{balancer} is set up for http here: over {topology.protocol} take {', '.join(GRPC_PROXIES)}, "
+            "or the built-in balancer"
+        )
+    return GRPC_PROXIES[balancer]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import TypeVar
 
-from lab.errors import BadParameter, NotSupported
+from lab.errors import BadParameter
 from lab.placement.in_process import InProcess
 from lab.placement.names import BalancerName, PlacementName
 from lab.placement.ports import require_loopback
@@ -15,7 +15,6 @@ from lab.placement.proxies import Profile
 from lab.placement.remote import Remote
 from lab.placement.running import Running
 from lab.topology import Topology
-from services.protocols import ProtocolName
 
 __all__ = ["start"]
 
@@ -43,7 +42,8 @@ def start(
     `profile` says how a real balancer is configured: to do what the built-in one does, or as it is shipped.
     `expose` allows servers to listen where other machines can reach them; otherwise that is a BadParameter.
     Entering the block raises PortInUse or StartFailed where a server cannot come up, and leaves none running;
-    and for real balancers ProgramMissing, or NotSupported for a policy that they do not have.
+    and for real balancers ProgramMissing, or NotSupported for a policy that they do not have. One that is not
+    set up for the topology's protocol is a NotSupported here.
     """
     if not isinstance(topology, Topology):
         raise BadParameter(f"{topology!r} is no topology: give one, such as lab.Topology.parallel()")
@@ -55,8 +55,6 @@ def start(
     kind = _PLACEMENTS[where]
     if whose is BalancerName.BUILTIN:
         return kind(topology)
-    if topology.protocol is ProtocolName.GRPC:
-        raise NotSupported(f"{whose} is set up for http here: over gRPC take the built-in balancer")
     return Proxied(topology, kind(topology, balancers=False), whose, _named(Profile, profile))
 
 

@@ -45,7 +45,7 @@ class Envoy(Proxy):
     def _configuration(self, settings: BalancerSettings, place: Place, *, matched: bool) -> dict[str, str]:
         config = {
             "admin": {"address": {"pipe": {"path": place.path(ADMIN)}}},
-            "static_resources": resources(settings, place, matched=matched),
+            "static_resources": resources(settings, place, matched=matched, protocol=self.protocol),
         }
         return {CONFIG: json.dumps(config, indent=2) + "\n"}
 

@@ -6,8 +6,9 @@ import json
 from typing import Any
 
 from lab.placement.proxies.proxy import Place
-from lab.placement.proxies.words import documented_health, refusal, too_large
+from lab.placement.proxies.words import all_failed, documented_health, refusal, too_large
 from services.balancer.settings import BalancerSettings, PolicyName
+from services.protocols import ProtocolName
 
 __all__ = ["INSTANCES", "POLICIES", "resources"]
 
@@ -37,9 +38,11 @@ POLICIES: dict[PolicyName, Json] = {
 }
 
 
-def resources(settings: BalancerSettings, place: Place, *, matched: bool) -> Json:
+def resources(
+    settings: BalancerSettings, place: Place, *, matched: bool, protocol: ProtocolName = ProtocolName.HTTP
+) -> Json:
     """Its static resources."""
-    manager = {**_manager(settings, matched), **(_manners(settings) if matched else {})}
+    manager = {**_manager(settings, matched, protocol), **(_manners(settings, protocol) if matched else {})}
     filters = [{"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}]
     listener = {
         "name": settings.name,
@@ -50,18 +53,23 @@ def resources(settings: BalancerSettings, place: Place, *, matched: bool) -> Jso
     instances = {
         **_cluster(INSTANCES, _endpoints(settings)),
         **POLICIES[settings.policy],
-        **(_care(settings) if matched else {}),
+        **(_care(settings, protocol) if matched else {}),
+        **_spoken(settings, matched, protocol),
     }
     host, _, port = place.endpoint.rpartition(":")
     lab = _cluster(LAB, [{"endpoint": {"address": _address(host, int(port))}}])
     return {"listeners": [listener], "clusters": [instances, lab]}
 
 
-def _manager(settings: BalancerSettings, matched: bool) -> Json:
+def _manager(settings: BalancerSettings, matched: bool, protocol: ProtocolName) -> Json:
     routes = [
         _reply({"path": "/health"}, 200, json.dumps(documented_health(settings))),
         {"match": {"path": "/stats"}, "route": {"cluster": LAB}},
-        *(_retried(settings) if matched else [{"match": {"prefix": "/"}, "route": {"cluster": INSTANCES}}]),
+        *(
+            _retried(settings, protocol)
+            if matched
+            else [{"match": {"prefix": "/"}, "route": {"cluster": INSTANCES}}]
+        ),
     ]
     host = {"name": "all", "domains": ["*"], "routes": routes}
     forwarded = _header("X-Forwarded-For", "%DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT%", add=True)
@@ -77,10 +85,15 @@ def _manager(settings: BalancerSettings, matched: bool) -> Json:
     }
 
 
-def _manners(settings: BalancerSettings) -> Json:
-    """Towards the client: headers, time-outs, and 503 where Envoy itself would say 504."""
+def _manners(settings: BalancerSettings, protocol: ProtocolName) -> Json:
+    """Towards the client: headers, time-outs, and 503 where Envoy itself would say 504.
+
+    Over gRPC it makes that UNAVAILABLE by itself, and the body its message.
+    """
+    over_grpc = protocol is ProtocolName.GRPC
+    signed = [_header("answered-by", settings.name)] if over_grpc else []
     return {
-        "codec_type": "HTTP1",
+        "codec_type": "AUTO" if over_grpc else "HTTP1",
         "via": f"1.1 {settings.name}",
         "preserve_external_request_id": True,
         "common_http_protocol_options": {"idle_timeout": _duration(settings.idle_timeout_s)},
@@ -92,8 +105,8 @@ def _manners(settings: BalancerSettings) -> Json:
                         "response_flag_filter": {"flags": ["UF", "UC", "UT", "UH", "UR", "URX", "UPE"]}
                     },
                     "status_code": 503,
-                    "headers_to_add": [_header("Retry-After", "1")],
-                    "body": {"inline_string": refusal(settings)},
+                    "headers_to_add": [_header("Retry-After", "1"), *signed],
+                    "body": {"inline_string": all_failed(settings) if over_grpc else refusal(settings)},
                     "body_format_override": {
                         "text_format": "%LOCAL_REPLY_BODY%",
                         "content_type": "application/json",
@@ -104,8 +117,11 @@ def _manners(settings: BalancerSettings) -> Json:
     }
 
 
-def _retried(settings: BalancerSettings) -> list[Json]:
+def _retried(settings: BalancerSettings, protocol: ProtocolName) -> list[Json]:
     """Routes to the instances: what was sent is tried again where that is safe, what was not, everywhere."""
+    safely = "connect-failure,reset"
+    if protocol is ProtocolName.GRPC:
+        safely += ",cancelled,retriable-headers"
     longer = {"start": settings.body_limit_bytes + 1, "end": 2**62}
     return [
         _reply(
@@ -113,9 +129,13 @@ def _retried(settings: BalancerSettings) -> list[Json]:
             413,
             too_large(settings),
         ),
-        *(_route({"path": path}, "connect-failure,reset", settings) for path in sorted(settings.idempotent)),
+        *(_route({"path": path}, safely, settings) for path in sorted(settings.idempotent)),
         _route({"prefix": "/"}, "connect-failure,reset-before-request", settings),
     ]
+
+
+CUT = {"name": "grpc-message", "string_match": {"exact": "Cancelling all calls"}}
+"""What gRPC's own server still says of calls that it cuts when it ends."""
 
 
 def _route(match: Json, retry_on: str, settings: BalancerSettings) -> Json:
@@ -123,6 +143,7 @@ def _route(match: Json, retry_on: str, settings: BalancerSettings) -> Json:
     policy = {
         "retry_on": retry_on,
         "num_retries": len(settings.instances) - 1,
+        **({"retriable_headers": [CUT]} if "retriable-headers" in retry_on else {}),
         "per_try_timeout": _duration(settings.try_timeout_s),
         "retry_host_predicate": [
             {"name": "envoy.retry_host_predicates.previous_hosts", "typed_config": {"@type": predicate}}
@@ -134,9 +155,9 @@ def _route(match: Json, retry_on: str, settings: BalancerSettings) -> Json:
     return {"match": match, "route": {"cluster": INSTANCES, "timeout": timeout, "retry_policy": policy}}
 
 
-def _care(settings: BalancerSettings) -> Json:
+def _care(settings: BalancerSettings, protocol: ProtocolName) -> Json:
     """Towards the instances: connections, ejection, checks and panic threshold."""
-    protocol = f"{TYPE}.extensions.upstreams.http.v3.HttpProtocolOptions"
+    over_grpc = protocol is ProtocolName.GRPC
     limits = ("max_connections", "max_pending_requests", "max_requests", "max_retries")
     checks = {
         "timeout": _duration(settings.check_timeout_s),
@@ -144,17 +165,10 @@ def _care(settings: BalancerSettings) -> Json:
         "no_traffic_interval": _duration(settings.check_interval_s),
         "healthy_threshold": settings.rise,
         "unhealthy_threshold": settings.fall,
-        "http_health_check": {"path": "/health"},
+        **({"grpc_health_check": {}} if over_grpc else {"http_health_check": {"path": "/health"}}),
     }
     return {
         "connect_timeout": _duration(settings.connect_timeout_s),
-        "typed_extension_protocol_options": {
-            "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
-                "@type": protocol,
-                "explicit_http_config": {"http_protocol_options": {}},
-                "common_http_protocol_options": {"idle_timeout": _duration(settings.instance_idle_s)},
-            }
-        },
         "circuit_breakers": {"thresholds": [dict.fromkeys(limits, UNLIMITED)]},
         "common_lb_config": {"healthy_panic_threshold": {"value": settings.panic_threshold * 100}},
         "outlier_detection": {
@@ -170,6 +184,21 @@ def _care(settings: BalancerSettings) -> Json:
         },
         **({"health_checks": [checks]} if settings.check_interval_s else {}),
     }
+
+
+def _spoken(settings: BalancerSettings, matched: bool, protocol: ProtocolName) -> Json:
+    """What instances are spoken to in: HTTP/1.1 is what they are unless told otherwise."""
+    over_grpc = protocol is ProtocolName.GRPC
+    if not matched and not over_grpc:
+        return {}
+    idle = {"common_http_protocol_options": {"idle_timeout": _duration(settings.instance_idle_s)}}
+    options = {
+        "@type": f"{TYPE}.extensions.upstreams.http.v3.HttpProtocolOptions",
+        "explicit_http_config": {"http2_protocol_options" if over_grpc else "http_protocol_options": {}},
+        **(idle if matched else {}),
+    }
+    name = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+    return {"typed_extension_protocol_options": {name: options}}
 
 
 def _reply(match: Json, status: int, body: str) -> Json:

@@ -34,7 +34,8 @@ class HAProxy(Proxy):
     """What it lacks: a panic threshold, and a time-out over all tries. A retry avoids only the instance
     tried last, and needs the body in its buffer of 16 kB: larger ones are not sent twice (it can be told to
     have buffers of 1 MiB, and then every request costs 40 times as much). Between a refusal and the next
-    try it waits a second where only one instance is left, and with least connections always.
+    try it waits a second where only one instance is left, and with least connections always. Over gRPC it
+    fails those few calls that it was sending at the moment when the connection broke.
     """
 
     name = BalancerName.HAPROXY
@@ -49,8 +50,8 @@ class HAProxy(Proxy):
         return _Statistics(place.path(ADMIN))
 
     def _configuration(self, settings: BalancerSettings, place: Place, *, matched: bool) -> dict[str, str]:
-        files = {CONFIG: configuration(settings, place, matched=matched)}
-        return {**files, REFUSAL: refused(settings)} if matched else files
+        files = {CONFIG: configuration(settings, place, matched=matched, protocol=self.protocol)}
+        return {**files, REFUSAL: refused(settings, self.protocol)} if matched else files
 
 
 class _Statistics:

@@ -4,9 +4,18 @@ from __future__ import annotations
 
 import json
 
+import lab.placement.proxies.grpc_check as grpc_check
 from lab.placement.proxies.proxy import Place
-from lab.placement.proxies.words import documented_health, hostport, milliseconds, refusal, too_large
+from lab.placement.proxies.words import (
+    all_failed,
+    documented_health,
+    hostport,
+    milliseconds,
+    refusal,
+    too_large,
+)
 from services.balancer.settings import BalancerSettings, PolicyName
+from services.protocols import ProtocolName
 
 __all__ = ["ADMIN", "CONFIG", "INSTANCES", "POLICIES", "REFUSAL", "configuration", "refused"]
 
@@ -25,22 +34,26 @@ POLICIES = {
 }
 
 
-def configuration(settings: BalancerSettings, place: Place, *, matched: bool) -> str:
+def configuration(
+    settings: BalancerSettings, place: Place, *, matched: bool, protocol: ProtocolName = ProtocolName.HTTP
+) -> str:
     """The file haproxy.cfg."""
     admin = f'stats socket "{place.path(ADMIN)}" mode 600 level user'
     sections = {
         "global": [*(["nbthread 1"] if matched else []), admin],
         "defaults": _defaults(settings, place) if matched else VENDOR_DEFAULTS,
         f"frontend {settings.name}": _frontend(settings, matched),
-        f"backend {INSTANCES}": _backend(settings, matched),
+        f"backend {INSTANCES}": _backend(settings, matched, protocol),
         "backend lab": [f"server lab {place.endpoint}"],
     }
     texts = ("\n".join([head, *(f"    {line}" for line in lines)]) for head, lines in sections.items())
     return "\n\n".join(texts) + "\n"
 
 
-def refused(settings: BalancerSettings) -> str:
+def refused(settings: BalancerSettings, protocol: ProtocolName = ProtocolName.HTTP) -> str:
     """The file it sends, head and all, where it would send a page of 502, 503 or 504."""
+    if protocol is ProtocolName.GRPC:
+        return "\r\n".join(("HTTP/1.1 200 OK", *_unavailable(settings), "Content-Length: 0", "", ""))
     body = refusal(settings)
     head = (
         "HTTP/1.1 503 Service Unavailable",
@@ -103,11 +116,22 @@ def _reply(status: int, body: str) -> str:
     return f"http-request return status {status} content-type application/json string '{body}'"
 
 
-def _backend(settings: BalancerSettings, matched: bool) -> list[str]:
-    options = ""
+def _unavailable(settings: BalancerSettings) -> list[str]:
+    """What ends a call with UNAVAILABLE."""
+    return [
+        "Content-Type: application/grpc",
+        "grpc-status: 14",
+        f"grpc-message: {all_failed(settings)}",
+        f"answered-by: {settings.name}",
+    ]
+
+
+def _backend(settings: BalancerSettings, matched: bool, protocol: ProtocolName) -> list[str]:
+    over_grpc = protocol is ProtocolName.GRPC
+    options = " proto h2" if over_grpc else ""
     lines = [f"balance {POLICIES[settings.policy]}"]
     if matched and settings.check_interval_s:
-        lines += ["option httpchk GET /health", "http-check expect status 200"]
+        lines += GRPC_CHECK if over_grpc else HTTP_CHECK
         options += _checks(settings)
     if settings.policy is PolicyName.CENTRAL_QUEUE:
         lines.append(f"timeout queue {milliseconds(settings.queue_timeout_s)}")
@@ -117,6 +141,15 @@ def _backend(settings: BalancerSettings, matched: bool) -> list[str]:
         weight = f" weight {instance.weight}" if weighted else ""
         lines.append(f"server {instance.name} {hostport(instance)}{weight}{options}")
     return lines
+
+
+HTTP_CHECK = ["option httpchk GET /health", "http-check expect status 200"]
+# A body with a zero byte, which every message of gRPC has, is beyond its checks over HTTP.
+GRPC_CHECK = [
+    "option tcp-check",
+    f"tcp-check send-binary {grpc_check.SENT.hex()}",
+    f"tcp-check expect binary {grpc_check.SERVING.hex()}",
+]
 
 
 def _checks(settings: BalancerSettings) -> str:

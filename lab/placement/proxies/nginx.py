@@ -14,12 +14,14 @@ from pathlib import Path
 from signal import SIGUSR1
 from typing import ClassVar
 
+import lab.placement.proxies.nginx_grpc_config as grpc_config
 from lab.placement.names import BalancerName
 from lab.placement.proxies.attempts import Attempt, AttemptLog, LogCounter
 from lab.placement.proxies.binaries import Program
 from lab.placement.proxies.nginx_config import ATTEMPTS, CONFIG, POLICIES, configuration
 from lab.placement.proxies.proxy import Counter, Place, Profile, Proxy, SendSignal
 from services.balancer.settings import BalancerSettings, PolicyName
+from services.protocols import ProtocolName
 
 __all__ = ["Nginx"]
 
@@ -31,7 +33,9 @@ CLIENT_GONE = "499"
 
 class Nginx(Proxy):
     """What it lacks: active checks, and a panic threshold; it does not tell a refusal from other failures,
-    so that one of any kind ejects, and it ends without finishing what is in flight.
+    so that one of any kind ejects, and it ends without finishing what is in flight. Over gRPC it sends no
+    message twice, so that a call under way at an instance that dies fails (it keeps the body of none), and
+    it keeps a connection to an instance for each call at once.
     """
 
     name = BalancerName.NGINX
@@ -46,7 +50,9 @@ class Nginx(Proxy):
         return LogCounter(settings, log.new_lines, _attempts_in)
 
     def _configuration(self, settings: BalancerSettings, place: Place, *, matched: bool) -> dict[str, str]:
-        return {CONFIG: configuration(settings, place, matched=matched)}
+        speaks_grpc = self.protocol is ProtocolName.GRPC
+        write = grpc_config.configuration if speaks_grpc else configuration
+        return {CONFIG: write(settings, place, matched=matched)}
 
 
 class _NginxLog:

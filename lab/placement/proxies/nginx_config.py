@@ -9,7 +9,18 @@ from lab.placement.proxies.proxy import Place
 from lab.placement.proxies.words import documented_health, hostport, milliseconds, refusal, too_large
 from services.balancer.settings import BalancerSettings, PolicyName
 
-__all__ = ["ATTEMPTS", "CONFIG", "POLICIES", "configuration"]
+__all__ = [
+    "ATTEMPTS",
+    "CONFIG",
+    "POLICIES",
+    "UPSTREAM",
+    "answered_here",
+    "block",
+    "configuration",
+    "document",
+    "limits",
+    "upstream",
+]
 
 CONFIG = "nginx.conf"
 ATTEMPTS = "attempts.log"
@@ -31,26 +42,33 @@ POLICIES = {
 def configuration(settings: BalancerSettings, place: Place, *, matched: bool) -> str:
     """The file nginx.conf."""
     http = [
+        *(limits(settings) if matched else []),
+        *(_towards_instances(settings) if matched else []),
+        *block(f"upstream {UPSTREAM}", upstream(settings, matched)),
+        *block("server", [*_server(settings, place), *(_failover(settings) if matched else [])]),
+    ]
+    return document(place, http, matched=matched)
+
+
+def document(place: Place, http: list[str], *, matched: bool) -> str:
+    """The whole file, around what it is told of HTTP."""
+    counting = [
         f"log_format attempts '{LINE}';",
         f'access_log "{place.path(ATTEMPTS)}" attempts buffer=64k;',
         *(f'{kind}_temp_path "{place.path(kind)}";' for kind in TEMPORARY),
-        *(_limits(settings) if matched else []),
-        *(_towards_instances(settings) if matched else []),
-        *_block(f"upstream {UPSTREAM}", _upstream(settings, matched)),
-        *_block("server", [*_server(settings, place), *(_failover(settings) if matched else [])]),
     ]
     lines = [
         "daemon off;",
         "master_process off;",
         f'pid "{place.path("nginx.pid")}";',
         "error_log stderr error;",
-        *_block("events", ["worker_connections 4096;"] if matched else []),
-        *_block("http", http),
+        *block("events", ["worker_connections 4096;"] if matched else []),
+        *block("http", [*counting, *http]),
     ]
     return "\n".join(lines) + "\n"
 
 
-def _limits(settings: BalancerSettings) -> list[str]:
+def limits(settings: BalancerSettings) -> list[str]:
     """Towards the client."""
     return [
         "tcp_nodelay on;",
@@ -79,13 +97,14 @@ def _towards_instances(settings: BalancerSettings) -> list[str]:
         "proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;",
         "proxy_set_header X-Request-ID $known_request_id;",
         f'proxy_set_header Via "1.1 {settings.name}";',
-        *_block(
+        *block(
             "map $http_x_request_id $known_request_id", ["default $http_x_request_id;", '"" $request_id;']
         ),
     ]
 
 
-def _upstream(settings: BalancerSettings, matched: bool) -> list[str]:
+def upstream(settings: BalancerSettings, matched: bool) -> list[str]:
+    """The instances, and the connections kept to them."""
     weighted = settings.policy is PolicyName.WEIGHTED_ROUND_ROBIN
     ejection = f" max_fails=1 fail_timeout={ceil(settings.backoff_s)}s" if matched else ""
     kept = [
@@ -105,12 +124,16 @@ def _upstream(settings: BalancerSettings, matched: bool) -> list[str]:
 
 
 def _server(settings: BalancerSettings, place: Place) -> list[str]:
+    return [*answered_here(settings, place), *block("location /", [f"proxy_pass http://{UPSTREAM};"])]
+
+
+def answered_here(settings: BalancerSettings, place: Place) -> list[str]:
+    """Where it listens, and what goes to no instance."""
     health = f"return 200 '{json.dumps(documented_health(settings))}';"
     return [
         f"listen {hostport(settings)} backlog=1024;",
-        *_block("location = /health", ["access_log off;", "default_type application/json;", health]),
-        *_block("location = /stats", ["access_log off;", f"proxy_pass http://{place.endpoint};"]),
-        *_block("location /", [f"proxy_pass http://{UPSTREAM};"]),
+        *block("location = /health", ["access_log off;", "default_type application/json;", health]),
+        *block("location = /stats", ["access_log off;", f"proxy_pass http://{place.endpoint};"]),
     ]
 
 
@@ -122,19 +145,20 @@ def _failover(settings: BalancerSettings) -> list[str]:
     lines = []
     for path in sorted(settings.idempotent):
         again = "proxy_next_upstream error timeout non_idempotent;"
-        lines += _block(f"location = {path}", [again, f"proxy_pass http://{UPSTREAM};"])
+        lines += block(f"location = {path}", [again, f"proxy_pass http://{UPSTREAM};"])
     retry_after = "add_header Retry-After 1 always;"
     return [
         *lines,
         "error_page 413 @too_large;",
         "error_page 502 504 = @failed;",
-        *_block("location @too_large", [*JSON_TYPE, f"return 413 '{too_large(settings)}';"]),
-        *_block("location @failed", [*JSON_TYPE, retry_after, f"return 503 '{refusal(settings)}';"]),
+        *block("location @too_large", [*JSON_TYPE, f"return 413 '{too_large(settings)}';"]),
+        *block("location @failed", [*JSON_TYPE, retry_after, f"return 503 '{refusal(settings)}';"]),
     ]
 
 
 JSON_TYPE = ["default_type application/json;"]
 
 
-def _block(head: str, lines: list[str]) -> list[str]:
+def block(head: str, lines: list[str]) -> list[str]:
+    """Directives in braces."""
     return [f"{head} {{", *(f"    {line}" for line in lines), "}"]

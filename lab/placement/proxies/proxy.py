@@ -7,7 +7,7 @@ import ipaddress
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from signal import SIGTERM, Signals
@@ -17,6 +17,8 @@ from lab.errors import NotSupported
 from lab.placement.names import BalancerName
 from lab.placement.proxies.binaries import Program
 from services.balancer.settings import BalancerSettings, PolicyName
+from services.protocols import ProtocolName
+from services.rpc.methods import METHODS
 
 __all__ = ["Count", "Counter", "Place", "Profile", "Proxy", "SendSignal"]
 
@@ -76,9 +78,16 @@ class Proxy(ABC):
     stop_signal: ClassVar[Signals] = SIGTERM
     """What makes it end, and first finish what it has where it can do that."""
 
+    def __init__(self, protocol: ProtocolName = ProtocolName.HTTP) -> None:
+        """`protocol` is what clients and instances speak; /health and /stats it answers over HTTP anyway."""
+        self.protocol = protocol
+
     def render(self, settings: BalancerSettings, profile: Profile, place: Place) -> dict[str, str]:
         """Its configuration, as texts by file name: pure. Raises NotSupported for what it does not have."""
         self._require(settings)
+        if self.protocol is ProtocolName.GRPC:
+            methods = (METHODS[path] for path in settings.idempotent if path in METHODS)
+            settings = replace(settings, idempotent=frozenset(methods))
         return self._configuration(settings, place, matched=profile is Profile.MATCHED)
 
     @abstractmethod

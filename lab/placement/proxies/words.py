@@ -11,6 +11,7 @@ from services.balancer.addresses import Address
 from services.balancer.settings import BalancerSettings
 
 __all__ = [
+    "all_failed",
     "documented_health",
     "documented_stats",
     "hostport",
@@ -37,8 +38,13 @@ def documented_stats(settings: BalancerSettings, counts: Mapping[str, Count]) ->
 
 def refusal(settings: BalancerSettings) -> str:
     """The JSON that a request is told that no instance answered."""
+    return json.dumps({"detail": all_failed(settings)})
+
+
+def all_failed(settings: BalancerSettings) -> str:
+    """The same in plain words."""
     known = ", ".join(f"{instance.name}:{instance.port}" for instance in settings.instances)
-    return json.dumps({"detail": f"all instances failed: there are {known}"})
+    return f"all instances failed: there are {known}"
 
 
 def too_large(settings: BalancerSettings) -> str:

@@ -141,6 +141,7 @@ def test_leaving_the_block_frees_every_port_whatever_is_in_flight() -> None:
         assert ask(stub).word_count == 4
 
 
-def test_applications_of_ones_own_and_other_peoples_balancers_do_not_speak_grpc() -> None:
-    with pytest.raises(NotSupported, match="nginx"):
-        lab.start(over_grpc(lab.Topology.parallel()), balancer=lab.BalancerName.NGINX)
+@pytest.mark.parametrize("balancer", [lab.BalancerName.CADDY, lab.BalancerName.TRAEFIK])
+def test_a_balancer_that_is_not_set_up_for_grpc_names_those_that_are(balancer: lab.BalancerName) -> None:
+    with pytest.raises(NotSupported, match=rf"{balancer} .* take nginx, haproxy, envoy, or the built-in"):
+        lab.start(over_grpc(lab.Topology.parallel()), balancer=balancer)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from lab.placement.proxies import PROXIES, Place, Profile, Proxy
+from lab.placement.proxies import GRPC_PROXIES, PROXIES, Place, Profile, Proxy
 from services.balancer.settings import Address, BalancerSettings, PolicyName
+from services.protocols import ProtocolName
 
 FOLDER = Path(__file__).parent / "golden"
 PLACE = Place(Path("/tmp/lab"), "127.0.0.1:9000")
@@ -25,14 +26,15 @@ def settings(policy: PolicyName = PolicyName.ROUND_ROBIN) -> BalancerSettings:
 
 def configurations() -> Iterator[tuple[Proxy, Profile, PolicyName]]:
     """As the built-in balancer does with every policy it has, and as its makers ship it."""
-    for proxy in PROXIES.values():
+    for proxy in (*PROXIES.values(), *GRPC_PROXIES.values()):
         for policy in proxy.policies:
             yield proxy, Profile.MATCHED, policy
         yield proxy, Profile.VENDOR, PolicyName.ROUND_ROBIN
 
 
 def path(proxy: Proxy, profile: Profile, policy: PolicyName) -> Path:
-    return FOLDER / f"{proxy.name}-{profile}-{policy}.txt"
+    spoken = "-grpc" if proxy.protocol is ProtocolName.GRPC else ""
+    return FOLDER / f"{proxy.name}{spoken}-{profile}-{policy}.txt"
 
 
 def rendered(proxy: Proxy, profile: Profile, policy: PolicyName) -> str:

@@ -17,7 +17,7 @@ from services.balancer.settings import Address, PolicyName
 
 def named(configuration: tuple[object, ...]) -> str:
     proxy, profile, policy = configuration
-    return f"{type(proxy).__name__}-{profile}-{policy}"
+    return f"{type(proxy).__name__}-{proxy.protocol}-{profile}-{policy}"
 
 
 @pytest.mark.parametrize("configuration", [pytest.param(c, id=named(c)) for c in golden.configurations()])
