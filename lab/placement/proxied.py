@@ -13,7 +13,7 @@ from lab.placement.asking import ask_balancer
 from lab.placement.building import balancer_settings
 from lab.placement.names import BalancerName
 from lab.placement.ports import listen, listen_all
-from lab.placement.proxies import GRPC_PROXIES, PROXIES, Profile, Proxy, ProxyProcess
+from lab.placement.proxies import GRPC_PROXIES, NOT_OVER_GRPC, PROXIES, Profile, Proxy, ProxyProcess
 from lab.placement.running import Running, Usage
 from lab.topology import Balancer, Instance, Topology
 from services.protocols import ProtocolName
@@ -160,7 +160,7 @@ def _proxy(topology: Topology, balancer: BalancerName) -> Proxy:
         return PROXIES[balancer]
     if balancer not in GRPC_PROXIES:
         raise NotSupported(
-            f"{balancer} is set up for http here: over {topology.protocol} take {', '.join(GRPC_PROXIES)}, "
-            "or the built-in balancer"
+            f"{balancer} is set up for http only ({NOT_OVER_GRPC[balancer]}): over {topology.protocol} take "
+            f"{', '.join(GRPC_PROXIES)}, or the built-in balancer"
         )
     return GRPC_PROXIES[balancer]

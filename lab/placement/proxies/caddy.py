@@ -29,8 +29,7 @@ GAVE_UP = "context canceled"
 class Caddy(Proxy):
     """What it lacks: a panic threshold (where all instances are ejected it answers 503 at once), a time-out
     over all tries, and an X-Request-ID of its own. It does not tell a refusal from other failures, so that
-    one of any kind ejects. It is not set up for gRPC: it would try a call again only where its length was
-    told beforehand, and that of a gRPC call is not.
+    one of any kind ejects.
     """
 
     name = BalancerName.CADDY

@@ -39,8 +39,7 @@ class Traefik(Proxy):
     503 of its own (it says 502 or 504 where all instances failed), ejection by failures that leaves an
     instance's 5xx in peace, rise and fall of checks, a panic threshold, a limit to bodies, a time-out over
     all tries, and an X-Request-ID. An instance's own 502 and 504 count as errors too; with the power of two
-    choices only the last attempt of a request counts. It is not set up for gRPC: without retries of what was
-    sent, and with what failed counted by statuses of HTTP, it would be compared to little use.
+    choices only the last attempt of a request counts.
     """
 
     name = BalancerName.TRAEFIK

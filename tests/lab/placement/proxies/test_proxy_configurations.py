@@ -10,7 +10,7 @@ import pytest
 
 from lab.errors import NotSupported
 from lab.placement.names import BalancerName
-from lab.placement.proxies import PROXIES, Profile
+from lab.placement.proxies import GRPC_PROXIES, NOT_OVER_GRPC, PROXIES, Profile
 from lab.placement.proxies.words import milliseconds, numbers_above
 from services.balancer.settings import Address, PolicyName
 
@@ -80,3 +80,8 @@ def test_the_expression_of_numbers_above_a_limit_matches_just_those(limit: int) 
 
 def test_no_duration_becomes_zero() -> None:
     assert [milliseconds(s) for s in (0.0, 0.0001, 0.25, 30)] == ["1ms", "1ms", "250ms", "30000ms"]
+
+
+def test_every_balancer_is_set_up_for_grpc_or_has_a_reason_not_to_be() -> None:
+    assert set(GRPC_PROXIES) | set(NOT_OVER_GRPC) == set(PROXIES)
+    assert not set(GRPC_PROXIES) & set(NOT_OVER_GRPC)
