@@ -15,6 +15,7 @@ import pytest
 from lab.results import Results, read_measurements
 
 Lab = Callable[..., Any]
+SAMPLE = max(Path(__file__).parents[3].glob("results/baseline-*.csv"))
 
 
 class Hello(BaseHTTPRequestHandler):
@@ -241,3 +242,11 @@ def test_what_cannot_be_compared_is_said_in_one_line(lab: Lab, tmp_path: Path) -
     unknown = lab("compare", "a.csv", "b.csv", "--metric", "speed")
     assert unknown.returncode == 2
     assert "throughput_rps" in unknown.stderr
+
+
+def test_chart_draws_a_result_and_says_what_it_shows(lab: Lab, tmp_path: Path) -> None:
+    done = lab("chart", SAMPLE, "--to", tmp_path)
+    assert done.returncode == 0
+    for name in ("throughput", "latency", "where-the-time-went"):
+        assert (tmp_path / f"{SAMPLE.stem}-{name}.png").read_bytes().startswith(b"\x89PNG")
+    assert "documented 5–20 req/s" in done.stdout
