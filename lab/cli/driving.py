@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lab.cli.options import TopologyOptions
-from lab.load.arrivals import Closed, LoadModel
+from lab.load.arrivals import Closed
+from lab.load.models import LoadModel
 from lab.load.process import run
 from lab.load.result import Progress
 from lab.load.spec import LoadSpec, PipelineBody
 from lab.measure.columns import Factors
 from lab.measure.measurement import Measurement
-from lab.measure.reading import Trial, measure
+from lab.measure.reading import Trial, factors_of, measure
 from lab.sweep.progress import seconds_bar
 from lab.topology import Topology
 from services.protocols import ProtocolName
@@ -49,13 +50,14 @@ def drive(
                 bar.within(so_far.elapsed_s, step_s)
 
             load = run(spec, on_progress=progress)
-            factors = _factors(options, topology, spec, level)
+            factors = factors_of(spec, _known(options, topology))
             rows.append(measure(Trial(NAME, f"{NAME}-{level}", number), factors, load, topology=topology))
             bar.finish(step_s)
     return rows
 
 
-def _factors(options: TopologyOptions, topology: Topology, spec: LoadSpec, concurrency: int) -> Factors:
+def _known(options: TopologyOptions, topology: Topology) -> Factors:
+    """The factors of what is up; those of the load are its spec's to tell."""
     balanced = any(service.balancer for service in topology.services)
     return Factors(
         topology=options.topology,
@@ -69,12 +71,6 @@ def _factors(options: TopologyOptions, topology: Topology, spec: LoadSpec, concu
         work_ms=",".join(f"{mean:g}" for mean in options.work_ms),
         work_distribution=options.work_distribution,
         slots=options.slots,
-        payload_bytes=PipelineBody().payload_bytes,
         load_model=LoadModel.CLOSED,
-        concurrency=concurrency,
-        think_time_ms=0.0,
-        seed=spec.seed,
-        duration_s=spec.duration_s,
-        warmup_s=spec.warmup_s,
-        warmup_mode=spec.warmup_mode,
+        duration_s=0.0,
     )
