@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import argparse
 import os
-import socket
 import sys
 
 import uvicorn
 
 from services.pipeline import create_app
 from services.settings import VARIABLES, ServiceSettings, SettingsError
+from services.standalone import listen, name_of, table
 
 __all__ = ["main"]
 
@@ -25,15 +25,15 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m services",
         description="One instance of a service of the pipeline, set by the environment variables below.",
-        epilog=_table(),
+        epilog=table(VARIABLES, "SERVICE2_URL", "base URL of a documented service's next hop"),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("service", nargs="?", type=_name, help="1 to 4, or a name; else SERVICE_NAME")
+    parser.add_argument("service", nargs="?", type=name_of, help="1 to 4, or a name; else SERVICE_NAME")
     service = parser.parse_args(arguments).service
     try:
         settings = ServiceSettings.from_environ(os.environ, service)
         app = create_app(settings)
-        sock = _bind(settings)
+        sock = listen(settings.host, settings.port, "SERVICE_PORT")
     except SettingsError as error:
         print(f"{service or 'the service'} cannot start: {error}", file=sys.stderr)
         return 2
@@ -56,29 +56,6 @@ def main(arguments: list[str] | None = None) -> int:
         except KeyboardInterrupt:  # uvicorn has stopped in good order, and passes the signal on
             return 0
     return 0
-
-
-def _name(text: str) -> str:
-    return f"service{text}" if text.isdecimal() else text
-
-
-def _bind(settings: ServiceSettings) -> socket.socket:
-    """A listening socket. Bound here, since uvicorn answers a busy port with sys.exit."""
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    try:
-        return socket.create_server((settings.host, settings.port), family=family, backlog=2048)
-    except OSError as error:
-        reason = f"{error.strerror}".partition(" (")[0]
-        raise SettingsError(
-            f"SERVICE_PORT is {settings.port}, and {settings.host}:{settings.port} cannot be listened on"
-            f" ({reason}): stop what listens there, or choose another"
-        ) from error
-
-
-def _table() -> str:
-    width = max(len(variable.name) for variable in VARIABLES)
-    rows = [f"  {variable.name:<{width}}  {variable.meaning}" for variable in VARIABLES]
-    return "\n".join([*rows, f"  {'SERVICE2_URL …':<{width}}  base URL of a documented service's next hop"])
 
 
 if __name__ == "__main__":

@@ -10,8 +10,9 @@ import signal
 import socket
 import sys
 
-from services.balancer.server import BACKLOG, BalancerServer
+from services.balancer.server import BalancerServer
 from services.balancer.settings import VARIABLES, BalancerSettings, SettingsError
+from services.standalone import listen, name_of, table
 from services.wire.loops import run
 
 __all__ = ["main"]
@@ -25,20 +26,22 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m services.balancer",
         description="The balancer of one service. It is set by environment variables:",
-        epilog=_table(),
+        epilog=table(VARIABLES, "SERVICE1_INSTANCES", "its instances: service1a=127.0.0.1:8051,…"),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("service", nargs="?", help="1 to 4, or the name of a service; else BALANCER_SERVICE")
+    parser.add_argument(
+        "service", nargs="?", type=name_of, help="1 to 4, or the name of a service; else BALANCER_SERVICE"
+    )
     parser.add_argument(
         "--events", action="store_true", help="write events to standard error, one JSON a line"
     )
     options = parser.parse_args(arguments)
-    service = f"service{options.service}" if f"{options.service}".isdecimal() else options.service
+    service = options.service
     if options.events:
         logging.basicConfig(level=logging.INFO, format="%(message)s")
     try:
         settings = BalancerSettings.from_environ(os.environ, service)
-        sock = _bind(settings)
+        sock = listen(settings.host, settings.port, "BALANCER_PORT")
     except SettingsError as error:
         print(f"{service or 'balancer'} cannot start: {error}", file=sys.stderr)
         return 2
@@ -56,27 +59,6 @@ async def _serve(settings: BalancerSettings, sock: socket.socket) -> None:
     print(f"{settings.name} listens on http://{settings.host}:{sock.getsockname()[1]}", flush=True)
     await stopping.wait()
     await server.stop(GRACE_S)
-
-
-def _bind(settings: BalancerSettings) -> socket.socket:
-    """A listening socket. Raises SettingsError where there can be none."""
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    try:
-        return socket.create_server((settings.host, settings.port), family=family, backlog=BACKLOG)
-    except OSError as error:
-        where = f"{settings.host}:{settings.port}"
-        raise SettingsError(
-            f"BALANCER_PORT is {settings.port}, and {where} cannot be listened on ({error.strerror}):"
-            " stop what listens there, or choose another"
-        ) from error
-
-
-def _table() -> str:
-    width = max(len(variable.name) for variable in VARIABLES)
-    rows = [f"  {variable.name:<{width}}  {variable.meaning}" for variable in VARIABLES]
-    return "\n".join(
-        [*rows, f"  {'SERVICE1_INSTANCES …':<{width}}  its instances: service1a=127.0.0.1:8051,…"]
-    )
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ import sys
 from services.rpc.running import serve
 from services.rpc.service import ServiceServer
 from services.settings import ServiceSettings, SettingsError
+from services.standalone import name_of
 
 __all__ = ["main"]
 
@@ -20,9 +21,8 @@ def main(arguments: list[str] | None = None) -> int:
         description="One instance of a service of the pipeline, over gRPC. It is set by the environment"
         " variables that `python -m services --help` lists; of the next hop's URL, host, port and route.",
     )
-    parser.add_argument("service", nargs="?", help="1 to 4, or a name; else SERVICE_NAME")
-    given = parser.parse_args(arguments).service
-    service = f"service{given}" if f"{given}".isdecimal() else given
+    parser.add_argument("service", nargs="?", type=name_of, help="1 to 4, or a name; else SERVICE_NAME")
+    service = parser.parse_args(arguments).service
     try:
         settings = ServiceSettings.from_environ(os.environ, service)
         serve(

@@ -8,8 +8,8 @@ import socket
 from collections.abc import Callable
 from typing import Protocol
 
-from services.environment import SettingsError
 from services.rpc.addresses import address_of
+from services.standalone import listen
 from services.wire.loops import run
 
 __all__ = ["serve"]
@@ -33,15 +33,7 @@ def serve(make: Callable[[], Server], name: str, host: str, port: int, variable:
 
     Raises SettingsError where the port cannot be had, naming the `variable` that sets it.
     """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        sock = socket.create_server((host, port), family=family)
-    except OSError as error:
-        raise SettingsError(
-            f"{variable} is {port}, and {address_of(host, port)} cannot be listened on ({error.strerror}):"
-            " stop what listens there, or choose another"
-        ) from error
-    run(_serve(make, name, sock))
+    run(_serve(make, name, listen(host, port, variable)))
 
 
 async def _serve(make: Callable[[], Server], name: str, sock: socket.socket) -> None:

@@ -10,6 +10,7 @@ import sys
 from services.balancer.settings import BalancerSettings, SettingsError
 from services.rpc.balancer.server import RpcBalancerServer
 from services.rpc.running import serve
+from services.standalone import name_of
 
 __all__ = ["main"]
 
@@ -21,12 +22,14 @@ def main(arguments: list[str] | None = None) -> int:
         description="The gRPC balancer of one service. It is set by the environment variables that"
         " `python -m services.balancer --help` lists, as far as they are not of HTTP alone.",
     )
-    parser.add_argument("service", nargs="?", help="1 to 4, or the name of a service; else BALANCER_SERVICE")
+    parser.add_argument(
+        "service", nargs="?", type=name_of, help="1 to 4, or the name of a service; else BALANCER_SERVICE"
+    )
     parser.add_argument(
         "--events", action="store_true", help="write events to standard error, one JSON a line"
     )
     options = parser.parse_args(arguments)
-    service = f"service{options.service}" if f"{options.service}".isdecimal() else options.service
+    service = options.service
     if options.events:
         logging.basicConfig(level=logging.INFO, format="%(message)s")
     try:
