@@ -70,7 +70,7 @@ def accuracy(session: nox.Session) -> None:
 
 def locust(session: nox.Session) -> str:
     """Locust's command, in an environment of its own: it brings gevent and a web server of its choice."""
-    home = Path(session.create_tmp()) / "locust"
+    home = Path(session.create_tmp()).resolve() / "locust"
     if not (home / "bin" / "locust").exists():
         session.run("python", "-m", "venv", str(home))
         session.run(str(home / "bin" / "python"), "-m", "pip", "install", "--quiet", "locust", external=True)
