@@ -79,7 +79,7 @@ class Service:
     instances: tuple[Instance, ...]
     balancer: Balancer | None = None
     work: Work = field(default_factory=Work)
-    client: ClientName = ClientName.HTTPX
+    client: ClientName = ClientName.WIRE
     app: str = PIPELINE
     timeout_s: float = 30.0
     faults: bool = False

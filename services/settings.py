@@ -35,7 +35,7 @@ class ServiceSettings:
     next_service: str | None = None
     hops_left: int = 1
     timeout_s: float = 30.0
-    client: ClientName = ClientName.HTTPX
+    client: ClientName = ClientName.WIRE
     work: Work = field(default_factory=Work)
     body_limit_bytes: int = 64 * 1024 * 1024
     ledger_limit: int = 0

@@ -28,7 +28,7 @@ class TopologyOptions:
     topology: TopologyName
     replicas: int = REPLICAS
     policy: PolicyName = PolicyName.ROUND_ROBIN
-    client: ClientName = ClientName.HTTPX
+    client: ClientName = ClientName.WIRE
     work: WorkKind = WorkKind.IO
     work_ms: tuple[float, ...] = (40.0,)
     """One mean service time for all services, or one for each, in ms."""

@@ -39,7 +39,7 @@ def up(
     policy: Annotated[PolicyName, typer.Option(help="How balancers choose.")] = PolicyName.ROUND_ROBIN,
     client: Annotated[
         ClientName, typer.Option(help="What services call each other with.")
-    ] = ClientName.HTTPX,
+    ] = ClientName.WIRE,
     work: Annotated[WorkKind, typer.Option(help="How service time is spent.")] = WorkKind.IO,
     work_ms: Annotated[str, typer.Option(help="Mean service time in ms, for all or each: 0,0,40,0.")] = "40",
     work_distribution: Annotated[
