@@ -19,7 +19,13 @@ IN_FLIGHT = 16
 def clients() -> Iterator[Finding]:
     """Flat out in one process, text of 1 KiB: clients over httpx-per-request, and what balancers cost."""
     rows = swept(
-        client=list(ClientName), work="text", payload_bytes=1024, concurrency=IN_FLIGHT, trials=TRIALS
+        client=list(ClientName),
+        work="text",
+        payload_bytes=1024,
+        concurrency=IN_FLIGHT,
+        warmup_s=1.0,  # the parallel topology has four times the connections to open and the code to warm
+        duration_s=4.0,
+        trials=TRIALS,
     )
     fastest = {}
     for topology in ("sequential", "parallel"):
