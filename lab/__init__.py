@@ -11,8 +11,9 @@ What is named here is imported when it is first asked for, so that a process tha
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from lab.lazy import lazily
 
 if TYPE_CHECKING:
     from lab.errors import LabError
@@ -43,35 +44,15 @@ __all__ = [
     "start",
 ]
 
-_HOMES = {
-    "Balancer": "lab.topology",
-    "BalancerName": "lab.placement",
-    "ClientName": "services.clients",
-    "Distribution": "services.work",
-    "Instance": "lab.topology",
-    "LabError": "lab.errors",
-    "PlacementName": "lab.placement",
-    "PolicyName": "services.balancer.settings",
-    "ProtocolName": "services.protocols",
-    "Running": "lab.placement",
-    "Service": "lab.topology",
-    "Topology": "lab.topology",
-    "TopologyName": "lab.topology",
-    "Usage": "lab.placement",
-    "Work": "services.work",
-    "WorkKind": "services.work",
-    "start": "lab.placement",
-}
-
-
-def __getattr__(name: str) -> Any:
-    home = _HOMES.get(name)
-    if home is None:
-        raise AttributeError(f"module 'lab' has no attribute {name!r}")
-    value = getattr(import_module(home), name)
-    globals()[name] = value  # the next look-up finds it without coming here
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = lazily(
+    __name__,
+    {
+        "lab.errors": ("LabError",),
+        "lab.placement": ("BalancerName", "PlacementName", "Running", "Usage", "start"),
+        "lab.topology": ("Balancer", "Instance", "Service", "Topology", "TopologyName"),
+        "services.balancer.settings": ("PolicyName",),
+        "services.clients": ("ClientName",),
+        "services.protocols": ("ProtocolName",),
+        "services.work": ("Distribution", "Work", "WorkKind"),
+    },
+)

@@ -5,8 +5,9 @@ What is named here is imported when it is first asked for: who only wants the na
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from lab.lazy import lazily
 
 if TYPE_CHECKING:
     from lab.placement.names import BalancerName, PlacementName
@@ -15,19 +16,11 @@ if TYPE_CHECKING:
 
 __all__ = ["BalancerName", "PlacementName", "Running", "Usage", "start"]
 
-_HOMES = {
-    "BalancerName": "lab.placement.names",
-    "PlacementName": "lab.placement.names",
-    "Running": "lab.placement.running",
-    "Usage": "lab.placement.running",
-    "start": "lab.placement.starting",
-}
-
-
-def __getattr__(name: str) -> Any:
-    home = _HOMES.get(name)
-    if home is None:
-        raise AttributeError(f"module 'lab.placement' has no attribute {name!r}")
-    value = getattr(import_module(home), name)
-    globals()[name] = value  # the next look-up finds it without coming here
-    return value
+__getattr__, __dir__ = lazily(
+    __name__,
+    {
+        "lab.placement.names": ("BalancerName", "PlacementName"),
+        "lab.placement.running": ("Running", "Usage"),
+        "lab.placement.starting": ("start",),
+    },
+)
