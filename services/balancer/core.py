@@ -138,7 +138,7 @@ class Core:
         }
 
     def close(self) -> None:
-        """Drop idle connections to instances, and all timers."""
+        """Drop idle connections to instances, and all timers. What is in flight was given up before."""
         for pool in self.pools.values():
             pool.close()
         self.line.close()

@@ -90,9 +90,7 @@ class Downstream(asyncio.Protocol):
         self._core.deadlines.forget(self)
         self._transport = None
         self._intake.stop()
-        forward, self._forward = self._forward, None
-        if forward is not None:
-            forward.cancel()
+        self._give_up()
 
     def pause_writing(self) -> None:
         if self._forward is not None:
@@ -199,8 +197,9 @@ class Downstream(asyncio.Protocol):
         self._answer_here(status, body, retry_after_s=retry_after_s)
 
     def abort(self) -> None:
-        """Cut the connection."""
+        """Cut the connection, and give up at once what was asked for on it."""
         self._intake.stop()
+        self._give_up()
         if self._transport is not None:
             self._transport.abort()
 
@@ -232,12 +231,17 @@ class Downstream(asyncio.Protocol):
 
     # The rest.
 
-    def _refuse_midway(self, refusal: Refusal) -> None:
-        """Refuse a request of which a part may be on its way to an instance already."""
+    def _give_up(self) -> Forward | None:
+        """Nobody waits for the answer any more. What was to bring it, if anything was."""
         forward, self._forward = self._forward, None
-        self._answering = None
         if forward is not None:
             forward.cancel()
+        return forward
+
+    def _refuse_midway(self, refusal: Refusal) -> None:
+        """Refuse a request of which a part may be on its way to an instance already."""
+        forward = self._give_up()
+        self._answering = None
         if forward is not None and forward.passing:
             self.abort()
         else:

@@ -99,10 +99,14 @@ class Pool:
             self._timer = self._loop.call_later(self.idle_timeout_s, self._expire)
 
     def close(self) -> None:
-        """Drop idle connections and those being opened; those in use are dropped when they are given back."""
+        """Drop idle connections; those in use are dropped when they are given back.
+
+        Who waits for one that is being opened is told at once that there will be none, which is no reason
+        not to try elsewhere.
+        """
         self._closed = True
         for opening in list(self._openings):
-            opening.cancel()
+            opening.fail()
         for connection in list(self._idle):
             connection.close()
         self._idle.clear()
@@ -141,14 +145,25 @@ class Opening:
         self._ready = None
         self._task.cancel()
 
+    def fail(self) -> None:
+        """Give up, and say so to whoever waits, before this returns."""
+        ready = self._ready
+        self.cancel()
+        if ready is not None:
+            ready(NotConnected(FailureKind.ABORTED, self._peer, "no more connections are made there"))
+
     def _done(self, task: asyncio.Task[Connection]) -> None:
         self._pool._openings.discard(self)
         ready, self._ready = self._ready, None
-        result = _outcome(task, f"{self._pool.host}:{self._pool.port}")
+        result = _outcome(task, self._peer)
         if ready is not None:
             ready(result)
         elif isinstance(result, Connection):
             self._pool.give_back(result)
+
+    @property
+    def _peer(self) -> str:
+        return f"{self._pool.host}:{self._pool.port}"
 
 
 def _outcome(task: asyncio.Task[Connection], peer: str) -> Connection | NotConnected:

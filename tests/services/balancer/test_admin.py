@@ -8,6 +8,8 @@ import json
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from services.wire import Connection
+
 
 def get(path, method="GET", body=None):
     length = f"Content-Length: {len(body)}\r\n" if body is not None else ""
@@ -120,6 +122,30 @@ def test_an_instance_is_added_and_removed_under_load_and_no_request_fails(run, t
                 ("service1c", 2, "serving", 0),
             ]
         await more.kill()
+
+    run(main())
+
+
+def test_a_request_goes_elsewhere_whose_instance_is_removed_while_it_is_being_connected_to(
+    run, tools, monkeypatch
+):
+    connect = Connection.open
+
+    async def main():
+        async with tools.balanced(tools.echo, tools.echo, idempotent=frozenset()) as b:
+            slow = b.instances[0].port
+
+            async def open_(host, port, **rest):
+                if port == slow:
+                    await asyncio.Event().wait()
+                return await connect(host, port, **rest)
+
+            monkeypatch.setattr(Connection, "open", open_)
+            on_its_way = asyncio.ensure_future(b.ask(tools.post(b"x")))
+            await tools.eventually(lambda: b.counts()[0]["requests"])
+            await b.ask(get("/admin/instances/service1a", "DELETE"))
+            answer = await on_its_way
+            assert (answer.status, answer.body) == (200, b"service1b:x")
 
     run(main())
 

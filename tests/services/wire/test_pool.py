@@ -161,6 +161,22 @@ def test_closing_leaves_nothing_open(run, tools):
     run(main())
 
 
+def test_whoever_waits_for_a_connection_when_the_pool_is_closed_is_told_that_there_will_be_none(run, tools):
+    async def main():
+        async with tools.peer(tools.answering(OK)) as peer:
+            pool = Pool("127.0.0.1", peer.port, Deadlines())
+            told = []
+            pool.open(told.append)
+            pool.close()
+            (error,) = told
+            assert isinstance(error, NotConnected)
+            assert error.kind is FailureKind.ABORTED
+            await tools.eventually(lambda: peer.closed == peer.connections)
+            assert told == [error]
+
+    run(main())
+
+
 def test_whoever_waits_for_a_connection_is_told_also_of_what_nobody_foresaw(run, monkeypatch):
     async def main():
         async def broken(*_args, **_kwargs):
