@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
+from collections.abc import Collection
 
 from services.balancer.addresses import Address
 from services.balancer.counts import Counts
@@ -24,6 +25,7 @@ from services.wire import Deadlines, Pool
 __all__ = ["Core", "DuplicateInstance", "UnknownInstance"]
 
 _SAFE = frozenset((b"GET", b"HEAD", b"OPTIONS"))
+_ROOM = frozenset((EventKind.RESTORED, EventKind.EJECTED))
 
 
 class UnknownInstance(KeyError):  # noqa: N818
@@ -94,11 +96,23 @@ class Core:
         return b"%b-%x" % (self._id_prefix, self._ids)
 
     def hear(self, event: Event) -> None:
-        """Log and count an event. An instance that is back may be what someone waits for."""
+        """Log and count an event. An instance that is back may be what someone waits for.
+
+        So may those that are chosen from again because too few are fit.
+        """
         self.log.write(event)
         self.counts.heard(event)
-        if event.kind is EventKind.RESTORED:
+        if event.kind in _ROOM:
             self.loop.call_soon(self.line.move)
+
+    def choose(self, now: float, tried: Collection[Instance]) -> Instance | None:
+        """The instance for a request that comes now, and overtakes nobody in line who could go there."""
+        instance = self.roster.choose(now, tried)
+        if instance is not None and self.line.anyone:
+            self.line.move()
+            # What is left is of no use to those in line, who have been there.
+            instance = self.roster.choose(now, tried)
+        return instance
 
     def add(self, address: Address) -> Instance:
         """From now on requests may go there. Raises DuplicateInstance."""

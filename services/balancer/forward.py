@@ -163,8 +163,7 @@ class Forward(Exchange):
         if now >= self._deadline:
             self._refuse(504, self._story("the request's time is over"))
             return
-        # Who comes last does not overtake those in line.
-        instance = None if core.line.anyone else core.roster.choose(now, self.tried)
+        instance = core.choose(now, self.tried)
         if instance is not None:
             self._go(instance, now)
         elif core.roster.saturated(self.tried):

@@ -64,7 +64,7 @@ class Forward:
         core, now = self._core, time.monotonic()
         if now >= self._deadline:
             raise self._refusal(grpc.StatusCode.DEADLINE_EXCEEDED, self._story("the call's time is over"))
-        instance = None if core.line.anyone else core.roster.choose(now, self._tried)
+        instance = core.choose(now, self._tried)
         if instance is not None:
             core.roster.started(instance, now)
             return instance

@@ -350,6 +350,32 @@ def test_a_full_queue_sends_requests_away_at_once_and_a_long_wait_in_the_end(run
     run(main())
 
 
+def test_an_instance_that_those_in_line_have_been_to_serves_who_comes_after_them(run, tools):
+    release = asyncio.Event()
+
+    async def moody(request):
+        if request.body == b"hold":
+            await release.wait()
+        if request.body == b"drop" and request.instance.name == "service1b":
+            await drop(request)
+        await tools.echo(request)
+
+    async def main():
+        async with tools.balanced(moody, moody, in_flight_limit=1, queue_timeout_s=15.0) as b:
+            held = asyncio.ensure_future(b.ask(tools.post(b"hold")))
+            await tools.eventually(lambda: b.instances[0].requests)
+            waiting = asyncio.ensure_future(b.ask(tools.post(b"drop")))
+            await tools.eventually(lambda: len(b.server._require_core().line) == 1)
+            assert (await b.ask(tools.post(b"next"))).body == b"service1b:next"
+            release.set()
+            assert [(await answer).body for answer in (held, waiting)] == [
+                b"service1a:hold",
+                b"service1a:drop",
+            ]
+
+    run(main())
+
+
 def test_who_leaves_the_queue_is_not_sent_anywhere(run, tools):
     release = asyncio.Event()
 
