@@ -65,7 +65,7 @@ class Core:
         queue: WaitingQueue[InLine] = WaitingQueue(settings.queue_limit, settings.queue_timeout_s, self.hear)
         self.line = Line(queue, self.roster, self.deadlines)
         self.pools: dict[Instance, Pool] = {}
-        self.draining = False
+        self.draining = self.closed = False
         # What every request asks for, one step nearer.
         self.total_timeout_s = settings.total_timeout_s
         self.try_timeout_s = settings.try_timeout_s
@@ -153,6 +153,7 @@ class Core:
 
     def close(self) -> None:
         """Drop idle connections to instances, and all timers. What is in flight was given up before."""
+        self.closed = True
         for pool in self.pools.values():
             pool.close()
         self.line.close()

@@ -63,6 +63,9 @@ class Downstream(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)  # uvloop's is one in all but inheritance
+        if self._core.closed:  # it was accepted before, and nobody would ever close it
+            self.reset()
+            return
         peer = transport.get_extra_info("peername")
         self._address = str(peer[0]).encode() if peer else b"unknown"
         self._provenance = b"\r\nX-Forwarded-For: " + self._address + self._core.via % 1

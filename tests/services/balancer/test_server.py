@@ -90,6 +90,23 @@ def test_aborting_resets_connections_and_frees_the_port(run, tools):
     run(main())
 
 
+@pytest.mark.parametrize("turns", range(6))
+def test_aborting_cuts_a_connection_however_far_it_has_come(run, tools, turns):
+    pytest.importorskip("uvloop", reason="asyncio itself drops what is accepted just then, and complains")
+
+    async def main():
+        async with tools.balanced(tools.echo) as b:
+            with socket.create_connection(("127.0.0.1", b.port), timeout=10) as client:
+                for _ in range(turns):
+                    await asyncio.sleep(0)
+                b.server.abort()
+                await b.server.stop(0)
+                with pytest.raises(ConnectionResetError):
+                    await asyncio.to_thread(client.recv, 1)
+
+    run(main())
+
+
 def test_stopping_what_was_never_started_is_nothing(run):
     async def main():
         server = BalancerServer(BalancerSettings("service1", 0, ()))
