@@ -1,6 +1,6 @@
 """What happens in the generator's process: it is told what to do on stdin, line by line, and tells on stdout.
 
-    parent  {"spec", "share": [index, parts], "run", "parent"}
+    parent  {"spec", "addresses", "share": [index, parts], "run", "parent"}
     child   {"ready": {"schedule_hash"}}
     parent  {"start_ns"}                        a time of the monotonic clock, which all processes share
     child   {"progress": {…}}                   now and then
@@ -28,6 +28,7 @@ from lab.errors import BadParameter, LabError
 from lab.load import corpus, template
 from lab.load.generator import Generator, Share
 from lab.load.result import usage_between
+from lab.load.site import site_of
 from lab.load.spec import LoadSpec, PipelineBody
 from services.wire.loops import loop_name, run
 
@@ -50,6 +51,7 @@ def main() -> None:
 
 async def _generate(task: dict[str, Any]) -> None:
     spec = LoadSpec.from_json(task["spec"])
+    site = site_of(spec, task["addresses"])
     share = Share(*task["share"])
     hear = _listen()
     core = _take_core(spec, share)
@@ -60,7 +62,7 @@ async def _generate(task: dict[str, Any]) -> None:
     gc.freeze()
     gc.set_threshold(100_000, 50, 1000)
     _tell("ready", {"schedule_hash": schedule.digest})
-    generator = Generator(spec, share, schedule, render, (await hear())["start_ns"])
+    generator = Generator(spec, site, share, schedule, render, (await hear())["start_ns"])
     async with asyncio.timeout(spec.deadline_s):
         await _run(generator, spec)
     done = {

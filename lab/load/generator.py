@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import time
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from lab.load.arrivals import Closed, Schedule
 from lab.load.caller import Caller, Repeater
@@ -15,11 +16,14 @@ from lab.load.inflight import InFlight
 from lab.load.outcomes import code_of_no_connection
 from lab.load.pacer import NEVER, Agenda, Pacer
 from lab.load.recorder import Recorder
-from lab.load.site import site_of
+from lab.load.site import Site
 from lab.load.spec import LoadSpec
 from lab.load.template import Render
 from lab.load.usage import Usage, read_usage
 from services.wire.errors import NotConnected
+
+if TYPE_CHECKING:
+    from lab.load.rpc import RpcSite
 
 __all__ = ["Generator", "Share"]
 
@@ -48,7 +52,13 @@ class Generator:
     """
 
     def __init__(
-        self, spec: LoadSpec, share: Share, schedule: Schedule, render: Render, start_ns: int
+        self,
+        spec: LoadSpec,
+        site: Site | RpcSite,
+        share: Share,
+        schedule: Schedule,
+        render: Render,
+        start_ns: int,
     ) -> None:
         closed = spec.load if isinstance(spec.load, Closed) else None
         warmup_slices = -int(-spec.warmup_s * 1e9 // spec.slice_ns)
@@ -70,7 +80,7 @@ class Generator:
         self._think_ns = round(closed.think_time_s * 1e9) if closed else 0
         self._caller = Repeater if closed and not self._think_ns else Caller
         limit = self._users or share.of(spec.max_connections)
-        self._crew = Crew(site_of(spec), limit, self.in_flight, self._hire, self._on_no_connection)
+        self._crew = Crew(site, limit, self.in_flight, self._hire, self._on_no_connection)
         self._pacer = Pacer(Agenda(schedule.part(share.index, share.parts), start_ns), self._crew.put)
         self.timer = self._pacer.timer
         self._drained = asyncio.Event()

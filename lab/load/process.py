@@ -35,13 +35,13 @@ def run(spec: LoadSpec, *, on_progress: Callable[[Progress], None] | None = None
     Takes no longer than `spec.deadline_s` and the time to start. Raises BadParameter or RemoteRefused for a
     spec that cannot or may not be run, CorpusError, and GeneratorFailed when a generator died or hung.
     """
-    spec.check()
+    addresses = spec.check()
 
     def report(parts: list[dict[str, Any]]) -> None:
         if on_progress is not None:
             on_progress(_together(parts))
 
-    with _started(spec) as generators:
+    with _started(spec, addresses) as generators:
         schedule_hash = collect(generators, "ready", _START_S)[0]["schedule_hash"]
         started_at = datetime.now(UTC)
         _tell(generators, {"start_ns": time.monotonic_ns() + _LEAD_NS})
@@ -68,8 +68,8 @@ def run(spec: LoadSpec, *, on_progress: Callable[[Progress], None] | None = None
 
 
 @contextmanager
-def _started(spec: LoadSpec) -> Iterator[list[GeneratorProcess]]:
-    """The generators, each told its share. None is left running."""
+def _started(spec: LoadSpec, addresses: Sequence[str]) -> Iterator[list[GeneratorProcess]]:
+    """The generators, each told its share and whither. None is left running."""
     run_id = uuid.uuid4().hex[:8]
     generators: list[GeneratorProcess] = []
     with ExitStack() as stack:
@@ -78,8 +78,14 @@ def _started(spec: LoadSpec) -> Iterator[list[GeneratorProcess]]:
             stack.callback(generator.end)
             generators.append(generator)
         for index, generator in enumerate(generators):
-            share = [index, spec.processes]
-            generator.tell({"spec": spec.to_json(), "share": share, "run": run_id, "parent": os.getpid()})
+            task = {
+                "spec": spec.to_json(),
+                "addresses": addresses,
+                "share": [index, spec.processes],
+                "run": run_id,
+                "parent": os.getpid(),
+            }
+            generator.tell(task)
         yield generators
 
 

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 import grpc
 
@@ -24,30 +25,52 @@ _OK = 200
 
 
 class RpcSite:
-    """One method of one server, and the channel to it, made when it is first asked for."""
+    """One method of one server, and the channels to it, each made when it is first asked for.
 
-    def __init__(self, address: str, method: str, connect_timeout_s: float, collect_headers: bool) -> None:
-        self.address = address
+    `targets` are the addresses, as `host:port`, that the server's name was found to stand for, at least one;
+    `authority` is that name and the port, which calls carry whichever of them they go to.
+    """
+
+    def __init__(
+        self,
+        targets: Sequence[str],
+        authority: str,
+        method: str,
+        connect_timeout_s: float,
+        collect_headers: bool,
+    ) -> None:
+        self.authority = authority
         self.method = method
         self.collect_headers = collect_headers
+        self._targets = targets
         self._connect_timeout_s = connect_timeout_s
-        self._channel: grpc.aio.Channel | None = None
+        self._channels: dict[str, grpc.aio.Channel] = {}
 
     async def connect(self, _: Deadlines) -> RpcConnection:
-        """What calls go through. Raises NotConnected."""
-        channel = self._channel = self._channel or open_channel(self.address)
+        """What calls go through, to the first address that takes them. Raises NotConnected."""
         try:
             async with asyncio.timeout(self._connect_timeout_s):
-                await self._ready(channel)
+                channel = await self._channel()
         except TimeoutError as error:
-            raise NotConnected(FailureKind.CONNECT_TIMEOUT, self.address) from error
+            raise NotConnected(FailureKind.CONNECT_TIMEOUT, self.authority) from error
         return RpcConnection(self, channel.unary_unary(self.method))
 
-    async def _ready(self, channel: grpc.aio.Channel) -> None:
+    async def _channel(self) -> grpc.aio.Channel:
+        *others, last = self._targets
+        for target in others:
+            with suppress(NotConnected):
+                return await self._ready(target)
+        return await self._ready(last)
+
+    async def _ready(self, target: str) -> grpc.aio.Channel:
+        channel = self._channels.get(target)
+        if channel is None:
+            channel = self._channels[target] = open_channel(target, self.authority)
         while (state := channel.get_state(try_to_connect=True)) is not grpc.ChannelConnectivity.READY:
             if state is grpc.ChannelConnectivity.TRANSIENT_FAILURE:
-                raise NotConnected(FailureKind.REFUSED, self.address)
+                raise NotConnected(FailureKind.REFUSED, target)
             await channel.wait_for_state_change(state)
+        return channel
 
 
 class RpcConnection:
@@ -83,14 +106,14 @@ class RpcConnection:
             await call
             trailing = text_metadata(await call.trailing_metadata())
         except grpc.aio.AioRpcError as error:
-            failure = failure_of(error, self._site.address)
+            failure = failure_of(error, self._site.authority)
             if failure is not None:
                 self._fail(exchange, failure)
                 return
             trailing = text_metadata(error.trailing_metadata())
             exchange.on_head(RPC_STATUSES + int(error.code().value[0]), self._headers(trailing))
         except asyncio.CancelledError:
-            self._fail(exchange, NoAnswer(FailureKind.ABORTED, self._site.address))
+            self._fail(exchange, NoAnswer(FailureKind.ABORTED, self._site.authority))
             raise
         else:
             exchange.on_head(_OK, self._headers(trailing))

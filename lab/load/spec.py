@@ -60,9 +60,13 @@ class LoadSpec:
     remote: bool = False
     """Leave to load a host that is not loopback."""
 
-    def check(self) -> None:
-        """Raises BadParameter, also for a host without an address, or RemoteRefused for one that is not
-        loopback and not allowed."""
+    def check(self) -> tuple[str, ...]:
+        """The addresses that the URL's host stands for, which are those to connect to: a name asked for again
+        may stand for others, that nobody looked at.
+
+        Raises BadParameter, also for a host without an address, or RemoteRefused for one that is not
+        loopback and not allowed.
+        """
         for name in ("duration_s", "connect_timeout_s", "read_timeout_s"):
             _require(math.isfinite(getattr(self, name)) and getattr(self, name) > 0, name, self, "above 0")
         _require(math.isfinite(self.warmup_s) and self.warmup_s >= 0, "warmup_s", self, "0 or more")
@@ -77,10 +81,12 @@ class LoadSpec:
         if isinstance(self.body, PipelineBody) and self.body.payload_bytes < 1:
             raise BadParameter(f"payload_bytes is {self.body.payload_bytes}: it must be at least 1")
         host = split_url(self.url).hostname or ""
-        if not all(address.is_loopback for address in _addresses(host)) and not self.remote:
+        addresses = _addresses(host)
+        if not (self.remote or all(map(_is_loopback, addresses))):
             raise RemoteRefused(
                 f"{host} is not loopback: say that you may load it (--remote), or name a local one"
             )
+        return addresses
 
     @property
     def slices(self) -> int:
@@ -130,10 +136,14 @@ def _require(good: bool, name: str, spec: LoadSpec, wanted: str) -> None:
         raise BadParameter(f"{name} is {getattr(spec, name)}: it must be {wanted}")
 
 
-def _addresses(host: str) -> set[ipaddress.IPv4Address | ipaddress.IPv6Address]:
-    """All that the name stands for. Raises BadParameter where that is nothing."""
+def _addresses(host: str) -> tuple[str, ...]:
+    """All that the name stands for, the preferred first. Raises BadParameter where that is nothing."""
     try:
-        found = {str(info[4][0]) for info in socket.getaddrinfo(host, None)}
+        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError):
         raise BadParameter(f"{host} cannot be resolved: check the name") from None
-    return {ipaddress.ip_address(address.partition("%")[0]) for address in found}
+    return tuple(dict.fromkeys(str(info[4][0]) for info in found))
+
+
+def _is_loopback(address: str) -> bool:
+    return ipaddress.ip_address(address.partition("%")[0]).is_loopback

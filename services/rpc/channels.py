@@ -21,6 +21,10 @@ CHANNEL_OPTIONS: tuple[tuple[str, Any], ...] = (
 """No silent repeats, no proxy, no connection shared with other channels, no limit on answers."""
 
 
-def open_channel(address: str) -> grpc.aio.Channel:
-    """A channel to `host:port`: one connection, made at the first call. Belongs to the running loop."""
-    return grpc.aio.insecure_channel(address, options=CHANNEL_OPTIONS)
+def open_channel(address: str, authority: str | None = None) -> grpc.aio.Channel:
+    """A channel to `host:port`: one connection, made at the first call. Belongs to the running loop.
+
+    `authority` is what calls say they are for; the address if left out.
+    """
+    named = () if authority is None else (("grpc.default_authority", authority),)
+    return grpc.aio.insecure_channel(address, options=(*CHANNEL_OPTIONS, *named))

@@ -6,6 +6,7 @@ import time
 
 from lab.load import template
 from lab.load.generator import Generator, Share
+from lab.load.site import site_of
 from lab.load.spec import LoadSpec
 from services.wire.loops import run
 
@@ -18,7 +19,8 @@ def generate(spec: LoadSpec) -> Generator:
         request = template.head(spec.method, spec.url, spec.headers, len(body) or None) + body
         schedule = spec.load.schedule(spec.warmup_s, spec.duration_s, spec.seed)
         start = time.monotonic_ns()
-        generator = Generator(spec, Share(0, 1), schedule, template.constant(request), start)
+        site = site_of(spec, spec.check())
+        generator = Generator(spec, site, Share(0, 1), schedule, template.constant(request), start)
         await generator.run()
         return generator
 

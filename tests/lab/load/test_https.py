@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import ssl
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,12 +17,13 @@ from lab.load.arrivals import Closed, Constant, Load
 from lab.load.process import run
 from lab.load.spec import LoadSpec
 
+NAME = "pipeline.test"
 LOADS: dict[str, Load] = {"closed": Closed(2), "open": Constant(30)}
 
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """A self-signed certificate for 127.0.0.1 and its key."""
+    """A self-signed certificate for 127.0.0.1 and the name, and its key."""
     openssl = shutil.which("openssl")
     if openssl is None:
         pytest.skip("openssl makes the certificate, and it is not here")
@@ -39,7 +41,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
         "-subj",
         "/CN=127.0.0.1",
     ]
-    names = ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(made)]
+    names = ["-addext", f"subjectAltName=IP:127.0.0.1,DNS:{NAME}", "-keyout", str(key), "-out", str(made)]
     subprocess.run([*command, *names], check=True, capture_output=True)
     return made, key
 
@@ -70,6 +72,21 @@ def test_a_certificate_that_nobody_vouches_for_fails_without_a_request(
         spec = LoadSpec(url=server.url, load=Constant(30), duration_s=0.2, warmup_s=0.0)
         assert set(generate(spec).recorder.totals) == {"tls"}
         assert server.requests == []
+
+
+def test_a_server_is_held_to_its_name_though_it_is_reached_at_an_address(
+    server_context: ssl.SSLContext, certificate: tuple[Path, Path], name_here: Callable[[str], None]
+) -> None:
+    with serving(lambda _: Manner.ANSWER, server_context) as server:
+        outcomes = {}
+        for name in (NAME, "another.test"):
+            name_here(name)
+            url = server.url.replace("127.0.0.1", name)
+            spec = LoadSpec(
+                url=url, load=Closed(1), duration_s=0.2, warmup_s=0.0, ca_file=str(certificate[0])
+            )
+            outcomes[name] = set(generate(spec).recorder.totals)
+        assert outcomes == {NAME: {"http_200"}, "another.test": {"tls"}}
 
 
 def test_a_ca_file_that_is_none_is_named(tmp_path: Path) -> None:

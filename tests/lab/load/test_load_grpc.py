@@ -118,6 +118,17 @@ def test_each_message_has_its_text_and_an_id_of_its_own(texts: list[str], prefix
     assert [each.request_id for each in found] == [f"{prefix}-{n:010d}" for n in range(2 * len(texts))]
 
 
+def test_calls_go_to_the_first_address_of_a_name_that_takes_them(name_here: Callable[..., None]) -> None:
+    async def answer(request: bytes, context: object) -> bytes:  # noqa: ARG001
+        return b""
+
+    name_here("pipeline.test", "::1", "127.0.0.1")  # in this process; the generator's knows nothing of it
+    with serving(answer) as url:
+        named = url.replace("127.0.0.1", "pipeline.test")
+        result = run(LoadSpec(url=named, load=Closed(2), duration_s=0.2, warmup_s=0.0))
+    assert result.totals.keys() == {"http_200"}
+
+
 def test_a_url_without_a_port_is_refused() -> None:
     with pytest.raises(BadParameter, match="port"):
-        site_of(LoadSpec(url="grpc://127.0.0.1/a.B/C", load=Closed(1), body=PipelineBody()))
+        site_of(LoadSpec(url="grpc://127.0.0.1/a.B/C", load=Closed(1), body=PipelineBody()), ["127.0.0.1"])

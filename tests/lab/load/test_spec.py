@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
 from typing import Any
 
@@ -59,14 +60,16 @@ def test_what_cannot_be_run_is_named(changed: dict[str, Any], name: str) -> None
 
 @pytest.mark.parametrize("url", ["http://localhost/", "http://127.8.0.1/", "http://[::1]:80/", LOCAL])
 def test_this_machine_may_be_loaded(url: str) -> None:
-    LoadSpec(url=url, load=Closed(1)).check()
+    addresses = LoadSpec(url=url, load=Closed(1)).check()
+    assert addresses
+    assert all(ipaddress.ip_address(address).is_loopback for address in addresses)
 
 
 @pytest.mark.parametrize("url", ["http://192.0.2.1/", "http://[2001:db8::1]/", "http://0.0.0.0/"])
 def test_another_machine_may_be_loaded_only_with_leave(url: str) -> None:
     with pytest.raises(RemoteRefused, match="--remote"):
         LoadSpec(url=url, load=Closed(1)).check()
-    LoadSpec(url=url, load=Closed(1), remote=True).check()
+    assert len(LoadSpec(url=url, load=Closed(1), remote=True).check()) == 1
 
 
 @pytest.mark.parametrize("remote", [False, True])
