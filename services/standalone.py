@@ -7,10 +7,10 @@ from collections.abc import Iterable
 
 from services.environment import SettingsError, Variable
 
-__all__ = ["listen", "name_of", "table"]
+__all__ = ["BACKLOG", "listen", "name_of", "table"]
 
 BACKLOG = 2048
-"""Connections that may wait to be accepted."""
+"""Connections that the kernel holds for a server that is busy accepting others."""
 
 
 def name_of(text: str) -> str:

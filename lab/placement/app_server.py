@@ -16,7 +16,7 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from lab.placement.ports import BACKLOG
+from services.standalone import BACKLOG
 
 __all__ = ["AppServer", "abort_with_reset"]
 

@@ -13,11 +13,9 @@ import psutil
 
 from lab.errors import BadParameter, PortInUse, StartFailed
 from lab.topology import Topology
+from services.standalone import BACKLOG
 
 __all__ = ["free_offset", "holders", "listen", "listen_all", "require_free", "require_loopback"]
-
-BACKLOG = 1024
-"""Connections that the kernel holds for a server that is busy accepting others."""
 
 
 def require_loopback(topology: Topology) -> None:

@@ -12,10 +12,10 @@ from services.balancer.core import Core
 from services.balancer.downstream import Downstream
 from services.balancer.instances import Instance
 from services.balancer.settings import BalancerSettings
+from services.standalone import BACKLOG
 
 __all__ = ["BalancerServer"]
 
-BACKLOG = 2048
 CLOSE_S = 0.5
 """How long cut connections may take to go."""
 
