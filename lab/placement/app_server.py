@@ -26,6 +26,8 @@ closes first makes requests fail that were sent at that very moment."""
 CLOSE_S = 0.5
 """How long an application's own shutdown may take, and its listening socket to close."""
 POLL_S = 0.005
+TURNS = 5
+"""Turns of the loop until a connection that the kernel holds is accepted and the request in it read."""
 
 RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
@@ -51,7 +53,12 @@ class AppServer:
         self._state = ServerState()
         self._state.default_headers = headers
         self._listener: asyncio.Server | None = None
-        self._frozen = False
+        self._frozen = self._dead = False
+
+    @property
+    def dead(self) -> bool:
+        """Whether every connection was cut, and none is to be served any more."""
+        return self._dead
 
     async def start(self, sock: socket.socket) -> None:
         """Start the application, then accept connections. Raises RuntimeError when the first fails."""
@@ -62,8 +69,14 @@ class AppServer:
         self._listener = await loop.create_server(self._protocol, sock=sock, backlog=BACKLOG)
 
     async def stop(self, grace_s: float) -> None:
-        """Accept nothing more, let requests in flight end for `grace_s` seconds, then cut the rest."""
+        """Accept nothing more, let requests in flight end for `grace_s` seconds, then cut the rest.
+
+        What was sent before this is in flight: closing a socket resets the connections that wait in it, and
+        closing a connection loses what was not read from it yet.
+        """
+        await _turns()
         self._close_listener()
+        await _turns()
         for connection in list(self._state.connections):
             connection.shutdown()
         loop = asyncio.get_running_loop()
@@ -79,6 +92,7 @@ class AppServer:
 
     def abort(self) -> None:
         """Cut every connection with a reset and cancel every request, as a crash would."""
+        self._dead = True
         self._close_listener()
         for connection in list(self._state.connections):
             abort_with_reset(connection.transport)
@@ -96,7 +110,7 @@ class AppServer:
         self._frozen = False
         for connection in list(self._state.connections):
             connection.transport.resume_reading()
-            if isinstance(connection, _FrozenProtocol):
+            if isinstance(connection, _FrozenConnection):
                 connection.thaw()
 
     def _close_listener(self) -> None:
@@ -104,11 +118,26 @@ class AppServer:
             self._listener.close()
 
     def _protocol(self) -> asyncio.Protocol:
-        kind = _FrozenProtocol if self._frozen else HttpToolsProtocol
-        return kind(self._config, self._state, self._lifespan.state)
+        kind = _FrozenConnection if self._frozen else _Connection
+        return kind(self, self._config, self._state, self._lifespan.state)
 
 
-class _FrozenProtocol(HttpToolsProtocol):
+class _Connection(HttpToolsProtocol):
+    """One connection. It may be accepted before its server is dead and come to life after: too late."""
+
+    def __init__(
+        self, server: AppServer, config: Config, state: ServerState, app_state: dict[str, Any]
+    ) -> None:
+        super().__init__(config, state, app_state)
+        self._app_server = server
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        if self._app_server.dead:
+            abort_with_reset(transport)
+
+
+class _FrozenConnection(_Connection):
     """A connection that came while its server was frozen: its first bytes are kept until that thaws."""
 
     kept: bytes | None = b""
@@ -124,6 +153,11 @@ class _FrozenProtocol(HttpToolsProtocol):
         kept, self.kept = self.kept, None
         if kept:
             super().data_received(kept)
+
+
+async def _turns() -> None:
+    for _ in range(TURNS):
+        await asyncio.sleep(0)
 
 
 def abort_with_reset(transport: asyncio.Transport) -> None:
