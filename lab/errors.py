@@ -2,6 +2,7 @@
 
     LabError
     ├── BadParameter          a parameter that is unknown, ill-typed or out of range
+    ├── ExtraMissing          an optional part of the distribution that is asked for and not installed
     ├── PlacementError        a topology that did not come or stay alive
     │   ├── PortInUse         somebody else listens on a port it wants
     │   ├── StartFailed       a server that did not become ready
@@ -28,6 +29,7 @@ from __future__ import annotations
 __all__ = [
     "BadParameter",
     "CorpusError",
+    "ExtraMissing",
     "GeneratorFailed",
     "LabError",
     "LoadError",
@@ -55,6 +57,10 @@ class LabError(Exception):
 
 class BadParameter(LabError, ValueError):
     """A parameter is unknown, ill-typed or out of range."""
+
+
+class ExtraMissing(LabError):
+    """What was asked for needs an optional part of the distribution that is not installed."""
 
 
 class PlacementError(LabError):

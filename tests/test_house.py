@@ -13,7 +13,7 @@ ROOT = Path(__file__).parent.parent
 # From the ground up. A module may import its own floor and those below it, never one above.
 FLOORS = (
     ("services",),
-    ("lab.errors", "lab.lazy", "lab.topology", "lab.expectations", "lab.theory", "lab.machine"),
+    ("lab.errors", "lab.extras", "lab.lazy", "lab.topology", "lab.expectations", "lab.theory", "lab.machine"),
     ("lab.load", "lab.placement"),
     ("lab.measure", "lab.provenance", "lab.results"),
     (

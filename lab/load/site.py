@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from lab.errors import BadParameter
+from lab.extras import Extra, needing
 from lab.load.spec import LoadSpec
 from lab.load.template import split_url
 from services.rpc.addresses import address_of
@@ -65,17 +66,13 @@ class Site:
 def site_of(spec: LoadSpec, addresses: Sequence[str]) -> Site | RpcSite:
     """That of the spec's URL at the addresses that its check found, in the protocol that the URL names.
 
-    Raises BadParameter for a URL of no use.
+    Raises BadParameter for a URL of no use, and ExtraMissing for gRPC where that is not installed.
     """
     url = split_url(spec.url)
     if url.scheme != "grpc":
         return Site.of(spec, addresses)
-    try:
+    with needing(Extra.GRPC, spec.url):
         from lab.load.rpc import RpcSite
-    except ModuleNotFoundError as error:
-        raise BadParameter(
-            f"{spec.url} needs {error.name}, which is not installed: pip install 'pipeline-lab[grpc]'"
-        ) from None
     if not url.port:
         raise BadParameter(f"{spec.url} names no port: gRPC has none of its own")
     targets = [address_of(address, url.port) for address in addresses]

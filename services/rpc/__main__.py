@@ -6,10 +6,15 @@ import argparse
 import os
 import sys
 
+from services.rpc.missing import not_installed
 from services.rpc.running import serve
-from services.rpc.service import ServiceServer
 from services.settings import ServiceSettings, SettingsError
 from services.standalone import name_of
+
+try:  # here and not in `main`: who forks many servers imports this module once for all of them
+    from services.rpc.service import ServiceServer
+except ModuleNotFoundError as error:
+    raise not_installed(error) from None
 
 __all__ = ["main"]
 

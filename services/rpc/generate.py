@@ -27,4 +27,7 @@ def generate(folder: Path = ROOT) -> None:
 
 
 if __name__ == "__main__":
-    generate(*map(Path, sys.argv[1:]))
+    try:
+        generate(*map(Path, sys.argv[1:]))
+    except ModuleNotFoundError as error:
+        sys.exit(f"generating needs {error.name}, which is not installed: pip install 'pipeline-lab[dev]'")

@@ -8,9 +8,14 @@ import os
 import sys
 
 from services.balancer.settings import BalancerSettings, SettingsError
-from services.rpc.balancer.server import RpcBalancerServer
+from services.rpc.missing import not_installed
 from services.rpc.running import serve
 from services.standalone import name_of
+
+try:  # here and not in `main`: who forks many servers imports this module once for all of them
+    from services.rpc.balancer.server import RpcBalancerServer
+except ModuleNotFoundError as error:
+    raise not_installed(error) from None
 
 __all__ = ["main"]
 
