@@ -8,8 +8,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lab.errors import LabError
-from lab.notebook.execute import CELL_TIMEOUT_S, execute, read_notebook
-from lab.notebook.parameters import read_parameters
 
 __all__ = ["main"]
 
@@ -20,9 +18,8 @@ INTERRUPTED = 130
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a notebook; 0 if all cells did, 1 if one failed, 2 if nothing was started for what was asked,
     130 if it was interrupted."""
-    asked = _parser().parse_args(arguments)
     try:
-        return _run(asked)
+        return _run(_parser().parse_args(arguments))
     except KeyboardInterrupt:
         told = "a sweep keeps its trials so far, and goes on when the same is run with its name (-p name …)"
         print(f"\ninterrupted: {told}", file=sys.stderr)
@@ -30,6 +27,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(asked: argparse.Namespace) -> int:
+    # Here, so that an interrupt while they are imported ends this as well as a later one.
+    from lab.notebook.execution import CELL_TIMEOUT_S, execute, read_notebook
+    from lab.notebook.parameters import read_parameters
+
     try:
         parameters = read_parameters(read_notebook(asked.notebook), asked.parameter)
     except FileNotFoundError as error:
@@ -38,8 +39,9 @@ def _run(asked: argparse.Namespace) -> int:
     except LabError as error:
         print(error, file=sys.stderr)
         return 2
+    timeout_s = CELL_TIMEOUT_S if asked.timeout is None else asked.timeout
     try:
-        executed = execute(asked.notebook, parameters, build=asked.build, cell_timeout_s=asked.timeout)
+        executed = execute(asked.notebook, parameters, build=asked.build, cell_timeout_s=timeout_s)
     except LabError as error:
         print(error, file=sys.stderr)
         return 1
@@ -65,7 +67,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--timeout",
         type=float,
-        default=CELL_TIMEOUT_S,
         metavar="S",
         help="longest a cell may take, in s",
     )

@@ -45,7 +45,7 @@ def test_what_is_not_there_is_no_attribute(package: ModuleType, name: str) -> No
         getattr(package, name)
 
 
-@pytest.mark.parametrize("package", ["lab", "lab.placement"])
+@pytest.mark.parametrize("package", ["lab", "lab.placement", "lab.notebook"])
 def test_every_public_name_of_a_package_can_be_had(package: str) -> None:
     module = importlib.import_module(package)
     assert {name for name in module.__all__ if getattr(module, name, None) is None} == set()
@@ -53,7 +53,7 @@ def test_every_public_name_of_a_package_can_be_had(package: str) -> None:
 
 @pytest.mark.parametrize(
     ("package", "heavy"),
-    [("lab", "lab.topology"), ("lab.placement", "lab.placement.running")],
+    [("lab", "lab.topology"), ("lab.placement", "lab.placement.running"), ("lab.notebook", "papermill")],
 )
 def test_importing_a_package_does_not_import_what_it_hands_out(package: str, heavy: str) -> None:
     code = f"import sys, {package}; print({heavy!r} in sys.modules)"

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import nbformat
@@ -83,6 +85,23 @@ def test_ctrl_c_exits_as_shells_have_it_and_without_a_traceback(write) -> None:
     assert running.returncode == 130
     assert "interrupted" in said
     assert "Traceback" not in said
+
+
+def test_ctrl_c_while_it_imports_is_as_quiet(write, tmp_path: Path) -> None:
+    # What it imports first is one that waits to be interrupted.
+    waiting = "import pathlib, time\npathlib.Path('begun').touch()\ntime.sleep(60)\n"
+    (tmp_path / "papermill.py").write_text(waiting)
+    environ = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    command = [sys.executable, "-m", "lab.notebook", write("print('never')")]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, cwd=tmp_path, env=environ, stdout=pipe, stderr=pipe, text=True) as running:
+        until = time.monotonic() + 30
+        while not (tmp_path / "begun").exists() and time.monotonic() < until:
+            time.sleep(0.01)
+        running.send_signal(signal.SIGINT)
+        said = running.communicate(timeout=30)
+    assert running.returncode == 130
+    assert "Traceback" not in said[0] + said[1]
 
 
 def test_of_a_line_that_is_written_over_the_last_state_is_kept(write, capfd) -> None:
