@@ -2,6 +2,19 @@
 
 from __future__ import annotations
 
-from lab.cli.main import main
+import sys
 
 __all__ = ["main"]
+
+INTERRUPTED = 130
+"""128 and the number of SIGINT, as shells have it."""
+
+
+def main() -> None:
+    """Run the command line of this process and end it; interrupted, without a word, also while it imports."""
+    try:
+        from lab.cli.app import run
+
+        run()
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)

@@ -1,5 +1,5 @@
 """`python -m lab.cli`: the command `lab`, where it is not on PATH."""
 
-from lab.cli.main import main
+from lab.cli import main
 
 main()

@@ -25,7 +25,7 @@ def benchmark(
     """Drive what is up with a closed loop, and judge it against the documented figures."""
     import json
 
-    from lab.cli.driving import drive
+    from lab.cli.benchmark_run import drive
     from lab.cli.state import find
     from lab.cli.summary import print_summary, summaries
     from lab.expectations import expected_of

@@ -1,37 +1,20 @@
-"""`lab test`: does what is up answer as documented?"""
+"""`lab check`: does a CSV keep the contract of columns?"""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
-
-from lab.cli.choices import UpOffset, UpProtocol
-from services.protocols import ProtocolName
 
 __all__ = ["check"]
 
 
 def check(
-    offset: UpOffset = None,
-    protocol: UpProtocol = None,
-    text: Annotated[str | None, typer.Option(help="Also send this text and print the report.")] = None,
+    paths: Annotated[list[Path], typer.Argument(metavar="CSV…", help="Results of sweeps.")],
 ) -> None:
-    """Check that what is up answers as documented: health, the example, bad input, statistics."""
-    from lab.cli.state import find
+    """Hold committed results against results/schema.json's contract of columns."""
+    from lab import results
 
-    topology = find(offset, protocol).options.build()
-    if topology.protocol is ProtocolName.GRPC:
-        from lab.cli.acceptance_grpc import acceptance, report
-    else:
-        from lab.cli.acceptance import acceptance, report
-    failed = 0
-    for finding in acceptance(topology):
-        failed += not finding.ok
-        mark = typer.style("PASS", fg="green") if finding.ok else typer.style("FAIL", fg="red")
-        typer.echo(f"{mark} {finding.what}" + ("" if finding.ok else f": {finding.found}"))
-    if text is not None:
-        typer.echo(report(topology, text))
-    typer.echo("all as documented" if not failed else f"{failed} not as documented: see `lab logs`")
-    if failed:
-        raise typer.Exit(1)
+    for path in paths:
+        typer.echo(f"{path}: {results.check(path)} rows, all as the schema says")

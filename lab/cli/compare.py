@@ -27,7 +27,7 @@ def compare(
 
     And with 0 otherwise, also where no cell has enough trials to show anything: the last lines tell.
     """
-    from lab.cli.comparing import as_data, metric_named, print_comparison
+    from lab.cli.comparison_table import as_data, metric_named, print_comparison
     from lab.compare import compare_files
 
     compared = compare_files(a, b, metric_named(metric), threshold)

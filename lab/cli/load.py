@@ -52,7 +52,7 @@ def load(
     """
     import json
 
-    from lab.cli.loading import append_row, load_once, require_csv
+    from lab.cli.load_run import append_row, load_once, require_csv
     from lab.cli.report import report
     from lab.cli.target import read_body, read_cpus, read_headers, read_load
     from lab.load.spec import LoadSpec

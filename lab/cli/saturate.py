@@ -40,7 +40,7 @@ def saturate(
     """Search the highest rate, or concurrency, at which a URL keeps a goal. Exits with 1 if there is none."""
     import json
 
-    from lab.cli.saturating import search
+    from lab.cli.saturation_run import search
     from lab.cli.target import read_body, read_cpus, read_headers
     from lab.load.arrivals import Closed
     from lab.load.spec import LoadSpec

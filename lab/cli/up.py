@@ -37,9 +37,7 @@ def up(
         int | None, typer.Option(min=1, help="Instances of each service (parallel only): 4.")
     ] = None,
     policy: Annotated[PolicyName, typer.Option(help="How balancers choose.")] = PolicyName.ROUND_ROBIN,
-    client: Annotated[
-        ClientName, typer.Option(help="What services call each other with.")
-    ] = ClientName.WIRE,
+    client: Annotated[ClientName, typer.Option(help="What services call each other with.")] = ClientName.WIRE,
     work: Annotated[WorkKind, typer.Option(help="How service time is spent.")] = WorkKind.IO,
     work_ms: Annotated[str, typer.Option(help="Mean service time in ms, for all or each: 0,0,40,0.")] = "40",
     work_distribution: Annotated[
@@ -53,7 +51,7 @@ def up(
     offset: Offset = 0,
 ) -> None:
     """Start a topology. It stays up until Ctrl-C, or in the background until `lab down`."""
-    from lab.cli.keeping import keep, keep_in_background
+    from lab.cli.keeper import keep, keep_in_background
 
     if topology is TopologyName.SEQUENTIAL and replicas is not None:
         raise BadParameter("--replicas is for parallel: sequential has one instance of each service")

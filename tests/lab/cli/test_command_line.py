@@ -57,7 +57,7 @@ def wait_until(condition: Callable[[], bool]) -> None:
 
 def test_help_lists_the_commands_without_importing_servers_or_charts() -> None:
     heavy = ("fastapi", "uvicorn", "httpx", "pandas", "matplotlib", "numpy", "rich.markdown")
-    code = f"import sys, lab.cli.main; print([m for m in {heavy} if m in sys.modules])"
+    code = f"import sys, lab.cli.app; print([m for m in {heavy} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 

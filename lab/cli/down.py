@@ -1,4 +1,4 @@
-"""`lab down`, `lab kill` and `lab restart`: ending what is up, all of it or one server."""
+"""`lab down`: end what is up."""
 
 from __future__ import annotations
 
@@ -6,15 +6,14 @@ import os
 import signal
 import socket
 import time
-from typing import Annotated
 
 import typer
 
-from lab.cli.choices import ServerName, UpOffset
+from lab.cli.choices import UpOffset
 from lab.cli.state import Upkeep, find
 from lab.errors import NotRunning, PlacementError
 
-__all__ = ["down", "kill", "restart"]
+__all__ = ["down"]
 
 HEAR_S = 1.0
 """How long a process may take to hear that it shall end, before it is told less kindly."""
@@ -55,26 +54,3 @@ def _gone(upkeep: Upkeep) -> bool:
 def _listens(host: str, port: int) -> bool:
     with socket.socket() as sock:
         return sock.connect_ex((host, port)) == 0
-
-
-def kill(server: ServerName, offset: UpOffset = None) -> None:
-    """End one server as a crash would."""
-    from lab.cli.control import Command, ask
-
-    ask(find(offset).control, Command.KILL, server)
-    typer.echo(f"{server} is killed: `lab restart {server}` brings it back")
-
-
-def restart(
-    server: Annotated[
-        str | None, typer.Argument(metavar="SERVER", help="Its name; all of them if left out.")
-    ] = None,
-    offset: UpOffset = None,
-) -> None:
-    """Start one server again, or all in turn."""
-    from lab.cli.control import Command, ask
-
-    upkeep = find(offset)
-    for name in [server] if server else [name for name, _ in upkeep.options.build().ports()]:
-        ask(upkeep.control, Command.RESTART, name)
-        typer.echo(f"{name} restarted")

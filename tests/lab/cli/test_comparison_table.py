@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lab.cli.comparing import print_comparison
+from lab.cli.comparison_table import print_comparison
 from lab.compare import CellComparison, Comparison, Finding, Metric
 from lab.measure.statistics import Interval
 

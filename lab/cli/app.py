@@ -12,20 +12,21 @@ from lab.cli.chart import chart
 from lab.cli.check import check
 from lab.cli.compare import compare
 from lab.cli.doctor import doctor
-from lab.cli.end import down, kill, restart
+from lab.cli.down import down
+from lab.cli.kill import kill
 from lab.cli.load import load
-from lab.cli.look import logs, stats
+from lab.cli.logs import logs
+from lab.cli.restart import restart
 from lab.cli.saturate import saturate
+from lab.cli.stats import stats
+from lab.cli.test import test
 from lab.cli.up import up
-from lab.cli.validate import validate
 from lab.errors import BadParameter, LabError
 
-__all__ = ["app", "main"]
+__all__ = ["app", "run"]
 
 FAILED = 1
 MISUSED = 2
-INTERRUPTED = 130
-"""128 and the number of SIGINT, as shells have it."""
 
 app = typer.Typer(
     name="lab",
@@ -38,7 +39,7 @@ app.command()(up)
 app.command()(down)
 app.command()(restart)
 app.command()(kill)
-app.command("test")(check)
+app.command()(test)
 app.command()(benchmark)
 app.command()(logs)
 app.command()(stats)
@@ -47,7 +48,7 @@ app.command()(load)
 app.command()(saturate)
 app.command()(compare)
 app.command()(chart)
-app.command("check")(validate)
+app.command()(check)
 
 
 def _print_version(wanted: bool) -> None:
@@ -67,15 +68,16 @@ def root(
     """Start a pipeline of HTTP services, drive it with load, and measure it without fooling yourself."""
 
 
-def main() -> None:
-    """Run the command line of this process and end it: 0 if all went well, 1 if not, 2 if it was misused."""
+def run() -> None:
+    """Run the command line of this process and end it: 0 if all went well, 1 if not, 2 if it was misused.
+
+    Raises KeyboardInterrupt.
+    """
     try:
         app()
     except LabError as error:
         print(f"lab: {error}", file=sys.stderr)
         sys.exit(MISUSED if isinstance(error, BadParameter) else FAILED)
-    except KeyboardInterrupt:
-        sys.exit(INTERRUPTED)
     except BrokenPipeError:  # `lab logs | head`
         sys.stderr.close()
         sys.exit(FAILED)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from lab.cli.loading import require_folder, show_progress
+from lab.cli.load_run import require_folder, show_progress
 from lab.errors import BadParameter
 from lab.load.arrivals import Load
 from lab.load.result import Progress
