@@ -21,10 +21,12 @@ def test(
 ) -> None:
     """Check that what is up answers as documented: health, the example, bad input, statistics."""
     from lab.cli.state import find
+    from lab.extras import Extra, needing
 
     topology = find(offset, protocol).options.build()
     if topology.protocol is ProtocolName.GRPC:
-        from lab.cli.acceptance_grpc import acceptance, report
+        with needing(Extra.GRPC, topology.name):
+            from lab.cli.acceptance_grpc import acceptance, report
     else:
         from lab.cli.acceptance import acceptance, report
     failed = 0
