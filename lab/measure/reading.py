@@ -43,7 +43,7 @@ class Servers:
     balancers_cpu_cores: float | None = None
     rss_mb: float | None = None
     retries: int | None = None
-    """Attempts that failed since the start, as the balancers counted them."""
+    """Attempts that failed since the start, as the balancers counted them: no fewer than were tried again."""
     changed: bool = False
     """Whether a server came, went or restarted meanwhile."""
 

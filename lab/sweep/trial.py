@@ -84,7 +84,10 @@ class _Watch:
 
 
 def _retries(running: Running) -> int | None:
-    """Attempts that failed, which every balancer counts: no more than these can have been tried again."""
+    """Attempts that failed, which every balancer counts: no more than these can have been tried again.
+
+    None where none balances. How many were is counted by the built-in balancers alone, and not at /stats.
+    """
     balancers = running.stats().values()
     if not balancers:
         return None
