@@ -147,8 +147,8 @@ class Health:
     )
     servers_rss_mb: float | None = _amount("Resident memory of the servers in MB.")
     retries: int | None = _amount(
-        "An upper bound of the retries: attempts at instances that failed, by the balancers' count from start "
-        "to end, warm-up included, of which not all were tried again. Blank without balancers."
+        "An upper bound of the retries: attempts at instances that failed, by the balancers' count from "
+        "start to end, warm-up included, of which not all were tried again. Blank without balancers."
     )
     drift: float | None = _column(
         "Relative change of the response time from the first to the last third of the window."
