@@ -137,7 +137,7 @@ VARIABLES = (
     Variable("SERVICE_NEXT", "next_service", str, "name of the next service, for error messages"),
     Variable("SERVICE_HOPS_LEFT", "hops_left", whole, "servers after this one, balancers included"),
     Variable("SERVICE_TIMEOUT_S", "timeout_s", number, "seconds that each hop left may take; else 30"),
-    Variable("SERVICE_CLIENT", "client", one_of(ClientName), f"client: {', '.join(ClientName)}; else httpx"),
+    Variable("SERVICE_CLIENT", "client", one_of(ClientName), f"client: {', '.join(ClientName)}; else wire"),
     Variable("SERVICE_WORK", "work.kind", one_of(WorkKind), "io (documented), cpu or text; else io"),
     Variable("SERVICE_WORK_MS", "work.mean_ms", number, "mean service time in ms; else 40"),
     Variable(
