@@ -5,7 +5,7 @@ from __future__ import annotations
 from lab.sweep.bearing import drive, find_limit, shares_of
 from lab.sweep.folder import baseline, newest, result_path
 from lab.sweep.plan import Plan
-from lab.sweep.planning import plan_sweep
+from lab.sweep.planning import parameters_in, plan_sweep
 from lab.sweep.presets import PresetName
 from lab.sweep.runner import run_sweep
 from lab.sweep.target import Target, open_target
@@ -19,6 +19,7 @@ __all__ = [
     "find_limit",
     "newest",
     "open_target",
+    "parameters_in",
     "plan_sweep",
     "result_path",
     "run_sweep",

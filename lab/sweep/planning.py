@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
 from lab.errors import BadParameter
 from lab.load import corpus
@@ -15,7 +17,7 @@ from lab.sweep.parameters import factor_names, read_levels, unknown
 from lab.sweep.plan import Plan
 from lab.sweep.presets import PresetName, preset_named
 
-__all__ = ["plan_sweep"]
+__all__ = ["parameters_in", "plan_sweep"]
 
 MOST_OFFSET = 50_000
 """Any port more would not exist."""
@@ -30,6 +32,11 @@ class _Setting(StrEnum):
     PORT_OFFSET = "port_offset"
     FOLDER = "folder"
     REDO_INVALID = "redo_invalid"
+
+
+def parameters_in(names: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of these names that `plan_sweep` takes, with their values: of a notebook's `globals()`, say."""
+    return {each: names[each] for each in (*_Setting, *factor_names()) if each in names}
 
 
 def plan_sweep(

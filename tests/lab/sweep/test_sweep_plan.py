@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from lab.errors import BadParameter
 from lab.measure.columns import Factors
-from lab.sweep import Plan, plan_sweep
+from lab.sweep import Plan, parameters_in, plan_sweep
 from lab.sweep.presets import PresetName
 
 LISTS = st.fixed_dictionaries(
@@ -155,6 +155,20 @@ def test_an_unknown_preset_is_refused_with_those_there_are() -> None:
 
 def test_what_is_none_stays_as_the_preset_has_it() -> None:
     assert plan_sweep(name="a", concurrency=None, trials=None).parameters == plan_sweep(name="b").parameters
+
+
+def test_a_notebook_gives_its_names_and_those_that_are_parameters_are_taken() -> None:
+    names = {
+        "preset": "quick",
+        "trials": 2,
+        "client": "wire",
+        "seed": None,
+        "charts": object(),
+        "__name__": "m",
+    }
+    assert parameters_in(names) == {"preset": "quick", "trials": 2, "client": "wire", "seed": None}
+    plan = plan_sweep(**parameters_in(names))
+    assert (plan.trials, plan.grid.levels["client"]) == (2, ("wire",))
 
 
 def test_a_name_may_be_a_number_and_a_default_name_carries_the_time() -> None:
