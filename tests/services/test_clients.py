@@ -28,6 +28,7 @@ def using(
     name: ClientName, work: Callable[[Client], Awaitable[T]], loop_factory: Any = asyncio.new_event_loop
 ) -> T:
     async def main() -> T:
+        require(name)  # as a service does, before it opens one
         async with open_client(name) as client:
             return await work(client)
 
@@ -240,11 +241,6 @@ def test_a_client_that_is_not_installed_is_refused_with_the_remedy(
         SettingsError, match=rf"{name}.*{package} is not installed: pip install .pipeline-lab\[clients\]"
     ):
         require(name)
-
-
-@every_client
-def test_a_client_that_is_installed_is_not_refused(name: ClientName) -> None:
-    require(name)
 
 
 @pytest.mark.parametrize("error", [HopUnreachableError, HopTimeoutError, HopBrokenError])

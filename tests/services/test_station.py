@@ -223,6 +223,6 @@ def test_more_slots_are_given_at_once_to_those_who_wait() -> None:
 def test_text_work_adds_no_time() -> None:
     async def main() -> None:
         station = Station(Work(WorkKind.TEXT, mean_ms=60_000, distribution=Distribution.EXPONENTIAL), "a")
-        await asyncio.wait_for(station.serve(lambda: None, Visit()), 10)
+        assert await asyncio.wait_for(station.serve(lambda: "made", Visit()), 10) == "made"
 
     run(main())

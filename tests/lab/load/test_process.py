@@ -10,6 +10,7 @@ import sys
 import textwrap
 import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -151,15 +152,16 @@ def test_the_generator_dies_with_its_parent_whatever_it_dies_of(death: signal.Si
             run(LoadSpec(url={server.url!r}, load=Constant(50), duration_s=60.0))
         """
         parent = subprocess.Popen([sys.executable, "-c", textwrap.dedent(program)])
-        _wait_until(lambda: len(server.requests) > 3)
+        assert _comes_true(lambda: len(server.requests) > 3)
         (child,) = psutil.Process(parent.pid).children()
         parent.send_signal(death)
         parent.wait()
-        _wait_until(lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE)
+        assert _comes_true(lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE)
 
 
-def _wait_until(condition) -> None:
+def _comes_true(condition: Callable[[], bool]) -> bool:
+    """Whether it holds soon."""
     until = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < until, "waited in vain"
+    while not condition() and time.monotonic() < until:
         time.sleep(0.01)
+    return condition()

@@ -51,14 +51,13 @@ def test_the_schema_has_the_shape_of_a_table_schema() -> None:
         "required": ["name", "type", "description"],
         "properties": {"name": {"type": "string"}, "type": {"enum": types}, "constraints": constraints},
     }
-    jsonschema.validate(
-        table_schema(),
-        {
-            "type": "object",
-            "required": ["fields"],
-            "properties": {"fields": {"type": "array", "items": described}},
-        },
-    )
+    shape = {
+        "type": "object",
+        "required": ["fields"],
+        "properties": {"fields": {"type": "array", "items": described}},
+    }
+    complaints_of_shape = jsonschema.Draft202012Validator(shape).iter_errors(table_schema())
+    assert [error.message for error in complaints_of_shape] == []
 
 
 def test_a_sound_row_draws_no_complaint(row: dict[str, str]) -> None:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from services.messages import PipelineResponse, ReportRequest, TextRequest
@@ -45,10 +44,14 @@ def test_a_response_survives_protobuf(
 
 
 @given(st.binary(max_size=300))
-def test_whatever_bytes_come_they_are_a_message_or_malformed(data: bytes) -> None:
+@example(b"\n\x01a\x12\x01r")
+def test_whatever_bytes_come_they_are_malformed_or_a_message_that_can_be_passed_on(data: bytes) -> None:
     for decode in (decode_text, decode_report, decode_response):
-        with suppress(MalformedError):
-            decode(data)
+        try:
+            message = decode(data)
+        except MalformedError:
+            continue
+        assert decode(encode(message)) == message
 
 
 @pytest.mark.parametrize(
