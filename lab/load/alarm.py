@@ -47,10 +47,12 @@ class TimerfdAlarm:
         loop.add_reader(self._timer.fd, self._expired)
 
     def set(self, at_ns: int) -> None:
+        """See Alarm."""
         self._at_ns = at_ns
         self._timer.set(max(at_ns, 1))  # 0 would disarm it
 
     def close(self) -> None:
+        """See Alarm."""
         self._at_ns = -1
         self._loop.remove_reader(self._timer.fd)
         os.close(self._timer.fd)
@@ -76,12 +78,14 @@ class SpinAlarm:
         self._handle: asyncio.Handle | None = None
 
     def set(self, at_ns: int) -> None:
+        """See Alarm."""
         self.close()
         self._at_ns = at_ns
         early = (at_ns - _SPIN_NS - time.monotonic_ns()) / 1e9
         self._handle = self._loop.call_later(max(early, 0.0), self._spin)
 
     def close(self) -> None:
+        """See Alarm."""
         if self._handle is not None:
             self._handle.cancel()
         self._handle = None
@@ -134,10 +138,12 @@ class _Timerfd:
         self._settime = partial(libc.timerfd_settime, self.fd, _ABSOLUTE, ctypes.byref(self._spec), None)
 
     def clear(self) -> None:
+        """Take down that it went off, so that the loop is not told again."""
         with contextlib.suppress(BlockingIOError):
             os.read(self.fd, 8)
 
     def set(self, at_ns: int) -> None:
+        """Go off once, at that time of CLOCK_MONOTONIC in ns; 0 disarms it."""
         if sys.version_info >= (3, 13):
             os.timerfd_settime_ns(self.fd, flags=_ABSOLUTE, initial=at_ns)
             return

@@ -67,6 +67,7 @@ class Caller(Exchange):
             self.connection.send(self, turns.render(), deadline=deadline)
 
     def on_head(self, status: int, headers: Headers) -> None:
+        """The answer has begun: note its status and, where headers are read, its Server-Timing."""
         self._status = status
         if headers:
             timings = find(headers)
@@ -74,11 +75,13 @@ class Caller(Exchange):
                 self._timings((self._intended_ns, timings))
 
     def on_complete(self) -> None:
+        """The answer is whole: take it down, with its three times in ns of the monotonic clock."""
         now = _clock()
         self._answers((self._intended_ns, self._sent_ns, now, self._status))
         self._turns.ended(self, now)
 
     def on_failure(self, error: WireError) -> None:
+        """There will be none: take down why, unless the request was never sent and goes elsewhere."""
         now = _clock()
         if isinstance(error, NotSent):  # an idle connection that was going: nobody saw the request
             self._turns.not_sent(self, self._intended_ns, now)
@@ -97,6 +100,7 @@ class Repeater(Caller):
     __slots__ = ()
 
     def on_complete(self) -> None:
+        """The answer is whole: take it down, and send the next request in the same step."""
         now = _clock()
         self._answers((self._intended_ns, self._sent_ns, now, self._status))
         if now < self._turns.end_ns and self.connection is not None:

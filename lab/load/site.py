@@ -93,6 +93,7 @@ class _NamedContext(ssl.SSLContext):
         server_hostname: Any = None,  # noqa: ARG002 (the address)
         session: ssl.SSLSession | None = None,
     ) -> ssl.SSLObject:
+        """What an event loop asks for each connection, with an address for a name."""
         return super().wrap_bio(incoming, outgoing, server_side, self.server_name, session)
 
 

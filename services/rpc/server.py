@@ -96,6 +96,7 @@ class _Handlers(grpc.GenericRpcHandler):
         self._gate = gate
 
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> Any:
+        """What gRPC asks for each call: the handler of its method, or None where there is none."""
         method = handler_call_details.method
         known = self._handlers.get(method)
         if known is not None or self._others is None:
@@ -111,6 +112,7 @@ class _Health(health.aio.HealthServicer):
         self._gate = gate
 
     async def Check(self, request: Any, context: Any) -> Any:  # noqa: N802 (so it is named there)
+        """The answer, once the server is not frozen."""
         await self._gate.wait()
         return await super().Check(request, context)
 

@@ -52,6 +52,7 @@ class ServiceServer(RpcServer):
         super().__init__(methods, settings.body_limit_bytes)
 
     async def stop(self, grace_s: float) -> None:
+        """Let calls in flight end for `grace_s` seconds, cut the rest, then the channel to the next hop."""
         await super().stop(grace_s)
         await self._seat.close()
 
