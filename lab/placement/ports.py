@@ -7,7 +7,8 @@ import ipaddress
 import os
 import random
 import socket
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 
 import psutil
 
@@ -15,7 +16,22 @@ from lab.errors import BadParameter, PortInUse, StartFailed
 from lab.topology import Topology
 from services.standalone import BACKLOG
 
-__all__ = ["free_offset", "holders", "listen", "listen_all", "require_free", "require_loopback"]
+__all__ = [
+    "free_offset",
+    "holders",
+    "listen",
+    "listen_all",
+    "require_free",
+    "require_loopback",
+    "reserved_offset",
+]
+
+OFFSETS = range(10_000, 24_000, 100)
+"""Where topologies find room beside others. Beyond that, outgoing connections take ports at will."""
+RESERVING = 8050
+"""A port of no topology, which is bound, moved by the offset, while that is reserved."""
+_CHANCE = random.SystemRandom()
+"""The same for nobody, whatever they seed."""
 
 
 def require_loopback(topology: Topology) -> None:
@@ -112,15 +128,39 @@ def _is_loopback(host: str) -> bool:
 
 
 def free_offset(topology: Topology) -> int:
-    """An offset at which every port of the topology is free just now. Raises StartFailed if there is none.
+    """An offset at which every port of the topology is free just now: for who starts there at once, and once.
 
-    One of many, at random, so that two who look at the same time hardly ever find the same.
+    Raises StartFailed if there is none.
     """
-    candidates = range(10_000, 24_000, 100)  # beyond that, outgoing connections take ports at will
-    for offset in random.sample(candidates, len(candidates)):
-        try:
-            require_free(topology.shifted(offset).addresses())
-        except PortInUse:
-            continue
+    with reserved_offset(topology) as offset:
         return offset
+
+
+@contextmanager
+def reserved_offset(topology: Topology) -> Iterator[int]:
+    """An offset at which every port of the topology is free, and which nobody else is given during the block.
+
+    For who starts there later, or again and again: whenever nothing runs there, its ports look free to
+    everybody, and whoever tries them has them for a moment. Raises StartFailed if there is none.
+    """
+    for offset in _CHANCE.sample(OFFSETS, len(OFFSETS)):
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(_reserve(offset))
+                require_free(topology.shifted(offset).addresses())
+            except (OSError, PortInUse):
+                continue
+            yield offset
+            return
     raise StartFailed(f"no room for {topology.name}: no offset leaves all its ports free")
+
+
+def _reserve(offset: int) -> socket.socket:
+    """What others who look for an offset find taken, before they try the ports. Raises OSError if it is."""
+    sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        sock.bind(("127.0.0.1", RESERVING + offset))
+    except OSError:
+        sock.close()
+        raise
+    return sock

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from lab.notebook.__main__ import main
-from lab.placement.ports import free_offset
+from lab.placement.ports import reserved_offset
 from lab.results import check
 from lab.topology import Topology
 
@@ -39,11 +39,19 @@ def run(build: Path) -> Run:
     return run
 
 
+@pytest.fixture
+def offset() -> Iterator[int]:
+    """Added to ports, it leaves them free: from trial to trial, and while the kernel starts."""
+    with reserved_offset(Topology.parallel()) as offset:
+        yield offset
+
+
 @pytest.fixture(scope="module")
 def sweep(run: Run, build: Path) -> Path:
     """The CSV of a small sweep that the notebook ran."""
     small = {"trials": 1, "concurrency": "[1, 2]", "work_ms": 1, "duration_s": 0.4, "warmup_s": 0.1}
-    run("02_sweep", name="mine", folder=build, port_offset=free_offset(Topology.parallel()), **small)
+    with reserved_offset(Topology.parallel()) as offset:
+        run("02_sweep", name="mine", folder=build, port_offset=offset, **small)
     return build / "mine.csv"
 
 
@@ -54,30 +62,29 @@ def test_the_sweep_writes_its_rows_and_shows_its_charts_on_a_page(sweep: Path, b
     assert page.count('alt="Chart of ') == 2
 
 
-def test_the_quickstart_answers_its_question(run: Run, build: Path) -> None:
-    offset = free_offset(Topology.parallel())
+def test_the_quickstart_answers_its_question(run: Run, build: Path, offset: int) -> None:
     less = {"concurrency": 1, "trials": 1, "work_ms": 1}
     answer = run("01_quickstart", port_offset=offset, folder=build, **less)
     assert "This holds for placement `in-process`" in answer
 
 
-def test_balancers_are_compared_and_an_instance_dies_behind_each(run: Run, build: Path) -> None:
+def test_balancers_are_compared_and_an_instance_dies_behind_each(run: Run, build: Path, offset: int) -> None:
     fault = "at 1 kill service2a for 0.2"
     less = {"concurrency": "[1, 2]", "trials": 1, "balancers": "[builtin]", "fault": fault}
-    answer = run("06_balancers", port_offset=free_offset(Topology.parallel()), folder=build, **less)
+    answer = run("06_balancers", port_offset=offset, folder=build, **less)
     assert "an instance died and no request failed" in answer
 
 
-def test_clients_are_held_against_the_documents_and_each_other(run: Run, build: Path) -> None:
+def test_clients_are_held_against_the_documents_and_each_other(run: Run, build: Path, offset: int) -> None:
     less = {"documented": "[httpx]", "compared": "[httpx, wire]", "concurrency": 1, "flat_out": 2}
-    answer = run("07_clients", port_offset=free_offset(Topology.parallel()), folder=build, trials=1, **less)
+    answer = run("07_clients", port_offset=offset, folder=build, trials=1, **less)
     assert "With `httpx`" in answer
     assert "Sequential" in answer
 
 
-def test_cores_are_held_against_what_they_allow(run: Run, build: Path) -> None:
+def test_cores_are_held_against_what_they_allow(run: Run, build: Path, offset: int) -> None:
     less = {"work_ms": "['2']", "concurrency": 2, "trials": 1, "duration_s": 0.4, "warmup_s": 0.1}
-    answer = run("10_cores", port_offset=free_offset(Topology.parallel()), folder=build, **less)
+    answer = run("10_cores", port_offset=offset, folder=build, **less)
     assert "Cpu work of 2 ms in all services: measured" in answer
 
 
@@ -88,21 +95,21 @@ def test_two_results_are_compared(run: Run, sweep: Path, build: Path) -> None:
     assert "no cell has enough trials" in run("09_compare", a=sweep, b=other)
 
 
-def test_policies_are_measured_beside_the_simulation(run: Run) -> None:
+def test_policies_are_measured_beside_the_simulation(run: Run, offset: int) -> None:
     less = {"policies": "[round_robin]", "work_ms": 4, "duration_s": 0.5, "simulated_requests": 10_000}
-    answer = run("04_policies", port_offset=free_offset(Topology.parallel()), **less)
+    answer = run("04_policies", port_offset=offset, **less)
     assert answer.count("round_robin wins") == 2
 
 
-def test_a_timeline_of_faults_is_played_and_every_request_told(run: Run, build: Path) -> None:
+def test_a_timeline_of_faults_is_played_and_every_request_told(run: Run, build: Path, offset: int) -> None:
     less = {"faults": '["at 1 kill service1b for 0.5"]', "rate": 20, "work_ms": 1}
-    answer = run("05_faults", port_offset=free_offset(Topology.parallel()), **less)
+    answer = run("05_faults", port_offset=offset, **less)
     assert "no request was lost, and none failed" in answer
     assert "Chart of 110 requests behind builtin" in (build / "05_faults.html").read_text()
 
 
-def test_protocols_are_compared_alone_and_in_whole_stacks(run: Run, build: Path) -> None:
+def test_protocols_are_compared_alone_and_in_whole_stacks(run: Run, build: Path, offset: int) -> None:
     less = {"clients": "[aiohttp]", "payload_bytes": 100, "concurrency": 2, "duration_s": 0.5, "trials": 1}
-    answer = run("08_protocols", port_offset=free_offset(Topology.parallel()), folder=build, **less)
+    answer = run("08_protocols", port_offset=offset, folder=build, **less)
     assert "**Without balancers** (sequential)" in answer
     assert "in protobuf for 100 bytes of text" in answer

@@ -14,7 +14,7 @@ import pytest
 
 import lab
 from lab.errors import ProgramMissing
-from lab.placement.ports import free_offset
+from lab.placement.ports import reserved_offset
 from lab.placement.proxies import PROXIES
 from lab.placement.proxies.binaries import find
 
@@ -62,9 +62,10 @@ def test_starting_and_stopping_again_and_again_leaks_nothing(
         except ProgramMissing as missing:
             pytest.skip(str(missing))
     topology = lab.Topology.parallel(2).with_work(lab.Work(mean_ms=1))
-    topology = topology.shifted(free_offset(topology))
-    cycle(topology, placement, balancer)  # what is made once and kept is no leak
-    before = left_behind()
-    for _ in range(CYCLES):
-        cycle(topology, placement, balancer)
-    assert left_behind() == before
+    with reserved_offset(topology) as offset:
+        topology = topology.shifted(offset)
+        cycle(topology, placement, balancer)  # what is made once and kept is no leak
+        before = left_behind()
+        for _ in range(CYCLES):
+            cycle(topology, placement, balancer)
+        assert left_behind() == before

@@ -23,7 +23,7 @@ import pytest
 import lab
 from lab.errors import NotRunning, NotSupported, PortInUse, StartFailed
 from lab.placement.lines import read_line
-from lab.placement.ports import free_offset
+from lab.placement.ports import free_offset, reserved_offset
 from lab.topology import Topology
 
 EXAMPLE = json.dumps({"text": "The cat, the CAT", "request_id": "r1"}).encode()
@@ -263,18 +263,18 @@ with lab.start(topology, placement=lab.PlacementName.PROCESSES) as running:
 
 def test_all_processes_die_with_whoever_started_them_even_by_kill_9_and_even_frozen(tmp_path: Path) -> None:
     topology = Topology.sequential()
-    offset = free_offset(topology)
-    script = tmp_path / "keep_up.py"
-    script.write_text(KEEP_UP)
-    with subprocess.Popen([sys.executable, str(script), str(offset)], stdout=subprocess.PIPE) as starter:
-        assert starter.stdout is not None
-        assert starter.stdout.readline() == b"up\n"
-        brood = psutil.Process(starter.pid).children(recursive=True)
-        assert len(brood) == 5
-        starter.send_signal(signal.SIGKILL)
-    _, left = psutil.wait_procs(brood, timeout=10)
-    assert not [process for process in left if process.status() != psutil.STATUS_ZOMBIE]
-    assert not any(connects(port + offset) for _, port in topology.ports())
+    with reserved_offset(topology) as offset:
+        script = tmp_path / "keep_up.py"
+        script.write_text(KEEP_UP)
+        with subprocess.Popen([sys.executable, str(script), str(offset)], stdout=subprocess.PIPE) as starter:
+            assert starter.stdout is not None
+            assert starter.stdout.readline() == b"up\n"
+            brood = psutil.Process(starter.pid).children(recursive=True)
+            assert len(brood) == 5
+            starter.send_signal(signal.SIGKILL)
+        _, left = psutil.wait_procs(brood, timeout=10)
+        assert not [process for process in left if process.status() != psutil.STATUS_ZOMBIE]
+        assert not any(connects(port + offset) for _, port in topology.ports())
 
 
 def test_all_servers_die_with_the_process_that_keeps_them() -> None:

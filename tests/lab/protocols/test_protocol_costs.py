@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lab.errors import BadParameter
-from lab.placement.ports import free_offset
+from lab.placement.ports import reserved_offset
 from lab.protocols import coding_costs, wire_bytes
 from lab.protocols.relay import Relay
 from lab.topology import Topology
@@ -47,8 +47,8 @@ def test_the_relay_passes_and_counts_every_byte_each_way(exchanges: list[tuple[b
 
 
 def test_a_request_has_more_bytes_on_the_wire_than_in_its_text_and_fewer_than_twice_that_if_long() -> None:
-    offset = free_offset(Topology.sequential())
-    measured = wire_bytes(list(ProtocolName), 20_000, duration_s=0.3, port_offset=offset)
+    with reserved_offset(Topology.sequential()) as offset:
+        measured = wire_bytes(list(ProtocolName), 20_000, duration_s=0.3, port_offset=offset)
     assert list(measured["protocol"]) == ["http", "grpc"]
     assert (measured["sent_bytes"] > 20_000).all()
     assert (measured["sent_bytes"] < 40_000).all()

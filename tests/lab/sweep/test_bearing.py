@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import http.client
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from lab.errors import BadParameter, RemoteRefused
 from lab.load.arrivals import Load
 from lab.measure.conditions import Condition
 from lab.measure.measurement import Measurement
-from lab.placement.ports import free_offset
+from lab.placement.ports import reserved_offset
 from lab.results import check, read_measurements
 from lab.saturation import Ending, Question, Saturation
 from lab.sweep import Target, bearing, drive, find_limit, open_target, shares_of
@@ -23,8 +23,9 @@ from lab.topology import Topology
 
 
 @pytest.fixture
-def example() -> Target:
-    return open_target(port_offset=free_offset(Topology.sequential()))
+def example() -> Iterator[Target]:
+    with reserved_offset(Topology.sequential()) as offset:
+        yield open_target(port_offset=offset)
 
 
 def saturation(

@@ -10,7 +10,7 @@ import pytest
 from lab.errors import ProgramMissing
 from lab.measure.measurement import Measurement
 from lab.placement import BalancerName
-from lab.placement.ports import free_offset
+from lab.placement.ports import reserved_offset
 from lab.placement.proxies import PROXIES
 from lab.placement.proxies.binaries import find
 from lab.results import read_measurements
@@ -19,11 +19,10 @@ from lab.topology import Topology
 
 
 def swept(folder: Path, **factors: Any) -> list[Measurement]:
-    offset = free_offset(Topology.parallel())
     brief = {"trials": 1, "duration_s": 0.4, "warmup_s": 0.1, "concurrency": 2, "replicas": 2, "work_ms": 2}
-    return read_measurements(
-        run_sweep(plan_sweep(name="placed", folder=folder, port_offset=offset, **(brief | factors)))
-    )
+    with reserved_offset(Topology.parallel()) as offset:
+        plan = plan_sweep(name="placed", folder=folder, port_offset=offset, **(brief | factors))
+        return read_measurements(run_sweep(plan))
 
 
 @pytest.mark.parametrize("work", ["cpu", "text"])

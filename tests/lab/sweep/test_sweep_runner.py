@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from lab.errors import PortInUse, SweepMismatch
-from lab.placement.ports import free_offset
+from lab.placement.ports import reserved_offset
 from lab.provenance import Sidecar
 from lab.results import check, read, read_measurements
 from lab.sweep import Plan, plan_sweep, run_sweep, runner
@@ -23,16 +23,17 @@ Make = Callable[..., Plan]
 
 
 @pytest.fixture
-def make(tmp_path: Path) -> Make:
+def make(tmp_path: Path) -> Iterator[Make]:
     """Plans small sweeps that no documented port is needed for."""
     small: dict[str, Any] = {"topology": "sequential", "concurrency": [1, 2], "work_ms": 1, "trials": 2}
     brief = {"duration_s": 0.3, "warmup_s": 0.1}
 
-    def make(**changes: Any) -> Plan:
-        offset = free_offset(Topology.parallel())
-        return plan_sweep(name="small", folder=tmp_path, port_offset=offset, **(small | brief | changes))
+    with reserved_offset(Topology.parallel()) as offset:
 
-    return make
+        def make(**changes: Any) -> Plan:
+            return plan_sweep(name="small", folder=tmp_path, port_offset=offset, **(small | brief | changes))
+
+        yield make
 
 
 def ids(plan: Plan) -> list[tuple[str, int]]:
