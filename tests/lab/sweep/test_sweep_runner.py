@@ -107,9 +107,11 @@ def test_invalid_trials_are_counted_and_made_up_for_by_further_ones_when_asked(
 
 
 def test_a_finished_sweep_has_nothing_left_to_do(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    run_sweep(make(concurrency=1, trials=1))
-    monkeypatch.setattr(runner, "run_trial", None)
-    run_sweep(make(concurrency=1, trials=1))
+    plan = make(concurrency=1, trials=1)
+    run_sweep(plan)
+    before = plan.path.read_bytes()
+    monkeypatch.setattr(runner, "run_trial", None)  # to call it would fail
+    assert run_sweep(make(concurrency=1, trials=1)).read_bytes() == before
 
 
 def test_a_name_that_is_taken_by_other_parameters_is_refused_and_left_alone(make: Make) -> None:
