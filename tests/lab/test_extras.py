@@ -12,7 +12,7 @@ import pytest
 
 from lab.errors import ExtraMissing
 from lab.extras import Extra, needing
-from lab.placement.ports import free_offset
+from lab.placement.ports import reserved_offset
 from lab.topology import Topology
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -68,8 +68,9 @@ def test_grpc_that_is_not_installed_is_told_in_one_line(
 
 
 def test_a_client_that_is_not_installed_is_told_in_one_line(without: Run) -> None:
-    asked = ("sequential", "--client", "aiohttp", "--offset", str(free_offset(Topology.sequential())))
-    done = without(["aiohttp"], "-m", "lab.cli", "up", *asked)
+    with reserved_offset(Topology.sequential()) as offset:
+        asked = ("sequential", "--client", "aiohttp", "--offset", str(offset))
+        done = without(["aiohttp"], "-m", "lab.cli", "up", *asked)
     (line,) = done.stderr.splitlines()
     assert done.returncode == 1
     assert "aiohttp is not installed: pip install 'pipeline-lab[clients]'" in line

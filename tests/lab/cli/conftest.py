@@ -12,7 +12,7 @@ import pytest
 
 from lab.cli import main
 from lab.cli.state import everything_up
-from lab.placement.ports import free_offset
+from lab.placement.ports import reserved_offset
 from lab.topology import Topology
 
 
@@ -37,9 +37,10 @@ def own_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def offset() -> int:
-    """An offset at which the documented topologies find their ports free."""
-    return free_offset(Topology.parallel())
+def offset() -> Iterator[int]:
+    """An offset at which the documented topologies find their ports free, and nobody else looks."""
+    with reserved_offset(Topology.parallel()) as reserved:
+        yield reserved
 
 
 @pytest.fixture
