@@ -22,7 +22,7 @@ __all__ = ["starved"]
 
 RUNS = 20
 SECONDS = 5.0
-"""Long enough for one stall of the machine underneath, tens of ms, to stay below a hundredth of the window."""
+"""Long enough for one stall of the machine underneath, tens of ms, to stay below a hundredth of it."""
 
 
 def starved() -> Iterator[Finding]:
