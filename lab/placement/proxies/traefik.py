@@ -37,8 +37,8 @@ FAILED = ("502", "504")
 class Traefik(Proxy):
     """What it lacks: retries of what was sent, a 503 of its own (it says 502 or 504 where all instances
     failed), ejection by failures that leaves an instance's 5xx in peace, rise and fall of checks, a panic
-    threshold, a limit to bodies, a time-out over all tries, and an X-Request-ID. An instance's own 502 and 504
-    count as errors too; with the power of two choices only the last attempt of a request counts.
+    threshold, a limit to bodies, a time-out over all tries, and an X-Request-ID. An instance's own 502 and
+    504 count as errors too; with the power of two choices only the last attempt of a request counts.
 
     So a request fails, with 502, whose instance dies between its head and its answer: once the head is
     written the retry middleware gives it up, whatever the method, and no check comes in time for it. Only
