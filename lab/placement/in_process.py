@@ -12,6 +12,7 @@ import psutil
 
 from lab.errors import LabError, NotSupported, StartFailed
 from lab.placement.background import BackgroundLoop
+from lab.placement.collector import SPARED
 from lab.placement.logs import LogRing, RingHandler, current_ring
 from lab.placement.ports import listen, listen_all
 from lab.placement.running import Running, Usage
@@ -100,6 +101,7 @@ class InProcess(Running):
             stack.callback(self._loop.close, END_S)
             stack.callback(self._stop_all_in_time)
             self._start_all_in_time(sockets)
+            stack.enter_context(SPARED)
             self._resources = stack.pop_all()
 
     def _close(self) -> None:
