@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import pandas as pd
@@ -21,6 +22,12 @@ _OPENINGS = {
     Verdict.ABOVE: f"It does more than {RATIO}.",
     Verdict.BELOW: f"No: it does not reach {RATIO}.",
     Verdict.UNDECIDED: f"Whether it does {RATIO} is undecided.",
+}
+_MOVED = {
+    ComparedAs.WORSE: "worse",
+    ComparedAs.NOTHING_SUCCEEDED: "in which nothing succeeded",
+    ComparedAs.FAILS_MORE: "that fail more",
+    ComparedAs.BETTER: "better",
 }
 _REGIME = ("placement", "client", "work", "work_ms", "work_distribution", "slots")
 
@@ -75,16 +82,15 @@ def _trials(rows: pd.DataFrame) -> str:
 
 def outcome(compared: Comparison) -> Answer:
     """Whether B is better or worse than A anywhere, and how many cells could have shown it."""
-    told = {finding: [c for c in compared.cells if c.finding is finding] for finding in ComparedAs}
-    worse, better = told[ComparedAs.WORSE], told[ComparedAs.BETTER]
-    silent = len(told[ComparedAs.TOO_FEW_TRIALS])
+    told = {f: sum(cell.finding is f for cell in compared.cells) for f in ComparedAs}
+    silent = told[ComparedAs.TOO_FEW_TRIALS]
     if silent == len(compared.cells):
         return Answer("**Nothing can be said: no cell has enough trials.** It takes four a side at least.")
-    moved = [f"{len(cells)} {name}" for name, cells in (("worse", worse), ("better", better)) if cells]
+    moved = [f"{told[finding]} {name}" for finding, name in _MOVED.items() if told[finding]]
     shown = f"Of {len(compared.cells)} cells, {' and '.join(moved)}" if moved else "No difference is shown"
-    mean = f"The geometric mean of the ratios B / A in {compared.metric} is {compared.geometric_mean:.3f}."
+    mean = f" The geometric mean of the ratios B / A in {compared.metric} is {compared.geometric_mean:.3f}."
     few = f" {silent} cells have too few trials to show any." if silent else ""
-    return Answer(f"**{shown}.** {mean}{few}")
+    return Answer(f"**{shown}.**{'' if math.isnan(compared.geometric_mean) else mean}{few}")
 
 
 def bearing(saturation: Saturation, rows: pd.DataFrame) -> Answer:

@@ -20,14 +20,20 @@ __all__ = ["comparison"]
 _MARKS: Mapping[Finding, Mapping[str, Any]] = {
     Finding.BETTER: {"color": "#0072B2", "marker": "^"},
     Finding.WORSE: {"color": "#D55E00", "marker": "v"},
+    Finding.NOTHING_SUCCEEDED: {"color": "#D55E00", "marker": "X"},
+    Finding.FAILS_MORE: {"color": "#D55E00", "marker": "P"},
     Finding.NO_DIFFERENCE_SHOWN: {"color": GREY, "marker": "o"},
     Finding.TOO_FEW_TRIALS: {"color": GREY, "marker": "D", "markerfacecolor": "white"},
 }
+_MARK: Mapping[str, Any] = {"linestyle": "none", "markersize": 8, "zorder": 4}
 
 
 @styled
 def comparison(compared: Comparison) -> Chart:
-    """B over A, a line for each cell: estimate, 95 % interval and finding, beside the threshold."""
+    """B over A, a line for each cell: estimate, 95 % interval and finding, beside the threshold.
+
+    A cell without a ratio has its finding at the left edge.
+    """
     cells = compared.cells
     figure = new_figure(9.0, 1.9 + 0.34 * len(cells))
     figure.suptitle(f"{compared.metric}: B over A", x=0.01, ha="left")
@@ -48,10 +54,11 @@ def comparison(compared: Comparison) -> Chart:
 def _cell(ax: Axes, height: int, cell: CellComparison) -> None:
     ratio = cell.ratio
     if math.isnan(ratio.estimate):
+        ax.plot(0, height, transform=ax.get_yaxis_transform(), clip_on=False, **_MARK, **_MARKS[cell.finding])
         return
     if ratio.known:
         ax.plot([ratio.low, ratio.high], [height, height], color=_MARKS[cell.finding]["color"], linewidth=1.8)
-    ax.plot(ratio.estimate, height, linestyle="none", markersize=8, zorder=4, **_MARKS[cell.finding])
+    ax.plot(ratio.estimate, height, **_MARK, **_MARKS[cell.finding])
 
 
 def _axes(ax: Axes, compared: Comparison) -> None:
@@ -73,5 +80,7 @@ def _axes(ax: Axes, compared: Comparison) -> None:
 def _handles(compared: Comparison) -> list[Line2D]:
     found = [finding for finding in Finding if any(cell.finding is finding for cell in compared.cells)]
     handles = [Line2D([], [], linestyle="none", markersize=8, label=str(f), **_MARKS[f]) for f in found]
+    if math.isnan(compared.geometric_mean):
+        return handles
     mean = f"geometric mean {compared.geometric_mean:.3f}"
     return [*handles, Line2D([], [], color=GREY, linewidth=1.1, linestyle=(0, (4, 2.5)), label=mean)]

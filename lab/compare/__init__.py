@@ -3,12 +3,11 @@
 from lab.compare.comparison import (
     CellComparison,
     Comparison,
-    Finding,
-    Metric,
     compare,
     compare_files,
 )
 from lab.compare.differences import differences
+from lab.compare.finding import Finding, Metric
 
 __all__ = [
     "CellComparison",

@@ -10,10 +10,12 @@ import pandas as pd
 from lab.errors import ResultsError
 from lab.measure.columns import Factors
 
-__all__ = ["Key", "Pairing"]
+__all__ = ["Key", "Pairing", "Sides"]
 
 Key = tuple[str, ...]
 """The levels of the factors that tell cells apart, in the order of `Pairing.factors`."""
+Sides = tuple[list[float], list[float]]
+"""One value for each trial of a cell, A's and B's."""
 
 HOW_IT_WAS_MEASURED = ("seed", "duration_s", "warmup_s", "warmup_mode")
 """Factors that say how well a cell was measured, and not what it is."""
@@ -48,7 +50,7 @@ class Pairing:
         """The factors in which two cells must agree."""
         return tuple(n for n in _factors() if n not in HOW_IT_WAS_MEASURED and n not in self.changed)
 
-    def trials(self, metric: str) -> dict[Key, tuple[list[float], list[float]]]:
+    def trials(self, metric: str) -> dict[Key, Sides]:
         """The metric of the valid trials of each cell that both results have, A's and B's, in A's order.
 
         Raises ResultsError if they have no cell in common.
@@ -61,6 +63,11 @@ class Pairing:
                 f"{', '.join(self._differing()) or 'all factors at once'}: compare sweeps over the same loads"
             )
         return shared
+
+    def failed(self) -> dict[Key, Sides]:
+        """The share of the requests of each trial that failed, valid or not; 1 where nothing succeeded."""
+        of_a, of_b = self._failed(self.a), self._failed(self.b)
+        return {key: (shares, of_b[key]) for key, shares in of_a.items() if key in of_b}
 
     def lonely(self) -> tuple[list[Key], list[Key]]:
         """The cells that only A has, and those that only B has."""
@@ -101,6 +108,11 @@ class Pairing:
             key: [float(values[n]) for n in rows if valid[n] and values[n] > 0]
             for key, rows in self._keys(frame).items()
         }
+
+    def _failed(self, frame: pd.DataFrame) -> dict[Key, list[float]]:
+        counts = list(zip(frame["succeeded"].tolist(), frame["failed"].tolist(), strict=True))
+        shares = [failed / (succeeded + failed) if succeeded else 1.0 for succeeded, failed in counts]
+        return {key: [shares[n] for n in rows] for key, rows in self._keys(frame).items()}
 
     def _differing(self) -> list[str]:
         return [n for n in self.factors if not set(_text(self.a[n])) & set(_text(self.b[n]))]

@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
-from statistics import median
+from statistics import mean, median
 
 import pandas as pd
 
-from lab.compare.cells import Key, Pairing
+from lab.compare.cells import Key, Pairing, Sides
 from lab.compare.differences import differences
+from lab.compare.finding import LEVEL, Finding, Metric, finding_of
 from lab.errors import BadParameter
 from lab.measure.statistics import (
     Interval,
@@ -25,39 +25,11 @@ from lab.measure.statistics import (
 from lab.provenance import Sidecar
 from lab.results import read
 
-__all__ = ["CellComparison", "Comparison", "Finding", "Metric", "compare", "compare_files"]
+__all__ = ["CellComparison", "Comparison", "compare", "compare_files"]
 
-LEVEL = 0.05
-"""The chance of any false alarm among all cells together."""
 THRESHOLD = 0.05
 """How far a ratio must lie from 1. Trials of one sweep share a sitting, so their scatter does not show what
 changes from one sitting to the next: a machine a few per cent slower would pass for a regression."""
-
-
-class Metric(StrEnum):
-    """What can be compared, by its column."""
-
-    THROUGHPUT = "throughput_rps"
-    RESPONSE_TIME_MEAN = "response_time_mean_ms"
-    RESPONSE_TIME_P50 = "response_time_p50_ms"
-    RESPONSE_TIME_P90 = "response_time_p90_ms"
-    RESPONSE_TIME_P95 = "response_time_p95_ms"
-    RESPONSE_TIME_P99 = "response_time_p99_ms"
-
-    @property
-    def more_is_better(self) -> bool:
-        """Whether a ratio above 1 is an improvement."""
-        return self is Metric.THROUGHPUT
-
-
-class Finding(StrEnum):
-    """What B is, beside A."""
-
-    BETTER = "better"
-    WORSE = "worse"
-    NO_DIFFERENCE_SHOWN = "no difference shown"
-    TOO_FEW_TRIALS = "too few trials"
-    """Even if every trial of one side beat every trial of the other, it would not show."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +46,9 @@ class CellComparison:
     p: float
     """Of Mann and Whitney's U, corrected for the number of cells; nan where too few trials could tell."""
     finding: Finding
+    failed_a: float = 0.0
+    """The share of the requests that failed, on average over all trials, valid or not."""
+    failed_b: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +72,8 @@ class Comparison:
 
     @property
     def regressions(self) -> tuple[CellComparison, ...]:
-        """The cells in which B is worse."""
-        return tuple(cell for cell in self.cells if cell.finding is Finding.WORSE)
+        """The cells in which B is worse, or fails where A did not."""
+        return tuple(cell for cell in self.cells if cell.finding.is_regression)
 
     def frame(self) -> pd.DataFrame:
         """One row a cell, for a notebook."""
@@ -113,6 +88,8 @@ class Comparison:
                 "ratio low": [c.ratio.low for c in self.cells],
                 "ratio high": [c.ratio.high for c in self.cells],
                 "p": [c.p for c in self.cells],
+                "failed A": [c.failed_a for c in self.cells],
+                "failed B": [c.failed_b for c in self.cells],
                 "finding": [str(c.finding) for c in self.cells],
             }
         )
@@ -125,7 +102,7 @@ class Comparison:
             if labels:
                 said.append(f"Only {where} has: {'; '.join(labels)}.")
         for finding in Finding:
-            labels = tuple(cell.label for cell in self.cells if cell.finding is finding)
+            labels = tuple(_told(cell) for cell in self.cells if cell.finding is finding)
             if labels:
                 share = f"{len(labels)} of {len(self.cells)}"
                 said.append(f"{finding.capitalize()} in {share}: {'; '.join(labels)}.")
@@ -149,18 +126,18 @@ def compare(
     threshold: float = THRESHOLD,
     differing: Sequence[str] = (),
 ) -> Comparison:
-    """Two frames of rows, cell by cell. Only valid trials count.
+    """Two frames of rows, cell by cell. Only valid trials count, but for what failed.
 
     Better and worse need both: U below 5 % after Holm's correction over the cells, and a ratio further from 1
     than the threshold (0.05: beyond 1.05 or below 1/1.05). Cells with too few trials ever to reach that are
     told apart first, by their number of trials alone, and burden no other (R. E. Tarone, A modified
-    Bonferroni method for discrete data, 1990).
+    Bonferroni method for discrete data, 1990). Failures that A did not have show at any number of trials.
     Raises BadParameter for a negative threshold, ResultsError without a cell in common.
     """
     if not threshold >= 0:
         raise BadParameter(f"threshold is {threshold}: it is a share, 0 or more, such as 0.05")
     pairing = Pairing(a, b)
-    trials = pairing.trials(metric)
+    trials, failed = pairing.trials(metric), pairing.failed()
     testable = _testable({key: smallest_p(len(x), len(y)) for key, (x, y) in trials.items()})
     p_values = dict(zip(testable, holm([mann_whitney_p(*trials[key]) for key in testable]), strict=True))
     only_in_a, only_in_b = (tuple(pairing.label(key) for key in keys) for keys in pairing.lonely())
@@ -168,8 +145,8 @@ def compare(
         metric=metric,
         threshold=threshold,
         cells=tuple(
-            _cell(pairing.label(key), x, y, p_values.get(key, math.nan), metric, threshold)
-            for key, (x, y) in trials.items()
+            _cell(pairing.label(key), both, failed[key], p_values.get(key, math.nan), metric, threshold)
+            for key, both in trials.items()
         ),
         only_in_a=only_in_a,
         only_in_b=only_in_b,
@@ -188,8 +165,9 @@ def _testable(smallest: Mapping[Key, float]) -> list[Key]:
 
 
 def _cell(
-    label: str, a: Sequence[float], b: Sequence[float], p: float, metric: Metric, threshold: float
+    label: str, values: Sides, failed: Sides, p: float, metric: Metric, threshold: float
 ) -> CellComparison:
+    a, b = values
     ratio = ratio_interval(b, a)
     return CellComparison(
         label=label,
@@ -199,13 +177,13 @@ def _cell(
         median_b=median(b) if b else math.nan,
         ratio=ratio,
         p=p,
-        finding=_finding(ratio.estimate, p, metric, threshold),
+        finding=finding_of(ratio.estimate, p, failed, metric, threshold),
+        failed_a=mean(failed[0]),
+        failed_b=mean(failed[1]),
     )
 
 
-def _finding(ratio: float, p: float, metric: Metric, threshold: float) -> Finding:
-    if math.isnan(p):
-        return Finding.TOO_FEW_TRIALS
-    if p >= LEVEL or abs(math.log(ratio)) <= math.log1p(threshold):
-        return Finding.NO_DIFFERENCE_SHOWN
-    return Finding.BETTER if (ratio > 1) == metric.more_is_better else Finding.WORSE
+def _told(cell: CellComparison) -> str:
+    if cell.finding is not Finding.FAILS_MORE:
+        return cell.label
+    return f"{cell.label} ({cell.failed_a:.3g} of the requests in A, {cell.failed_b:.3g} in B)"

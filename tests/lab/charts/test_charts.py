@@ -210,6 +210,20 @@ def test_a_comparison_has_a_line_for_each_cell_and_a_mark_for_each_finding(rows:
     assert "Worse in 4 of 8" in chart.caption
 
 
+def test_a_comparison_marks_cells_in_which_nothing_succeeded_though_they_have_no_ratio(rows: Any) -> None:
+    def break_all(made: list[dict[str, Any]]) -> None:
+        for row in made:
+            row |= {"succeeded": 0, "failed": 100, "throughput_rps": "", "valid": "false"}
+
+    compared = compare(rows(), rows(break_all))
+    chart = charts.comparison(compared)
+    (ax,) = chart.figure.axes
+    assert [str(line.get_marker()) for line in ax.get_lines()].count("X") == 8
+    (legend,) = chart.figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == ["nothing succeeded"]
+    assert str(charts.outcome(compared)) == "**Of 8 cells, 8 in which nothing succeeded.**"
+
+
 def test_a_cell_is_named_by_what_tells_it_apart_and_by_nothing_that_follows_from_that(rows: Any) -> None:
     (ax,) = charts.comparison(compare(rows(trials=8), rows(trials=8))).figure.axes
     assert [label.get_text() for label in ax.get_yticklabels()][:1] == ["topology sequential, concurrency 1"]

@@ -24,6 +24,7 @@ def rows(cells: Mapping[str, list[float]], **levels: object) -> pd.DataFrame:
     made = [
         {"topology": "parallel", "load_model": "closed", "concurrency": int(cell[1:]), "valid": True}
         | {"throughput_rps": value, "response_time_p50_ms": 1000 / value, "seed": 1}
+        | {"requests": 100, "succeeded": 100, "failed": 0}
         | levels
         for cell, values in cells.items()
         for value in values
@@ -97,6 +98,44 @@ def test_invalid_trials_do_not_count() -> None:
     a, b = rows(STEADY), rows(faster(STEADY, 0.5))
     b.loc[b.index[:2], "valid"] = False
     assert [cell.trials_b for cell in compare(a, b).cells] == [3, 5]
+
+
+def broken(cells: Mapping[str, list[float]]) -> pd.DataFrame:
+    """The same cells where no request was answered: nothing is left but its failures."""
+    blank = {"throughput_rps": math.nan, "response_time_p50_ms": math.nan, "valid": False}
+    return rows(cells, succeeded=0, failed=100, **blank)
+
+
+@pytest.mark.parametrize("metric", [Metric.THROUGHPUT, Metric.RESPONSE_TIME_P50])
+@pytest.mark.parametrize("trials", [1, 5])
+def test_a_b_in_which_nothing_succeeds_is_a_regression_however_few_the_trials(
+    metric: Metric, trials: int
+) -> None:
+    cells = {cell: values[:trials] for cell, values in STEADY.items()}
+    comparison = compare(rows(cells), broken(cells), metric)
+    assert findings(comparison) == [Finding.NOTHING_SUCCEEDED] * 2
+    assert len(comparison.regressions) == 2
+    assert "Nothing succeeded in 2 of 2: concurrency 1; concurrency 3." in comparison.sentences()
+
+
+def test_what_never_succeeded_is_no_regression() -> None:
+    assert compare(broken(STEADY), broken(STEADY)).regressions == ()
+    assert compare(broken(STEADY), rows(STEADY)).regressions == ()
+
+
+def test_a_b_that_answers_as_fast_and_fails_more_is_a_regression() -> None:
+    failing = rows(STEADY, succeeded=80, failed=20)
+    comparison = compare(rows(STEADY), failing)
+    assert findings(comparison) == [Finding.FAILS_MORE] * 2
+    assert len(comparison.regressions) == 2
+    assert (comparison.cells[0].failed_a, comparison.cells[0].failed_b) == (0, pytest.approx(0.2))
+    assert findings(compare(rows(STEADY), failing, threshold=0.25)) == [Finding.NO_DIFFERENCE_SHOWN] * 2
+
+
+def test_a_share_of_failures_that_some_trial_of_a_had_too_is_no_regression() -> None:
+    a, b = rows(STEADY), rows(STEADY, succeeded=80, failed=20)
+    a.loc[a.index[::5], ["succeeded", "failed"]] = [80, 20]
+    assert compare(a, b).regressions == ()
 
 
 def test_what_was_changed_is_named_and_does_not_part_the_cells() -> None:
