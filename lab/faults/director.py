@@ -7,6 +7,7 @@ import time
 from dataclasses import dataclass
 
 import lab.faults.acting as acting
+from lab.errors import PlacementError
 from lab.faults.fault import Fault
 from lab.load.result import Progress
 from lab.placement.running import Running
@@ -52,12 +53,19 @@ class Director:
             thread.start()
 
     def close(self) -> tuple[Happened, ...]:
-        """Undo at once what still goes on, and tell what happened. Raises what went wrong with a fault."""
+        """Undo at once what still goes on, and tell what happened.
+
+        Raises what went wrong with a fault, PlacementError for faults that neither happen nor fail.
+        """
         self._over.set()
+        until = time.monotonic() + PATIENCE_S
         for thread in self._threads:
-            thread.join(PATIENCE_S)
+            thread.join(max(0.0, until - time.monotonic()))
         for error in self._errors:
             raise error
+        hung = [thread.name for thread in self._threads if thread.is_alive()]
+        if hung:
+            raise PlacementError(f"{'; '.join(hung)}: not over after {PATIENCE_S:g} s: see in the logs why")
         return tuple(self._happened[fault] for fault in self._faults if fault in self._happened)
 
     def _play(self, fault: Fault, origin: float) -> None:

@@ -71,8 +71,10 @@ def run_faults(
             try:
                 load = run(spec, on_progress=director.heed)
             finally:
-                happened = director.close()
-                events = watch.close()
+                try:
+                    happened = director.close()
+                finally:
+                    events = watch.close()
             balancers_rss_mb = running.balancers_rss_mb()
         executed_twice = repeated(Path(folder), watched)
     if not load.journal:
