@@ -16,6 +16,7 @@ from lab.charts.findings import Claim, Finding, findings_of
 from lab.charts.percentiles import percentiles
 from lab.charts.policies import policies, policy_answer, policy_table
 from lab.charts.protocols import byte_table, coding_table, protocol_answer, protocols
+from lab.charts.scalability import scalability, scalability_table
 from lab.charts.tables import Table, cells, verdicts
 
 __all__ = [
@@ -51,6 +52,8 @@ __all__ = [
     "policy_table",
     "protocol_answer",
     "protocols",
+    "scalability",
+    "scalability_table",
     "throughput",
     "under_faults",
     "verdicts",

@@ -17,6 +17,8 @@ from lab.theory.scalability import ScalabilityLaw
 __all__ = ["ScalabilityFit", "fit_scalability", "knee"]
 
 Array = NDArray[np.float64]
+LACK_OF_FIT = 0.05
+"""The p-value below which a miss of the levels is not taken for chance."""
 
 
 def knee(levels: Sequence[float], throughputs: Sequence[float], response_times: Sequence[float]) -> float:
@@ -40,8 +42,20 @@ class ScalabilityFit:
     rate: Interval
     contention: Interval
     coherence: Interval
-    peak_throughput: Interval
+    peak_concurrency: Interval
     """Unknown ends where the fit shows no peak: its coherence is 0, or cannot be told from it."""
+    peak_throughput: Interval
+    """Unknown ends where that has."""
+    covariance: Array
+    """Of log λ, σ and κ; shape (3, 3)."""
+    widening: float
+    """How many standard errors an interval reaches to each side."""
+
+    def throughput(self, concurrency: float) -> Interval:
+        """Requests a second at that concurrency, by the delta method on the logarithm."""
+        estimate = float(self.law.throughput(concurrency))
+        half = self.widening * _error(_slopes(self.law, concurrency), self.covariance)
+        return Interval(estimate, estimate * math.exp(-half), estimate * math.exp(half))
 
 
 def fit_scalability(
@@ -50,6 +64,9 @@ def fit_scalability(
     """Fit the law to trials, one pair each, by least squares on the logarithms: errors are by factors.
 
     Intervals are linear about the fit (Seber and Wild, Nonlinear Regression, 5.1), cut at what is possible.
+    Where the fit misses the levels by more than their trials scatter, more trials make it no truer: then the
+    levels count, and not their trials (the test for lack of fit: Draper and Smith, Applied Regression
+    Analysis, 3rd ed., 2.1).
     Raises BadParameter below four trials, three levels of concurrency, or for a value that is not positive.
     """
     n, x = np.asarray(concurrency, dtype=np.float64), np.asarray(throughput, dtype=np.float64)
@@ -69,21 +86,37 @@ def fit_scalability(
         bounds=([-np.inf, 0, 0], [np.inf, 1, np.inf]),
         x_scale=(1, 0.1, 0.01),
     )
-    freedom = len(n) - 3
-    variance = float(fitted.fun @ fitted.fun) / freedom
+    variance, freedom = _residual_variance(n, np.asarray(fitted.fun, dtype=np.float64))
     slopes = np.asarray(fitted.jac, dtype=np.float64)
     covariance = np.asarray(np.linalg.pinv(slopes.T @ slopes) * variance, dtype=np.float64)
     t = float(stats.t.ppf((1 + confidence) / 2, freedom))
     log_rate, contention, coherence = (float(p) for p in fitted.x)
-    half = t * np.sqrt(np.maximum(np.diag(covariance), 0))
+    half = [t * math.sqrt(max(0.0, float(each))) for each in np.diag(covariance)]
     law = ScalabilityLaw(math.exp(log_rate), contention, coherence)
+    peak_concurrency, peak_throughput = _peak(law, covariance, t, coherence > half[2])
     return ScalabilityFit(
         law=law,
         rate=Interval(law.rate, math.exp(log_rate - half[0]), math.exp(log_rate + half[0])),
         contention=Interval(contention, max(0.0, contention - half[1]), min(1.0, contention + half[1])),
         coherence=Interval(coherence, max(0.0, coherence - half[2]), coherence + half[2]),
-        peak_throughput=_peak(law, covariance, t, coherence > half[2]),
+        peak_concurrency=peak_concurrency,
+        peak_throughput=peak_throughput,
+        covariance=covariance,
+        widening=t,
     )
+
+
+def _residual_variance(levels: Array, residuals: Array) -> tuple[float, int]:
+    """Of one trial, and its degrees of freedom: of all trials, or of the levels where the fit misses them."""
+    inside = [residuals[levels == level] for level in np.unique(levels)]
+    scatter = sum(float(((of - of.mean()) ** 2).sum()) for of in inside)
+    missed = sum(len(of) * float(of.mean()) ** 2 for of in inside)
+    of_scatter, of_missed = len(levels) - len(inside), len(inside) - 3
+    if of_scatter and of_missed and scatter > 0:
+        f = (missed / of_missed) / (scatter / of_scatter)
+        if stats.f.sf(f, of_missed, of_scatter) < LACK_OF_FIT:
+            return missed / of_missed, of_missed
+    return (scatter + missed) / (len(levels) - 3), len(levels) - 3
 
 
 def _log_law(parameters: Array, concurrency: Array) -> Array:
@@ -93,12 +126,26 @@ def _log_law(parameters: Array, concurrency: Array) -> Array:
     return logs
 
 
-def _peak(law: ScalabilityLaw, covariance: Array, t: float, is_shown: bool) -> Interval:
-    """By the delta method on the logarithm. At a peak, moving it changes nothing, so its place is held."""
-    peak, n = law.peak_throughput, law.peak_concurrency
-    if not is_shown:
-        return Interval(peak, math.nan, math.nan)
+def _peak(law: ScalabilityLaw, covariance: Array, t: float, is_shown: bool) -> tuple[Interval, Interval]:
+    """Where it is and how high, by the delta method on the logarithms."""
+    n, height = law.peak_concurrency, law.peak_throughput
+    if not is_shown or law.contention >= 1:
+        return Interval(n, math.nan, math.nan), Interval(height, math.nan, math.nan)
+    moving = np.array([0.0, -0.5 / (1 - law.contention), -0.5 / law.coherence])
+    aside = t * _error(moving, covariance)
+    # Moving it along changes nothing at a peak, so its place is held.
+    up = t * _error(_slopes(law, n), covariance)
+    return (
+        Interval(n, n * math.exp(-aside), n * math.exp(aside)),
+        Interval(height, height * math.exp(-up), height * math.exp(up)),
+    )
+
+
+def _slopes(law: ScalabilityLaw, n: float) -> Array:
+    """Of the throughput's logarithm, by log λ, σ and κ."""
     waste = 1 + law.contention * (n - 1) + law.coherence * n * (n - 1)
-    gradient = np.array([1.0, -(n - 1) / waste, -n * (n - 1) / waste])
-    half = t * math.sqrt(max(0.0, float(gradient @ covariance @ gradient)))
-    return Interval(peak, peak * math.exp(-half), peak * math.exp(half))
+    return np.array([1.0, -(n - 1) / waste, -n * (n - 1) / waste])
+
+
+def _error(slopes: Array, covariance: Array) -> float:
+    return math.sqrt(max(0.0, float(slopes @ covariance @ slopes)))

@@ -17,7 +17,12 @@ from lab import charts
 from lab.charts.style import look, looks
 from lab.compare import compare
 
-DRAW: list[Callable[[Any], charts.Chart]] = [charts.throughput, charts.latency, charts.where_the_time_went]
+DRAW: list[Callable[[Any], charts.Chart]] = [
+    charts.throughput,
+    charts.latency,
+    charts.where_the_time_went,
+    charts.scalability,
+]
 LEVELS = (1, 2, 3, 4, 8, 16, 32)
 
 

@@ -54,8 +54,22 @@ def test_the_intervals_of_a_fit_cover_the_truth() -> None:
         [law.contention in f.contention for f in fits],
         [law.coherence in f.coherence for f in fits],
         [law.peak_throughput in f.peak_throughput for f in fits],
+        [law.peak_concurrency in f.peak_concurrency for f in fits],
+        *([float(law.throughput(n)) in f.throughput(n) for f in fits] for n in LEVELS),
     ):
         assert sum(covered) >= 0.93 * len(fits)
+
+
+def test_a_law_that_does_not_fit_is_no_surer_for_more_trials() -> None:
+    """Constant work bends at a corner, which the law cannot: in its fit the throughput falls after it."""
+    draw, stations = np.random.default_rng(3), stations_of(Topology.sequential())
+    levels = np.repeat(LEVELS, 100).astype(float)
+    corner = np.array([throughput_bound(stations, n) for n in levels])
+    found = fit_scalability(levels.tolist(), (corner * np.exp(draw.normal(0, 0.01, len(levels)))).tolist())
+    assert found.coherence.estimate > 0
+    assert 0 in found.coherence
+    assert not found.peak_concurrency.known
+    assert all(throughput_bound(stations, n) in found.throughput(n) for n in LEVELS)
 
 
 def test_a_peak_that_the_trials_do_not_show_has_no_interval() -> None:

@@ -1,0 +1,108 @@
+"""The knee and the law of a curve are told with their intervals, or why they cannot be told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from lab import charts
+from lab.theory.scalability import ScalabilityLaw
+
+LEVELS = (1, 2, 4, 8, 16, 32)
+EDGE = 0.7
+"""The width of the lines that a band ends at."""
+LAW = ScalabilityLaw(rate=10, contention=0.05, coherence=0.002)
+
+
+def lawful(made: list[dict[str, Any]]) -> None:
+    """Every throughput by the law, each trial a little above or below it."""
+    for row in made:
+        rate = float(LAW.throughput(row["concurrency"])) * (0.99, 1.0, 1.01)[row["trial"] - 1]
+        row |= {"throughput_rps": rate, "response_time_mean_ms": 1000 * row["concurrency"] / rate}
+
+
+def flat(made: list[dict[str, Any]]) -> None:
+    for row in made:
+        row |= {"throughput_rps": 25.0 + 0.1 * row["trial"]}
+
+
+def opened(made: list[dict[str, Any]]) -> None:
+    for row in made:
+        row |= {"load_model": "poisson", "requested_rate": row["concurrency"], "concurrency": ""}
+
+
+def unbelieved(made: list[dict[str, Any]]) -> None:
+    """All trials but those at two concurrencies."""
+    for row in made:
+        row["valid"] = "true" if row["concurrency"] in (1, 2) else "false"
+
+
+def told(frame: Any) -> dict[str, str]:
+    """The line of the sequential curve, by heading."""
+    table = charts.scalability_table(frame)
+    return dict(zip(table.header, table.rows[0], strict=True))
+
+
+def test_the_law_behind_a_curve_is_told_with_its_intervals(rows: Any) -> None:
+    line = told(rows(lawful, concurrencies=LEVELS))
+    assert line["curve"] == "sequential"
+    for heading, truth in (
+        ("λ (req/s)", LAW.rate),
+        ("contention σ", LAW.contention),
+        ("coherence κ", LAW.coherence),
+        ("peak concurrency", LAW.peak_concurrency),
+        ("peak throughput (req/s)", LAW.peak_throughput),
+    ):
+        estimate, _, ends = line[heading].rstrip(")").partition(" (")
+        low, high = map(float, ends.split("–"))
+        assert float(estimate) == pytest.approx(truth, rel=0.05)
+        assert low < truth < high
+    assert line["fit"] == "misses no point by more than 0.1 %"
+
+
+def test_the_knee_is_told_and_ringed_and_a_curve_without_a_bend_has_none(rows: Any) -> None:
+    bent = rows(concurrencies=LEVELS)
+    (ax,) = charts.scalability(bent).figure.axes
+    assert told(bent)["knee (in flight)"] == "4"
+    assert sum(line.get_markerfacecolor() == "none" for line in ax.get_lines()) == 2
+    straight = rows(concurrencies=(1, 2, 3))
+    (ax,) = charts.scalability(straight).figure.axes
+    assert told(straight)["knee (in flight)"] == "at least 3"
+    assert not any(line.get_markerfacecolor() == "none" for line in ax.get_lines())
+
+
+def test_the_band_holds_a_corner_that_the_law_cannot_make_and_its_peak_is_not_claimed(rows: Any) -> None:
+    frame = rows(concurrencies=(1, 2, 3, 4, 8, 16, 32), trials=10)
+    (ax,) = charts.scalability(frame).figure.axes
+    along = ax.get_lines()
+    low, high = [np.asarray(line.get_ydata()) for line in along if line.get_linewidth() == EDGE][:2]
+    places = np.asarray(next(line.get_xdata() for line in along if line.get_linewidth() == EDGE))
+    for n, measured in ((1, 5.95), (4, 23.8), (8, 24.75), (32, 24.75)):
+        at = np.argmin(np.abs(places - n))
+        assert low[at] < measured < high[at]
+    assert told(frame)["peak concurrency"] == "none shown"
+
+
+@pytest.mark.parametrize(
+    ("change", "levels", "remark"),
+    [
+        (None, (1, 3, 8), "no fit: 3 concurrencies with a valid trial, and it takes 4"),
+        (unbelieved, LEVELS, "no fit: 2 concurrencies with a valid trial, and it takes 4"),
+        (flat, LEVELS, "no fit: flat, throughput grows by less than 10 % over all concurrencies"),
+        (opened, LEVELS, "no fit: an open loop has no concurrency of its own"),
+    ],
+)
+def test_why_there_is_no_fit_is_said_and_no_line_is_drawn(
+    rows: Any, change: Callable[[list[dict[str, Any]]], None] | None, levels: tuple[int, ...], remark: str
+) -> None:
+    frame = rows(change, concurrencies=levels)
+    line, chart = told(frame), charts.scalability(frame)
+    assert line["fit"] == remark
+    assert line["λ (req/s)"] == line["peak concurrency"] == "–"
+    assert remark in chart.caption
+    assert remark in chart.alternative
+    (ax,) = chart.figure.axes
+    assert not any(len(drawn.get_xdata()) > 100 for drawn in ax.get_lines())
