@@ -28,6 +28,8 @@ LEAST_LEVELS = 4
 """Concurrencies that a fit of three parameters needs, for its misfit to show."""
 FLAT = 1.1
 """A curve that rises by less than this factor is flat: there is no growth to fit."""
+LOOSE = 2.0
+"""Where the interval of the law's throughput reaches to this factor above it, it says nothing."""
 _LAW = "Universal Scalability Law X(N) = λN / (1 + σ(N − 1) + κN(N − 1))"
 _CAPTION = (
     "Ringed: the knee, the measured concurrency at which throughput / response_time is greatest. "
@@ -133,7 +135,10 @@ def _curve(panel: Panel, series: Series) -> _Curve:
         return _Curve(panel.label, series, grown, bend, None, why_not)
     rows = series.rows[valid(series.rows) & (series.rows[_COLUMN] > 0)]
     fit = fit_scalability(rows[series.axis].tolist(), rows[_COLUMN].tolist())
-    return _Curve(panel.label, series, grown, bend, fit, _how_well(fit, grown))
+    missed = max(abs(x / float(fit.law.throughput(n)) - 1) for n, x in grown.items())
+    if not all(each.high < LOOSE * each.estimate for each in map(fit.throughput, grown)):
+        return _Curve(panel.label, series, grown, bend, None, _loose(missed, len(grown)))
+    return _Curve(panel.label, series, grown, bend, fit, _how_well(fit, missed, max(grown)))
 
 
 def _known(series: Series, column: str) -> dict[float, float]:
@@ -152,12 +157,22 @@ def _unfit(series: Series, grown: dict[float, float]) -> str | None:
     return None
 
 
-def _how_well(fit: ScalabilityFit, grown: dict[float, float]) -> str:
-    missed = max(abs(x / float(fit.law.throughput(n)) - 1) for n, x in grown.items())
-    said = f"misses no point by more than {100 * max(missed, 0.001):.1f} %"
-    if fit.peak_concurrency.known and fit.peak_concurrency.estimate > max(grown):
+def _loose(missed: float, levels: int) -> str:
+    return (
+        f"no fit: the law misses points by up to {_percent(missed)}, and {levels} concurrencies are too few "
+        "to tell its parameters"
+    )
+
+
+def _how_well(fit: ScalabilityFit, missed: float, highest: float) -> str:
+    said = f"misses no point by more than {_percent(missed)}"
+    if fit.peak_concurrency.known and fit.peak_concurrency.estimate > highest:
         said += "; its peak lies beyond what was measured"
     return said
+
+
+def _percent(share: float) -> str:
+    return f"{100 * max(share, 0.001):.1f} %"
 
 
 def _share_text(share: Interval) -> str:
