@@ -84,12 +84,22 @@ class Histogram:
         """The exact mean; nan without samples."""
         return self.sum_ns / len(self) if len(self) else math.nan
 
+    @property
+    def variance_ns2(self) -> float:
+        """Of the samples as the middles of their bins, in ns²; nan without samples."""
+        if not len(self):
+            return math.nan
+        held = np.flatnonzero(self.counts)
+        away = np.array([_middle(int(index)) for index in held]) - self.mean_ns
+        return float(np.average(away**2, weights=self.counts[held]))
+
     def percentile_ns(self, percentile: float) -> float:
         """The sample of rank ceil(p/100 n), as the middle of its bin: within 0.05 %. nan without samples."""
         total = len(self)
-        if not total:
-            return math.nan
-        rank = max(1, math.ceil(round(percentile * total / 100, 9)))
+        return self.at_rank_ns(max(1, math.ceil(round(percentile * total / 100, 9)))) if total else math.nan
+
+    def at_rank_ns(self, rank: int) -> float:
+        """The sample of that rank, from 1 for the smallest, as the middle of its bin."""
         found = int(np.searchsorted(np.cumsum(self.counts), rank))
         return float(min(max(_middle(found), self.min_ns), self.max_ns))
 

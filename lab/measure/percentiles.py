@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from functools import cache
 
 from scipy.stats import binom
 
-__all__ = ["interval_ranks", "nearest_rank", "order_statistics_interval", "sample_floor"]
+from lab.load.histogram import Histogram
+from lab.measure.statistics import Interval
+
+__all__ = ["interval_ranks", "order_statistics_interval", "sample_floor"]
 
 ASSURANCE = 0.99
 """How sure it must be that enough samples lie beyond a percentile before that percentile is printed."""
@@ -38,12 +40,6 @@ def sample_floor(quantile: float) -> int:
     return low
 
 
-def nearest_rank(quantile: float, samples: int) -> int:
-    """The rank, 1 to `samples`, of the smallest sample that at least that share of all lies at or below."""
-    _check(quantile)
-    return max(1, math.ceil(round(quantile * samples, 9)))  # 0.55 × 100 is 55.00000000000001
-
-
 def interval_ranks(quantile: float, samples: int, confidence: float = 0.95) -> tuple[int, int] | None:
     """The two ranks, 1 to `samples`, whose order statistics bracket the quantile; None for too few samples.
 
@@ -59,14 +55,20 @@ def interval_ranks(quantile: float, samples: int, confidence: float = 0.95) -> t
 
 
 def order_statistics_interval(
-    values: Sequence[float], quantile: float, confidence: float = 0.95
-) -> tuple[float, float] | None:
-    """The interval of that quantile from independent samples, in their unit; None if they are too few."""
-    ranks = interval_ranks(quantile, len(values), confidence)
+    samples: Histogram, quantile: float, effective: int | None = None, confidence: float = 0.95
+) -> Interval | None:
+    """That quantile of the samples in ns, with its interval; None if they are too few.
+
+    Of samples that are not independent, `effective` says how many that were would say as much.
+    """
+    independent = len(samples) if effective is None else effective
+    ranks = interval_ranks(quantile, independent, confidence)
     if ranks is None:
         return None
-    ordered = sorted(values)
-    return ordered[ranks[0] - 1], ordered[ranks[1] - 1]
+    scale = len(samples) / independent
+    low, high = max(1, math.floor(ranks[0] * scale)), min(len(samples), math.ceil(ranks[1] * scale))
+    estimate = samples.percentile_ns(100 * quantile)
+    return Interval(estimate, samples.at_rank_ns(low), samples.at_rank_ns(high))
 
 
 def _check(quantile: float) -> None:

@@ -39,6 +39,12 @@ def test_sum_mean_and_extremes_are_exact(samples: np.ndarray) -> None:
 
 
 @given(durations)
+def test_the_variance_is_that_of_the_samples_but_for_the_width_of_their_bins(samples: np.ndarray) -> None:
+    found = Histogram.of(samples).variance_ns2
+    assert found == pytest.approx(np.var(samples), rel=0.05, abs=float(np.max(samples) / 500) ** 2)
+
+
+@given(durations)
 def test_bins_are_those_of_hdrhistogram(samples: np.ndarray) -> None:
     twin = HdrHistogram(1, HIGHEST_NS, 3)
     assert bin_of(samples).tolist() == [twin._counts_index_for(value) for value in samples.tolist()]

@@ -1,13 +1,13 @@
 from __future__ import annotations
 
-import random
-
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binom
 
-from lab.measure.percentiles import interval_ranks, nearest_rank, order_statistics_interval, sample_floor
+from lab.load.histogram import Histogram
+from lab.measure.percentiles import interval_ranks, order_statistics_interval, sample_floor
 
 quantiles = st.floats(0.01, 0.999)
 
@@ -49,25 +49,30 @@ def test_the_ranks_are_as_narrow_as_each_tail_allows(quantile: float, samples: i
         assert binom.sf(high - 2, samples, quantile) >= 0.025 - 1e-9
 
 
-@given(st.lists(st.integers(0, 100), min_size=1), st.integers(1, 99))
-def test_nearest_rank_is_the_first_that_the_share_lies_at_or_below(values: list[int], percent: int) -> None:
-    rank = nearest_rank(percent / 100, len(values))
-    assert rank * 100 >= percent * len(values) > (rank - 1) * 100
-
-
 def test_the_interval_covers_the_true_quantile_as_often_as_it_says() -> None:
-    draw = random.Random(7)
+    draw = np.random.default_rng(7)
     covered = 0
     for _ in range(400):
-        interval = order_statistics_interval([draw.random() for _ in range(200)], 0.9)
+        interval = order_statistics_interval(Histogram.of(draw.integers(0, 1_000_000, 200)), 0.9)
         assert interval is not None
-        covered += interval[0] <= 0.9 <= interval[1]
+        assert interval.estimate in interval
+        covered += 900_000 in interval
     assert covered >= 372
 
 
 def test_too_few_samples_give_no_interval() -> None:
-    assert order_statistics_interval([1.0] * 5, 0.5) is None
-    assert order_statistics_interval([], 0.5) is None
+    assert order_statistics_interval(Histogram.of([1] * 5), 0.5) is None
+    assert order_statistics_interval(Histogram(), 0.5) is None
+    assert order_statistics_interval(Histogram.of([1] * 100), 0.5, effective=5) is None
+
+
+def test_fewer_independent_samples_widen_the_interval() -> None:
+    samples = Histogram.of(range(1, 1001))
+    alone, alike = (order_statistics_interval(samples, 0.5, n) for n in (1000, 100))
+    assert alone is not None
+    assert alike is not None
+    assert alike.low < alone.low < alone.high < alike.high
+    assert (alike.low, alike.high) == (400, 610)
 
 
 @pytest.mark.parametrize("quantile", [0, 1, -0.1, 1.5])
