@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -18,9 +20,19 @@ from lab.measure.validity import Reason
 from lab.results import Results, require_resumable
 from lab.sweep.progress import SecondsBar, seconds_bar
 
-__all__ = ["append_row", "load_once", "require_csv", "require_folder", "show_progress"]
+__all__ = ["append_row", "cell_of", "load_once", "require_csv", "require_folder", "show_progress"]
 
 NAME = "load"
+ASKED = (
+    "load",
+    "duration_s",
+    "headers",
+    "body",
+    "max_connections",
+    "connect_timeout_s",
+    "read_timeout_s",
+)
+"""What makes a cell, beside the target, which is the CSV's. How it is measured does not."""
 CHANGING = (LoadModel.RAMP, LoadModel.STEPS)
 
 
@@ -39,8 +51,17 @@ def load_once(spec: LoadSpec) -> tuple[Measurement, dict[str, Any]]:
         loaded = run(spec, on_progress=progress)
         bar.finish(total_s)
     planned = {Reason.NOT_STEADY} if spec.load.model in CHANGING else set()
-    trial = Trial(NAME, _cell(spec))
+    trial = Trial(NAME, cell_of(spec))
     return measure(trial, factors_of(spec), loaded, exempt=planned), histograms_of(loaded)
+
+
+def cell_of(spec: LoadSpec) -> str:
+    """The cell that a run of this belongs to: a name of the load, told apart by all that was asked for."""
+    level = spec.load.concurrency if isinstance(spec.load, Closed) else spec.load.requested_rate
+    asked = spec.to_json()
+    facts = json.dumps({name: asked[name] for name in ASKED}, sort_keys=True)
+    digest = hashlib.sha256(facts.encode()).hexdigest()
+    return f"{spec.load.model}-{level:.6g}-{spec.duration_s:g}s-{digest[:8]}"
 
 
 def show_progress(bar: SecondsBar, so_far: Progress, planned_s: float) -> None:
@@ -78,8 +99,3 @@ def append_row(path: Path, spec: LoadSpec, measured: Measurement, histograms: di
 
 def _parameters(spec: LoadSpec) -> dict[str, Any]:
     return {"url": spec.url, "method": spec.method}
-
-
-def _cell(spec: LoadSpec) -> str:
-    level = spec.load.concurrency if isinstance(spec.load, Closed) else spec.load.requested_rate
-    return f"{spec.load.model}-{level:.6g}-{spec.duration_s:g}s"
