@@ -1,4 +1,4 @@
-"""How sure one run is of its percentiles: intervals of order statistics, wider where its samples are alike."""
+"""How sure one run is of its percentiles: intervals of order statistics, wider where samples are alike."""
 
 from __future__ import annotations
 
