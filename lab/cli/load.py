@@ -57,6 +57,7 @@ def load(
     from lab.cli.target import read_body, read_cpus, read_headers, read_load
     from lab.load.spec import LoadSpec
     from lab.measure.conditions import Condition
+    from lab.measure.precision import percentile_intervals
 
     conditions = [Condition.parse(text) for text in fail_if or []]
     content = read_body(body, payload_bytes)
@@ -79,13 +80,13 @@ def load(
     )
     if csv:
         require_csv(csv, spec)
-    measured, histograms = load_once(spec)
+    measured, loaded = load_once(spec)
     if csv:
-        measured = append_row(csv, spec, measured, histograms)
+        measured = append_row(csv, spec, measured, loaded)
     if as_json:
         typer.echo(json.dumps(measured.row(), default=str))
     else:
-        typer.echo(report(spec, measured))
+        typer.echo(report(spec, measured, percentile_intervals(loaded)))
     broken = 0 if measured.outcome.succeeded else 1
     for condition in conditions:
         holds = condition.holds(measured)

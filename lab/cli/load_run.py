@@ -12,7 +12,7 @@ from typing import Any
 from lab.errors import BadParameter
 from lab.load.arrivals import Closed, LoadModel
 from lab.load.process import run
-from lab.load.result import Progress
+from lab.load.result import LoadResult, Progress
 from lab.load.spec import LoadSpec
 from lab.measure.measurement import Measurement
 from lab.measure.reading import Trial, factors_of, histograms_of, measure
@@ -36,8 +36,8 @@ ASKED = (
 CHANGING = (LoadModel.RAMP, LoadModel.STEPS)
 
 
-def load_once(spec: LoadSpec) -> tuple[Measurement, dict[str, Any]]:
-    """Run it with a live line, and give its row and histograms. A rate that is meant to change may.
+def load_once(spec: LoadSpec) -> tuple[Measurement, LoadResult]:
+    """Run it with a live line, and give its row and all that was recorded. A rate meant to change may.
 
     Raises as `LoadSpec.check` does, before there is a line.
     """
@@ -52,7 +52,7 @@ def load_once(spec: LoadSpec) -> tuple[Measurement, dict[str, Any]]:
         bar.finish(total_s)
     planned = {Reason.NOT_STEADY} if spec.load.model in CHANGING else set()
     trial = Trial(NAME, cell_of(spec))
-    return measure(trial, factors_of(spec), loaded, exempt=planned), histograms_of(loaded)
+    return measure(trial, factors_of(spec), loaded, exempt=planned), loaded
 
 
 def cell_of(spec: LoadSpec) -> str:
@@ -84,7 +84,7 @@ def require_folder(path: Path) -> None:
         )
 
 
-def append_row(path: Path, spec: LoadSpec, measured: Measurement, histograms: dict[str, Any]) -> Measurement:
+def append_row(path: Path, spec: LoadSpec, measured: Measurement, loaded: LoadResult) -> Measurement:
     """Append the row as one more trial of its cell, and return it as written.
 
     A CSV holds rows of one target: raises SweepMismatch for a row of another.
@@ -93,7 +93,7 @@ def append_row(path: Path, spec: LoadSpec, measured: Measurement, histograms: di
         cell = measured.what.cell_id
         number = 1 + max((trial for name, trial in results.done if name == cell), default=0)
         measured = replace(measured, what=replace(measured.what, sweep_id=path.stem, trial=number))
-        results.append(measured, histograms)
+        results.append(measured, histograms_of(loaded))
     return measured
 
 

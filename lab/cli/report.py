@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from lab.load.arrivals import Closed
 from lab.load.spec import LoadSpec
 from lab.measure.measurement import Measurement
+from lab.measure.precision import PERCENTILES
+from lab.measure.statistics import Interval
 from lab.measure.validity import MEANING, Reason
 
 __all__ = ["report"]
 
 
-def report(spec: LoadSpec, measured: Measurement) -> str:
-    """What was done, what came of it, and whether to believe it. A dash stands for what must not be said."""
+def report(spec: LoadSpec, measured: Measurement, intervals: Mapping[int, Interval]) -> str:
+    """What was done, what came of it, and whether to believe it. A dash stands for what must not be said.
+
+    `intervals` holds those of the response_time in ms, by percentile.
+    """
     outcome, health = measured.outcome, measured.health
     nothing = outcome.nothing_succeeded
     lines = [("outcome", nothing)] if nothing else []
@@ -36,6 +43,7 @@ def report(spec: LoadSpec, measured: Measurement) -> str:
     }
     lines += [
         ("response_time", _times(times)),
+        *([("95 % interval", _ends(intervals))] if health.valid else []),
         ("service_time", _times({"p50": outcome.service_time_p50_ms, "p99": outcome.service_time_p99_ms})),
         (
             "generator",
@@ -64,6 +72,11 @@ def _load(spec: LoadSpec) -> str:
 
 def _times(times: dict[str, float | None]) -> str:
     return "  ".join(f"{name} {_figure(value)}" for name, value in times.items()) + "  ms"
+
+
+def _ends(intervals: Mapping[int, Interval]) -> str:
+    told = {p: f"{_figure(each.low)}–{_figure(each.high)}" for p, each in intervals.items()}
+    return "  ".join(f"p{percentile} {told.get(percentile, '–')}" for percentile in PERCENTILES) + "  ms"
 
 
 def _figure(value: float | None) -> str:

@@ -67,6 +67,11 @@ def test_load_prints_one_object_with_the_columns_of_a_row(lab: Lab, url: str) ->
     assert "response_time_p99_ms" in row
 
 
+def test_load_says_how_sure_it_is_of_its_percentiles_where_they_can_be_believed(lab: Lab, url: str) -> None:
+    said = lab("load", url, *short("--rate", 200)).stdout
+    assert ("\n95 % interval p50 " in said) == ("\nverdict       valid" in said)
+
+
 def test_load_sends_method_headers_and_body_as_told(
     lab: Lab, url: str, seen: list[Any], tmp_path: Path
 ) -> None:
