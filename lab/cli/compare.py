@@ -23,7 +23,7 @@ def compare(
     ] = 0.05,
     as_json: JSON = False,
 ) -> None:
-    """Compare two results cell by cell. Exits with 1 where B is shown to be worse.
+    """Compare two results cell by cell. Exits with 1 where B is shown to be worse, or fails where A did not.
 
     And with 0 otherwise, also where no cell has enough trials to show anything: the last lines tell.
     """

@@ -13,8 +13,6 @@ from lab.errors import BadParameter
 
 __all__ = ["as_data", "metric_named", "print_comparison"]
 
-_COLOURS = {Finding.BETTER: "green", Finding.WORSE: "red"}
-
 
 def metric_named(name: str) -> Metric:
     """The metric of that name. Raises BadParameter, naming those there are."""
@@ -33,7 +31,7 @@ def print_comparison(compared: Comparison) -> None:
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("finding", no_wrap=True)
     for cell in compared.cells:
-        colour = _COLOURS.get(cell.finding, "default")
+        colour = _colour(cell.finding)
         table.add_row(*_cells(cell), f"[{colour}]{cell.finding}[/{colour}]")
     console.print(f"{compared.metric}, medians over valid trials; ratios with 95 % intervals")
     console.print(table)
@@ -54,6 +52,12 @@ def as_data(compared: Comparison) -> str:
             "sentences": compared.sentences(),
         }
     )
+
+
+def _colour(finding: Finding) -> str:
+    if finding.is_regression:
+        return "red"
+    return "green" if finding is Finding.BETTER else "default"
 
 
 def _cells(cell: CellComparison) -> tuple[str, ...]:

@@ -240,6 +240,16 @@ def test_compare_exits_with_1_only_where_b_is_worse(lab: Lab, url: str, tmp_path
     assert json.loads(lab("compare", fast, slow, "--json").stdout)["regressions"]
 
 
+def test_compare_exits_with_1_where_b_answered_nothing(lab: Lab, url: str, tmp_path: Path) -> None:
+    good, broken = tmp_path / "good.csv", tmp_path / "broken.csv"
+    assert lab("load", url, *short("--csv", good)).returncode == 0
+    assert lab("load", "http://127.0.0.1:9/", *short("--csv", broken)).returncode == 1
+    done = lab("compare", good, broken)
+    assert done.returncode == 1
+    assert "Nothing succeeded in 1 of 1" in done.stdout
+    assert json.loads(lab("compare", good, broken, "--json").stdout)["regressions"]
+
+
 def test_what_cannot_be_compared_is_said_in_one_line(lab: Lab, tmp_path: Path) -> None:
     done = lab("compare", tmp_path / "a.csv", tmp_path / "b.csv")
     assert done.returncode == 1
