@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Iterable
 
+from services.addresses import address_of
 from services.environment import SettingsError, Variable
 
 __all__ = ["BACKLOG", "listen", "name_of", "table"]
@@ -33,8 +34,7 @@ def listen(host: str, port: int, variable: str) -> socket.socket:
         return socket.create_server((host, port), family=family, backlog=BACKLOG)
     except OSError as error:
         reason = f"{error.strerror}".partition(" (")[0]
-        where = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         raise SettingsError(
-            f"{variable} is {port}, and {where} cannot be listened on ({reason}):"
+            f"{variable} is {port}, and {address_of(host, port)} cannot be listened on ({reason}):"
             " stop what listens there, or choose another"
         ) from error

@@ -11,9 +11,9 @@ from grpc_health.v1 import health_pb2
 
 from lab.cli.acceptance import EXAMPLE, TIMEOUT_S, Finding, unasked
 from lab.topology import Topology
+from services.addresses import address_of
 from services.messages import TextRequest
 from services.rpc import pipeline_pb2 as pb
-from services.rpc.addresses import address_of
 from services.rpc.channels import CHANNEL_OPTIONS
 from services.rpc.codec import MalformedError, decode_response, encode
 from services.rpc.methods import METHODS

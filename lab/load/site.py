@@ -13,7 +13,7 @@ from lab.errors import BadParameter
 from lab.extras import Extra, needing
 from lab.load.spec import LoadSpec
 from lab.load.template import split_url
-from services.rpc.addresses import address_of
+from services.addresses import address_of
 from services.wire.connection import Connection
 from services.wire.deadlines import Deadlines
 from services.wire.errors import NotConnected

@@ -14,8 +14,8 @@ from lab.placement.asking import ASK_S, HEALTH_S
 from lab.placement.building import balancer_settings, service_settings
 from lab.placement.speech import Server
 from lab.topology import PIPELINE, Balancer, Instance, Topology
+from services.addresses import address_of
 from services.rpc import pipeline_pb2 as pb
-from services.rpc.addresses import address_of
 from services.rpc.balancer.server import RpcBalancerServer
 from services.rpc.channels import CHANNEL_OPTIONS
 from services.rpc.methods import ASK

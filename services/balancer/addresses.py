@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from services.addresses import address_of
+
 __all__ = ["Address", "read_addresses"]
 
 _ENTRY = re.compile(
@@ -31,8 +33,8 @@ class Address:
 
     def __str__(self) -> str:
         """`service1a=127.0.0.1:8051`, and the weight where it is not 1."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{self.name}={host}:{self.port}" + (f"*{self.weight}" if self.weight != 1 else "")
+        weight = f"*{self.weight}" if self.weight != 1 else ""
+        return f"{self.name}={address_of(self.host, self.port)}{weight}"
 
 
 def read_addresses(text: str) -> tuple[Address, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 
+from services.addresses import address_of
 from services.balancer.core import Core
 from services.balancer.instances import Instance
 from services.wire import WireClient, WireError
@@ -52,8 +53,7 @@ class Checks:
 
     async def _watch(self, instance: Instance) -> None:
         settings = self._core.settings
-        host = f"[{instance.host}]" if ":" in instance.host else instance.host
-        url = f"http://{host}:{instance.port}/health"
+        url = f"http://{address_of(instance.host, instance.port)}/health"
         while True:
             await asyncio.sleep(settings.check_interval_s)
             try:

@@ -8,7 +8,7 @@ import socket
 from collections.abc import Callable
 from typing import Protocol
 
-from services.rpc.addresses import address_of
+from services.addresses import address_of
 from services.standalone import listen
 from services.wire.loops import run
 

@@ -11,7 +11,7 @@ import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
-from services.rpc.addresses import address_of
+from services.addresses import address_of
 from services.rpc.methods import service_of
 
 __all__ = ["Answer", "Context", "RpcServer"]

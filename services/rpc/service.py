@@ -9,8 +9,8 @@ from urllib.parse import urlsplit
 
 import grpc
 
+from services.addresses import address_of
 from services.messages import ReportRequest, TextRequest
-from services.rpc.addresses import address_of
 from services.rpc.channels import open_channel
 from services.rpc.codec import MalformedError, decode_report, decode_response, decode_text, encode
 from services.rpc.methods import ASK, METHODS

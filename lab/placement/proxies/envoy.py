@@ -15,6 +15,7 @@ from lab.placement.proxies.envoy_config import INSTANCES, POLICIES, resources
 from lab.placement.proxies.proxy import Count, Counter, Place, Profile, Proxy, SendSignal
 from lab.placement.proxies.unix_http import UnixConnection
 from lab.placement.proxies.words import hostport
+from services.addresses import address_of
 from services.balancer.settings import BalancerSettings, PolicyName
 
 __all__ = ["Envoy"]
@@ -65,8 +66,7 @@ class _Administration:
         return {self._name(host["address"]["socket_address"]): _count(host["stats"]) for host in hosts}
 
     def _name(self, at: dict[str, Any]) -> str:
-        ip = f"[{at['address']}]" if ":" in at["address"] else at["address"]
-        return self._names[f"{ip}:{at['port_value']}"]
+        return self._names[address_of(at["address"], at["port_value"])]
 
 
 def _count(stats: list[dict[str, str]]) -> Count:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from lab.placement.proxies.proxy import Count
+from services.addresses import address_of
 from services.balancer.addresses import Address
 from services.balancer.settings import BalancerSettings
 
@@ -54,7 +55,7 @@ def too_large(settings: BalancerSettings) -> str:
 
 def hostport(server: Address | BalancerSettings) -> str:
     """Where it listens: `127.0.0.1:8051`, or `[::1]:8051`."""
-    return f"[{server.host}]:{server.port}" if ":" in server.host else f"{server.host}:{server.port}"
+    return address_of(server.host, server.port)
 
 
 def milliseconds(duration_s: float) -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import grpc
 from grpc_health.v1 import health_pb2
 
+from services.addresses import address_of
 from services.balancer.instances import Instance
-from services.rpc.addresses import address_of
 from services.rpc.channels import open_channel
 
 __all__ = ["Peer"]

@@ -1,4 +1,4 @@
-"""Addresses as gRPC writes them."""
+"""Addresses as URLs, gRPC and configuration files write them."""
 
 from __future__ import annotations
 
