@@ -295,16 +295,6 @@ class Topology:
         )
         return replace(moved, spare_port=self.spare_port + offset)
 
-    def on_host(self, host: str) -> Topology:
-        """The same with every server on that host."""
-        return self._each(
-            lambda s: replace(
-                s,
-                instances=tuple(replace(i, host=host) for i in s.instances),
-                balancer=replace(s.balancer, host=host) if s.balancer else None,
-            )
-        )
-
     def _with_service(self, changed: Service) -> Topology:
         return self._each(lambda s: changed if s.name == changed.name else s)
 

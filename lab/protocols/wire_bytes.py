@@ -22,7 +22,6 @@ __all__ = ["wire_bytes"]
 
 RATE = 50.0
 WAIT_S = 5.0
-_JSON = (("content-type", "application/json"),)
 
 
 def wire_bytes(
@@ -55,7 +54,6 @@ def _measure(
             duration_s=duration_s,
             warmup_s=0.0,
             method="POST",
-            headers=_JSON,
             body=PipelineBody(length),
         )
         requests = sum(run(spec).totals.values())

@@ -212,13 +212,6 @@ def test_every_server_is_found_by_its_name_with_its_service(topology: Topology) 
         assert server in (*service.instances, service.balancer)
 
 
-@given(topology=topologies)
-def test_all_servers_may_be_on_another_host(topology: Topology) -> None:
-    moved = topology.on_host("10.0.0.5")
-    assert {host for _, host, _ in moved.addresses()} == {"10.0.0.5"}
-    assert list(moved.ports()) == list(topology.ports())
-
-
 def test_servers_on_different_hosts_may_share_a_port() -> None:
     here, there = Instance("here", 9000), Instance("there", 9000, "10.0.0.5")
     assert len(list(Topology("x", (Service("s", "/", (here,)), Service("t", "/", (there,)))).ports())) == 2
