@@ -21,7 +21,7 @@ from services.clients import ClientName
 from services.protocols import ProtocolName
 from services.work import Distribution, WorkKind
 
-__all__ = ["Level", "factor_help", "factor_names", "read_levels", "unknown"]
+__all__ = ["Level", "factor_names", "read_levels", "unknown"]
 
 Level = str | int | float
 """One value of a factor."""
@@ -47,12 +47,6 @@ _POSITIVE = ("requested_rate", "duration_s", "payload_bytes")
 def factor_names() -> tuple[str, ...]:
     """Every factor, in the order of the contract."""
     return tuple(_factors())
-
-
-def factor_help(name: str) -> str:
-    """What the factor means and what it takes, in one line."""
-    column = _factors()[name]
-    return f"{column.description.rstrip('.')} ({_wanted(column)})"
 
 
 def read_levels(name: str, value: Any) -> tuple[Level, ...]:

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from nbformat import NotebookNode, validate
 
+from lab.errors import BadParameter
 from lab.notebook import parameters_of, read_notebook, read_parameters
-from lab.sweep.parameters import factor_help, factor_names
+from lab.sweep.parameters import factor_names, read_levels
 
 NOTEBOOKS = sorted((Path(__file__).parents[2] / "notebooks").glob("*.ipynb"))
 LOGIC = (ast.For, ast.While, ast.If, ast.FunctionDef, ast.ClassDef, ast.Try, ast.comprehension)
@@ -71,5 +72,8 @@ def test_every_factor_is_a_parameter_of_the_sweep() -> None:
 def test_the_comment_on_a_factor_names_all_that_it_can_be(factor: str) -> None:
     (sweep,) = [path for path in NOTEBOOKS if path.stem == "02_sweep"]
     comment = parameters_of(read_notebook(sweep))[factor].comment
-    takes = factor_help(factor).rpartition("(")[2].rstrip(")").split(" or ")
+    with pytest.raises(BadParameter) as refused:
+        read_levels(factor, "anything else")
+    takes = str(refused.value).rpartition("it takes ")[2].split(" or ")
+    assert len(takes) > 1
     assert [name for name in takes if name not in comment] == []

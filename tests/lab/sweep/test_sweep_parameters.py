@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from lab.errors import BadParameter
-from lab.sweep.parameters import factor_help, factor_names, read_levels
+from lab.sweep.parameters import factor_names, read_levels
 
 
 @pytest.mark.parametrize(
@@ -72,9 +72,3 @@ def test_an_unknown_factor_is_refused_with_the_nearest_and_all_others() -> None:
         read_levels("concurency", 3)
     assert "Did you mean concurrency?" in str(refused.value)
     assert all(name in str(refused.value) for name in factor_names())
-
-
-def test_every_factor_says_what_it_means_and_what_it_takes() -> None:
-    for name in factor_names():
-        assert len(factor_help(name)) > 20
-    assert "io or cpu or text" in factor_help("work")
