@@ -17,7 +17,6 @@ __all__ = ["Target", "open_target"]
 
 EXAMPLE_WORK_MS = 10.0
 """Of each service of the example: its pipeline bears 100 requests a second."""
-_JSON = {"content-type": "application/json"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +81,6 @@ def _example(port_offset: int) -> Target:
         url=topology.entry_url,
         load=Closed(1),
         method="POST",
-        headers=tuple(_JSON.items()),
         body=PipelineBody(),
     )
     return Target("an example that the lab starts", spec, topology)

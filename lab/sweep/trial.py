@@ -19,8 +19,6 @@ from lab.sweep.building import corpus_of, load_of, topology_of
 
 __all__ = ["run_trial", "trial_seed"]
 
-_JSON = (("content-type", "application/json"),)
-
 
 def run_trial(
     trial: Trial,
@@ -103,6 +101,5 @@ def _spec(factors: Factors, url: str, seed: int) -> LoadSpec:
         warmup_mode=WarmupMode(factors.warmup_mode or WarmupMode.FIXED),
         seed=seed,
         method="POST",
-        headers=_JSON,
         body=PipelineBody(factors.payload_bytes or PipelineBody().payload_bytes, corpus_of(factors.corpus)),
     )
