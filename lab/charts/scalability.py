@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,77 +14,22 @@ from matplotlib.lines import Line2D
 
 from lab.charts.axes import label_axes, legend_below, log_steps, log_values, panel_axes
 from lab.charts.chart import Chart
+from lab.charts.growth import COLUMN, HEADER, Growth, growth_of
 from lab.charts.marks import draw_points, invalid_entry, points_entry
-from lab.charts.series import Panel, Series, panels_of, positive, valid
+from lab.charts.series import panels_of, positive, valid
 from lab.charts.style import INK, Look, looks, styled
-from lab.charts.tables import Table, figure_of
-from lab.measure.statistics import Interval
-from lab.saturation import ScalabilityFit, fit_scalability, knee
+from lab.charts.tables import Table
 
 __all__ = ["scalability", "scalability_table"]
 
-LEAST_LEVELS = 4
-"""Concurrencies that a fit of three parameters needs, for its misfit to show."""
-FLAT = 1.1
-"""A curve that rises by less than this factor is flat: there is no growth to fit."""
-LOOSE = 2.0
-"""Where the interval of the law's throughput reaches to this factor above it, it says nothing."""
 _LAW = "Universal Scalability Law X(N) = λN / (1 + σ(N − 1) + κN(N − 1))"
 _CAPTION = (
     "Ringed: the knee, the measured concurrency at which throughput / response_time is greatest. "
     f"Lines and bands: the {_LAW} and its 95 % interval."
 )
-_HEADER = (
-    "curve",
-    "knee (in flight)",
-    "λ (req/s)",
-    "contention σ",
-    "coherence κ",
-    "peak concurrency",
-    "peak throughput (req/s)",
-    "fit",
-)
 _RING: Any = {"markersize": 14, "markerfacecolor": "none", "linestyle": "none"}
 _APART = 1.05
 """The factor by which points of two curves are moved apart along the axis, so that equal ones both show."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Curve:
-    """One series: how it grows where a trial is valid."""
-
-    panel: str
-    series: Series
-    grown: dict[float, float]
-    """By concurrency, the throughput in requests a second."""
-    knee: float | None
-    """None without a closed loop, or without a valid trial."""
-    fit: ScalabilityFit | None
-    remark: str
-    """How near the law comes, or why there is none."""
-
-    @property
-    def cells(self) -> tuple[str, ...]:
-        """Its line in the table."""
-        name = ", ".join(part for part in (self.series.name, self.panel) if part)
-        if self.fit is None:
-            return (name, self._knee_text, *["–"] * 5, self.remark)
-        fit = self.fit
-        law = [figure_of(fit.rate), _share_text(fit.contention), _share_text(fit.coherence)]
-        peak = [_peak_text(each) for each in (fit.peak_concurrency, fit.peak_throughput)]
-        return (name, self._knee_text, *law, *peak, self.remark)
-
-    @property
-    def knee_is_inside(self) -> bool:
-        """Whether the curve goes on to both sides of its knee."""
-        return self.knee is not None and min(self.grown) < self.knee < max(self.grown)
-
-    @property
-    def _knee_text(self) -> str:
-        if self.knee is None:
-            return "–"
-        bound = "" if self.knee_is_inside else "at least " if self.knee == max(self.grown) else "at most "
-        return f"{bound}{self.knee:g}"
 
 
 @styled
@@ -104,10 +48,10 @@ def scalability(rows: pd.DataFrame, series: str = "topology") -> Chart:
         ax.set_title(panel.label)
         log_steps(ax.xaxis, [x for each in panel.series for x in each.places])
         for place, each in enumerate(panel.series):
-            curves.append(_curve(panel, each))
+            curves.append(growth_of(panel, each))
             _draw(ax, curves[-1], look_of[each.name], _APART ** (place - (len(panel.series) - 1) / 2))
     label_axes(places, [panel.axis for panel in panels], "throughput (req/s)")
-    log_values(places[0].yaxis, [x for curve in curves for x in positive(curve.series.rows, _COLUMN)])
+    log_values(places[0].yaxis, [x for curve in curves for x in positive(curve.series.rows, COLUMN)])
     legend_below(figure, list(_handles(curves, look_of)), columns=3)
     table = _table(curves)
     return Chart(figure, f"{_CAPTION}\n\n{table}", " ".join(_in_words(line) for line in table.rows))
@@ -115,81 +59,15 @@ def scalability(rows: pd.DataFrame, series: str = "topology") -> Chart:
 
 def scalability_table(rows: pd.DataFrame, series: str = "topology") -> Table:
     """A line a curve: its knee, the law's parameters and peak with their 95 % intervals, and how it fits."""
-    return _table([_curve(panel, each) for panel in panels_of(rows, series) for each in panel.series])
+    return _table([growth_of(panel, each) for panel in panels_of(rows, series) for each in panel.series])
 
 
-_COLUMN = "throughput_rps"
+def _table(curves: Sequence[Growth]) -> Table:
+    return Table(HEADER, tuple(curve.cells for curve in curves))
 
 
-def _table(curves: Sequence[_Curve]) -> Table:
-    return Table(_HEADER, tuple(curve.cells for curve in curves))
-
-
-def _curve(panel: Panel, series: Series) -> _Curve:
-    grown, times = _known(series, _COLUMN), _known(series, "response_time_mean_ms")
-    both = [x for x in grown if x in times]
-    closed = series.axis == "concurrency"
-    bend = knee(both, [grown[x] for x in both], [times[x] for x in both]) if closed and both else None
-    why_not = _unfit(series, grown)
-    if why_not:
-        return _Curve(panel.label, series, grown, bend, None, why_not)
-    rows = series.rows[valid(series.rows) & (series.rows[_COLUMN] > 0)]
-    fit = fit_scalability(rows[series.axis].tolist(), rows[_COLUMN].tolist())
-    missed = max(abs(x / float(fit.law.throughput(n)) - 1) for n, x in grown.items())
-    if not all(each.high < LOOSE * each.estimate for each in map(fit.throughput, grown)):
-        return _Curve(panel.label, series, grown, bend, None, _loose(missed, len(grown)))
-    return _Curve(panel.label, series, grown, bend, fit, _how_well(fit, missed, max(grown)))
-
-
-def _known(series: Series, column: str) -> dict[float, float]:
-    told = {point.x: point.interval.estimate for point in series.points(column)}
-    return {x: estimate for x, estimate in told.items() if not math.isnan(estimate)}
-
-
-def _unfit(series: Series, grown: dict[float, float]) -> str | None:
-    """Why the law cannot be fitted; None where it can."""
-    if series.axis != "concurrency":
-        return "no fit: an open loop has no concurrency of its own"
-    if len(grown) < LEAST_LEVELS:
-        return f"no fit: {len(grown)} concurrencies with a valid trial, and it takes {LEAST_LEVELS}"
-    if max(grown.values()) < FLAT * min(grown.values()):
-        return f"no fit: flat, throughput grows by less than {100 * (FLAT - 1):.0f} % over all concurrencies"
-    return None
-
-
-def _loose(missed: float, levels: int) -> str:
-    return (
-        f"no fit: the law misses points by up to {_percent(missed)}, and {levels} concurrencies are too few "
-        "to tell its parameters"
-    )
-
-
-def _how_well(fit: ScalabilityFit, missed: float, highest: float) -> str:
-    said = f"misses no point by more than {_percent(missed)}"
-    if fit.peak_concurrency.known and fit.peak_concurrency.estimate > highest:
-        said += "; its peak lies beyond what was measured"
-    return said
-
-
-def _percent(share: float) -> str:
-    return f"{100 * max(share, 0.001):.1f} %"
-
-
-def _share_text(share: Interval) -> str:
-    """Three significant digits, without exponents; what is below a millionth is 0."""
-    estimate, low, high = (
-        np.format_float_positional(round(float(x), 6), precision=3, fractional=False, trim="-")
-        for x in (share.estimate, share.low, share.high)
-    )
-    return f"{estimate} ({low}–{high})"
-
-
-def _peak_text(peak: Interval) -> str:
-    return figure_of(peak) if peak.known else "none shown"
-
-
-def _draw(ax: Axes, curve: _Curve, look: Look, aside: float) -> None:
-    draw_points(ax, list(curve.series.points(_COLUMN)), replace(look, line="none"), aside)
+def _draw(ax: Axes, curve: Growth, look: Look, aside: float) -> None:
+    draw_points(ax, list(curve.series.points(COLUMN)), replace(look, line="none"), aside)
     if curve.knee is not None and curve.knee_is_inside:
         ring = _RING | {"color": look.colour, "marker": look.marker}
         ax.plot(curve.knee * aside, curve.grown[curve.knee], zorder=6, **ring)
@@ -204,7 +82,7 @@ def _draw(ax: Axes, curve: _Curve, look: Look, aside: float) -> None:
         ax.plot(along, end, color=look.colour, linewidth=0.7, linestyle=(0, (1, 1.5)), zorder=2)
 
 
-def _handles(curves: Sequence[_Curve], look_of: dict[str, Look]) -> Iterator[Artist]:
+def _handles(curves: Sequence[Growth], look_of: dict[str, Look]) -> Iterator[Artist]:
     fitted = {curve.series.name for curve in curves if curve.fit}
     for name, look in look_of.items():
         yield points_entry(f"{name}, measured", replace(look, line="none"))
@@ -219,4 +97,4 @@ def _handles(curves: Sequence[_Curve], look_of: dict[str, Look]) -> Iterator[Art
 
 def _in_words(cells: tuple[str, ...]) -> str:
     name, *told = cells
-    return f"{name}: {', '.join(f'{head} {cell}' for head, cell in zip(_HEADER[1:], told, strict=True))}."
+    return f"{name}: {', '.join(f'{head} {cell}' for head, cell in zip(HEADER[1:], told, strict=True))}."

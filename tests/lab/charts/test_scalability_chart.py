@@ -73,6 +73,7 @@ def test_the_knee_is_told_and_ringed_and_a_curve_without_a_bend_has_none(rows: A
     (ax,) = charts.scalability(straight).figure.axes
     assert told(straight)["knee (in flight)"] == "at least 3"
     assert not any(line.get_markerfacecolor() == "none" for line in ax.get_lines())
+    assert told(rows(concurrencies=(3,)))["knee (in flight)"] == "–"
 
 
 def test_the_band_holds_a_corner_that_the_law_cannot_make_and_its_peak_is_not_claimed(rows: Any) -> None:
