@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from lab.errors import BadParameter
-from lab.placement.ports import free_offset
+from lab.placement.ports import reserved_offset
 from lab.policies import Scenario, contest, plan_contest
 from lab.policies.scenario import Setting
 from lab.topology import Topology
@@ -44,14 +44,17 @@ def test_what_makes_no_sense_is_refused_before_anything_starts(wrong: dict[str, 
 
 
 def test_every_policy_asked_for_is_measured_and_simulated_in_every_scenario() -> None:
-    plan = plan_contest(
-        policies=["round_robin", "peak_ewma"],
-        work_ms=4,
-        duration_s=0.5,
-        simulated_requests=10_000,
-        port_offset=free_offset(Topology.parallel()),
-    )
-    standings = contest(plan)
+    with reserved_offset(Topology.parallel()) as offset:
+        plan = plan_contest(
+            policies=["round_robin", "peak_ewma"],
+            # Some 80 requests a second in both: few enough for a machine that has other things to do.
+            work_ms=10,
+            utilization_heavy_tailed=0.2,
+            duration_s=1,
+            simulated_requests=10_000,
+            port_offset=offset,
+        )
+        standings = contest(plan)
     assert [(s.scenario, s.policy) for s in standings] == [
         (scenario, policy)
         for scenario in Scenario
