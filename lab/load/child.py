@@ -56,7 +56,7 @@ async def _generate(task: dict[str, Any]) -> None:
     hear = _listen()
     core = _take_core(spec, share)
     render = _renderer(spec, f"{task['run']}-{share.index}")
-    schedule = spec.load.schedule(spec.warmup_s, spec.duration_s, spec.seed)
+    schedule = spec.schedule()
     # Nothing made so far is ever garbage, and a request makes no cycles: collecting would only cost pauses.
     gc.collect()
     gc.freeze()

@@ -61,19 +61,19 @@ class Generator:
         start_ns: int,
     ) -> None:
         closed = spec.load if isinstance(spec.load, Closed) else None
-        warmup_slices = -int(-spec.warmup_s * 1e9 // spec.slice_ns)
-        self.recorder = Recorder(start_ns, spec.slice_ns, warmup_slices + spec.slices, journal=spec.journal)
+        slices = spec.warmup_slices + spec.slices
+        self.recorder = Recorder(start_ns, spec.slice_ns, slices, journal=spec.journal)
         self.in_flight = InFlight(start_ns, spec.slice_ns)
         self.usage: list[tuple[int, Usage]] = []
         """(time since the start in ns, usage) about once a slice."""
         self.render = render
         self.read_timeout_s = spec.read_timeout_s
         self.is_head = spec.method == "HEAD"
-        self.first_slice = warmup_slices
+        self.first_slice = spec.warmup_slices
         """Where the window begins, as far as is known."""
         self.turned_slice = 0
         """From where on every user of a closed loop has had an answer."""
-        self.end_ns = NEVER if closed else start_ns + (warmup_slices + spec.slices) * spec.slice_ns
+        self.end_ns = NEVER if closed else start_ns + slices * spec.slice_ns
         self._spec = spec
         self._start_ns = start_ns
         self._users = self._turns_missing = share.of(closed.concurrency) if closed else 0

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from lab.errors import BadParameter, RemoteRefused
-from lab.load.arrivals import Closed, Load, load_from_json, load_to_json
+from lab.load.arrivals import Closed, Load, Schedule, load_from_json, load_to_json
 from lab.load.models import WarmupMode
 from lab.load.template import split_url
 
@@ -97,6 +97,16 @@ class LoadSpec:
     def slice_ns(self) -> int:
         """The length of a slice."""
         return round(self.duration_s * 1e9 / self.slices)
+
+    @property
+    def warmup_slices(self) -> int:
+        """How many slices of the same length the warm-up takes: it is rounded up to whole ones."""
+        return -(-round(self.warmup_s * 1e9) // self.slice_ns)
+
+    def schedule(self) -> Schedule:
+        """The load's schedule over warm-up and window as they are run, which is in whole slices."""
+        warmup_s, window_s = (n * self.slice_ns / 1e9 for n in (self.warmup_slices, self.slices))
+        return self.load.schedule(warmup_s, window_s, self.seed)
 
     @property
     def deadline_s(self) -> float:

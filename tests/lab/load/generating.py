@@ -17,7 +17,7 @@ def generate(spec: LoadSpec) -> Generator:
     async def main() -> Generator:
         body = b"x" * 10 if spec.method == "POST" else b""
         request = template.head(spec.method, spec.url, spec.headers, len(body) or None) + body
-        schedule = spec.load.schedule(spec.warmup_s, spec.duration_s, spec.seed)
+        schedule = spec.schedule()
         start = time.monotonic_ns()
         site = site_of(spec, spec.check())
         generator = Generator(spec, site, Share(0, 1), schedule, template.constant(request), start)

@@ -15,7 +15,7 @@ from lab.load.spec import LoadSpec
 def test_an_open_loop_sends_its_schedule_to_the_request(server: ScriptedServer) -> None:
     spec = LoadSpec(url=server.url, load=Poisson(300), duration_s=0.4, warmup_s=0.2, seed=4)
     generator = generate(spec)
-    assert generator.recorder.totals == {"http_200": len(spec.load.schedule(0.2, 0.4, 4))}
+    assert generator.recorder.totals == {"http_200": len(spec.schedule())}
     assert len(server.requests) == generator.recorder.totals.total()
     assert len(generator.recorder.window(0, 99).schedule_lag) == len(server.requests)
 
@@ -27,6 +27,13 @@ def test_warmup_and_window_each_hold_their_own(server: ScriptedServer) -> None:
     window = generator.recorder.window(generator.first_slice, generator.last_slice)
     assert window.outcomes == {"http_200": 40}
     assert window.stages == {"a": (20.0, 40), "b": (80.0, 40)}
+
+
+def test_a_warmup_that_fills_no_whole_slices_takes_nothing_from_the_window(server: ScriptedServer) -> None:
+    spec = LoadSpec(url=server.url, load=Constant(200), duration_s=0.5, warmup_s=0.03)
+    generator = generate(spec)
+    window = generator.recorder.window(generator.first_slice, generator.last_slice)
+    assert window.outcomes == {"http_200": 100}
 
 
 def test_a_closed_loop_keeps_as_many_in_flight_as_it_has_users() -> None:

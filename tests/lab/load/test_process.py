@@ -29,8 +29,8 @@ def test_a_run_accounts_for_every_request_and_survives_json(server: ScriptedServ
     spec = LoadSpec(url=server.url, load=Poisson(200), duration_s=0.5, warmup_s=0.2, seed=3)
     result = run(spec)
     assert result.sent_in_all == sum(result.totals.values()) == len(server.requests)
-    assert len(server.requests) + result.dropped_in_all == len(spec.load.schedule(0.2, 0.5, 3))
-    assert result.schedule_hash == spec.load.schedule(0.2, 0.5, 3).digest
+    assert len(server.requests) + result.dropped_in_all == len(spec.schedule())
+    assert result.schedule_hash == spec.schedule().digest
     assert result.requests == result.succeeded == len(result.window.response_time)
     assert (result.warmup_s, result.window_s) == (pytest.approx(0.2), pytest.approx(0.5))
     assert result.achieved_rate == pytest.approx(result.requests / 0.5)
@@ -42,7 +42,7 @@ def test_a_run_accounts_for_every_request_and_survives_json(server: ScriptedServ
 def test_a_journal_holds_every_request_with_its_times_and_outcome(server: ScriptedServer) -> None:
     spec = LoadSpec(url=server.url, load=Constant(100), duration_s=0.3, warmup_s=0.1, journal=True)
     result = run(spec)
-    schedule = spec.load.schedule(0.1, 0.3)
+    schedule = spec.schedule()
     intended = [entry.intended_ns - result.journal[0].intended_ns for entry in result.journal]
     assert intended == schedule.intended_ns.tolist()
     assert Counter(entry.outcome for entry in result.journal) == result.totals

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lab.errors import BadParameter, RemoteRefused
-from lab.load.arrivals import Closed, Poisson, Steps
+from lab.load.arrivals import Closed, Constant, Poisson, Steps
 from lab.load.spec import LoadSpec, PipelineBody, WarmupMode
 
 LOCAL = "http://127.0.0.1:8051/process"
@@ -37,6 +37,17 @@ def test_the_slices_make_up_the_window(duration_s: float) -> None:
     spec = LoadSpec(url=LOCAL, load=Closed(1), duration_s=duration_s)
     assert 10 <= spec.slices <= 250
     assert spec.slices * spec.slice_ns == pytest.approx(duration_s * 1e9, abs=spec.slices)
+
+
+@given(st.floats(0.05, 100), st.floats(0, 10), st.floats(1, 1000))
+def test_the_schedule_fills_the_window_whatever_the_warmup(
+    duration_s: float, warmup_s: float, rate: float
+) -> None:
+    spec = LoadSpec(url=LOCAL, load=Constant(rate), duration_s=duration_s, warmup_s=warmup_s)
+    places = spec.schedule().intended_ns // spec.slice_ns - spec.warmup_slices
+    window = places[places >= 0]
+    assert abs(len(window) - rate * duration_s) < 2
+    assert places.max() < spec.slices
 
 
 @pytest.mark.parametrize(
