@@ -4,8 +4,10 @@
     child   {"ready": {"schedule_hash"}}
     parent  {"start_ns"}                        a time of the monotonic clock, which all processes share
     child   {"progress": {…}}                   now and then
-    child   {"done": {"timeline", "first_slice", "turned_slice", "last_slice", "totals", "dropped"}}
-    parent  {"first_slice", "last_slice"}       the window, the same for all generators
+    child   {"turned": {"slice"}}               from which on each of its users has had an answer
+    parent  {"first_slice"}                     where the window begins, the same for all generators
+    child   {"done": {"timeline", "totals", "dropped"}}
+    parent  {"first_slice", "last_slice"}       what to tell of, also the same
     child   {"window": {"window", "health", "journal"}}
 
 or at any time {"failed": {"error", "message"}}, for an error that is the user's to mend. The child ends when
@@ -33,6 +35,8 @@ from lab.load.spec import LoadSpec, PipelineBody
 from services.wire.loops import loop_name, run
 
 __all__ = ["main"]
+
+Hear = Callable[[], Awaitable[dict[str, Any]]]
 
 _PROGRESS_S = 0.25
 _PR_SET_PDEATHSIG = 1
@@ -64,12 +68,9 @@ async def _generate(task: dict[str, Any]) -> None:
     _tell("ready", {"schedule_hash": schedule.digest})
     generator = Generator(spec, site, share, schedule, render, (await hear())["start_ns"])
     async with asyncio.timeout(spec.deadline_s):
-        await _run(generator, spec)
+        await _run(generator, spec, hear)
     done = {
         "timeline": generator.recorder.timeline.to_json(),
-        "first_slice": generator.first_slice,
-        "turned_slice": generator.turned_slice,
-        "last_slice": generator.last_slice,
         "totals": generator.recorder.totals,
         "dropped": len(generator.recorder.dropped),
     }
@@ -87,22 +88,29 @@ async def _generate(task: dict[str, Any]) -> None:
     }
     window = generator.recorder.window(first, last).to_json()
     _tell("window", {"window": window, "health": health, "journal": generator.recorder.journal})
+    await hear()  # there is nothing more to hear: the parent ends it when it has listened to all
 
 
-async def _run(generator: Generator, spec: LoadSpec) -> None:
+async def _run(generator: Generator, spec: LoadSpec, hear: Hear) -> None:
     """Run the generator, and say now and then how far it is."""
-    running = asyncio.ensure_future(generator.run())
+    running = asyncio.gather(generator.run(), _agree(generator, hear))
     while not running.done():
         await asyncio.wait([running], timeout=_PROGRESS_S)
         progress = {
             "elapsed_s": generator.elapsed_s,
-            "total_s": (generator.first_slice + spec.slices) * spec.slice_ns / 1e9,
+            "total_s": generator.last_slice * spec.slice_ns / 1e9,
             "succeeded": generator.recorder.succeeded,
             "failed": generator.recorder.failed,
             "in_flight": generator.in_flight.count,
         }
         _tell("progress", progress)
     await running
+
+
+async def _agree(generator: Generator, hear: Hear) -> None:
+    """Tell when every user here has had an answer, and hear where the window of all generators begins."""
+    _tell("turned", {"slice": await generator.turned})
+    generator.begin_window((await hear())["first_slice"])
 
 
 def _renderer(spec: LoadSpec, prefix: str) -> template.Render:
@@ -139,7 +147,7 @@ def _take_core(spec: LoadSpec, share: Share) -> int | None:
     return core
 
 
-def _listen() -> Callable[[], Awaitable[dict[str, Any]]]:
+def _listen() -> Hear:
     """Read stdin from now on. Gives what awaits the next line; the process ends at once when stdin does."""
     lines: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
     rest = bytearray()

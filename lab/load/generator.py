@@ -48,7 +48,8 @@ class Share:
 class Generator:
     """Issues its share of the load from `start_ns` (of the monotonic clock) on, and records it.
 
-    In the closed loop the window begins once the first request of every user has ended, on the next slice.
+    The window of a closed loop begins once every user's first request has ended, those of the other
+    generators too: so it has no end until `begin_window` is told.
     """
 
     def __init__(
@@ -71,8 +72,8 @@ class Generator:
         self.is_head = spec.method == "HEAD"
         self.first_slice = spec.warmup_slices
         """Where the window begins, as far as is known."""
-        self.turned_slice = 0
-        """From where on every user of a closed loop has had an answer."""
+        self.turned: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        """From which slice on every user here has had an answer, once that is so; without users it is 0."""
         self.end_ns = NEVER if closed else start_ns + slices * spec.slice_ns
         self._spec = spec
         self._start_ns = start_ns
@@ -84,6 +85,8 @@ class Generator:
         self._pacer = Pacer(Agenda(schedule.part(share.index, share.parts), start_ns), self._crew.put)
         self.timer = self._pacer.timer
         self._drained = asyncio.Event()
+        if not closed:
+            self.turned.set_result(0)
 
     @property
     def elapsed_s(self) -> float:
@@ -94,6 +97,11 @@ class Generator:
     def last_slice(self) -> int:
         """Where the window ends, that slice not included."""
         return self.first_slice + self._spec.slices
+
+    def begin_window(self, first_slice: int) -> None:
+        """Have the window begin there: what all generators of a load are told alike."""
+        self.first_slice = first_slice
+        self.end_ns = self._start_ns + self.last_slice * self._spec.slice_ns
 
     async def run(self) -> None:
         """Run to the last answer, or until the time to drain is over."""
@@ -155,7 +163,7 @@ class Generator:
 
     def _beat(self, now_ns: int) -> None:
         """What is done every few milliseconds, so that it need not be done for every request."""
-        if self.end_ns == NEVER:
+        if not self.turned.done():
             self._look_for_turn(now_ns)
         self.recorder.lags.extend(self._pacer.lags_ns)
         self._pacer.lags_ns.clear()
@@ -165,13 +173,11 @@ class Generator:
             self.usage.append((elapsed, read_usage()))
 
     def _look_for_turn(self, now_ns: int) -> None:
-        """Set the window of the closed loop once every user's first request has ended."""
+        """See whether every user's first request has ended: then the next slice is the first of use."""
         first_requests = self._start_ns + max(self._think_ns, 1)
         self._turns_missing -= sum(1 for row in self.recorder.ended if row[0] < first_requests)
         if self._turns_missing <= 0:
-            self.turned_slice = -(-(now_ns - self._start_ns) // self._spec.slice_ns)
-            self.first_slice = max(self.first_slice, self.turned_slice)
-            self.end_ns = self._start_ns + self.last_slice * self._spec.slice_ns
+            self.turned.set_result(-(-(now_ns - self._start_ns) // self._spec.slice_ns))
 
     def _finish(self, now_ns: int) -> None:
         self._beat(now_ns)

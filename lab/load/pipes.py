@@ -129,7 +129,6 @@ def collect(
                 for message in process.hear():
                     if key in message:
                         said[process.name] = message[key]
-                        selector.unregister(process.fileno())
                     elif "progress" in message:
                         progress[process.name] = message["progress"]
             if on_progress is not None and len(progress) == len(processes):

@@ -45,9 +45,15 @@ def run(spec: LoadSpec, *, on_progress: Callable[[Progress], None] | None = None
         schedule_hash = collect(generators, "ready", _START_S)[0]["schedule_hash"]
         started_at = datetime.now(UTC)
         _tell(generators, {"start_ns": time.monotonic_ns() + _LEAD_NS})
-        done = collect(generators, "done", spec.deadline_s, report)
+        until = time.monotonic() + spec.deadline_s
+        turned = max(one["slice"] for one in collect(generators, "turned", spec.deadline_s, report))
+        first = max(turned, spec.warmup_slices)
+        last = first + spec.slices
+        _tell(generators, {"first_slice": first})
+        done = collect(generators, "done", until - time.monotonic(), report)
         timeline = Timeline.merged(Timeline.from_json(one["timeline"]) for one in done)
-        first, last = _window(spec, timeline, done)
+        if spec.warmup_mode is WarmupMode.AUTO:
+            first = turned + mser5(timeline.mean_response_ns(turned, last), first - turned)
         _tell(generators, {"first_slice": first, "last_slice": last})
         parts = collect(generators, "window", _START_S)
     return LoadResult(
@@ -102,16 +108,6 @@ def _together(parts: Sequence[dict[str, Any]]) -> Progress:
         failed=sum(part["failed"] for part in parts),
         in_flight=sum(part["in_flight"] for part in parts),
     )
-
-
-def _window(spec: LoadSpec, timeline: Timeline, done: Sequence[dict[str, Any]]) -> tuple[int, int]:
-    """The slices in which every generator was sending and, in a closed loop, had made its first turn."""
-    first = max(one["first_slice"] for one in done)
-    last = min(one["last_slice"] for one in done)
-    if spec.warmup_mode is WarmupMode.AUTO:
-        turned = max(one["turned_slice"] for one in done)
-        first = turned + mser5(timeline.mean_response_ns(turned, last), first - turned)
-    return first, last
 
 
 if __name__ == "__main__":

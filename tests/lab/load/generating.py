@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 
 from lab.load import template
@@ -21,7 +22,9 @@ def generate(spec: LoadSpec) -> Generator:
         start = time.monotonic_ns()
         site = site_of(spec, spec.check())
         generator = Generator(spec, site, Share(0, 1), schedule, template.constant(request), start)
-        await generator.run()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(generator.run())
+            generator.begin_window(max(spec.warmup_slices, await generator.turned))
         return generator
 
     return run(main())

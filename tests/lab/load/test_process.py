@@ -76,6 +76,17 @@ def test_several_generators_share_the_users_of_a_closed_loop(server: ScriptedSer
     assert result.sent_in_all == len(server.requests)
 
 
+def test_generators_of_a_closed_loop_have_one_window_however_late_a_first_answer_comes() -> None:
+    with serving(lambda n: Manner.SILENCE if n == 0 else Manner.ANSWER) as server:
+        spec = LoadSpec(
+            url=server.url, load=Closed(4), duration_s=0.4, warmup_s=0.0, processes=2, read_timeout_s=1.0
+        )
+        result = run(spec)
+    assert result.window_s == pytest.approx(0.4)
+    assert result.warmup_s >= 0.99  # a loop's clock counts in milliseconds
+    assert result.in_flight_mean == pytest.approx(4, rel=0.05)
+
+
 def test_an_automatic_warmup_ends_at_the_latest_after_what_was_given(server: ScriptedServer) -> None:
     mode = WarmupMode.AUTO
     result = run(LoadSpec(url=server.url, load=Constant(200), duration_s=0.4, warmup_s=0.4, warmup_mode=mode))
