@@ -41,8 +41,8 @@ class Outcome(StrEnum):
 SUCCEEDED = range(200, 400)
 """The statuses that count as success."""
 
-RPC_STATUSES = 600
-"""The statuses of gRPC count from here, where HTTP has none; but OK is 200, its HTTP status."""
+RPC_STATUSES = 1000
+"""The statuses of gRPC count from here, as HTTP's have three digits; but OK is 200, its HTTP status."""
 
 _RPC_STATUSES = (
     "ok",
@@ -92,7 +92,7 @@ def name_of(code: int) -> str:
     """The name of what an int stands for."""
     if code > RPC_STATUSES:
         return f"grpc_{_RPC_STATUSES[code - RPC_STATUSES]}"
-    return f"http_{code}" if code > 0 else str(_CLASSES[-code - 1])
+    return f"http_{code}" if code >= 0 else str(_CLASSES[-code - 1])
 
 
 def is_success(name: str) -> bool:

@@ -31,7 +31,7 @@ _PIECE = 1 << 13
 """Rows binned at a time then: a pause of three or four milliseconds."""
 _LARGE_PIECE = 1 << 16
 """Rows binned at a time when nobody waits: what the caches hold."""
-_CODES = 2048  # outcomes' codes lie well within ± 1024
+_CODES = 2048  # from -1024 to 1023, as outcomes' codes lie
 
 Column = NDArray[np.int64]
 

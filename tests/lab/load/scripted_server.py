@@ -18,6 +18,7 @@ class Manner(StrEnum):
     ANSWER = "answer"
     ANSWER_AND_CLOSE = "answer_and_close"
     UNAVAILABLE = "unavailable"
+    UNKNOWN_STATUS = "unknown_status"
     RESET = "reset"
     CLOSE_EARLY = "close_early"
     SHORT_BODY = "short_body"
@@ -30,6 +31,7 @@ ANSWERS = {
     Manner.ANSWER: b"HTTP/1.1 200 OK\r\nServer-Timing: a;dur=0.5, b;dur=2\r\nContent-Length: 2\r\n\r\nok",
     Manner.ANSWER_AND_CLOSE: b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok",
     Manner.UNAVAILABLE: b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n",
+    Manner.UNKNOWN_STATUS: b"HTTP/1.1 617 What\r\nContent-Length: 0\r\n\r\n",
     Manner.SHORT_BODY: b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nonly this",
     Manner.HEAD: b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n",
     Manner.GARBAGE: b"220 mail.example.org ESMTP ready\r\n\r\n",

@@ -11,6 +11,7 @@ from scripted_server import Manner, serving
 
 from lab.load.arrivals import Closed, Constant, Load
 from lab.load.outcomes import (
+    RPC_STATUSES,
     Outcome,
     code_of,
     code_of_no_connection,
@@ -121,6 +122,25 @@ def test_a_connection_that_was_not_made_counts_as_nothing_sent(kind: FailureKind
 def test_a_class_survives_as_an_int_below_zero(outcome: Outcome) -> None:
     assert code_of(outcome) < 0
     assert name_of(code_of(outcome)) == outcome
+
+
+@pytest.mark.parametrize("status", [0, 599, 600, 601, 616, 617, 999])
+def test_every_status_of_three_digits_is_named_as_http(status: int) -> None:
+    assert name_of(status) == f"http_{status}"
+
+
+def test_a_status_that_nobody_defines_is_counted_like_any_other() -> None:
+    with serving(lambda _: Manner.UNKNOWN_STATUS) as server:
+        spec = LoadSpec(url=server.url, load=Constant(50), duration_s=0.2, warmup_s=0.0)
+        assert generate(spec).recorder.totals == {"http_617": 10}
+
+
+def test_statuses_of_grpc_have_names_of_their_own() -> None:
+    assert [name_of(RPC_STATUSES + code) for code in (1, 14, 16)] == [
+        "grpc_cancelled",
+        "grpc_unavailable",
+        "grpc_unauthenticated",
+    ]
 
 
 def test_statuses_from_200_to_399_are_successes() -> None:
