@@ -9,7 +9,7 @@ import time
 from typing import Protocol
 
 from lab.load.carrier import Carrier
-from lab.load.outcomes import code_of
+from lab.load.outcomes import SUCCEEDED, code_of
 from lab.load.recorder import Recorder
 from lab.load.template import Render
 from lab.load.timings import find
@@ -44,7 +44,16 @@ class Turns(Protocol):
 class Caller(Exchange):
     """Sends one request at a time over its connection."""
 
-    __slots__ = ("_answers", "_intended_ns", "_sent_ns", "_status", "_timings", "_turns", "connection")
+    __slots__ = (
+        "_answers",
+        "_intended_ns",
+        "_sent_ns",
+        "_status",
+        "_timing",
+        "_timings",
+        "_turns",
+        "connection",
+    )
 
     def __init__(self, turns: Turns, connection: Carrier) -> None:
         self.connection: Carrier | None = connection
@@ -52,6 +61,7 @@ class Caller(Exchange):
         self._answers = turns.recorder.ended.append
         self._timings = turns.recorder.timings.append
         self._intended_ns = self._sent_ns = self._status = 0
+        self._timing = b""
         connection.on_closed = self._on_closed
 
     def send(self, intended_ns: int, now_ns: int) -> None:
@@ -69,25 +79,31 @@ class Caller(Exchange):
     def on_head(self, status: int, headers: Headers) -> None:
         """The answer has begun: note its status and, where headers are read, its Server-Timing."""
         self._status = status
-        if headers:
-            timings = find(headers)
-            if timings:
-                self._timings((self._intended_ns, timings))
+        if headers and status in SUCCEEDED:
+            self._timing = find(headers)
 
     def on_complete(self) -> None:
         """The answer is whole: take it down, with its three times in ns of the monotonic clock."""
         now = _clock()
         self._answers((self._intended_ns, self._sent_ns, now, self._status))
+        if self._timing:
+            self._tell_timing()
         self._turns.ended(self, now)
 
     def on_failure(self, error: WireError) -> None:
         """There will be none: take down why, unless the request was never sent and goes elsewhere."""
         now = _clock()
+        self._timing = b""
         if isinstance(error, NotSent):  # an idle connection that was going: nobody saw the request
             self._turns.not_sent(self, self._intended_ns, now)
         else:
             self._answers((self._intended_ns, self._sent_ns, now, code_of(error.kind)))
             self._turns.ended(self, now)
+
+    def _tell_timing(self) -> None:
+        """Where the time went, once that is known to have been a success's, and whole."""
+        self._timings((self._intended_ns, self._timing))
+        self._timing = b""
 
     def _on_closed(self, _: Carrier) -> None:
         self.connection = None
@@ -103,6 +119,8 @@ class Repeater(Caller):
         """The answer is whole: take it down, and send the next request in the same step."""
         now = _clock()
         self._answers((self._intended_ns, self._sent_ns, now, self._status))
+        if self._timing:
+            self._tell_timing()
         if now < self._turns.end_ns and self.connection is not None:
             self.send(now, now)
         else:

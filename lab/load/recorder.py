@@ -47,7 +47,7 @@ class Recorder:
         self.dropped: list[int] = []
         """Intended starts."""
         self.timings: list[tuple[int, bytes]] = []
-        """(intended start, value of Server-Timing)."""
+        """(intended start, value of Server-Timing), of successes."""
         self.succeeded = 0
         """As of the last gathering; so is `failed`."""
         self.failed = 0

@@ -141,7 +141,7 @@ class LoadResult:
 
     @property
     def stages_ms(self) -> dict[str, float]:
-        """By Server-Timing metric, such as `service1-queue`: the mean in ms over answers that named it."""
+        """By Server-Timing metric, such as `service1-queue`: the mean in ms over successes that named it."""
         return {metric: total / count for metric, (total, count) in self.window.stages.items()}
 
     def to_json(self) -> dict[str, Any]:

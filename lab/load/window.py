@@ -27,7 +27,7 @@ class Window:
     schedule_lag: Histogram
     """How late the pacer was with each."""
     stages: dict[str, tuple[float, int]]
-    """By Server-Timing metric: milliseconds in all, and the number of answers that named it."""
+    """By Server-Timing metric: milliseconds in all, and the number of successes that named it."""
 
     @classmethod
     def merged(cls, windows: Iterable[Window]) -> Window:

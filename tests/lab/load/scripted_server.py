@@ -30,9 +30,9 @@ class Manner(StrEnum):
 ANSWERS = {
     Manner.ANSWER: b"HTTP/1.1 200 OK\r\nServer-Timing: a;dur=0.5, b;dur=2\r\nContent-Length: 2\r\n\r\nok",
     Manner.ANSWER_AND_CLOSE: b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok",
-    Manner.UNAVAILABLE: b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n",
+    Manner.UNAVAILABLE: b"HTTP/1.1 503 Unavailable\r\nServer-Timing: a;dur=70\r\nContent-Length: 0\r\n\r\n",
     Manner.UNKNOWN_STATUS: b"HTTP/1.1 617 What\r\nContent-Length: 0\r\n\r\n",
-    Manner.SHORT_BODY: b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nonly this",
+    Manner.SHORT_BODY: b"HTTP/1.1 200 OK\r\nServer-Timing: a;dur=70\r\nContent-Length: 100\r\n\r\nonly this",
     Manner.HEAD: b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n",
     Manner.GARBAGE: b"220 mail.example.org ESMTP ready\r\n\r\n",
 }

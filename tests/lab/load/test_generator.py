@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 import time
 
+import pytest
 from generating import generate
 from scripted_server import Manner, ScriptedServer, serving
 
-from lab.load.arrivals import Closed, Constant, Poisson
+from lab.load.arrivals import Closed, Constant, Load, Poisson
 from lab.load.spec import LoadSpec
 
 
@@ -34,6 +35,16 @@ def test_a_warmup_that_fills_no_whole_slices_takes_nothing_from_the_window(serve
     generator = generate(spec)
     window = generator.recorder.window(generator.first_slice, generator.last_slice)
     assert window.outcomes == {"http_200": 100}
+
+
+@pytest.mark.parametrize("failure", [Manner.UNAVAILABLE, Manner.SHORT_BODY])
+@pytest.mark.parametrize("load", [Constant(100), Closed(2), Closed(2, think_time_s=0.01)])
+def test_where_time_went_is_told_by_successes_alone(failure: Manner, load: Load) -> None:
+    with serving(lambda n: failure if n % 2 else Manner.ANSWER) as server:
+        recorder = generate(LoadSpec(url=server.url, load=load, duration_s=0.2, warmup_s=0.0)).recorder
+    count = recorder.totals["http_200"]
+    assert count < recorder.totals.total()
+    assert recorder.window(0, 999).stages == {"a": (0.5 * count, count), "b": (2.0 * count, count)}
 
 
 def test_a_closed_loop_keeps_as_many_in_flight_as_it_has_users() -> None:
