@@ -82,16 +82,15 @@ def mean_interval(values: ArrayLike, confidence: float = 0.95) -> Interval:
 
 
 def batch_means(series: ArrayLike, batches: int = 10) -> NDArray[np.float64]:
-    """Means of that many consecutive batches of equal length, nearly independent where those are long.
+    """Means of that many consecutive batches, nearly independent where those are long.
 
-    What does not fill a batch is left out at the beginning; fewer observations than batches stay as they are.
+    All observations are in one; where they do not go up evenly, the first batches have one more than the
+    others. Fewer observations than batches stay as they are.
     (Law, Simulation Modeling and Analysis, 9.5.3. Ten: more batches are shorter and more alike.)
     """
     array = np.asarray(series, dtype=np.float64)
-    length = max(1, len(array) // batches)
-    kept = array[len(array) % length :]
-    means: NDArray[np.float64] = kept.reshape(-1, length).mean(axis=1)
-    return means[-batches:]
+    parts = np.array_split(array, min(batches, len(array))) if len(array) else []
+    return np.array([part.mean() for part in parts])
 
 
 def difference_p(before: ArrayLike, after: ArrayLike) -> float:

@@ -124,11 +124,19 @@ def test_what_is_not_positive_has_no_logarithm() -> None:
 
 
 @given(st.lists(st.floats(-10, 10), min_size=1, max_size=200), st.integers(1, 20))
-def test_batches_are_equal_in_length_and_keep_the_end(values: list[float], batches: int) -> None:
+def test_batches_take_in_every_value_and_differ_in_length_by_one_at_most(
+    values: list[float], batches: int
+) -> None:
     means = batch_means(values, batches)
     assert len(means) == min(batches, len(values))
-    length = max(1, len(values) // batches)
-    assert means[-1] == pytest.approx(np.mean(values[-length:]))
+    short, longer = divmod(len(values), len(means))
+    lengths = [short + 1] * longer + [short] * (len(means) - longer)
+    assert np.dot(means, lengths) == pytest.approx(sum(values), abs=1e-9)
+    assert means[0] == pytest.approx(np.mean(values[: lengths[0]]), abs=1e-9)
+
+
+def test_no_values_have_no_batches() -> None:
+    assert len(batch_means([])) == 0
 
 
 @given(st.integers(1, 12), st.integers(1, 12))
