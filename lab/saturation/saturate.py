@@ -32,6 +32,8 @@ PATIENCE = 2
 """How often a level is probed that could not be judged: a neighbour may have disturbed the generator once."""
 SPARE = 1.2
 """How many more than the fewest answers a probe is made long enough for."""
+LONGEST_S = 120.0
+"""Nobody waits longer for one probe unless they ask for it, whatever it could say after that."""
 
 Probe = Callable[[Load, float], Measurement]
 """Puts on this load for at least so many seconds and gives the row."""
@@ -78,8 +80,18 @@ class Question:
 
     def seconds(self, rate: float | None) -> float:
         """How long to probe where so many answers a second are expected."""
-        fewest = max(FEWEST_ANSWERS, *(condition.fewest_answers for condition in self.goal))
-        return max(self.duration_s, SPARE * fewest / rate) if rate else self.duration_s
+        wanted_s = SPARE * self.fewest_answers / rate if rate else 0.0
+        return max(self.duration_s, min(wanted_s, LONGEST_S))
+
+    @property
+    def fewest_answers(self) -> int:
+        """In a probe that is to be judged."""
+        return max(FEWEST_ANSWERS, *(condition.fewest_answers for condition in self.goal))
+
+    @property
+    def slowest(self) -> float:
+        """The answers a second below which even the longest probe has too few of them."""
+        return self.fewest_answers / max(self.duration_s, LONGEST_S)
 
 
 class Ending(StrEnum):
@@ -90,6 +102,8 @@ class Ending(StrEnum):
     NOT_MEASURABLE = "not measurable"
     """The last probes could not be judged: invalid for a reason nobody plans, or with a figure left blank.
     Or nothing succeeded at any level."""
+    TOO_SLOW = "too slow"
+    """A probe of the next level would take longer than anybody waits for the answers that the goal needs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +131,10 @@ class Saturation:
             return f"{(self.probes[-1].outcome.nothing_succeeded or '').capitalize()} ({count})."
         if self.ending is Ending.NOT_MEASURABLE:
             why = self.probes[-1].health.invalid_reason or "too few answers for the goal"
-            return f"Not measurable beyond {kept}: {why} ({count})."
+            beyond = "" if self.highest_kept is None else f" beyond {kept}"
+            return f"Not measurable{beyond}: {why} ({count})."
+        if self.ending is Ending.TOO_SLOW and self.lowest_broken is None:
+            return f"Too slow for {goal}: that takes {self.question.slowest:.2g} answers a second ({count})."
         if self.highest_kept is None:
             return f"No level tried keeps {goal}; the lowest was {broken} ({count})."
         if self.lowest_broken is None:
@@ -136,18 +153,24 @@ def saturate(question: Question, probe: Probe) -> Saturation:
     if guess is None:
         return Saturation(question, None, None, Ending.NOT_MEASURABLE, tuple(probes))
     search = question.search(guess)
-    unjudged = 0
+    unjudged, too_slow = 0, False
     while len(probes) < question.most_probes and unjudged < PATIENCE and not _dead(probes):
         level = search.next_level()
         if level is None:
             break
         rate = level if not closed else probes[-1].outcome.throughput_rps if probes else None
+        if rate is not None and rate < question.slowest:
+            too_slow = True
+            break
         probes.append(probe(question.load(level), question.seconds(rate)))
         found = _judged(question, level, probes[-1])
         unjudged = 0 if found else unjudged + 1
         search = search.after(found) if found else search
-    useless = bool(unjudged) or _dead(probes)
-    ending = Ending.NOT_MEASURABLE if useless else Ending.SETTLED if search.settled else Ending.OUT_OF_PROBES
+    ending = Ending.SETTLED if search.settled else Ending.OUT_OF_PROBES
+    if unjudged or _dead(probes):
+        ending = Ending.NOT_MEASURABLE
+    elif too_slow:
+        ending = Ending.TOO_SLOW
     return Saturation(question, search.highest_kept, search.lowest_broken, ending, tuple(probes))
 
 

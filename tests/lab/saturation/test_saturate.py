@@ -11,7 +11,9 @@ from lab.load.arrivals import Closed, Load, LoadModel, Poisson
 from lab.measure.columns import Factors, Health, Outcome
 from lab.measure.conditions import Condition
 from lab.measure.measurement import Measurement
+from lab.measure.percentiles import sample_floor
 from lab.saturation import Ending, Question, saturate
+from lab.saturation.saturate import LONGEST_S
 from lab.theory.queues import lindley_waits
 
 GOAL = (Condition.parse("p99=200ms"), Condition.parse("errors=0"))
@@ -62,7 +64,7 @@ class Server:
                 failed=0,
                 dropped=0,
                 throughput_rps=throughput,
-                response_time_p99_ms=None if bound else p99_ms,
+                response_time_p99_ms=None if bound or requests < sample_floor(0.99) else p99_ms,
             ),
             health=Health(valid=not bound, invalid_reason="generator_bound" if bound else None),
         )
@@ -114,6 +116,28 @@ def test_probes_are_long_enough_for_the_percentile_in_the_goal(server: Callable[
     assert all(
         duration_s * load.requested_rate >= 662 for load, duration_s in probed.probes if load.requested_rate
     )
+
+
+def test_a_server_too_slow_for_the_goal_is_not_probed_for_hours(server: Callable[..., Server]) -> None:
+    probed = server(0.5)
+    found = saturate(Question(goal=GOAL), probed)
+    assert len(probed.probes) == 1
+    assert found.ending is Ending.TOO_SLOW
+    assert found.sentence() == (
+        "Too slow for p99 <= 200 ms and errors <= 0: that takes 5.5 answers a second (1 probe)."
+    )
+
+
+def test_no_probe_is_longer_than_anybody_waits(server: Callable[..., Server]) -> None:
+    probed = server(100.0, floor_ms=500.0)
+    assert saturate(Question(goal=GOAL), probed).ending is Ending.TOO_SLOW
+    assert max(duration_s for _, duration_s in probed.probes) <= LONGEST_S
+
+
+def test_whoever_asks_for_longer_probes_has_them() -> None:
+    question = Question(goal=(Condition.parse("errors=0"),), duration_s=2 * LONGEST_S)
+    assert question.seconds(1.0) == 2 * LONGEST_S
+    assert question.slowest < 1.0
 
 
 def test_a_generator_that_is_the_bottleneck_ends_the_search(server: Callable[..., Server]) -> None:
