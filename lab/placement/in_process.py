@@ -47,6 +47,9 @@ class InProcess(Running):
     def alive(self, name: str) -> bool:
         return name in self._servers
 
+    def lives(self) -> dict[str, Server]:
+        return dict(self._servers)
+
     def kill(self, name: str) -> None:
         with self._changing:
             self._require_alive(name)

@@ -47,6 +47,9 @@ class Processes(Running):
     def alive(self, name: str) -> bool:
         return name in self._running()
 
+    def lives(self) -> dict[str, int]:
+        return self._running()
+
     def kill(self, name: str) -> None:
         with self._changing:
             self._require_alive(name)

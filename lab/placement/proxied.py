@@ -45,6 +45,10 @@ class Proxied(Running):
         process = self._processes.get(name)
         return process.alive if process else self._inner.alive(name)
 
+    def lives(self) -> dict[str, object]:
+        balancers = {name: process for name, process in self._processes.items() if process.alive}
+        return {**self._inner.lives(), **balancers}
+
     def kill(self, name: str) -> None:
         with self._changing:
             self._require_alive(name)

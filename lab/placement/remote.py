@@ -21,6 +21,9 @@ class Remote(Running):
         _, server = self._topology.server(name)
         return self._speech.is_healthy(server.host, server.port)
 
+    def lives(self) -> dict[str, bool]:
+        return {name: True for name, _ in self._topology.ports() if self.alive(name)}
+
     def kill(self, name: str) -> None:
         self._refuse(name)
 

@@ -121,6 +121,14 @@ class Running(ABC):
         """Whether the server of that name is up."""
 
     @abstractmethod
+    def lives(self) -> Mapping[str, object]:
+        """By the name of each server that is up, what is another once it has been restarted.
+
+        Two such answers are equal where nothing came, went or restarted between them. Of what is remote they
+        only tell what is up.
+        """
+
+    @abstractmethod
     def kill(self, name: str) -> None:
         """End one server as a crash would: connections reset, nothing finished, its port closed."""
 

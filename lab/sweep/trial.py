@@ -52,6 +52,7 @@ class _Watch:
         self._running = running
         self._on_progress = on_progress
         self._samples: list[tuple[float, Usage]] = []
+        self._lives = running.lives()
 
     def __call__(self, progress: Progress) -> None:
         self._samples.append((progress.elapsed_s, self._running.cpu_seconds()))
@@ -61,14 +62,13 @@ class _Watch:
     def servers(self, load: LoadResult) -> Servers:
         """The servers' side of the measurement window; to be asked before they go."""
         topology = self._running.topology
-        names = [name for name, _ in topology.ports()]
         balanced = any(service.balancer for service in topology.services)
         return Servers(
             cpu_cores=self._cores(load, lambda usage: usage.servers_s),
             balancers_cpu_cores=self._cores(load, lambda usage: usage.balancers_s) if balanced else None,
             rss_mb=self._running.rss_mb(),
             retries=_retries(self._running),
-            changed=not all(self._running.alive(name) for name in names),
+            changed=self._running.lives() != self._lives,
         )
 
     def _cores(self, load: LoadResult, of: Callable[[Usage], float | None]) -> float | None:

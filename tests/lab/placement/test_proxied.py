@@ -85,6 +85,15 @@ def test_a_killed_balancer_comes_back(running: lab.Running) -> None:
     assert post(running.entry_url) == 200
 
 
+@pytest.mark.parametrize("name", ["service3-loadbalancer", "service3a"])
+def test_a_restart_is_the_beginning_of_another_life(running: lab.Running, name: str) -> None:
+    before = running.lives()
+    assert running.lives() == before
+    running.restart(name)
+    after = running.lives()
+    assert {n for n in {*before, *after} if before.get(n) != after.get(n)} == {name}
+
+
 def test_cpu_time_and_memory_of_balancers_are_told_apart(running: lab.Running) -> None:
     before = running.cpu_seconds()
     running.kill("service1-loadbalancer")

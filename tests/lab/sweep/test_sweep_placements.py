@@ -7,14 +7,18 @@ from typing import Any
 
 import pytest
 
+import lab
 from lab.errors import ProgramMissing
+from lab.load.result import Progress
+from lab.measure.columns import Factors
 from lab.measure.measurement import Measurement
-from lab.placement import BalancerName
+from lab.measure.reading import Trial
+from lab.placement import BalancerName, Running
 from lab.placement.ports import reserved_offset
 from lab.placement.proxies import PROXIES
 from lab.placement.proxies.binaries import find
 from lab.results import read_measurements
-from lab.sweep import plan_sweep, run_sweep
+from lab.sweep import plan_sweep, run_sweep, trial
 from lab.topology import Topology
 
 
@@ -38,6 +42,40 @@ def test_in_processes_the_cpu_of_balancers_and_services_is_told_apart(tmp_path: 
     assert 0 <= measured.health.balancers_cpu_cores < measured.health.servers_cpu_cores
     assert measured.health.servers_rss_mb is not None
     assert measured.health.servers_rss_mb > 10
+
+
+@pytest.mark.parametrize("placement", ["in-process", "processes"])
+def test_a_server_that_was_restarted_meanwhile_is_noticed_though_it_is_up_again(
+    placement: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[Running] = []
+
+    def start(*arguments: Any, **named: Any) -> Running:
+        started.append(lab.start(*arguments, **named))
+        return started[-1]
+
+    restarts = iter(["service3"])
+
+    def restart_one(_: Progress) -> None:
+        for name in restarts:
+            started[0].restart(name)
+
+    monkeypatch.setattr(trial, "start", start)
+    factors = Factors(
+        topology="sequential",
+        replicas=1,
+        placement=placement,
+        work="io",
+        work_ms="1",
+        slots=1,
+        load_model="closed",
+        concurrency=1,
+        warmup_s=0.1,
+        duration_s=0.6,
+    )
+    with reserved_offset(Topology.sequential()) as offset:
+        measured, _ = trial.run_trial(Trial("x", "y"), factors, port_offset=offset, on_progress=restart_one)
+    assert "servers_changed" in (measured.health.invalid_reason or "")
 
 
 def test_without_a_balancer_there_is_no_cpu_of_balancers(tmp_path: Path) -> None:
