@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import ExitStack, suppress
 from email.utils import formatdate
 
@@ -37,8 +37,8 @@ END_S = 1.0
 class InProcess(Running):
     """The placement `in-process`."""
 
-    def __init__(self, topology: Topology, *, balancers: bool = True) -> None:
-        super().__init__(topology, balancers=balancers)
+    def __init__(self, topology: Topology, *, balancers: bool = True, cores: Collection[int] = ()) -> None:
+        super().__init__(topology, balancers=balancers, cores=cores)
         self._resources = ExitStack()
         self._servers: dict[str, Server] = {}
         self._rings: dict[str, LogRing] = {}

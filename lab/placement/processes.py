@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from contextlib import ExitStack, suppress
 from signal import SIGCONT, SIGKILL, SIGSTOP, SIGTERM
 
@@ -35,8 +35,8 @@ POLL_S = 0.01
 class Processes(Running):
     """The placement `processes`."""
 
-    def __init__(self, topology: Topology, *, balancers: bool = True) -> None:
-        super().__init__(topology, balancers=balancers)
+    def __init__(self, topology: Topology, *, balancers: bool = True, cores: Collection[int] = ()) -> None:
+        super().__init__(topology, balancers=balancers, cores=cores)
         self._resources = ExitStack()
         self._custody = Custody()
         self._logs: dict[str, LogFile] = {}

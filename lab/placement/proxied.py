@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from signal import SIGCONT, SIGSTOP
@@ -30,9 +30,15 @@ class Proxied(Running):
     """Real balancers before the instances of another placement, which runs everything but them."""
 
     def __init__(
-        self, topology: Topology, inner: Running, balancer: BalancerName, profile: Profile = Profile.MATCHED
+        self,
+        topology: Topology,
+        inner: Running,
+        balancer: BalancerName,
+        profile: Profile = Profile.MATCHED,
+        *,
+        cores: Collection[int] = (),
     ) -> None:
-        super().__init__(topology)
+        super().__init__(topology, cores=cores)
         self._inner = inner
         self._proxy = _proxy(topology, balancer)
         self._profile = profile

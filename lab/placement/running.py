@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
 from lab.errors import BadParameter, NotRunning, PlacementError
+from lab.placement.cores import kept_on
 from lab.placement.speaking import speech_of
 from lab.topology import Balancer, Instance, Topology
 
@@ -34,11 +35,15 @@ class Running(ABC):
     called from any thread; they raise NotRunning outside the block.
     """
 
-    def __init__(self, topology: Topology, *, balancers: bool = True) -> None:
-        """`balancers` says whether this runs them too; otherwise somebody else does."""
+    def __init__(self, topology: Topology, *, balancers: bool = True, cores: Collection[int] = ()) -> None:
+        """`balancers` says whether this runs them too; otherwise somebody else does.
+
+        Servers stay on these `cores`, or run on any where none is named.
+        """
         self._topology = topology
         self._speech = speech_of(topology)
         self._balancers = balancers
+        self._cores = cores
         self._up = False
         # Held while servers come and go, so that two callers cannot start or stop the same one at once.
         self._changing = threading.RLock()
@@ -64,7 +69,8 @@ class Running(ABC):
                     f"{self._topology.name} is up already: leave its block before entering it again"
                 )
             try:
-                self._open()
+                with kept_on(self._cores):
+                    self._open()
             except BaseException:
                 self._close()
                 raise
@@ -147,7 +153,8 @@ class Running(ABC):
             self._require_known(name)
             if self.alive(name):
                 self._stop_one(name)
-            self._start_one(name)
+            with kept_on(self._cores):
+                self._start_one(name)
 
     def add_instance(self, service: str) -> Instance:
         """One more instance of a service, in its balancer's choice when this returns.
@@ -161,7 +168,8 @@ class Running(ABC):
             self._topology = before.with_replicas(service, len(before.service(service).instances) + 1)
             instance = self._topology.service(service).instances[-1]
             try:
-                self._start_one(instance.name)
+                with kept_on(self._cores):
+                    self._start_one(instance.name)
                 self._tell(
                     balancer,
                     "POST",

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from enum import StrEnum
 from typing import TypeVar
 
-from lab.errors import BadParameter
+from lab.errors import BadParameter, NotSupported
 from lab.placement.in_process import InProcess
 from lab.placement.names import BalancerName, PlacementName
 from lab.placement.ports import require_loopback
@@ -33,6 +34,7 @@ def start(
     balancer: BalancerName = BalancerName.BUILTIN,
     profile: Profile = Profile.MATCHED,
     expose: bool = False,
+    cores: Collection[int] = (),
 ) -> Running:
     """A topology that comes up on entering the block and is gone on leaving it.
 
@@ -40,6 +42,7 @@ def start(
             requests.post(running.entry_url, json={"text": "The cat, the CAT", "request_id": "r1"})
 
     `profile` says how a real balancer is configured: to do what the built-in one does, or as it is shipped.
+    `cores` are those that servers and balancers are kept on; without any they run wherever they are put.
     `expose` allows servers to listen where other machines can reach them; otherwise that is a BadParameter.
     Entering the block raises PortInUse or StartFailed where a server cannot come up, and leaves none running;
     and for real balancers ProgramMissing, or NotSupported for a policy that they do not have. One that is not
@@ -49,13 +52,16 @@ def start(
         raise BadParameter(f"{topology!r} is no topology: give one, such as lab.Topology.parallel()")
     where, whose = _named(PlacementName, placement), _named(BalancerName, balancer)
     if where is PlacementName.REMOTE:
+        if cores:
+            raise NotSupported("what is remote cannot be kept on cores from here: leave them out")
         return Remote(topology)
     if not expose:
         require_loopback(topology)
     kind = _PLACEMENTS[where]
     if whose is BalancerName.BUILTIN:
-        return kind(topology)
-    return Proxied(topology, kind(topology, balancers=False), whose, _named(Profile, profile))
+        return kind(topology, cores=cores)
+    inner = kind(topology, balancers=False, cores=cores)
+    return Proxied(topology, inner, whose, _named(Profile, profile), cores=cores)
 
 
 def _named(names: type[N], name: str) -> N:

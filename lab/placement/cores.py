@@ -1,0 +1,83 @@
+"""Cores for servers and others for load generators, where the system keeps anything on a core (Linux)."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager, suppress
+
+import psutil
+
+from lab.errors import BadParameter
+
+__all__ = ["cores_beside", "kept_on", "moved_to"]
+
+
+def cores_beside(taken: Collection[int]) -> frozenset[int]:
+    """The cores that are left to servers where load generators have `taken` to themselves.
+
+    Raises BadParameter for a core that is not there, where none is left, and where the system has no say.
+    """
+    named = ", ".join(map(str, taken))
+    if not hasattr(os, "sched_setaffinity"):
+        raise BadParameter(f"cpu {named} cannot be had: this system keeps nothing on a core; leave cpu out")
+    there = os.sched_getaffinity(0)
+    for core in taken:
+        if core not in there:
+            raise BadParameter(f"cpu {core} cannot be had: there are {sorted(there)}")
+    left = frozenset(there) - frozenset(taken)
+    if not left:
+        raise BadParameter(
+            f"cpu {named} leaves no core to the servers, of {sorted(there)}: name fewer, or leave cpu out"
+        )
+    return left
+
+
+@contextmanager
+def kept_on(cores: Collection[int]) -> Iterator[None]:
+    """What this thread starts meanwhile, threads and processes, stays on these cores; with none, on any.
+
+    They inherit that from it, at once and without a moment elsewhere.
+    """
+    if not cores:
+        yield
+        return
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, cores)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+@contextmanager
+def moved_to(cores: Collection[int], pid: int) -> Iterator[None]:
+    """A process that runs already, and all that it has started, stays on these cores meanwhile."""
+    if not cores:
+        yield
+        return
+    before = _affinities(pid)
+    try:
+        _set(dict.fromkeys(before, set(cores)))
+        yield
+    finally:
+        # What they have started since goes where the first of them does.
+        _set({task: before.get(task, before[pid]) for task in _affinities(pid) if pid in before})
+
+
+def _affinities(pid: int) -> dict[int, set[int]]:
+    """The cores of every thread of the process and of those below it, by the thread's number."""
+    found = {}
+    with suppress(psutil.NoSuchProcess):
+        process = psutil.Process(pid)
+        for each in (process, *process.children(recursive=True)):
+            with suppress(psutil.NoSuchProcess, ProcessLookupError):
+                for thread in each.threads():
+                    found[thread.id] = os.sched_getaffinity(thread.id)
+    return found
+
+
+def _set(affinities: dict[int, set[int]]) -> None:
+    for task, cores in affinities.items():
+        with suppress(ProcessLookupError):  # it has ended
+            os.sched_setaffinity(task, cores)
