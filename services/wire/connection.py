@@ -22,6 +22,8 @@ MAX_HEAD_BYTES = 64 * 1024
 
 _INTERIM = ord("1")
 """The first digit of an interim answer's status, at its place in `HTTP/1.1 100`."""
+_LINE_ENDS = b"\r\n"
+"""The parser ignores any of these before a status line."""
 _NEVER = float("inf")
 
 
@@ -117,9 +119,9 @@ class Connection(asyncio.Protocol):
     @property
     def raw_head(self) -> bytes:
         """The final answer's head as it came, without the empty line. To be asked in `on_head` only."""
-        head, _, rest = self._head_seen.partition(b"\r\n\r\n")
+        head, _, rest = self._head_seen.lstrip(_LINE_ENDS).partition(b"\r\n\r\n")
         while head[9] == _INTERIM:
-            head, _, rest = rest.partition(b"\r\n\r\n")
+            head, _, rest = rest.lstrip(_LINE_ENDS).partition(b"\r\n\r\n")
         return head
 
     def send(
@@ -204,7 +206,8 @@ class Connection(asyncio.Protocol):
         try:
             self._parser.feed_data(data)
         except HttpParserCallbackError:
-            self._fail(FailureKind.ABORTED, "an exchange's callback raised")
+            # Nobody here gave up: it is the answer that could not be dealt with.
+            self._fail(FailureKind.PROTOCOL_ERROR, "an exchange's callback raised")
             raise
         except HttpParserUpgrade:
             problem = "protocol was switched unasked"

@@ -120,6 +120,7 @@ def test_the_answer_to_head_is_a_head_and_the_connection_goes_on(run, tools):
         b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n"
         b"HTTP/1.1 200 OK\r\nContent-Length: 11\r\n\r\nhello world",
         b"HTTP/1.0 200 OK\r\n\r\nhello world",
+        b"\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 11\r\n\r\nhello world",
     ],
 )
 @pytest.mark.parametrize("minor", [0, 1])

@@ -69,6 +69,57 @@ def test_an_answer_comes_through_in_whatever_way_it_is_framed(run, tools, name, 
     run(main())
 
 
+@pytest.mark.parametrize(
+    "before",
+    [
+        b"",
+        b"\r\n",
+        b"\r\n\r\n",
+        b"\n",
+        b"HTTP/1.1 100 Continue\r\n\r\n",
+        b"\r\nHTTP/1.1 100 Continue\r\n\r\n\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n\r\n",
+    ],
+)
+def test_the_raw_head_is_the_final_answers_whatever_comes_before_it(run, tools, before):
+    async def main():
+        async with tools.peer(tools.answering(before + OK)) as peer:
+            connection = await Connection.open("127.0.0.1", peer.port, timeout_s=5, collect_headers=False)
+            heads = []
+
+            class Heads(tools.Record):
+                def on_head(self, status, headers):  # noqa: ARG002
+                    heads.append(connection.raw_head)
+
+            exchange = Heads()
+            connection.send(exchange, GET)
+            await exchange.over.wait()
+            assert (heads, exchange.ends) == ([OK.partition(b"\r\n\r\n")[0]], [None])
+            connection.close()
+
+    run(main())
+
+
+def test_an_exchange_that_raises_fails_as_if_the_answer_were_no_http(run, tools):
+    """It is told so rather than `aborted`, which would say that nobody wanted the answer."""
+
+    class Fussy(tools.Record):
+        def on_head(self, status, headers):  # noqa: ARG002
+            raise LookupError("what an odd answer")
+
+    async def main():
+        raised = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: raised.append(context))
+        async with tools.peer(tools.answering(OK)) as peer:
+            connection = await Connection.open("127.0.0.1", peer.port, timeout_s=5)
+            exchange = Fussy()
+            connection.send(exchange, GET)
+            await exchange.over.wait()
+            assert exchange.error.kind is FailureKind.PROTOCOL_ERROR
+            await tools.eventually(lambda: raised)
+
+    run(main())
+
+
 @pytest.mark.parametrize("collect_headers", [True, False])
 @pytest.mark.parametrize(
     "head", [b"HTTP/1.1 200 OK\r\n\r\n", b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.0 200 OK\r\n\r\n"]
