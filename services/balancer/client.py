@@ -21,8 +21,8 @@ class Client(Protocol):
     def write(self, data: bytes) -> None:
         """Pass on a piece of the answer."""
 
-    def done(self, last: bytes, now: float) -> None:
-        """Pass on the last piece of the answer."""
+    def done(self, last: bytes, now: float, close: bool = False) -> None:
+        """Pass on the last piece of the answer, and `close` where nothing else marks its end."""
 
     def refuse(self, status: int, detail: str, retry_after_s: int | None = None) -> None:
         """There will be no other answer than this."""

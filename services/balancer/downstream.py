@@ -171,13 +171,13 @@ class Downstream(asyncio.Protocol):
         if self._transport is not None:
             self._transport.write(data)
 
-    def done(self, last: bytes, now: float) -> None:
+    def done(self, last: bytes, now: float, close: bool = False) -> None:
         """Send the last piece of an answer, then on to the next request, or the end."""
         if self._transport is not None and last:
             self._transport.write(last)
         keep = self.keeps_alive()
         self._forward = self._answering = None
-        if not keep:
+        if close or not keep:
             self._close()
             return
         self._due = now + self._core.idle_timeout_s

@@ -11,7 +11,7 @@ from services.balancer.events import Event, EventKind
 from services.balancer.framing import CHUNKED, RequestHead
 from services.balancer.instances import Instance
 from services.balancer.retries import Verdict, after_failure, after_status
-from services.balancer.rewriting import AnswerHead, answer_head, length_line
+from services.balancer.rewriting import UNTIL_CLOSE, AnswerHead, answer_head, length_line
 from services.wire import (
     BrokenAnswer,
     Connection,
@@ -275,7 +275,7 @@ class Forward(Exchange):
             out.append(b"0\r\n\r\n")
         if core.line.anyone:
             core.line.move()
-        self._client.done(b"".join(out), now)
+        self._client.done(b"".join(out), now, answer.length == UNTIL_CLOSE)
 
     def on_failure(self, error: WireError) -> None:
         if self._over:

@@ -155,6 +155,24 @@ def test_an_http_1_0_client_may_keep_its_connection(run, tools):
     run(main())
 
 
+def test_an_http_1_0_client_that_would_keep_its_connection_sees_the_end_of_an_answer_without_length(
+    run, tools
+):
+    async def endless(request):
+        request.wire.send(b"HTTP/1.0 200 OK\r\n\r\nhello world")
+        request.wire.writer.close()
+
+    async def main():
+        async with tools.balanced(endless) as b:
+            client = await b.client()
+            client.send(b"GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")
+            answer = await client.answer()
+            assert (answer.body, answer.header("Connection")) == (b"hello world", "close")
+            assert await client.closed()
+
+    run(main())
+
+
 def test_a_client_that_expects_100_is_told_to_go_on(run, tools):
     async def main():
         async with tools.balanced(tools.echo) as b:
