@@ -114,6 +114,10 @@ class Core:
             instance = self.roster.choose(now, tried)
         return instance
 
+    def budget_after(self, tried: Collection[Instance]) -> RetryBudget | None:
+        """What pays for another attempt at a request that has been to `tried`; None if that is everywhere."""
+        return None if all(instance in tried for instance in self.roster) else self.budget
+
     def add(self, address: Address) -> Instance:
         """From now on requests may go there. Raises DuplicateInstance."""
         instance = Instance(address.name, address.host, address.port, address.weight)

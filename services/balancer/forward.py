@@ -50,6 +50,8 @@ class Forward(Exchange):
     _broken: BrokenAnswer | None = None
     _answer: AnswerHead | None = None
     _failures: tuple[str, ...] = ()
+    _again: tuple[Instance, str] | None = None
+    """Who failed it last and how, while it is to be tried elsewhere but nobody knows yet where."""
     _received = 0
     _status = 0  # of an answer that is taken for a failure
     _passing = _over = _waiting = _held_up = False
@@ -135,6 +137,9 @@ class Forward(Exchange):
         self._go(instance, time.monotonic())
 
     def _go(self, instance: Instance, now: float) -> None:
+        if self._again is not None:
+            self._core.hear(Event(EventKind.RETRIED, now, *self._again))
+            self._again = None
         self._attempt_begun = now
         self._instance = instance
         self.tried.append(instance)
@@ -320,12 +325,12 @@ class Forward(Exchange):
     def _next(self, error: WireError, instance: Instance, now: float) -> None:
         core = self._core
         replayable = self._kept or isinstance(error, NotConnected | NotSent)
-        verdict = after_failure(error, core.rules(self._head), core.budget, now, replayable=replayable)
+        budget = core.budget_after(self.tried)
+        verdict = after_failure(error, core.rules(self._head), budget, now, replayable=replayable)
         if verdict is Verdict.RETRY:
-            core.hear(Event(EventKind.RETRIED, now, instance, error.kind))
             if isinstance(error, NotSent):
                 self.tried.remove(instance)  # only that one connection had been closed
-            self._begin_anew()
+            self._begin_anew(instance, error.kind)
         else:
             core.hear(Event(EventKind.DENIED, now, instance, verdict))
             status = 504 if error.kind is FailureKind.READ_TIMEOUT else 502
@@ -335,7 +340,7 @@ class Forward(Exchange):
         """Whether this answer is taken for a failure, and the request tried elsewhere."""
         core, now = self._core, time.monotonic()
         rules = core.rules(self._head)
-        verdict = after_status(status, rules, core.budget, now, replayable=self._kept)
+        verdict = after_status(status, rules, core.budget_after(self.tried), now, replayable=self._kept)
         if verdict is not None and verdict is not Verdict.RETRY:
             core.hear(Event(EventKind.DENIED, now, self._instance, verdict))
         self._status = status if verdict is Verdict.RETRY else 0
@@ -354,11 +359,11 @@ class Forward(Exchange):
         core.counts.failures[instance, kind] += 1
         core.roster.failed(instance, self._attempt_begun, now, Blame.FAILED)
         self._failures += (f"{instance.label} {kind}",)
-        core.hear(Event(EventKind.RETRIED, now, instance, kind))
-        self._begin_anew()
+        self._begin_anew(instance, kind)
         core.line.move()
 
-    def _begin_anew(self) -> None:
+    def _begin_anew(self, failed: Instance, reason: str) -> None:
+        self._again = failed, reason
         self._status = self._received = 0
         self._instance = self._pool = self._answer = None
         self._out.clear()

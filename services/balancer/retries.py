@@ -87,9 +87,11 @@ class RetryBudget:
 
 
 def after_failure(
-    error: WireError, rules: RetryRules, budget: RetryBudget, now: float, *, replayable: bool
+    error: WireError, rules: RetryRules, budget: RetryBudget | None, now: float, *, replayable: bool
 ) -> Verdict:
     """Whether a request may be tried elsewhere after its attempt failed so. Pays for the retry if it must.
+
+    No `budget` is to be given where nowhere is left to go, which needs no paying for.
 
     Where nothing was sent it may, always and for nothing. After `NotSent` that includes the same instance
     over a new connection: it was only the old one that had been closed.
@@ -104,7 +106,7 @@ def after_failure(
 
 
 def after_status(
-    status: int, rules: RetryRules, budget: RetryBudget, now: float, *, replayable: bool
+    status: int, rules: RetryRules, budget: RetryBudget | None, now: float, *, replayable: bool
 ) -> Verdict | None:
     """The same after an answer with this status, none of it passed on; None if the answer is to be."""
     if status not in rules.statuses:
@@ -112,7 +114,7 @@ def after_status(
     return _again(rules, budget, now) if replayable else Verdict.NOT_REPLAYABLE
 
 
-def _again(rules: RetryRules, budget: RetryBudget, now: float) -> Verdict:
+def _again(rules: RetryRules, budget: RetryBudget | None, now: float) -> Verdict:
     if not rules.idempotent:
         return Verdict.NOT_IDEMPOTENT
-    return Verdict.RETRY if budget.spend(now) else Verdict.NO_BUDGET
+    return Verdict.RETRY if budget is None or budget.spend(now) else Verdict.NO_BUDGET

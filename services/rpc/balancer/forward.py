@@ -48,14 +48,18 @@ class Forward:
         Raises RefusedError, also for an instance's own failure, which passes through as it is.
         """
         self._core.budget.request()
+        failed: tuple[Instance, str] | None = None
         while True:
             instance = await self._choose()
             begun = time.monotonic()
+            if failed is not None:
+                self._core.hear(Event(EventKind.RETRIED, begun, *failed))
             self._tried.append(instance)
             try:
                 return await self._attempt(instance, begun)
             except WireError as error:
                 self._after(error, instance)
+                failed = instance, error.kind
             finally:
                 self._core.line.move()
 
@@ -131,9 +135,9 @@ class Forward:
         timed_out = failure.kind is FailureKind.READ_TIMEOUT
         if timed_out and now + _SLACK_S >= self._deadline:
             raise self._refusal(grpc.StatusCode.DEADLINE_EXCEEDED, self._story("the call's time is over"))
-        verdict = after_failure(failure, self._hub.rules(self._method), core.budget, now, replayable=True)
+        budget = core.budget_after(self._tried)
+        verdict = after_failure(failure, self._hub.rules(self._method), budget, now, replayable=True)
         if verdict is Verdict.RETRY:
-            core.hear(Event(EventKind.RETRIED, now, instance, failure.kind))
             return
         core.hear(Event(EventKind.DENIED, now, instance, verdict))
         code = grpc.StatusCode.DEADLINE_EXCEEDED if timed_out else grpc.StatusCode.UNAVAILABLE

@@ -180,13 +180,59 @@ def test_each_instance_is_tried_at_most_once(run, tools):
     run(main())
 
 
+def test_only_what_goes_to_another_instance_counts_as_a_retry(run, tools):
+    async def broken(request):
+        request.answer(b"no", status="502 Bad Gateway")
+
+    async def main():
+        async with tools.balanced(tools.echo) as b:
+            await b.instances[0].kill()
+            assert (await b.ask(tools.post())).status == 503
+            assert events(b, "retried") == []
+        async with tools.balanced(drop, drop, failures=100) as b:
+            assert (await b.ask(tools.post())).status == 503
+            assert [event["instance"] for event in events(b, "retried")] == [
+                f"service1a:{b.instances[0].port}"
+            ]
+        async with tools.balanced(broken, retry_statuses=frozenset((502,))) as b:
+            assert (await b.ask(tools.post())).status == 503
+            assert b.server._require_core().counts.retries == {}
+
+    run(main())
+
+
+def test_a_retry_that_has_to_wait_counts_once_it_goes(run, tools):
+    release = asyncio.Event()
+
+    async def moody(request):
+        if request.body == b"hold":
+            await release.wait()
+        if request.body == b"drop" and request.instance.name == "service1b":
+            await drop(request)
+        await tools.echo(request)
+
+    async def main():
+        async with tools.balanced(moody, moody, in_flight_limit=1, queue_timeout_s=15.0) as b:
+            held = asyncio.ensure_future(b.ask(tools.post(b"hold")))
+            await tools.eventually(lambda: b.instances[0].requests)
+            waiting = asyncio.ensure_future(b.ask(tools.post(b"drop")))
+            await tools.eventually(lambda: len(b.server._require_core().line) == 1)
+            assert events(b, "retried") == []
+            release.set()
+            await held
+            assert (await waiting).body == b"service1a:drop"
+            assert [event["reason"] for event in events(b, "retried")] == ["reset"]
+
+    run(main())
+
+
 def test_retries_of_what_was_sent_stay_within_the_budget(run, tools):
     async def main():
         async with tools.balanced(drop, drop, retry_ratio=0.0, retry_per_s=3.0, failures=1000) as b:
             answers = [await b.ask(tools.post()) for _ in range(10)]
             assert {answer.status for answer in answers} == {502, 503}
             retried = len(events(b, "retried"))
-            assert 3 <= retried < 10
+            assert 3 <= retried < 10  # all that is paid for goes somewhere
             assert {event["reason"] for event in events(b, "denied")} == {"no_budget"}
 
     run(main())

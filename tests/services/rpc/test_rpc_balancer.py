@@ -103,6 +103,9 @@ def test_when_all_instances_failed_the_call_is_unavailable_and_names_them() -> N
             assert "service1b" in ended.details
             assert ended.metadata["retry-after"] == "1"
             assert ended.metadata["answered-by"] == "service1-loadbalancer"
+            _, events = await ask(port, "GET", "/admin/events")
+            retried = [event["instance"] for event in events if event["event"] == "retried"]  # type: ignore[attr-defined]
+            assert [label.partition(":")[0] for label in retried] == ["service1a"]  # the second led nowhere
 
     asyncio.run(main())
 
