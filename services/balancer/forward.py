@@ -54,7 +54,7 @@ class Forward(Exchange):
     """Who failed it last and how, while it is to be tried elsewhere but nobody knows yet where."""
     _received = 0
     _status = 0  # of an answer that is taken for a failure
-    _passing = _over = _waiting = _held_up = False
+    _passing = _over = _waiting = _held_up = _slowed = False
 
     def __init__(
         self, core: Core, client: Client, head: RequestHead, body: bytes, kept: bool, uploaded: bool
@@ -117,15 +117,20 @@ class Forward(Exchange):
 
     def pause(self) -> None:
         """The client takes in the answer too slowly; that is not the instance's fault."""
+        self._slowed = True
         if self._connection is not None:
             self._connection.pause_reading()
-            self._connection.set_deadline(None)
+            self._connection.set_deadline(self._deadline)
 
     def resume(self) -> None:
         """The client has caught up."""
         if self._connection is not None:
             self._connection.resume_reading()
-            self._connection.set_deadline(time.monotonic() + self._core.try_timeout_s)
+            self._allow_more(self._connection)
+
+    def _allow_more(self, connection: Connection) -> None:
+        """There was progress: so long the instance may be silent, and the whole may take no longer."""
+        connection.set_deadline(min(time.monotonic() + self._core.try_timeout_s, self._deadline))
 
     # An attempt.
 
@@ -254,7 +259,7 @@ class Forward(Exchange):
         data = b"".join(self._out)
         self._out.clear()
         if self._connection is not None:
-            self._connection.set_deadline(time.monotonic() + self._core.try_timeout_s)
+            self._allow_more(self._connection)
         self._client.write(data)
 
     def on_complete(self) -> None:
@@ -293,10 +298,14 @@ class Forward(Exchange):
             return
         core, now = self._core, time.monotonic()
         timed_out = error.kind is FailureKind.READ_TIMEOUT
+        spent = timed_out and now + 0.002 >= self._deadline
+        if spent and self._slowed:  # by the client, which took too long to take it all in
+            self._client.abort()
+            return
         starved = timed_out and not self._uploaded and not self._held_up
         hurried = timed_out and now - self._attempt_begun < core.try_timeout_s - 0.01
-        # Neither a client's slow upload nor its impatience says anything of the instance.
-        blamed = Blame.NONE if starved or hurried else blame(error)
+        # Neither a client's slowness nor its impatience says anything of the instance.
+        blamed = Blame.NONE if starved or hurried or (spent and self._passing) else blame(error)
         core.counts.failures[instance, error.kind] += 1
         core.roster.failed(instance, self._attempt_begun, now, blamed)
         self._failures += (f"{instance.label} {error.kind}",)
@@ -304,7 +313,7 @@ class Forward(Exchange):
             self._finish()
             core.counts.answered(instance, self._answer.status if self._answer else 0, now - self._begun)
             self._client.abort()
-        elif timed_out and now + 0.002 >= self._deadline:
+        elif spent:
             self._refuse(504, self._story("the request's time is over"))
         elif starved:
             self._refuse(408, self._story("the body did not come in time"))

@@ -133,7 +133,7 @@ def test_a_client_that_reads_nothing_is_cut_off_and_the_instance_not_blamed(run,
         request.answer(b"x" * 64_000_000)
 
     async def main():
-        async with tools.balanced(flood, body_timeout_s=0.2, timeout_s=0.2) as b:
+        async with tools.balanced(flood, body_timeout_s=0.2, timeout_s=1.0) as b:
             client = await b.client()
             client.reader._limit = 1024
             client.send(tools.post())

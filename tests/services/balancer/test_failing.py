@@ -171,6 +171,46 @@ def test_the_clients_deadline_ends_a_request_and_is_not_the_instances_fault(run,
     run(main())
 
 
+def test_an_answer_that_trickles_on_ends_with_the_requests_time_and_is_not_the_instances_fault(run, tools):
+    async def trickle(request):
+        request.wire.send(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
+        while True:
+            request.wire.send(b"x")
+            await asyncio.sleep(0.02)
+
+    async def main():
+        async with tools.balanced(trickle, timeout_s=0.7, failures=1) as b:
+            client = await b.client()
+            client.send(tools.post())
+            await client.head()
+            with pytest.raises((asyncio.IncompleteReadError, ConnectionError)):
+                await client.reader.readexactly(100_000)
+            assert b.counts() == [{"requests": 1, "errors": 1}]
+            assert events(b, "ejected") == []
+
+    run(main())
+
+
+def test_a_client_that_does_not_read_holds_an_instance_no_longer_than_the_requests_time(run, tools):
+    async def flood(request):
+        request.wire.send(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n")
+        while True:
+            request.wire.send(b"x" * 65536)
+            await request.wire.writer.drain()
+
+    async def main():
+        async with tools.balanced(flood, timeout_s=0.7, failures=1) as b:
+            client = await b.client()
+            client.reader._limit = 1024  # so that what is not read is not taken in
+            client.send(tools.post())
+            await tools.eventually(lambda: b.instances[0].closed)
+            assert b.counts() == [{"requests": 1, "errors": 0}]
+            (instance,) = b.server._require_core().roster
+            assert instance.in_flight == 0
+
+    run(main())
+
+
 def test_each_instance_is_tried_at_most_once(run, tools):
     async def main():
         async with tools.balanced(drop, drop, drop, failures=100) as b:
