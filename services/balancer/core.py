@@ -140,6 +140,7 @@ class Core:
         for instance in self.roster:
             if name in (instance.name, instance.label):
                 self.roster.remove(instance)
+                self.counts.removed(instance)
                 self.pools.pop(instance).close()
                 return instance
         raise UnknownInstance(f"no instance {name!r}: there are {[i.label for i in self.roster]}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter
+from collections.abc import Iterable
 
 from services.balancer.events import Event, EventKind
 from services.balancer.instances import Instance
@@ -15,28 +16,46 @@ DURATION_BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0
 
 
 class Counts:
-    """Counters since the start. Requests are what clients sent, attempts what instances were asked."""
+    """Counters since the start. Requests are what clients sent, attempts what instances were asked.
 
-    __slots__ = ("answers", "denials", "ejections", "failures", "released", "retries", "seconds", "timings")
+    Instances go by their labels, under which one that was removed may come back.
+    """
+
+    __slots__ = (
+        "_leaving",
+        "_past",
+        "answers",
+        "denials",
+        "ejections",
+        "failures",
+        "released",
+        "retries",
+        "seconds",
+        "timings",
+    )
 
     def __init__(self) -> None:
-        self.answers: dict[tuple[Instance | None, int], int] = {}
-        """By who gave it (None: the balancer itself) and status; 499 for a client that went away."""
+        self.answers: dict[tuple[str, int], int] = {}
+        """By who gave it (nothing: the balancer itself) and status; 499 for a client that went away."""
         self.timings = [0] * (len(DURATION_BUCKETS_S) + 1)
         """How many requests took up to each bound, and the rest."""
         self.seconds = 0.0
         """How long all of them took together."""
-        self.failures: Counter[tuple[Instance, str]] = Counter()
+        self.failures: Counter[tuple[str, str]] = Counter()
         """Failed attempts by instance and kind of failure."""
-        self.released: Counter[Instance] = Counter()
+        self.released: Counter[str] = Counter()
         """Attempts given up, because the client went away."""
         self.retries: Counter[str] = Counter()
         self.denials: Counter[str] = Counter()
-        self.ejections: Counter[Instance] = Counter()
+        self.ejections: Counter[str] = Counter()
+        self._past: Counter[str] = Counter()
+        """Attempts that ended and did not fail at instances that are gone."""
+        self._leaving: list[Instance] = []
+        """Those that were removed and may have attempts in flight."""
 
     def answered(self, by: Instance | None, status: int, seconds: float) -> None:
         """A request is over."""
-        key = (by, status)
+        key = (by.label if by is not None else "", status)
         answers = self.answers
         answers[key] = answers.get(key, 0) + 1
         self.timings[bisect_left(DURATION_BUCKETS_S, seconds)] += 1
@@ -49,4 +68,18 @@ class Counts:
         elif event.kind in (EventKind.DENIED, EventKind.QUEUED_OUT):
             self.denials[event.reason] += 1
         elif event.kind is EventKind.EJECTED and event.instance is not None:
-            self.ejections[event.instance] += 1
+            self.ejections[event.instance.label] += 1
+
+    def removed(self, instance: Instance) -> None:
+        """No request goes there any more. What it has counted, and will until its last attempt, is kept."""
+        self._leaving.append(instance)
+        for gone in [known for known in self._leaving if not known.in_flight]:
+            self._leaving.remove(gone)
+            self._past[gone.label] += gone.requests - gone.errors
+
+    def answered_attempts(self, present: Iterable[Instance]) -> dict[str, int]:
+        """Attempts that were answered, by label, at the instances there are and those that were removed."""
+        numbers = self._past.copy()
+        for instance in (*present, *self._leaving):
+            numbers[instance.label] += instance.requests - instance.errors - instance.in_flight
+        return {label: number - self.released[label] for label, number in numbers.items()}

@@ -97,7 +97,7 @@ class Forward(Exchange):
         if self._connection is not None:
             self._connection.abort()
         if self._instance is not None:
-            self._core.counts.released[self._instance] += 1
+            self._core.counts.released[self._instance.label] += 1
             self._core.roster.released(self._instance, self._attempt_begun, now)
         self._core.counts.answered(self._instance, ABANDONED, now - self._begun)
         self._core.line.move()
@@ -306,7 +306,7 @@ class Forward(Exchange):
         hurried = timed_out and now - self._attempt_begun < core.try_timeout_s - 0.01
         # Neither a client's slowness nor its impatience says anything of the instance.
         blamed = Blame.NONE if starved or hurried or (spent and self._passing) else blame(error)
-        core.counts.failures[instance, error.kind] += 1
+        core.counts.failures[instance.label, error.kind] += 1
         core.roster.failed(instance, self._attempt_begun, now, blamed)
         self._failures += (f"{instance.label} {error.kind}",)
         if self._passing:
@@ -365,7 +365,7 @@ class Forward(Exchange):
         """The route takes this status for a failure."""
         core, now = self._core, time.monotonic()
         kind = f"status_{self._status}"
-        core.counts.failures[instance, kind] += 1
+        core.counts.failures[instance.label, kind] += 1
         core.roster.failed(instance, self._attempt_begun, now, Blame.FAILED)
         self._failures += (f"{instance.label} {kind}",)
         self._begin_anew(instance, kind)

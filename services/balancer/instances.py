@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 __all__ = ["Instance"]
 
@@ -25,14 +25,12 @@ class Instance:
     """Attempts that failed here."""
     in_flight: int = 0
     """Attempts begun and not yet finished."""
+    label: str = field(init=False)
+    """`service1a:8051`, as /stats writes it."""
 
     def __post_init__(self) -> None:
+        self.label = f"{self.name}:{self.port}"
         if self.weight < 1:
             raise ValueError(
                 f"{self.name} has weight {self.weight}: a weight is a whole number of at least 1"
             )
-
-    @property
-    def label(self) -> str:
-        """`service1a:8051`, as /stats writes it."""
-        return f"{self.name}:{self.port}"

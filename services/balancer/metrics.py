@@ -56,8 +56,8 @@ class Metrics:
             "Requests answered, by the instance that did (none: the balancer). 499: the client went away.",
             labels=["service", "instance", "code"],
         )
-        for (instance, code), number in self._core.counts.answers.items():
-            family.add_metric([self._service, instance.label if instance else "", str(code)], number)
+        for (label, code), number in self._core.counts.answers.items():
+            family.add_metric([self._service, label, str(code)], number)
         return family
 
     def _attempts(self) -> Metric:
@@ -67,13 +67,11 @@ class Metrics:
             labels=["service", "instance", "result"],
         )
         counts = self._core.counts
-        for instance in self._core.roster:
-            abandoned = counts.released[instance]
-            answered = instance.requests - instance.errors - instance.in_flight - abandoned
-            family.add_metric([self._service, instance.label, "answered"], answered)
-            family.add_metric([self._service, instance.label, "abandoned"], abandoned)
-        for (instance, kind), number in counts.failures.items():
-            family.add_metric([self._service, instance.label, str(kind)], number)
+        for label, number in counts.answered_attempts(self._core.roster).items():
+            family.add_metric([self._service, label, "answered"], number)
+            family.add_metric([self._service, label, "abandoned"], counts.released[label])
+        for (label, kind), number in counts.failures.items():
+            family.add_metric([self._service, label, str(kind)], number)
         return family
 
     def _by_reason(self, name: str, text: str, numbers: dict[str, int]) -> Metric:
@@ -103,5 +101,5 @@ class Metrics:
             names = [self._service, instance.label]
             up.add_metric(names, float(self._core.roster.state(instance) is State.SERVING))
             flight.add_metric(names, instance.in_flight)
-            ejections.add_metric(names, self._core.counts.ejections[instance])
+            ejections.add_metric(names, self._core.counts.ejections[instance.label])
         yield from (up, flight, ejections)

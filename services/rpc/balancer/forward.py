@@ -110,7 +110,7 @@ class Forward:
             raise failure from error
         except asyncio.CancelledError:
             now = time.monotonic()
-            self._core.counts.released[instance] += 1
+            self._core.counts.released[instance.label] += 1
             roster.released(instance, begun, now)
             self._count(instance, grpc.StatusCode.CANCELLED, now)
             raise
@@ -125,7 +125,7 @@ class Forward:
         hurried = timed_out and now - begun < self._core.try_timeout_s - _SLACK_S
         # A caller's impatience says nothing of the instance.
         blamed = Blame.NONE if hurried else blame(failure)
-        self._core.counts.failures[instance, failure.kind] += 1
+        self._core.counts.failures[instance.label, failure.kind] += 1
         self._core.roster.failed(instance, begun, now, blamed)
         self._failures.append(f"{instance.label} {failure.kind}")
 

@@ -237,6 +237,58 @@ def test_requests_and_attempts_add_up_whatever_becomes_of_them(run, tools):
     run(main())
 
 
+def test_metrics_stay_sound_where_an_instance_is_removed_and_comes_back(run, tools):
+    """Every series is there once, and no counter falls, whatever is in flight while it goes."""
+    release = asyncio.Event()
+
+    async def moody(request):
+        if request.body == b"hold":
+            await release.wait()
+        if request.body == b"drop":
+            request.wire.reset()
+            raise ConnectionError
+        if request.body == b"leave":
+            await tools.silent(request)
+        await tools.echo(request)
+
+    async def main():
+        async with tools.balanced(moody, failures=1_000) as b:
+            instance = {"name": "service1a", "port": b.instances[0].port}
+            counted = {}
+            for turn in range(1, 4):
+                for body in (b"fine", b"drop"):
+                    await b.ask(tools.post(body, path="/order"))
+                leaver = await b.client()
+                leaver.send(tools.post(b"leave"))
+                await tools.eventually(lambda turn=turn: len(b.instances[0].requests) == 4 * turn - 1)
+                leaver.writer.close()
+                held = asyncio.ensure_future(b.ask(tools.post(b"hold")))
+                await tools.eventually(lambda turn=turn: len(b.instances[0].requests) == 4 * turn)
+                (listed,) = b.server._require_core().roster
+                await tools.eventually(lambda listed=listed: listed.in_flight == 1)
+                assert (await b.ask(get("/admin/instances/service1a", "DELETE"))).status == 200
+                added = json.dumps(instance).encode()
+                assert (await b.ask(get("/admin/instances", "POST", added))).status == 201
+                release.set()
+                await held
+                release.clear()
+                lines = (await b.ask(get("/metrics"))).body.decode().splitlines()
+                series = [line.rpartition(" ")[0] for line in lines if not line.startswith("#")]
+                assert len(series) == len(set(series))
+                seen = await samples(b)
+                assert all(seen[key] >= value for key, value in counted.items())
+                counted = {key: value for key, value in seen.items() if key[0].endswith("_total")}
+                attempts = {
+                    dict(labels)["result"]: value
+                    for (name, labels), value in seen.items()
+                    if name == "balancer_attempts_total"
+                }
+                assert attempts == {"answered": 2 * turn, "abandoned": turn, "reset": turn}
+            assert b.server._require_core().counts.answers[f"service1a:{b.instances[0].port}", 200] == 6
+
+    run(main())
+
+
 def test_events_are_kept_to_be_looked_at(run, tools):
     async def main():
         async with tools.balanced(tools.echo, tools.echo) as b:
