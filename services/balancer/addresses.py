@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from ipaddress import AddressValueError, IPv6Address
 
 from services.addresses import address_of
 
@@ -12,11 +13,15 @@ __all__ = ["Address", "read_addresses"]
 _ENTRY = re.compile(
     r"(?:(?P<name>[A-Za-z0-9._-]+)=)?(?P<host>[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):(?P<port>\d+)(?:\*(?P<weight>\d+))?"
 )
+_NAME_OR_IPV4 = re.compile(r"[A-Za-z0-9._-]+")
 
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """One instance's name, host, port and weight. Raises ValueError for a port or weight that cannot be."""
+    """One instance's name, host, port and weight. Raises ValueError for any of the last three that cannot be.
+
+    An IPv6 host is written without brackets.
+    """
 
     name: str
     host: str
@@ -24,6 +29,8 @@ class Address:
     weight: int = 1
 
     def __post_init__(self) -> None:
+        if not _is_host(self.host):
+            raise ValueError(f"{self.name} has host {self.host!r}: give a host's name or an IP address")
         if not 0 < self.port < 65536:
             raise ValueError(f"{self.name} has port {self.port}: there are 1 to 65535")
         if self.weight < 1:
@@ -48,3 +55,12 @@ def read_addresses(text: str) -> tuple[Address, ...]:
         name = match["name"] or host
         addresses.append(Address(name, host, int(match["port"]), int(match["weight"] or 1)))
     return tuple(addresses)
+
+
+def _is_host(text: str) -> bool:
+    if ":" not in text:
+        return _NAME_OR_IPV4.fullmatch(text) is not None
+    try:
+        return IPv6Address(text).scope_id is None
+    except AddressValueError:
+        return False

@@ -35,6 +35,12 @@ def test_bare_addresses_are_named_by_their_host():
     assert read_addresses("a=[::1]:80") == (Address("a", "::1", 80),)
 
 
+@pytest.mark.parametrize("host", ["", "a b", "a/b", "a@b", "é", "[::1]", ":::", "fe80::1%eth0", "a:80", "\n"])
+def test_an_address_needs_a_host_that_a_url_can_name(host):
+    with pytest.raises(ValueError, match=r"service1a has host .*: give a host's name or an IP address"):
+        Address("service1a", host, 8051)
+
+
 SETTINGS = st.builds(
     BalancerSettings,
     service=st.sampled_from(["service1", "service4", "other"]),
