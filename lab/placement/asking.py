@@ -35,7 +35,10 @@ def ask_balancer(
     """The status of what a balancer answers, and the JSON in it. Raises PlacementError for no such answer."""
     connection = http.client.HTTPConnection(balancer.host, balancer.port, timeout=ASK_S)
     try:
-        connection.request(method, path, None if content is None else json.dumps(content))
+        if content is None:
+            connection.request(method, path)
+        else:
+            connection.request(method, path, json.dumps(content), {"Content-Type": "application/json"})
         response = connection.getresponse()
         return response.status, json.loads(response.read())
     except (OSError, http.client.HTTPException, ValueError) as error:

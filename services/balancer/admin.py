@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from services.balancer.addresses import Address
+from services.balancer.caller import Caller
 from services.balancer.core import Core, DuplicateInstance, UnknownInstance
 from services.balancer.metrics import Metrics
 
@@ -23,7 +24,7 @@ class Admin:
 
     GET /health, /stats, /metrics, /admin/instances and /admin/events; POST /admin/instances with
     `{"name": "service1e", "port": 8071, "host": "127.0.0.1", "weight": 1}` (the last two may be left out)
-    adds an instance, DELETE /admin/instances/service1e removes one.
+    adds an instance, DELETE /admin/instances/service1e removes one. See Caller for who may do so.
     """
 
     def __init__(self, core: Core, add: Callable[[Address], object], remove: Callable[[str], object]) -> None:
@@ -41,15 +42,18 @@ class Admin:
         self.paths = frozenset(self._reads)
         """What is for the balancer itself, beside all that begins with ADMIN."""
 
-    def answer(self, method: bytes, path: bytes, body: bytes) -> tuple[int, str, bytes]:
+    def answer(self, method: bytes, path: bytes, body: bytes, caller: Caller) -> tuple[int, str, bytes]:
         """Status, content type and body of the answer."""
         read = self._reads.get(path)
         if read is not None and method in (b"GET", b"HEAD"):
             return read()
-        if path == _INSTANCES and method == b"POST":
-            return self._post(body)
-        if path.startswith(_INSTANCES + b"/") and method == b"DELETE":
-            return self._delete(path[len(_INSTANCES) + 1 :].decode("ascii"))
+        adds = path == _INSTANCES and method == b"POST"
+        removes = path.startswith(_INSTANCES + b"/") and method == b"DELETE"
+        if adds or removes:
+            objection = caller.objection(body)
+            if objection is not None:
+                return _json(objection[0], {"detail": objection[1]})
+            return self._post(body) if adds else self._delete(path[len(_INSTANCES) + 1 :].decode("ascii"))
         if read is not None or path.startswith(_INSTANCES + b"/"):
             return _json(405, {"detail": f"{method.decode()} is not for {path.decode()}"})
         return _json(404, {"detail": f"the balancer has no {path.decode()}"})

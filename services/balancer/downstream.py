@@ -10,6 +10,7 @@ import time
 from typing import cast
 
 from services.balancer.admin import ADMIN, Admin
+from services.balancer.caller import Caller
 from services.balancer.core import Core
 from services.balancer.forward import Forward
 from services.balancer.framing import Refusal, RequestHead
@@ -131,7 +132,8 @@ class Downstream(asyncio.Protocol):
             forward = self._forward = Forward(self._core, self, head, body, kept, whole)
             forward.start()
         elif whole:
-            status, content_type, answer = self._admin.answer(head.method, head.path, body)
+            caller = Caller.of(self._address, head.lines[1:])
+            status, content_type, answer = self._admin.answer(head.method, head.path, body, caller)
             self._answer_here(status, answer, content_type)
         else:
             self.refuse(413, "so long a body is not for the balancer itself")

@@ -5,10 +5,12 @@ from __future__ import annotations
 import logging
 from functools import partial
 from typing import Any
+from urllib.parse import unquote
 
 import grpc
 
 from services.balancer.admin import Admin
+from services.balancer.caller import Caller
 from services.balancer.settings import BalancerSettings
 from services.rpc import pipeline_pb2 as pb
 from services.rpc.balancer.forward import Forward, Metadata
@@ -82,7 +84,8 @@ class RpcBalancerServer(RpcServer):
             method, path = asked.method.encode("ascii"), asked.path.encode("ascii")
         except ValueError as error:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
-        status, content_type, body = self._admin.answer(method, path, asked.body)
+        caller = Caller(_peer_address(context.peer()))
+        status, content_type, body = self._admin.answer(method, path, asked.body, caller)
         answer = pb.AdminResponse(status=status, content_type=content_type, body=body)
         return answer.SerializeToString()
 
@@ -91,3 +94,8 @@ def _passed_on(context: Context) -> Metadata:
     """The caller's metadata, without what each connection says of itself."""
     metadata = context.invocation_metadata() or ()
     return tuple((key, value) for key, value in metadata if not key.startswith(_OF_THE_CONNECTION))
+
+
+def _peer_address(peer: str) -> str:
+    """`127.0.0.1` out of `ipv4:127.0.0.1:50123`, and `::1` out of `ipv6:%5B::1%5D:50123`, as gRPC has it."""
+    return unquote(peer).partition(":")[2].rpartition(":")[0].strip("[]")

@@ -8,12 +8,16 @@ import json
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from services.balancer.caller import Caller
 from services.wire import Connection
 
+JSON = "Content-Type: application/json\r\n"
 
-def get(path, method="GET", body=None):
+
+def get(path, method="GET", body=None, headers=None):
     length = f"Content-Length: {len(body)}\r\n" if body is not None else ""
-    return f"{method} {path} HTTP/1.1\r\nHost: x\r\n{length}\r\n".encode() + (body or b"")
+    said = headers if headers is not None else JSON if body else ""
+    return f"{method} {path} HTTP/1.1\r\nHost: x\r\n{length}{said}\r\n".encode() + (body or b"")
 
 
 async def samples(b):
@@ -85,6 +89,63 @@ def test_what_makes_no_sense_is_refused_with_a_reason(run, tools, request_, stat
             assert b.instances[0].requests == []
 
     run(main())
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ("", 415),
+        ("Content-Type: text/plain\r\n", 415),
+        ("Content-Type: text/plain; application/json\r\n", 415),
+        (f"{JSON}Content-Type: text/plain\r\n", 415),
+        (f"{JSON}Origin: http://evil.example\r\n", 403),
+        (f"{JSON}ORIGIN: null\r\n", 403),
+        ("content-type:  Application/JSON;charset=utf-8 \r\n", 201),
+    ],
+)
+def test_no_web_page_may_add_an_instance(run, tools, headers, status):
+    """A page may post text to anybody unasked, but JSON only where it is let, and never without an Origin."""
+
+    async def main():
+        async with tools.balanced() as b:
+            body = b'{"name": "new", "port": 9}'
+            answer = await b.ask(get("/admin/instances", "POST", body, headers))
+            assert answer.status == status
+            assert (json.loads((await b.ask(get("/stats"))).body)["instances"] == ["new:9"]) is (
+                status == 201
+            )
+
+    run(main())
+
+
+def test_no_web_page_may_remove_an_instance(run, tools):
+    async def main():
+        async with tools.balanced(tools.echo) as b:
+            asked = get("/admin/instances/service1a", "DELETE", headers="Origin: http://evil.example\r\n")
+            assert (await b.ask(asked)).status == 403
+            assert len(b.counts()) == 1
+
+    run(main())
+
+
+@pytest.mark.parametrize(
+    ("address", "may"),
+    [
+        ("127.0.0.1", True),
+        ("127.8.8.8", True),
+        ("::1", True),
+        ("::ffff:127.0.0.1", True),
+        ("192.168.1.7", False),
+        ("::ffff:192.168.1.7", False),
+        ("fe80::1%eth0", False),
+        ("0.0.0.0", False),
+        ("unknown", False),
+    ],
+)
+def test_only_from_the_same_machine_may_instances_be_changed(address, may):
+    objection = Caller(address).objection(b"{}")
+    assert (objection is None) is may
+    assert may or objection[0] == 403
 
 
 def test_an_instance_is_added_and_removed_under_load_and_no_request_fails(run, tools):

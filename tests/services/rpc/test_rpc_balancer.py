@@ -14,6 +14,7 @@ from rpc_serving import EXAMPLE, PROCESS, answering, balancer, call, closed_port
 
 from services.balancer.settings import PolicyName
 from services.rpc import pipeline_pb2 as pb
+from services.rpc.balancer.server import _peer_address
 from services.rpc.channels import open_channel
 
 Code = grpc.StatusCode
@@ -290,6 +291,19 @@ def test_instances_come_and_go_while_it_runs() -> None:
             assert {(await call(port)).body for _ in range(4)} == {b"b"}
 
     asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    ("peer", "address"),
+    [
+        ("ipv4:127.0.0.1:50123", "127.0.0.1"),
+        ("ipv6:%5B::1%5D:50123", "::1"),
+        ("ipv6:[::1]:50123", "::1"),
+        ("unix:/run/socket", ""),
+    ],
+)
+def test_who_asks_for_a_change_is_known_by_the_peers_address(peer: str, address: str) -> None:
+    assert _peer_address(peer) == address
 
 
 def test_what_is_no_admin_request_is_an_invalid_argument() -> None:
