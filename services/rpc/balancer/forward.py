@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from math import inf
 
 import grpc
@@ -15,15 +16,26 @@ from services.balancer.instances import Instance
 from services.balancer.retries import Verdict, after_failure
 from services.rpc.balancer.hub import Hub
 from services.rpc.balancer.turn import NoRoomError, Turn
-from services.rpc.statuses import ANSWERED_BY, RETRY_AFTER, RefusedError, failure_of, text_metadata
+from services.rpc.statuses import ANSWERED_BY, RETRY_AFTER, RefusedError, failure_of
 from services.wire.errors import FailureKind, WireError
 
-__all__ = ["Forward", "Metadata"]
+__all__ = ["Forward", "Metadata", "Outcome"]
 
 Metadata = Sequence[tuple[str, str | bytes]]
 
 _SLACK_S = 0.01
 """gRPC's timers are no finer than this."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What an instance made of the call, and passes through as it is: an answer, or its own failure."""
+
+    initial: Metadata
+    trailing: Metadata
+    body: bytes = b""
+    code: grpc.StatusCode = grpc.StatusCode.OK
+    details: str = ""
 
 
 class Forward:
@@ -42,11 +54,8 @@ class Forward:
         self._tried: list[Instance] = []
         self._failures: list[str] = []
 
-    async def answer(self) -> tuple[bytes, Metadata]:
-        """The first instance's answer that is one, and its trailing metadata.
-
-        Raises RefusedError, also for an instance's own failure, which passes through as it is.
-        """
+    async def answer(self) -> Outcome:
+        """What the first instance that is there makes of the call. Raises RefusedError where none is."""
         self._core.budget.request()
         failed: tuple[Instance, str] | None = None
         while True:
@@ -88,8 +97,8 @@ class Forward:
                 grpc.StatusCode.DEADLINE_EXCEEDED, "the call's time was over before an instance had room"
             ) from error
 
-    async def _attempt(self, instance: Instance, begun: float) -> tuple[bytes, Metadata]:
-        """Its answer. Raises RefusedError where that is a failure, WireError where there is none."""
+    async def _attempt(self, instance: Instance, begun: float) -> Outcome:
+        """What it makes of the call. Raises WireError where nothing comes of it."""
         roster = self._core.roster
         timeout_s = min(self._core.try_timeout_s, self._deadline - begun)
         call = self._hub.peers[instance].method(self._method)(
@@ -97,17 +106,16 @@ class Forward:
         )
         try:
             body = await call
-            trailing = tuple(await call.trailing_metadata())
+            outcome = Outcome(
+                tuple(await call.initial_metadata()), tuple(await call.trailing_metadata()), body
+            )
         except grpc.aio.AioRpcError as error:
             failure = failure_of(error, instance.label)
-            now = time.monotonic()
-            if failure is None:
-                roster.succeeded(instance, begun, now)
-                self._count(instance, error.code(), now)
-                metadata = text_metadata(error.trailing_metadata())
-                raise RefusedError(error.code(), error.details() or "", metadata) from error
-            self._take_down(failure, instance, begun, now)
-            raise failure from error
+            if failure is not None:
+                self._take_down(failure, instance, begun, time.monotonic())
+                raise failure from error
+            told = tuple(error.initial_metadata()), tuple(error.trailing_metadata())
+            outcome = Outcome(*told, code=error.code(), details=error.details() or "")
         except asyncio.CancelledError:
             now = time.monotonic()
             self._core.counts.released[instance.label] += 1
@@ -116,8 +124,8 @@ class Forward:
             raise
         now = time.monotonic()
         roster.succeeded(instance, begun, now)
-        self._count(instance, grpc.StatusCode.OK, now)
-        return body, trailing
+        self._count(instance, outcome.code, now)
+        return outcome
 
     def _take_down(self, failure: WireError, instance: Instance, begun: float, now: float) -> None:
         """Count a failed attempt, and say what it says of the instance."""

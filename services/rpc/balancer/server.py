@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from functools import partial
 from typing import Any
 from urllib.parse import unquote
@@ -24,7 +25,8 @@ __all__ = ["RpcBalancerServer"]
 
 STATS = "/pipeline.Balancer/Stats"
 _logger = logging.getLogger(__name__)
-_OF_THE_CONNECTION = ("grpc-", "user-agent", "te", "content-type", ":")
+_OF_THE_CONNECTION = frozenset(("user-agent", "te", "content-type"))
+_PREFIXES_OF_THE_CONNECTION = ("grpc-", ":")
 
 
 class RpcBalancerServer(RpcServer):
@@ -58,9 +60,10 @@ class RpcBalancerServer(RpcServer):
         return self._hub.core.stats()
 
     async def _forward(self, method: str, request: bytes, context: Context) -> bytes:
-        forward = Forward(self._hub, method, request, _passed_on(context), context.time_remaining())
+        metadata = _passed_on(context.invocation_metadata())
+        forward = Forward(self._hub, method, request, metadata, context.time_remaining())
         try:
-            body, trailing = await forward.answer()
+            outcome = await forward.answer()
         except RefusedError as refused:
             await context.abort(refused.code, refused.details, tuple(refused.metadata.items()))
         except Exception as error:
@@ -70,8 +73,13 @@ class RpcBalancerServer(RpcServer):
                 f"{self.settings.name} failed: {type(error).__name__}",
                 ((ANSWERED_BY, self.settings.name),),
             )
-        context.set_trailing_metadata(trailing)
-        return body
+        initial = _passed_on(outcome.initial)
+        if initial:
+            await context.send_initial_metadata(initial)
+        if outcome.code is not grpc.StatusCode.OK:
+            await context.abort(outcome.code, outcome.details, tuple(outcome.trailing))
+        context.set_trailing_metadata(tuple(outcome.trailing))
+        return outcome.body
 
     async def _stats(self, _: bytes, __: Context) -> bytes:
         stats: Any = self.stats()
@@ -90,10 +98,13 @@ class RpcBalancerServer(RpcServer):
         return answer.SerializeToString()
 
 
-def _passed_on(context: Context) -> Metadata:
-    """The caller's metadata, without what each connection says of itself."""
-    metadata = context.invocation_metadata() or ()
-    return tuple((key, value) for key, value in metadata if not key.startswith(_OF_THE_CONNECTION))
+def _passed_on(metadata: Iterable[tuple[str, str | bytes]] | None) -> Metadata:
+    """Metadata without what each connection says of itself."""
+    return tuple(
+        (key, value)
+        for key, value in metadata or ()
+        if key not in _OF_THE_CONNECTION and not key.startswith(_PREFIXES_OF_THE_CONNECTION)
+    )
 
 
 def _peer_address(peer: str) -> str:

@@ -85,6 +85,50 @@ def test_bytes_and_metadata_pass_both_ways_unread(calls: list[tuple[bytes, str]]
     asyncio.run(main())
 
 
+def test_a_callers_metadata_passes_whatever_it_begins_with_but_for_what_is_of_the_connection() -> None:
+    sent = (("tenant-id", "7"), ("te-lemetry", "on"), ("user-agent-hint", "x"), ("content-type-hint", "y"))
+    got: dict[str, list[str]] = {}
+
+    async def answer(request: bytes, context: object) -> bytes:  # noqa: ARG001
+        for key, value in context.invocation_metadata():  # type: ignore[attr-defined]
+            got.setdefault(key, []).append(value)
+        return b""
+
+    async def main() -> None:
+        async with answering(answer) as instance, balancer([instance]) as (port, _):
+            await call(port, metadata=(*sent, ("x-bin", b"\x00")))
+            assert {key: got[key] for key, _ in sent} == {key: [value] for key, value in sent}
+            assert got["x-bin"] == [b"\x00"]
+            assert len(got["user-agent"]) == 1
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("code", [Code.OK, Code.INVALID_ARGUMENT])
+def test_an_instances_metadata_passes_as_it_is_before_and_after_its_answer(code: Code) -> None:
+    before = (("x-first", "1"), ("x-first", "2"), ("x-first-bin", b"\x00\xff"))
+    after = (("x-last", "1"), ("x-last", "2"), ("grpc-status-details-bin", b"\x08\x03"))
+
+    async def answer(request: bytes, context: object) -> bytes:
+        await context.send_initial_metadata(before)  # type: ignore[attr-defined]
+        if code is not Code.OK:
+            await context.abort(code, "as told" * 100, after)  # type: ignore[attr-defined]
+        context.set_trailing_metadata(after)  # type: ignore[attr-defined]
+        return request
+
+    async def main() -> None:
+        async with answering(answer) as instance, balancer([instance]) as (port, _):
+            channel = open_channel(f"127.0.0.1:{port}")
+            calling = channel.unary_unary(PROCESS)(EXAMPLE, timeout=20)
+            assert await calling.code() is code
+            assert code is Code.OK or await calling.details() == "as told" * 100
+            assert tuple(await calling.initial_metadata()) == before
+            assert tuple(await calling.trailing_metadata()) == after
+            await channel.close()
+
+    asyncio.run(main())
+
+
 def test_a_call_fails_over_from_an_instance_that_is_not_there_which_is_then_ejected() -> None:
     async def main() -> None:
         async with answering(named("a")) as a, balancer([closed_port(), a]) as (port, server):
