@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-import socket
-import struct
 import time
 from typing import cast
 
 from services.balancer.admin import ADMIN, Admin
 from services.balancer.caller import Caller
+from services.balancer.client_socket import ClientSocket
 from services.balancer.core import Core
 from services.balancer.forward import Forward
 from services.balancer.framing import Refusal, RequestHead
@@ -19,15 +18,11 @@ from services.balancer.rewriting import local_answer
 
 __all__ = ["Downstream"]
 
-LINGER_S = 1.0
-"""How long a client may go on sending after the last answer on its connection, so that it gets to read it."""
 PIPELINED_BYTES = 64 * 1024
 """So much of later requests is taken in while one is being answered."""
 
-_RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
-
-class Downstream(asyncio.Protocol):
+class Downstream(ClientSocket):
     """One connection, from which an Intake reads requests, each of which a Forward sends on its way."""
 
     __slots__ = (
@@ -35,30 +30,21 @@ class Downstream(asyncio.Protocol):
         "_admin",
         "_answering",
         "_connections",
-        "_core",
-        "_due",
         "_forward",
         "_intake",
-        "_lingering",
         "_own",
-        "_paused",
         "_provenance",
-        "_transport",
     )
 
     def __init__(self, core: Core, admin: Admin, connections: set[Downstream]) -> None:
-        self._core = core
+        super().__init__(core)
         self._admin = admin
         self._own = admin.paths
         self._connections = connections
         self._intake = Intake(core, self)
         self._address = self._provenance = b""
-        self._transport: asyncio.Transport | None = None
-        self._due = 0.0
-        """When the client will have been silent for too long."""
         self._answering: RequestHead | None = None
         self._forward: Forward | None = None
-        self._paused = self._lingering = False
 
     # What the loop calls.
 
@@ -97,30 +83,23 @@ class Downstream(asyncio.Protocol):
         self._give_up()
 
     def pause_writing(self) -> None:
+        super().pause_writing()
         if self._forward is not None:
             self._forward.pause()
-        self._watch(self._core.settings.body_timeout_s)
 
     def resume_writing(self) -> None:
         if self._forward is not None:
             self._forward.resume()
 
-    def on_deadline(self) -> None:
-        """The client was silent, or slow, for too long."""
-        if self._transport is None:
-            return
-        if self._due > time.monotonic() + 0.001:  # moved meanwhile, which costs less than being watched anew
-            self._core.deadlines.watch(self, self._due)
-        elif self._lingering or self._transport.get_write_buffer_size():
-            self.abort()
-        elif self._answering is not None:  # the attempt's own deadline sees to it
+    def on_silence(self, transport: asyncio.Transport) -> None:
+        if self._answering is not None:  # the attempt's own deadline sees to it
             self._watch(self._core.settings.idle_timeout_s)
         elif self._intake.coming is not None:
             self.refuse(408, "the body did not come in time")
         elif self._intake.buffer:
             self.refuse(408, "the head did not come in time")
         else:
-            self._transport.close()
+            transport.close()
 
     # What Intake calls.
 
@@ -167,11 +146,6 @@ class Downstream(asyncio.Protocol):
         return (
             head is not None and head.keep_alive and self._intake.coming is None and not self._core.draining
         )
-
-    def write(self, data: bytes) -> None:
-        """Send something to the client."""
-        if self._transport is not None:
-            self._transport.write(data)
 
     def done(self, last: bytes, now: float, close: bool = False) -> None:
         """Send the last piece of an answer, then on to the next request, or the end."""
@@ -226,14 +200,6 @@ class Downstream(asyncio.Protocol):
         if idle and self._transport is not None:
             self._transport.close()
 
-    def reset(self) -> None:
-        """Cut the connection with a reset, whatever is in flight, as a crash would."""
-        if self._transport is not None:
-            sock = self._transport.get_extra_info("socket")
-            if sock is not None:
-                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
-        self.abort()
-
     # The rest.
 
     def _give_up(self) -> Forward | None:
@@ -273,28 +239,5 @@ class Downstream(asyncio.Protocol):
         self.done(answer, time.monotonic())
 
     def _close(self) -> None:
-        """Close in good order: say that no more comes, and let the client read before the socket goes."""
-        self._lingering = True
         self._intake.stop()
-        if self._transport is None:
-            return
-        if self._transport.can_write_eof():
-            self._resume_reading()
-            self._transport.write_eof()
-            self._watch(LINGER_S)
-        else:
-            self._transport.close()
-
-    def _watch(self, seconds: float) -> None:
-        self._due = time.monotonic() + seconds
-        self._core.deadlines.watch(self, self._due)
-
-    def _pause_reading(self) -> None:
-        if self._transport is not None and not self._paused and not self._lingering:
-            self._paused = True
-            self._transport.pause_reading()
-
-    def _resume_reading(self) -> None:
-        if self._transport is not None and self._paused:
-            self._paused = False
-            self._transport.resume_reading()
+        super()._close()
