@@ -88,12 +88,15 @@ class Downstream(ClientSocket):
             self._forward.pause()
 
     def resume_writing(self) -> None:
+        super().resume_writing()
         if self._forward is not None:
             self._forward.resume()
 
     def on_silence(self, transport: asyncio.Transport) -> None:
         if self._answering is not None:  # the attempt's own deadline sees to it
             self._watch(self._core.settings.idle_timeout_s)
+        elif transport.get_write_buffer_size():  # it has not taken in its last answer
+            self.abort()
         elif self._intake.coming is not None:
             self.refuse(408, "the body did not come in time")
         elif self._intake.buffer:

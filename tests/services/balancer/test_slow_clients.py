@@ -1,0 +1,116 @@
+"""A client that reads slowly gets all that it was answered, and costs no more memory than another."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import time
+
+import pytest
+
+from services.balancer import client_socket
+
+LENGTH = 60_000
+"""More than the sockets below hold, and less than makes the balancer hold back."""
+
+
+async def slow_client(b, *, sends):
+    """A client that takes in next to nothing unless it reads, and the balancer's end of its connection."""
+    sock = socket.socket()
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    sock.setblocking(False)
+    await asyncio.get_running_loop().sock_connect(sock, ("127.0.0.1", b.port))
+    while not b.server._connections:  # noqa: ASYNC110
+        await asyncio.sleep(0.001)
+    (end,) = b.server._connections
+    end._transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+    await asyncio.get_running_loop().sock_sendall(sock, sends)
+    return sock, end
+
+
+async def read(sock, length):
+    """So many bytes or a few more, or fewer where the other side ends before."""
+    data = b""
+    while len(data) < length and (more := await asyncio.get_running_loop().sock_recv(sock, 65536)):
+        data += more
+    return data
+
+
+async def long_answer(request):
+    request.answer(b"x" * LENGTH)
+
+
+def unsent(end):
+    return end._transport.get_write_buffer_size() if end._transport is not None else 0
+
+
+LAST = [b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", b"GET / HTTP/1.0\r\n\r\n"]
+
+
+@pytest.mark.parametrize("last_request", LAST)
+def test_the_last_answer_on_a_connection_waits_for_a_client_that_is_slow_to_read_it(
+    run, tools, monkeypatch, last_request
+):
+    monkeypatch.setattr(client_socket, "LINGER_S", 0.05)
+
+    async def main():
+        async with tools.balanced(long_answer) as b:
+            client, end = await slow_client(b, sends=last_request)
+            await tools.eventually(lambda: end._lingering)
+            assert unsent(end)
+            await asyncio.sleep(0.3)
+            answer = await read(client, 2 * LENGTH)
+            assert len(answer.partition(b"\r\n\r\n")[2]) == LENGTH
+            client.close()
+
+    run(main())
+
+
+def test_a_client_that_was_answered_its_last_and_does_not_read_is_cut_off_in_the_end(run, tools):
+    async def main():
+        async with tools.balanced(long_answer, body_timeout_s=0.1) as b:
+            client, end = await slow_client(b, sends=LAST[0])
+            await tools.eventually(lambda: end._lingering)
+            await tools.eventually(lambda: not b.server._connections)
+            client.close()
+
+    run(main())
+
+
+def test_a_client_that_was_answered_its_last_and_has_read_it_may_stay_but_a_moment(run, tools, monkeypatch):
+    monkeypatch.setattr(client_socket, "LINGER_S", 0.05)
+
+    async def main():
+        async with tools.balanced(long_answer, body_timeout_s=1000.0) as b:
+            client, end = await slow_client(b, sends=LAST[0])
+            await tools.eventually(lambda: end._lingering)
+            assert len(await read(client, 2 * LENGTH)) > LENGTH
+            await tools.eventually(lambda: not b.server._connections)
+            client.close()
+
+    run(main())
+
+
+@pytest.mark.parametrize("last_request", [LAST[0], b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"])
+def test_a_client_is_not_too_slow_as_long_as_it_takes_something_in(run, tools, last_request):
+    async def flood(request):
+        request.answer(b"x" * 5 * LENGTH)
+
+    async def main():
+        async with tools.balanced(flood) as b:
+            client, end = await slow_client(b, sends=last_request)
+            await tools.eventually(lambda: unsent(end))
+            for _ in range(3):
+                before = unsent(end)
+                while unsent(end) == before:
+                    await read(client, 1)
+                    await asyncio.sleep(0.001)
+                end._due = time.monotonic()  # as if its time had passed
+                end.on_deadline()
+                assert end._transport is not None
+            end._due = time.monotonic()
+            end.on_deadline()
+            await tools.eventually(lambda: not b.server._connections)
+            client.close()
+
+    run(main())
