@@ -91,6 +91,8 @@ class Downstream(ClientSocket):
         super().resume_writing()
         if self._forward is not None:
             self._forward.resume()
+        elif self._answering is not None:  # by an answer that is over meanwhile
+            self.done(b"", time.monotonic())
 
     def on_silence(self, transport: asyncio.Transport) -> None:
         if self._answering is not None:  # the attempt's own deadline sees to it
@@ -154,9 +156,13 @@ class Downstream(ClientSocket):
         """Send the last piece of an answer, then on to the next request, or the end."""
         if self._transport is not None and last:
             self._transport.write(last)
-        keep = self.keeps_alive()
-        self._forward = self._answering = None
-        if close or not keep:
+        keep = not close and self.keeps_alive()
+        self._forward = None
+        if self._held_up and keep:
+            self._pause_reading()  # the next request's turn comes when the client has caught up
+            return
+        self._answering = None
+        if not keep:
             self._close()
             return
         self._due = now + self._core.idle_timeout_s

@@ -114,3 +114,61 @@ def test_a_client_is_not_too_slow_as_long_as_it_takes_something_in(run, tools, l
             client.close()
 
     run(main())
+
+
+@pytest.mark.parametrize(("path", "number"), [(b"/process", 1_000), (b"/health", 20_000)])
+def test_requests_wait_while_the_client_does_not_read_the_answers_to_those_before(run, tools, path, number):
+    """Else what a client asks for and does not read would pile up without end."""
+
+    async def answer(request):
+        request.answer(b"%8d" % len(request.instance.requests) * 1000)
+
+    async def main():
+        async with tools.balanced(answer) as b:
+            client, end = await slow_client(b, sends=b"")
+            reader, writer = await asyncio.open_connection(sock=client, limit=1024)
+            writer.write(b"GET %b HTTP/1.1\r\nHost: x\r\n\r\n" % path * number)
+            await tools.eventually(lambda: unsent(end))
+            seen = -1
+            while seen < unsent(end):
+                seen = unsent(end)
+                await asyncio.sleep(0.3)
+            assert seen < 200_000
+            assert len(b.instances[0].requests) < number / 2
+            for i in range(1, number + 1):
+                head = await reader.readuntil(b"\r\n\r\n")
+                length = int(head.partition(b"Content-Length: ")[2].split()[0])
+                body = await reader.readexactly(length)
+                assert path == b"/health" or body == b"%8d" % i * 1000
+            writer.write(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert b"200 OK" in await reader.readuntil(b"\r\n\r\n")
+            writer.close()
+
+    run(main())
+
+
+def test_a_client_that_reads_none_of_its_answers_is_cut_off_with_the_requests_that_wait(run, tools):
+    async def main():
+        async with tools.balanced(long_answer, body_timeout_s=0.1) as b:
+            client, _ = await slow_client(b, sends=b"GET / HTTP/1.1\r\nHost: x\r\n\r\n" * 20)
+            await tools.eventually(lambda: not b.server._connections)
+            assert 0 < len(b.instances[0].requests) < 20
+            assert b.counts()[0]["errors"] == 0
+            client.close()
+
+    run(main())
+
+
+def test_draining_answers_what_is_asked_and_closes_where_the_client_had_to_catch_up(run, tools):
+    async def main():
+        async with tools.balanced(long_answer) as b:
+            client, end = await slow_client(b, sends=b"GET / HTTP/1.1\r\nHost: x\r\n\r\n" * 2)
+            await tools.eventually(lambda: len(b.instances[0].requests) == 2)
+            await tools.eventually(lambda: b.counts()[0]["requests"] == 2 and end._forward is None)
+            stopping = asyncio.ensure_future(b.server.stop(15))
+            await asyncio.sleep(0)
+            assert (await read(client, 1_000_000)).count(b"x") == 2 * LENGTH
+            client.close()
+            await stopping
+
+    run(main())
