@@ -41,10 +41,15 @@ class BalancerServer:
         )
 
     async def stop(self, grace_s: float) -> None:
-        """Drain: be unready, accept nothing more, let requests in flight end for `grace_s`, cut the rest."""
+        """Drain: be unready, accept nothing more, let requests in flight end for `grace_s`, cut the rest.
+
+        Between the first and the second pass the `unready_s` of the settings, which are not of the grace.
+        """
         if self._core is None or self._listener is None:
             return
         self._core.draining = True
+        if self.settings.unready_s and not self._core.closed:
+            await asyncio.sleep(self.settings.unready_s)
         self._listener.close()
         for connection in list(self._connections):
             connection.drain()

@@ -52,6 +52,8 @@ class BalancerSettings:
     fall: int = 3
     panic_threshold: float = 0.25
     slow_start_s: float = 0.0
+    unready_s: float = 0.0
+    """How long it still accepts when it is to stop, so that whoever checks its /health sends no more."""
     head_timeout_s: float = 10.0
     body_timeout_s: float = 30.0
     idle_timeout_s: float = 75.0
@@ -232,6 +234,7 @@ VARIABLES = (
         "BALANCER_PANIC_THRESHOLD", "panic_threshold", number, "part of instances fit, below: all; else 0.25"
     ),
     Variable("BALANCER_SLOW_START_S", "slow_start_s", number, "seconds of less load for who returns; else 0"),
+    Variable("BALANCER_UNREADY_S", "unready_s", number, "seconds of 503 to checks before it stops; else 0"),
     Variable("BALANCER_HEAD_TIMEOUT_S", "head_timeout_s", number, "seconds for a request's head; else 10"),
     Variable(
         "BALANCER_BODY_TIMEOUT_S", "body_timeout_s", number, "seconds without progress of a body; else 30"

@@ -61,10 +61,14 @@ class RpcServer:
             await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
         await self._server.start()
 
+    async def be_unready(self) -> None:
+        """Say NOT_SERVING to whoever checks, and go on."""
+        await self._health.enter_graceful_shutdown()
+
     async def stop(self, grace_s: float) -> None:
         """Accept nothing more, let calls in flight end for `grace_s` seconds, then cut the rest."""
         if self._ending is None:
-            await self._health.enter_graceful_shutdown()
+            await self.be_unready()
             self._ending = asyncio.ensure_future(self._server.stop(grace_s))
         await asyncio.wait([self._ending], timeout=grace_s + CLOSE_S)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Iterable
 from functools import partial
@@ -40,8 +41,11 @@ class RpcBalancerServer(RpcServer):
         super().__init__(methods, settings.body_limit_bytes, lambda method: partial(self._forward, method))
 
     async def stop(self, grace_s: float) -> None:
-        """Be unready, let calls in flight end for `grace_s` seconds, then cut the rest."""
+        """Be unready for as long as the settings say, let calls in flight end for `grace_s`, cut the rest."""
         self._hub.core.draining = True
+        if self.settings.unready_s and self._ending is None:
+            await self.be_unready()
+            await asyncio.sleep(self.settings.unready_s)
         await super().stop(grace_s)
         await self._hub.close()
 

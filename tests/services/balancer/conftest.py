@@ -236,6 +236,7 @@ def post(body: bytes = b"", path: str = "/process", headers: str = "") -> bytes:
 class Tools:
     """What the tests of this folder share."""
 
+    Balanced = Balanced
     Instance = Instance
     balanced = staticmethod(balanced)
     echo = staticmethod(echo)

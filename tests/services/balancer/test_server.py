@@ -15,7 +15,7 @@ import urllib.request
 import pytest
 
 from services.balancer.server import BalancerServer
-from services.balancer.settings import BalancerSettings
+from services.balancer.settings import Address, BalancerSettings
 
 
 def test_draining_finishes_what_is_in_flight_and_takes_nothing_more(run, tools):
@@ -58,6 +58,62 @@ def test_a_draining_balancer_is_unready(run, tools):
             assert (answer.status, json.loads(answer.body)["status"]) == (503, "draining")
             client.writer.close()
             await stopping
+
+    run(main())
+
+
+def test_a_balancer_that_is_to_be_unready_first_says_so_and_goes_on_accepting(run, tools):
+    async def main():
+        async with tools.balanced(tools.echo, unready_s=1000.0) as b:
+            kept = await b.client()
+            kept.send(tools.post(b"x"))
+            await kept.answer()
+            stopping = asyncio.ensure_future(b.server.stop(5))
+            await tools.eventually(lambda: b.server._require_core().draining)
+            ready = await b.ask(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert (ready.status, json.loads(ready.body)["status"]) == (503, "draining")
+            assert (await b.ask(tools.post(b"y"))).body == b"service1a:y"
+            kept.send(tools.post(b"z"))
+            answer = await kept.answer()
+            assert (answer.body, answer.header("Connection")) == (b"service1a:z", "close")
+            stopping.cancel()
+            b.server.abort()
+
+    run(main())
+
+
+def test_an_outer_balancer_sends_nothing_to_one_that_is_about_to_stop_and_no_request_fails(run, tools):
+    checks = {"check_interval_s": 0.02, "fall": 2}
+
+    async def main():
+        async with tools.balanced(tools.echo, unready_s=1.0) as inner, tools.balanced(tools.echo) as other:
+            instances = tuple(Address(name, "127.0.0.1", b.port) for name, b in (("a", inner), ("b", other)))
+            outer = BalancerServer(BalancerSettings("service1", 0, instances, **checks))
+            sock = socket.create_server(("127.0.0.1", 0))
+            through = tools.Balanced(outer, sock.getsockname()[1], [])
+            await outer.start(sock)
+            stopping = asyncio.ensure_future(inner.server.stop(5))
+            statuses, client = set(), await through.client()
+            while not stopping.done():
+                # Not declared idempotent: an attempt that meets the end of the inner one cannot be hidden.
+                client.send(tools.post(path="/order"))
+                statuses.add((await client.answer()).status)
+            with pytest.raises(ConnectionRefusedError):
+                await inner.client()
+            assert statuses == {200}
+            log = outer._require_core().log.last()
+            assert [(event["event"], event["reason"]) for event in log] == [("ejected", "checks")]
+            through.close()
+            await outer.stop(0)
+
+    run(main())
+
+
+def test_what_was_aborted_is_not_unready_first(run, tools):
+    async def main():
+        async with tools.balanced(tools.echo, unready_s=1000.0) as b:
+            b.server.abort()
+            await b.server.stop(0)
 
     run(main())
 

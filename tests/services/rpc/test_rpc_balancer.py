@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 
 import grpc
 import pytest
+from grpc_health.v1 import health_pb2
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rpc_serving import EXAMPLE, PROCESS, answering, balancer, call, closed_port, until
@@ -322,6 +323,27 @@ def test_stats_are_those_of_the_http_balancer() -> None:
             documented = {"instances": [label], "stats": {label: {"requests": 1, "errors": 0}}}
             assert await ask(port, "GET", "/stats") == (200, documented)
             assert server.stats() == documented
+
+    asyncio.run(main())
+
+
+def test_a_balancer_that_is_to_be_unready_first_says_so_and_goes_on_answering() -> None:
+    async def status(port: int) -> int:
+        ended = await call(port, b"", "/grpc.health.v1.Health/Check")
+        return int(health_pb2.HealthCheckResponse.FromString(ended.body).status)
+
+    async def main() -> None:
+        async with answering(named("a")) as a, balancer([a], unready_s=1000.0) as (port, server):
+            assert await status(port) == health_pb2.HealthCheckResponse.SERVING
+            stopping = asyncio.ensure_future(server.stop(5))
+            await asyncio.sleep(0)
+            async with asyncio.timeout(20):
+                while await status(port) != health_pb2.HealthCheckResponse.NOT_SERVING:
+                    pass
+            assert (await ask(port, "GET", "/health"))[0] == 503
+            assert (await call(port)).body == b"a"
+            stopping.cancel()
+            server.abort()
 
     asyncio.run(main())
 
