@@ -180,7 +180,7 @@ class _Wire:
             response = await self._client.post(url, body, headers, timeout_s)
         except WireError as error:
             if error.kind in (FailureKind.CONNECT_TIMEOUT, FailureKind.READ_TIMEOUT):
-                raise HopTimeoutError(_said(error)) from error
+                raise HopTimeoutError(f"no answer within {timeout_s:.3g} s") from error
             if isinstance(error, NotConnected):
                 raise HopUnreachableError(_said(error)) from error
             raise HopBrokenError(_said(error)) from error
