@@ -24,6 +24,9 @@ __all__ = ["Servers", "Trial", "factors_of", "histograms_of", "measure"]
 
 NS_PER_MS = 1e6
 
+BATCHES = 10
+"""Of each third of a window: more are shorter, and more alike."""
+
 
 @dataclass(frozen=True, slots=True)
 class Trial:
@@ -176,11 +179,19 @@ def _evidence(load: LoadResult, measurement: Measurement, servers: Servers) -> E
 
 
 def _drift_p(load: LoadResult) -> float:
-    """How likely chance makes the first and last third differ so; neighbours correlate, so by batches."""
+    """How likely chance makes the first and last third differ so; neighbours correlate, so by batches.
+
+    In a closed loop those in flight together share a fate for as long as they are, so a batch lasts a
+    response time at least: a third that holds no two of them tells nothing, and gives nan. An open loop's
+    response times have no such bound; there shorter batches are what notices that they grow.
+    """
     means = load.timeline.mean_response_ns(load.first_slice, load.last_slice)
     third = len(means) // 3
     thirds = [part[~np.isnan(part)] for part in (means[:third], means[len(means) - third :])]
-    return difference_p(*(batch_means(part) for part in thirds))
+    batches = BATCHES
+    if isinstance(load.spec.load, Closed) and load.residence_s > 0:
+        batches = min(batches, int(load.window_s / 3 / load.residence_s))
+    return difference_p(*(batch_means(part, batches) for part in thirds)) if batches > 1 else math.nan
 
 
 def _percentile(histogram: Histogram, percentile: float) -> float | None:

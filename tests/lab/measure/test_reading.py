@@ -189,6 +189,19 @@ def test_a_growing_response_time_is_not_steady_unless_it_is_planned() -> None:
     assert invalid_reason(growing, exempt={Reason.NOT_STEADY}) is None
 
 
+def test_a_closed_loop_that_wanders_within_few_response_times_is_not_called_unsteady() -> None:
+    """Thirty-two in flight for 1.5 s each: a window of four seconds sees hardly three of their turns."""
+    wandering = [1_200.0] * 32 + [1_500.0] * 20 + [1_800.0] * 32
+    trial = recorded(Closed(32), wandering, gap_ms=48)
+    assert trial.drift > 0.3
+    assert of(trial, replace(FACTORS, concurrency=32)).health.valid
+
+
+def test_a_closed_loop_that_slows_down_over_many_response_times_is_not_steady() -> None:
+    slowing = [100.0 + number for number in range(400)]
+    assert Reason.NOT_STEADY in (of(recorded(Closed(1), slowing, gap_ms=300)).health.invalid_reason or "")
+
+
 def test_a_generator_that_was_not_let_run_is_bound() -> None:
     starved = recorded(Closed(1), [10.0] * 100, gap_ms=10.0, health=replace(HEALTHY, run_delay=0.4))
     assert invalid_reason(starved) == "generator_bound"
