@@ -58,7 +58,7 @@ def moved_to(cores: Collection[int], pid: int) -> Iterator[None]:
         return
     before = _affinities(pid)
     try:
-        _set(dict.fromkeys(before, set(cores)))
+        _set({thread: set(cores) for thread in before})
         yield
     finally:
         # What they have started since goes where the first of them does.
