@@ -15,7 +15,7 @@ from lab.load.arrivals import Closed, Load, Schedule, load_from_json, load_to_js
 from lab.load.models import WarmupMode
 from lab.load.template import split_url
 
-__all__ = ["LoadSpec", "PipelineBody", "WarmupMode"]
+__all__ = ["LoadSpec", "PipelineBody", "WarmupMode", "processes_for"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +49,7 @@ class LoadSpec:
     max_connections: int = 256
     """Of the open loop, over all processes. The closed loop has as many as users."""
     processes: int = 1
+    """How many generators share the load."""
     cpus: tuple[int, ...] = ()
     """Cores that the generators are kept on, where the system can; any if empty."""
     stages: bool = True
@@ -139,6 +140,11 @@ class LoadSpec:
                 "cpus": tuple(data["cpus"]),
             }
         )
+
+
+def processes_for(load: Load, most: int) -> int:
+    """How many generators to share that load among: no more than a closed loop has users."""
+    return min(most, load.concurrency) if isinstance(load, Closed) else most
 
 
 def _require(good: bool, name: str, spec: LoadSpec, wanted: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 
 import psutil
@@ -58,7 +58,7 @@ def moved_to(cores: Collection[int], pid: int) -> Iterator[None]:
         return
     before = _affinities(pid)
     try:
-        _set({thread: set(cores) for thread in before})
+        _set(dict.fromkeys(before, cores))
         yield
     finally:
         # What they have started since goes where the first of them does.
@@ -77,7 +77,7 @@ def _affinities(pid: int) -> dict[int, set[int]]:
     return found
 
 
-def _set(affinities: dict[int, set[int]]) -> None:
+def _set(affinities: Mapping[int, Collection[int]]) -> None:
     for task, cores in affinities.items():
         with suppress(ProcessLookupError):  # it has ended
             os.sched_setaffinity(task, cores)

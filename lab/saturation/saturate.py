@@ -10,7 +10,7 @@ from lab.errors import BadParameter
 from lab.load.arrivals import Closed, Constant, Load, LoadModel, Poisson
 from lab.load.process import run
 from lab.load.result import Progress
-from lab.load.spec import LoadSpec
+from lab.load.spec import LoadSpec, processes_for
 from lab.measure.columns import Factors
 from lab.measure.conditions import Condition
 from lab.measure.measurement import Measurement
@@ -188,14 +188,16 @@ def probing(
 ) -> Probe:
     """Probes by real load: as `base` says, but for the load, its seed and the window's length.
 
-    `factors` says what is known of the target beside the load. The cell of a row names its level.
+    `factors` says what is known of the target beside the load. The cell of a row names its level. A closed
+    loop with fewer users than the base has generators is put on by as many of them.
     """
     number = 0
 
     def probe(load: Load, duration_s: float) -> Measurement:
         nonlocal number
         number += 1
-        spec = replace(base, load=load, duration_s=duration_s, seed=base.seed + number)
+        processes = processes_for(load, base.processes)
+        spec = replace(base, load=load, duration_s=duration_s, seed=base.seed + number, processes=processes)
         level = load.concurrency if isinstance(load, Closed) else load.requested_rate
         trial = Trial(sweep_id, f"{load.model}-{level:.6g}", number)
         return measure(trial, factors_of(spec, factors), run(spec, on_progress=on_progress), exempt=PLANNED)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from lab.measure.measurement import Measurement
 from lab.measure.reading import Trial
 from lab.placement.names import PlacementName
 from lab.sweep.folder import HOME
+from lab.sweep.generators import Generators
 from lab.sweep.grid import Grid, cell_id
 from lab.sweep.parameters import Level
 from lab.sweep.windows import Windows
@@ -38,6 +39,7 @@ class Plan:
     """Added to every documented port: for where these are taken."""
     redo_invalid: bool = False
     """Whether a sweep that goes on makes up for its invalid trials, by further ones beside them."""
+    generators: Generators = field(default_factory=Generators)
 
     @property
     def path(self) -> Path:
@@ -48,7 +50,8 @@ class Plan:
     def parameters(self) -> dict[str, Any]:
         """What makes two sweeps the same, as JSON has it: all that says what is measured, and how often."""
         levels = {name: sorted(values, key=_place) for name, values in self.grid.levels.items()}
-        return {**levels, "trials": self.trials, "windows": asdict(self.windows)}
+        told = {"trials": self.trials, "windows": asdict(self.windows)}
+        return {**levels, **told, **self.generators.parameters}
 
     def cells(self) -> Mapping[str, Factors]:
         """The factors of every cell by its id, windows included, in the order of the grid."""

@@ -11,7 +11,9 @@ from typing import Any
 
 from lab.errors import BadParameter
 from lab.load import corpus
+from lab.placement.names import PlacementName
 from lab.sweep.building import corpus_of, load_of, topology_of
+from lab.sweep.generators import Generators, read_cores
 from lab.sweep.grid import Grid
 from lab.sweep.parameters import factor_names, read_levels, unknown
 from lab.sweep.plan import Plan
@@ -19,6 +21,8 @@ from lab.sweep.presets import PresetName, preset_named
 
 __all__ = ["parameters_in", "plan_sweep"]
 
+MOST_PROCESSES = 256
+"""Each is to have at least one connection of an open loop."""
 MOST_OFFSET = 50_000
 """Any port more would not exist."""
 
@@ -32,6 +36,8 @@ class _Setting(StrEnum):
     PORT_OFFSET = "port_offset"
     FOLDER = "folder"
     REDO_INVALID = "redo_invalid"
+    PROCESSES = "processes"
+    CPU = "cpu"
 
 
 def parameters_in(names: Mapping[str, Any]) -> dict[str, Any]:
@@ -47,10 +53,14 @@ def plan_sweep(
     port_offset: object = 0,
     folder: str | Path = "results",
     redo_invalid: bool = False,
+    processes: object = 1,
+    cpu: object = None,
     **factors: object,
 ) -> Plan:
     """A sweep from a preset and what differs from it; whatever is None stays as the preset has it.
 
+    `processes` generators put the load on, and have the cores in `cpu` (1, "2,3" or a list) to themselves:
+    servers are kept on the others.
     Raises BadParameter for a parameter that there is not, that does not fit, or that would say nothing, and
     CorpusError for a corpus that cannot be read.
     """
@@ -69,6 +79,7 @@ def plan_sweep(
         Path(folder),
         _whole("port_offset", port_offset, 0, MOST_OFFSET),
         redo_invalid,
+        Generators(_whole("processes", processes, 1, MOST_PROCESSES), read_cores(cpu)),
     )
     _check(planned)
     return planned
@@ -76,6 +87,8 @@ def plan_sweep(
 
 def _check(planned: Plan) -> None:
     """Whatever does not fit together is told now, and not in the middle of the sweep."""
+    if planned.generators.cores_of_servers and PlacementName.REMOTE in planned.grid.levels["placement"]:
+        raise BadParameter("cpu says nothing of remote servers, which are wherever they are: leave it out")
     for combination in planned.grid.combinations():
         topology_of(combination).shifted(planned.port_offset)
         load_of(combination)

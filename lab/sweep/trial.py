@@ -10,19 +10,23 @@ import numpy as np
 
 from lab.load.process import run
 from lab.load.result import LoadResult, Progress
-from lab.load.spec import LoadSpec, PipelineBody, WarmupMode
+from lab.load.spec import LoadSpec, PipelineBody, WarmupMode, processes_for
 from lab.measure.columns import Factors
 from lab.measure.measurement import Measurement
 from lab.measure.reading import Servers, Trial, histograms_of, measure
 from lab.placement import BalancerName, PlacementName, Running, Usage, start
 from lab.sweep.building import corpus_of, load_of, topology_of
+from lab.sweep.generators import Generators
 
 __all__ = ["run_trial", "trial_seed"]
+
+ANYWHERE = Generators()
 
 
 def run_trial(
     trial: Trial,
     factors: Factors,
+    generators: Generators = ANYWHERE,
     *,
     port_offset: int = 0,
     on_progress: Callable[[Progress], None] | None = None,
@@ -33,9 +37,10 @@ def run_trial(
     topology = topology_of(levels, seed).shifted(port_offset)
     placement = PlacementName(factors.placement or PlacementName.IN_PROCESS)
     balancer = BalancerName(factors.balancer or BalancerName.BUILTIN)
-    with start(topology, placement=placement, balancer=balancer) as running:
+    cores = generators.cores_of_servers
+    with start(topology, placement=placement, balancer=balancer, cores=cores) as running:
         watch = _Watch(running, on_progress)
-        load = run(_spec(factors, topology.entry_url, seed), on_progress=watch)
+        load = run(_spec(factors, generators, topology.entry_url, seed), on_progress=watch)
         servers = watch.servers(load)
     return measure(trial, factors, load, servers, topology=topology), histograms_of(load)
 
@@ -92,10 +97,13 @@ def _retries(running: Running) -> int | None:
     return sum(int(instance["errors"]) for stats in balancers for instance in stats["stats"].values())
 
 
-def _spec(factors: Factors, url: str, seed: int) -> LoadSpec:
+def _spec(factors: Factors, generators: Generators, url: str, seed: int) -> LoadSpec:
+    load = load_of(asdict(factors))
     return LoadSpec(
         url=url,
-        load=load_of(asdict(factors)),
+        load=load,
+        processes=processes_for(load, generators.processes),
+        cpus=generators.cores,
         duration_s=factors.duration_s,
         warmup_s=factors.warmup_s or 0.0,
         warmup_mode=WarmupMode(factors.warmup_mode or WarmupMode.FIXED),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from inspect import signature
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from nbformat import NotebookNode, validate
 
 from lab.errors import BadParameter
 from lab.notebook import parameters_of, read_notebook, read_parameters
+from lab.sweep import plan_sweep
 from lab.sweep.parameters import factor_names, read_levels
 
 NOTEBOOKS = sorted((Path(__file__).parents[2] / "notebooks").glob("*.ipynb"))
@@ -64,6 +66,11 @@ def test_it_holds_calls_and_no_logic(notebook: NotebookNode) -> None:
 def test_every_factor_is_a_parameter_of_the_sweep() -> None:
     (sweep,) = [path for path in NOTEBOOKS if path.stem == "02_sweep"]
     assert set(factor_names()) <= set(parameters_of(read_notebook(sweep)))
+
+
+def test_whatever_a_sweep_can_be_told_is_a_parameter_of_the_sweep() -> None:
+    (sweep,) = [path for path in NOTEBOOKS if path.stem == "02_sweep"]
+    assert set(signature(plan_sweep).parameters) - {"factors"} <= set(parameters_of(read_notebook(sweep)))
 
 
 @pytest.mark.parametrize(

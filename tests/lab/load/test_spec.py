@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from lab.errors import BadParameter, RemoteRefused
 from lab.load.arrivals import Closed, Constant, Poisson, Steps
-from lab.load.spec import LoadSpec, PipelineBody, WarmupMode
+from lab.load.spec import LoadSpec, PipelineBody, WarmupMode, processes_for
 
 LOCAL = "http://127.0.0.1:8051/process"
 bodies = st.one_of(st.none(), st.binary(), st.builds(PipelineBody, st.integers(1, 99), st.none() | st.text()))
@@ -48,6 +48,10 @@ def test_the_schedule_fills_the_window_whatever_the_warmup(
     window = places[places >= 0]
     assert abs(len(window) - rate * duration_s) < 2
     assert places.max() < spec.slices
+
+
+def test_a_closed_loop_has_no_more_generators_than_users() -> None:
+    assert [processes_for(load, 4) for load in (Closed(2), Closed(9), Constant(1))] == [2, 4, 4]
 
 
 @pytest.mark.parametrize(

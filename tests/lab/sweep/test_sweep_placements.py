@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +11,9 @@ import pytest
 
 import lab
 from lab.errors import ProgramMissing
-from lab.load.result import Progress
+from lab.load import process
+from lab.load.result import LoadResult, Progress
+from lab.machine import usable_cores
 from lab.measure.columns import Factors
 from lab.measure.measurement import Measurement
 from lab.measure.reading import Trial
@@ -76,6 +80,36 @@ def test_a_server_that_was_restarted_meanwhile_is_noticed_though_it_is_up_again(
     with reserved_offset(Topology.sequential()) as offset:
         measured, _ = trial.run_trial(Trial("x", "y"), factors, port_offset=offset, on_progress=restart_one)
     assert "servers_changed" in (measured.health.invalid_reason or "")
+
+
+@pytest.mark.skipif(usable_cores() < 2 or not hasattr(os, "sched_setaffinity"), reason="too few cores")
+@pytest.mark.parametrize("placement", ["in-process", "processes"])
+def test_generators_and_servers_keep_to_cores_of_their_own(
+    tmp_path: Path, placement: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loads: list[LoadResult] = []
+    kept: list[Collection[int]] = []
+
+    def start(*arguments: Any, **named: Any) -> Running:
+        kept.append(named["cores"])
+        return lab.start(*arguments, **named)
+
+    def run(*arguments: Any, **named: Any) -> LoadResult:
+        loads.append(process.run(*arguments, **named))
+        return loads[-1]
+
+    monkeypatch.setattr(trial, "start", start)
+    monkeypatch.setattr(trial, "run", run)
+    core = max(os.sched_getaffinity(0))
+    rows = swept(tmp_path, topology="sequential", replicas=None, placement=placement, processes=2, cpu=core)
+    assert [generator.core for generator in loads[0].generators] == [core, core]
+    assert kept == [os.sched_getaffinity(0) - {core}]
+    assert [row.outcome.failed for row in rows] == [0]
+
+
+def test_a_closed_loop_of_one_user_has_one_generator_however_many_there_may_be(tmp_path: Path) -> None:
+    rows = swept(tmp_path, topology="sequential", replicas=None, concurrency=[1, 3], processes=2)
+    assert {(row.factors.concurrency, row.outcome.failed) for row in rows} == {(1, 0), (3, 0)}
 
 
 def test_without_a_balancer_there_is_no_cpu_of_balancers(tmp_path: Path) -> None:

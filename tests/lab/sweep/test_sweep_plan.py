@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -124,6 +125,20 @@ def test_closed_and_open_loops_keep_only_their_own_factors() -> None:
     assert sorted(c.requested_rate or 0 for c in cells if c.load_model == "poisson") == [5, 10]
 
 
+def test_the_generators_are_told_among_the_parameters_where_they_are_not_one_that_runs_anywhere(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1, 2, 3}, raising=False)
+    monkeypatch.setattr(os, "sched_setaffinity", None, raising=False)
+    assert not {"processes", "cpu"} & plan_sweep().parameters.keys()
+    told = plan_sweep(processes=2, cpu="0, 2").parameters
+    assert (told["processes"], told["cpu"]) == (2, [0, 2])
+    with pytest.raises(BadParameter, match="remote"):
+        plan_sweep(cpu=1, placement=["in-process", "remote"])
+    with pytest.raises(BadParameter, match="leaves no core to the servers"):
+        plan_sweep(cpu=[0, 1, 2, 3])
+
+
 @pytest.mark.parametrize(
     ("asked", "said"),
     [
@@ -134,6 +149,10 @@ def test_closed_and_open_loops_keep_only_their_own_factors() -> None:
         ({"name": "../b"}, "name cannot be '../b'"),
         ({"port_offset": -1}, "port_offset cannot be -1"),
         ({"port_offset": 60_000}, "port_offset cannot be 60000"),
+        ({"processes": 0}, "processes cannot be 0"),
+        ({"cpu": "one"}, "cpu cannot be 'one'"),
+        ({"cpu": []}, "cpu cannot be []"),
+        ({"cpu": 99_999}, "cpu 99999 cannot be had"),
         ({"load_model": "poisson"}, "needs a requested_rate"),
         ({"requested_rate": 5}, "requested_rate says nothing here"),
         ({"topology": "sequential", "policy": "round_robin"}, "policy says nothing here"),
