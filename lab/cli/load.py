@@ -8,7 +8,18 @@ from typing import Annotated
 import typer
 
 from lab.cli.choices import JSON
-from lab.cli.url_options import CPU, URL, BodyFile, CAFile, HeaderLines, Method, PayloadBytes, Remote, Seed
+from lab.cli.url_options import (
+    CPU,
+    URL,
+    BodyFile,
+    CAFile,
+    HeaderLines,
+    Method,
+    PayloadBytes,
+    Processes,
+    Remote,
+    Seed,
+)
 from lab.load.models import LoadModel, WarmupMode
 
 __all__ = ["load"]
@@ -35,7 +46,7 @@ def load(
     payload_bytes: PayloadBytes = None,
     timeout: Annotated[float, typer.Option(min=0.1, help="Seconds to wait for an answer.")] = 30.0,
     max_connections: Annotated[int, typer.Option(min=1, help="Of an open loop.")] = 256,
-    processes: Annotated[int, typer.Option(min=1, help="Generators.")] = 1,
+    processes: Processes = 1,
     cpu: CPU = None,
     seed: Seed = 0,
     ca_file: CAFile = None,

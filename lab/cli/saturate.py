@@ -8,7 +8,18 @@ from typing import Annotated
 import typer
 
 from lab.cli.choices import JSON
-from lab.cli.url_options import CPU, URL, BodyFile, CAFile, HeaderLines, Method, PayloadBytes, Remote, Seed
+from lab.cli.url_options import (
+    CPU,
+    URL,
+    BodyFile,
+    CAFile,
+    HeaderLines,
+    Method,
+    PayloadBytes,
+    Processes,
+    Remote,
+    Seed,
+)
 from lab.load.models import LoadModel
 
 __all__ = ["saturate"]
@@ -30,6 +41,7 @@ def saturate(
     header: HeaderLines = None,
     body: BodyFile = None,
     payload_bytes: PayloadBytes = None,
+    processes: Processes = 1,
     cpu: CPU = None,
     seed: Seed = 0,
     ca_file: CAFile = None,
@@ -50,10 +62,11 @@ def saturate(
     content = read_body(body, payload_bytes)
     base = LoadSpec(
         url=url,
-        load=Closed(1),
+        load=Closed(processes),
         method=(method or ("GET" if content is None else "POST")).upper(),
         headers=read_headers(header or []),
         body=content,
+        processes=processes,
         cpus=read_cpus(cpu),
         seed=seed,
         ca_file=ca_file,

@@ -7,7 +7,18 @@ from typing import Annotated
 
 import typer
 
-__all__ = ["CPU", "URL", "BodyFile", "CAFile", "HeaderLines", "Method", "PayloadBytes", "Remote", "Seed"]
+__all__ = [
+    "CPU",
+    "URL",
+    "BodyFile",
+    "CAFile",
+    "HeaderLines",
+    "Method",
+    "PayloadBytes",
+    "Processes",
+    "Remote",
+    "Seed",
+]
 
 URL = Annotated[str, typer.Argument(metavar="URL", help="What to load, http or https.")]
 Method = Annotated[str | None, typer.Option(help="GET, or POST where there is a body.")]
@@ -19,6 +30,7 @@ PayloadBytes = Annotated[
 CPU = Annotated[str | None, typer.Option(help="Keep the generator on these cores, as in 1 or 2,3.")]
 CAFile = Annotated[str | None, typer.Option(help="Certificates to trust for https.")]
 Seed = Annotated[int, typer.Option(help="What makes the schedule.")]
+Processes = Annotated[int, typer.Option(min=1, help="Load generators, where one is not enough.")]
 Remote = Annotated[
     bool, typer.Option("--remote", help="Leave to load a host that is not loopback, because it is yours.")
 ]

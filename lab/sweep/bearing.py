@@ -77,7 +77,13 @@ def drive(
     windows = replace(WINDOWS, shortest_s=duration_s)
     lengths = {rate: windows.seconds(rate) for rate in rates}
     path = HOME / folder / f"load-{datetime.now(UTC):%Y%m%d-%H%M%S}.csv"
-    parameters = {"url": target.spec.url, "rates": list(rates), "arrivals": arrivals, "trials": trials}
+    parameters = {
+        "url": target.spec.url,
+        "rates": list(rates),
+        "arrivals": arrivals,
+        "trials": trials,
+        "processes": target.spec.processes,
+    }
     plan = list(_order(rates, trials, seed))
     other_s = target.spec.warmup_s + OVERHEAD_S
     total_s = sum(lengths[rate] + other_s for rate, _ in plan)

@@ -52,35 +52,44 @@ def open_target(
     headers: Mapping[str, str] | None = None,
     body: str = "",
     remote: bool = False,
+    processes: int = 1,
     port_offset: int = 0,
 ) -> Target:
     """The service at that URL; without one, a pipeline that the lab starts when it is loaded, on the
-    documented ports.
+    documented ports. `processes` load generators share what is sent to it.
 
     Raises BadParameter for what is no URL, RemoteRefused for a host that is not loopback where `remote` does
     not say that it may be loaded.
     """
     if not url:
-        return _example(port_offset)
+        return _example(processes, port_offset)
     spec = LoadSpec(
         url=url,
-        load=Closed(1),
+        load=_users(processes),
         method=method.upper(),
         headers=tuple((headers or {}).items()),
         body=body.encode() or None,
+        processes=processes,
         remote=remote,
     )
     spec.check()
     return Target("your service", spec)
 
 
-def _example(port_offset: int) -> Target:
+def _users(processes: int) -> Closed:
+    """A load that each generator has a part of, until a measurement brings its own."""
+    return Closed(max(1, processes))
+
+
+def _example(processes: int, port_offset: int) -> Target:
     topology = Topology.sequential().with_work(Work(mean_ms=EXAMPLE_WORK_MS)).with_client(ClientName.WIRE)
     topology = topology.shifted(port_offset)
     spec = LoadSpec(
         url=topology.entry_url,
-        load=Closed(1),
+        load=_users(processes),
+        processes=processes,
         method="POST",
         body=PipelineBody(),
     )
+    spec.check()
     return Target("an example that the lab starts", spec, topology)

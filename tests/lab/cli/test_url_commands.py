@@ -191,6 +191,7 @@ def test_a_host_that_is_not_loopback_is_refused_without_leave(lab: Lab) -> None:
 def test_saturate_keeps_every_probe_and_says_what_it_found(lab: Lab, url: str, tmp_path: Path) -> None:
     path = tmp_path / "probes.csv"
     asked = ("--slo", "throughput>=0.001", "--arrivals", "closed", "--guess", 1, "--probes", 2)
+    asked += ("--processes", 2)
     done = lab("saturate", url, *asked, "--duration", 0.5, "--csv", path)
     assert len(read_measurements(path)) == 2
     assert len(done.stdout.splitlines()) == 3

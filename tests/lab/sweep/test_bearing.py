@@ -55,6 +55,13 @@ def test_a_url_is_taken_as_it_is_and_nothing_is_started_for_it() -> None:
         pass
 
 
+@pytest.mark.parametrize("url", ["http://127.0.0.1:1/", ""])
+def test_a_target_that_one_generator_is_too_few_for_has_more(url: str) -> None:
+    assert open_target(url, processes=3).spec.processes == 3
+    with pytest.raises(BadParameter, match="processes"):
+        open_target(url, processes=0)
+
+
 def test_a_stranger_is_not_loaded_by_a_typo() -> None:
     with pytest.raises(RemoteRefused):
         open_target("http://192.0.2.1/")
