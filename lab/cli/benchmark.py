@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from lab.cli.choices import JSON, UpOffset, UpProtocol
+from lab.cli.url_options import Processes
 from lab.errors import BadParameter
 
 __all__ = ["benchmark"]
@@ -18,6 +19,11 @@ def benchmark(
     ] = None,
     duration: Annotated[float, typer.Option(min=0.5, help="Seconds measured in each trial.")] = 4.0,
     trials: Annotated[int, typer.Option(min=1, help="Repetitions; two or more give an interval.")] = 3,
+    processes: Processes = 1,
+    cpu: Annotated[
+        str | None,
+        typer.Option(help="Cores for the generators alone, as in 1 or 2,3."),
+    ] = None,
     as_json: JSON = False,
     offset: UpOffset = None,
     protocol: UpProtocol = None,
@@ -29,11 +35,15 @@ def benchmark(
     from lab.cli.state import find
     from lab.cli.summary import print_summary, summaries
     from lab.expectations import expected_of
+    from lab.placement.cores import moved_to
+    from lab.sweep.generators import Generators, read_cores
 
-    options = find(offset, protocol).options
+    upkeep = find(offset, protocol)
+    options, generators = upkeep.options, Generators(processes, read_cores(cpu))
     expected = expected_of(options.topology)
     levels = _levels(concurrency) if concurrency else sorted({expected.concurrency if expected else 1, 32})
-    rows = drive(options, levels, duration, trials)
+    with moved_to(generators.cores_of_servers, upkeep.pid):
+        rows = drive(options, levels, duration, trials, generators)
     found = summaries(rows)
     if as_json:
         typer.echo(json.dumps([row.row() for row in rows], default=str))

@@ -9,10 +9,11 @@ from lab.load.arrivals import Closed
 from lab.load.models import LoadModel
 from lab.load.process import run
 from lab.load.result import Progress
-from lab.load.spec import LoadSpec, PipelineBody
+from lab.load.spec import LoadSpec, PipelineBody, processes_for
 from lab.measure.columns import Factors
 from lab.measure.measurement import Measurement
 from lab.measure.reading import Trial, factors_of, measure
+from lab.sweep.generators import Generators
 from lab.sweep.progress import seconds_bar
 from lab.topology import Topology
 from services.protocols import ProtocolName
@@ -25,7 +26,11 @@ NAME = "benchmark"
 
 
 def drive(
-    options: TopologyOptions, concurrencies: Sequence[int], duration_s: float, trials: int
+    options: TopologyOptions,
+    concurrencies: Sequence[int],
+    duration_s: float,
+    trials: int,
+    generators: Generators,
 ) -> list[Measurement]:
     """Every concurrency in turn, `trials` times over: a machine that drifts does so under all alike."""
     topology = options.build()
@@ -38,6 +43,8 @@ def drive(
             spec = LoadSpec(
                 url=topology.entry_url,
                 load=Closed(level),
+                processes=processes_for(Closed(level), generators.processes),
+                cpus=generators.cores,
                 duration_s=duration_s,
                 warmup_s=WARMUP_S,
                 seed=number,
