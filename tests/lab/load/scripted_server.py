@@ -53,17 +53,27 @@ class ScriptedServer:
 
     async def serve(self, stop: asyncio.Event) -> None:
         handlers: set[asyncio.Task[None]] = set()
+        writers: list[asyncio.StreamWriter] = []
 
         def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             self.connections += 1
+            writers.append(writer)
             handlers.add(asyncio.ensure_future(self._handle(reader, writer)))
 
         server = await asyncio.start_server(accept, sock=self._socket, ssl=self._tls)
         await stop.wait()
+        asyncio.get_running_loop().remove_reader(self._socket)
+        for _ in range(
+            5
+        ):  # what was accepted just now has no handler yet, and gets none from a closed server
+            await asyncio.sleep(0)
         server.close()
         for handler in handlers:
             handler.cancel()
         await asyncio.gather(*handlers, return_exceptions=True)
+        for writer in writers:  # a handler that was cancelled before it began has not closed its own
+            writer.close()
+        await asyncio.sleep(0)
 
     async def _handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
