@@ -14,6 +14,7 @@ from services.wire.connecting import connect
 from services.wire.deadlines import Deadlines
 from services.wire.errors import BrokenAnswer, FailureKind, NoAnswer, NotSent, WireError
 from services.wire.exchange import Exchange, Headers
+from services.wire.recurring import EMPTY_LINE, Recurring
 
 __all__ = ["MAX_HEAD_BYTES", "Connection"]
 
@@ -36,6 +37,7 @@ class Connection(asyncio.Protocol):
     """
 
     __slots__ = (
+        "_body_seen",
         "_bytes_seen",
         "_close_delimited",
         "_closed",
@@ -50,6 +52,8 @@ class Connection(asyncio.Protocol):
         "_is_head",
         "_keep_alive",
         "_parser",
+        "_raw_head",
+        "_recurring",
         "_sent_all",
         "_spoiled",
         "_transport",
@@ -71,7 +75,8 @@ class Connection(asyncio.Protocol):
         self._parser = HttpResponseParser(self)
         self._exchange: Exchange | None = None
         self._headers: Headers = []
-        self._head_seen = b""
+        self._head_seen = self._raw_head = b""
+        self._recurring = Recurring()
         self._closed = False
         self._spoiled = False
         self._keep_alive = True
@@ -79,7 +84,7 @@ class Connection(asyncio.Protocol):
         self._is_head = False
         self._sent_all = True
         self._complete = self._head_done = self._close_delimited = False
-        self._bytes_seen = 0
+        self._bytes_seen = self._body_seen = 0
 
     @classmethod
     async def open(
@@ -119,10 +124,12 @@ class Connection(asyncio.Protocol):
     @property
     def raw_head(self) -> bytes:
         """The final answer's head as it came, without the empty line. To be asked in `on_head` only."""
-        head, _, rest = self._head_seen.lstrip(_LINE_ENDS).partition(b"\r\n\r\n")
-        while head[9] == _INTERIM:
-            head, _, rest = rest.lstrip(_LINE_ENDS).partition(b"\r\n\r\n")
-        return head
+        if not self._raw_head:
+            head, _, rest = self._head_seen.lstrip(_LINE_ENDS).partition(EMPTY_LINE)
+            while head[9] == _INTERIM:
+                head, _, rest = rest.lstrip(_LINE_ENDS).partition(EMPTY_LINE)
+            self._raw_head = head
+        return self._raw_head
 
     def send(
         self,
@@ -147,10 +154,6 @@ class Connection(asyncio.Protocol):
         self._exchange = exchange
         self._is_head = is_head
         self._sent_all = not more
-        self._complete = self._head_done = self._close_delimited = False
-        self._bytes_seen = 0
-        if self._headers:  # trailers of the last answer
-            self._headers = []
         self._due = deadline
         if deadline is not None and deadline < self._watched_until:
             self._watch(deadline)
@@ -199,6 +202,9 @@ class Connection(asyncio.Protocol):
         if exchange is None:  # nothing was asked: a farewell such as a 408, or confusion
             self._shut()
             return
+        if not self._bytes_seen and self._recurring.begins(data) and not self._is_head:
+            self._take(exchange, data)
+            return
         self._bytes_seen += len(data)
         if not self._head_done:
             self._head_seen = self._head_seen + data if self._head_seen else data
@@ -217,6 +223,8 @@ class Connection(asyncio.Protocol):
             return
         if self._complete:
             self._spoiled = self._spoiled or bool(problem)
+            if self._recurring.worth(self._bytes_seen):
+                self._remember()
             self._succeed(exchange)
         elif problem or self._spoiled:
             self._fail(FailureKind.PROTOCOL_ERROR, problem)
@@ -279,12 +287,12 @@ class Connection(asyncio.Protocol):
             self._close_delimited = not self._has_length()
         self._complete = self._is_head
         exchange.on_head(status, headers)
-        self._head_seen = b""
 
     def on_body(self, chunk: bytes) -> None:
         if self._complete:  # a body after the answer to HEAD
             self._spoiled = True
         elif self._exchange is not None:
+            self._body_seen += len(chunk)
             self._exchange.on_body(chunk)
 
     def on_message_complete(self) -> None:
@@ -304,8 +312,37 @@ class Connection(asyncio.Protocol):
         head = self.raw_head.lower()
         return b"\r\ncontent-length:" in head or b"\r\ntransfer-encoding:" in head
 
+    def _take(self, exchange: Exchange, data: bytes) -> None:
+        """Hand over a whole answer of which all is known but the body."""
+        like = self._recurring
+        body = data[like.body_at :]
+        self._bytes_seen = len(data)
+        self._raw_head = like.head
+        exchange.on_head(like.status, [])
+        if body and self._exchange is exchange:  # else a callback aborted
+            exchange.on_body(body)
+        if self._exchange is exchange:
+            self._succeed(exchange)
+
+    def _remember(self) -> None:
+        """Remember the head of an answer, if nothing but the head said how long it is.
+
+        That is so where the head and what the parser took for the body are all that came: there was no
+        interim answer, no chunked coding, and nothing followed.
+        """
+        if self._is_head or self.collects_headers:
+            return
+        head, size = self.raw_head, self._bytes_seen
+        if len(head) + len(EMPTY_LINE) + self._body_seen == size:
+            self._recurring.keep(head, self._parser.get_status_code(), size)
+
     def _succeed(self, exchange: Exchange) -> None:
         self._exchange = None
+        self._complete = self._head_done = self._close_delimited = False
+        self._bytes_seen = self._body_seen = 0
+        self._head_seen = self._raw_head = b""
+        if self._headers:  # trailers
+            self._headers = []
         if self._spoiled or not (self._keep_alive and self._sent_all):
             self._shut()
         elif self._is_head:  # the parser waits for a body that never comes

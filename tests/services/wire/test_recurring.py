@@ -1,0 +1,217 @@
+"""An answer means the same whether or not one with the same head came before it."""
+
+from __future__ import annotations
+
+import pytest
+
+from services.wire import Connection, FailureKind
+from services.wire.recurring import Recurring
+
+GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nX-A: b\r\n\r\n"
+OK = HEAD + b"hello"
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+EMPTY = b"HTTP/1.1 204 No Content\r\n\r\n"
+
+PAIRS = {
+    "body": [(OK, 200, b"hello"), (HEAD + b"world", 200, b"world")],
+    "status": [(OK, 200, b"hello"), (OK.replace(b"200", b"404"), 404, b"hello")],
+    "header": [(OK, 200, b"hello"), (OK.replace(b"X-A", b"X-B"), 200, b"hello")],
+    "length": [
+        (OK, 200, b"hello"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 12\r\n\r\nhello, world", 200, b"hello, world"),
+    ],
+    "chunks": [
+        (CHUNKED + b"5\r\nhello\r\n0\r\n\r\n", 200, b"hello"),
+        (CHUNKED + b"04\r\nhell\r\n0\r\n\r\n", 200, b"hell"),
+    ],
+    "last chunk": [
+        (CHUNKED + b"5\r\nhello\r\n0\r\n\r\n", 200, b"hello"),
+        (CHUNKED + b"0\r\n\r\n", 200, b""),
+    ],
+    "interim answer": [(CONTINUE + OK, 200, b"hello"), (OK, 200, b"hello")],
+    "no body": [(EMPTY, 204, b""), (OK, 200, b"hello")],
+}
+"""Two answers that differ in one thing, as a rule not in their size."""
+
+
+@pytest.mark.parametrize("collect_headers", [True, False])
+@pytest.mark.parametrize("name", PAIRS)
+def test_an_answer_means_the_same_after_many_like_it_and_after_others(run, tools, name, collect_headers):
+    one, other = PAIRS[name]
+    row = [one, one, one, other, one, other, other, other, one]
+
+    async def main():
+        async with tools.peer(tools.answering(*(answer for answer, _, _ in row))) as peer:
+            connection = await Connection.open(
+                "127.0.0.1", peer.port, timeout_s=5, collect_headers=collect_headers
+            )
+            for answer, status, body in row:
+                exchange = tools.Record()
+                connection.send(exchange, GET)
+                await exchange.over.wait()
+                assert (exchange.ends, exchange.status, exchange.body) == ([None], status, body)
+                assert exchange.interim == ([100] if answer.startswith(CONTINUE) else [])
+                assert bool(exchange.headers) is (collect_headers and status != 204)
+            connection.close()
+
+    run(main())
+
+
+def test_a_familiar_answer_may_come_in_pieces(run, tools):
+    async def handler(reader, writer):
+        for cut in (len(OK), len(OK), len(OK), len(HEAD), 10, len(OK) - 1):
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(OK[:cut])
+            if cut < len(OK):
+                await reader.readuntil(b"go on")
+                writer.write(OK[cut:])
+        await reader.read()
+
+    async def main():
+        async with tools.peer(handler) as peer:
+            connection = await Connection.open("127.0.0.1", peer.port, timeout_s=5, collect_headers=False)
+            for _ in range(3):
+                exchange = tools.Record()
+                connection.send(exchange, GET)
+                await exchange.over.wait()
+            for _ in range(3):
+                exchange = tools.Record()
+                connection.send(exchange, GET)
+                await tools.eventually(lambda: connection._bytes_seen)
+                assert not exchange.ends
+                connection.write(b"go on")
+                await exchange.over.wait()
+                assert (exchange.ends, exchange.status, exchange.body) == ([None], 200, b"hello")
+            connection.close()
+
+    run(main())
+
+
+def test_a_body_that_looks_like_a_familiar_answer_is_a_body(run, tools):
+    async def handler(reader, writer):
+        for _ in range(3):
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(OK)
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % (2 * len(OK)))
+        for _ in range(2):
+            await reader.readuntil(b"go on")
+            writer.write(OK)
+        await reader.read()
+
+    async def main():
+        async with tools.peer(handler) as peer:
+            connection = await Connection.open("127.0.0.1", peer.port, timeout_s=5, collect_headers=False)
+            for _ in range(3):
+                exchange = tools.Record()
+                connection.send(exchange, GET)
+                await exchange.over.wait()
+            exchange = tools.Record()
+            connection.send(exchange, GET)
+            await tools.eventually(lambda: exchange.status)
+            connection.write(b"go on")
+            await tools.eventually(lambda: exchange.body == OK)
+            connection.write(b"go on")
+            await exchange.over.wait()
+            assert (exchange.ends, exchange.body) == ([None], OK + OK)
+            connection.close()
+
+    run(main())
+
+
+@pytest.mark.parametrize(
+    ("last", "how"),
+    [(OK, {"is_head": True}), (OK, {"more": True}), (OK + b"HTT", {}), (OK + OK, {})],
+    ids=["a body after HEAD", "before the end of the upload", "more after it", "twice"],
+)
+def test_a_familiar_answer_that_ought_to_spoil_the_connection_does(run, tools, last, how):
+    async def main():
+        async with tools.peer(tools.answering(OK, OK, OK, last)) as peer:
+            connection = await Connection.open("127.0.0.1", peer.port, timeout_s=5, collect_headers=False)
+            for _ in range(3):
+                exchange = tools.Record()
+                connection.send(exchange, GET)
+                await exchange.over.wait()
+                assert connection.reusable
+            exchange = tools.Record()
+            connection.send(exchange, GET, **how)
+            await exchange.over.wait()
+            assert (exchange.ends, exchange.body) == ([None], b"" if "is_head" in how else b"hello")
+            assert not connection.reusable
+
+    run(main())
+
+
+def test_an_answer_to_head_is_no_pattern_for_one_to_get(run, tools):
+    async def handler(reader, writer):
+        for _ in range(3):
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(HEAD)
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(HEAD)
+        await reader.readuntil(b"go on")
+        writer.write(b"hello")
+        await reader.read()
+
+    async def main():
+        async with tools.peer(handler) as peer:
+            connection = await Connection.open("127.0.0.1", peer.port, timeout_s=5, collect_headers=False)
+            for _ in range(3):
+                exchange = tools.Record()
+                connection.send(exchange, GET, is_head=True)
+                await exchange.over.wait()
+            exchange = tools.Record()
+            connection.send(exchange, GET)
+            await tools.eventually(lambda: exchange.status)
+            connection.write(b"go on")
+            await exchange.over.wait()
+            assert exchange.body == b"hello"
+            connection.close()
+
+    run(main())
+
+
+@pytest.mark.parametrize("where", ["on_head", "on_body"])
+def test_aborting_a_familiar_answer_tells_the_exchange_once(run, tools, where):
+    async def main():
+        async with tools.peer(tools.answering(OK, OK, OK)) as peer:
+            connection = await Connection.open("127.0.0.1", peer.port, timeout_s=5, collect_headers=False)
+            for _ in range(2):
+                exchange = tools.Record()
+                connection.send(exchange, GET)
+                await exchange.over.wait()
+            exchange = tools.Record()
+            setattr(exchange, where, lambda *_: connection.abort())
+            connection.send(exchange, GET)
+            await exchange.over.wait()
+            assert exchange.error.kind is FailureKind.ABORTED
+            assert exchange.chunks == []
+            assert not connection.idle
+
+    run(main())
+
+
+def test_a_head_is_worth_keeping_after_two_answers_of_one_size():
+    recurring = Recurring()
+    assert [recurring.worth(size) for size in (9, 9, 8, 9, 9, 9)] == [False, True, False, False, True, True]
+
+
+def test_a_long_head_is_not_kept():
+    recurring = Recurring()
+    head = HEAD[:-4] + b"\r\nX-B: " + b"b" * 1024
+    data = head + b"\r\n\r\nhello"
+    recurring.keep(head, 200, len(data))
+    assert not recurring.begins(data)
+    assert recurring.head == b""
+
+
+def test_what_begins_with_a_kept_head_and_is_as_long_is_such_an_answer():
+    recurring = Recurring()
+    assert not recurring.begins(OK)
+    recurring.keep(HEAD.removesuffix(b"\r\n\r\n"), 200, len(OK))
+    assert recurring.begins(OK)
+    assert recurring.begins(HEAD + b"world")
+    for other in (HEAD, OK + b"!", OK[:-1], OK.replace(b"X-A", b"X-B"), b"", HEAD + b"hello" * 2):
+        assert not recurring.begins(other)
