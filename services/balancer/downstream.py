@@ -242,7 +242,7 @@ class Downstream(ClientSocket):
             content_type=content_type,
             keep_alive=self.keeps_alive(),
             minor=head.minor,
-            is_head=head.method == b"HEAD",
+            is_head=head.is_head,
             retry_after_s=retry_after_s,
         )
         self.done(answer, time.monotonic())

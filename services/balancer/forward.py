@@ -208,11 +208,7 @@ class Forward(Exchange):
             body = self._framed(body, self._uploaded)
         whence = self._client.provenance(head)
         request = b"".join((head.forwarded, whence, self._request_id, allowed, framing, body))
-        is_head = head.method == b"HEAD"
-        if self._uploaded:
-            connection.send(self, request, deadline=until, is_head=is_head)
-        else:
-            connection.send(self, request, deadline=until, is_head=is_head, more=True)
+        connection.send(self, request, deadline=until, is_head=head.is_head, more=not self._uploaded)
         if self._kept:
             return
         if self._connection is connection:  # it was sent
@@ -233,9 +229,7 @@ class Forward(Exchange):
         connection, head = self._connection, self._head
         if connection is None:
             return
-        answer = answer_head(
-            connection.raw_head, head.minor, self._client.keeps_alive(), head.method == b"HEAD"
-        )
+        answer = answer_head(connection.raw_head, head.minor, self._client.keeps_alive(), head.is_head)
         if answer is None:
             self._break("a folded header, or a transfer coding that was not asked for")
             return

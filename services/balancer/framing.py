@@ -50,6 +50,7 @@ class RequestHead:
         self.minor = minor
         """1 for HTTP/1.1, 0 for HTTP/1.0."""
         self.keep_alive = minor == 1
+        self.is_head = method == b"HEAD"
         self.lines = [start]
         """The lines that go on: the request line, and the headers as they came, without those above."""
         self.forwarded = b""
