@@ -223,6 +223,19 @@ class Forward(Exchange):
 
     # What the connection to the instance calls.
 
+    def on_whole(self, status: int, raw_head: bytes, body: bytes) -> bool:
+        connection, instance, pool = self._connection, self._instance, self._pool
+        if status in self._core.retry_statuses or connection is None or instance is None or pool is None:
+            return False
+        head = self._head
+        answer = answer_head(raw_head, head.minor, self._client.keeps_alive(), head.is_head)
+        if answer is None or not answer.length == answer.expected == len(body):
+            return False
+        self._connection = None
+        pool.give_back(connection)
+        self._served(instance, status, answer.data + body)
+        return True
+
     def on_head(self, status: int, headers: Headers) -> None:  # noqa: ARG002  (the raw head is faster)
         if status in self._core.retry_statuses and self._retries(status):
             return
@@ -270,16 +283,19 @@ class Forward(Exchange):
             self._passing = True
             self.on_failure(BrokenAnswer(FailureKind.PROTOCOL_ERROR, connection.peer, "two lengths"))
             return
-        core, out = self._core, self._out
-        self._over = True
-        now = time.monotonic()
-        core.roster.succeeded(instance, self._attempt_begun, now)
-        core.counts.answered(instance, answer.status, now - self._begun)
         if answer.length == CHUNKED:
-            out.append(b"0\r\n\r\n")
+            self._out.append(b"0\r\n\r\n")
+        self._served(instance, answer.status, b"".join(self._out), answer.length == UNTIL_CLOSE)
+
+    def _served(self, instance: Instance, status: int, last: bytes, close: bool = False) -> None:
+        """The instance has answered, and this is the last that the client gets of it."""
+        self._over = True
+        core, now = self._core, time.monotonic()
+        core.roster.succeeded(instance, self._attempt_begun, now)
+        core.counts.answered(instance, status, now - self._begun)
         if core.line.anyone:
             core.line.move()
-        self._client.done(b"".join(out), now, answer.length == UNTIL_CLOSE)
+        self._client.done(last, now, close)
 
     def on_failure(self, error: WireError) -> None:
         if self._over:

@@ -316,6 +316,11 @@ class Connection(asyncio.Protocol):
         """Hand over a whole answer of which all is known but the body."""
         like = self._recurring
         body = data[like.body_at :]
+        if self._sent_all:
+            self._exchange = None
+            if exchange.on_whole(like.status, like.head, body):
+                return
+            self._exchange = exchange
         self._bytes_seen = len(data)
         self._raw_head = like.head
         exchange.on_head(like.status, [])

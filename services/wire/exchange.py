@@ -16,7 +16,8 @@ class Exchange:
     """What a connection calls as an answer comes in. Every method may be overridden, none needs to be.
 
     Order of calls: `on_informational` any number of times, `on_head` once, `on_body` any number of times,
-    then exactly one of `on_complete` and `on_failure`; the latter may also come first. None may raise.
+    then exactly one of `on_complete` and `on_failure`; the latter may also come first. Or `on_whole` alone,
+    which may be asked first of all. None may raise.
     """
 
     __slots__ = ()
@@ -29,6 +30,15 @@ class Exchange:
 
     def on_body(self, chunk: bytes) -> None:
         """A piece of the body came, freed of any chunked coding."""
+
+    def on_whole(self, status: int, raw_head: bytes, body: bytes) -> bool:  # noqa: ARG002
+        """The whole answer came at once, `raw_head` without its empty line. Whether this takes it so.
+
+        If it does, the connection is free for the next request already, and nothing more is told. Else it
+        must do nothing, and is told of the answer in the usual order. Asked where it saves something: a
+        connection that collects headers never does.
+        """
+        return False
 
     def on_flush(self) -> None:
         """All that has been received is handed over and more is to come: a good moment to pass it on."""

@@ -312,6 +312,23 @@ def test_a_route_may_ask_for_answers_to_be_taken_as_failures(run, tools):
     run(main())
 
 
+def test_an_answer_taken_as_a_failure_is_one_every_time(run, tools):
+    async def broken(request):
+        request.answer(b"no", status="502 Bad Gateway")
+
+    async def main():
+        settings = {"retry_statuses": frozenset((502,)), "failures": 100}
+        async with tools.balanced(broken, tools.echo, **settings) as b:
+            for i in range(10):
+                assert (await b.ask(tools.post(b"%d" % i))).body == b"service1b:%d" % i
+            failed, served = b.counts()
+            assert failed["requests"] == failed["errors"] >= 4
+            assert served == {"requests": 10, "errors": 0}
+            assert b.instances[0].connections == 1
+
+    run(main())
+
+
 def test_an_answer_taken_as_a_failure_is_one_also_where_its_body_breaks(run, tools):
     async def broken(request):
         request.wire.send(b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 10\r\n\r\nno")

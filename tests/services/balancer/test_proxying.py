@@ -57,6 +57,31 @@ def test_one_connection_carries_many_requests_and_reuses_one_to_the_instance(run
     run(main())
 
 
+@pytest.mark.parametrize("status", ["200 OK", "404 Not Found", "503 Service Unavailable", "204 No Content"])
+def test_the_tenth_answer_is_like_the_first(run, tools, status):
+    async def answer(request):
+        body = b"" if status.startswith("204") else request.body
+        request.answer(body, status, "A: 1\r\nConnection: keep-alive, X-B\r\nX-B: 2\r\n")
+
+    async def main():
+        async with tools.balanced(answer) as b:
+            client = await b.client()
+            first = None
+            for i in range(10):
+                client.send(tools.post(b"%d" % i))
+                got = await client.answer()
+                assert got.body == (b"" if status.startswith("204") else b"%d" % i)
+                first = first or got
+                assert (got.status, got.headers) == (int(status[:3]), first.headers)
+            assert [name for name, _ in first.headers] == ["A", "Content-Length"]
+            old = await b.ask(b"POST / HTTP/1.0\r\nHost: x\r\nContent-Length: 1\r\n\r\nx")
+            assert old.header("Connection") == "close"
+            assert b.counts() == [{"requests": 11, "errors": 0}]
+            assert b.instances[0].connections == 1
+
+    run(main())
+
+
 def test_pipelined_requests_are_answered_in_their_order(run, tools):
     async def slow_first(request):
         await asyncio.sleep(0.05 if request.body == b"0" else 0)

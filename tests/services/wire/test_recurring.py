@@ -193,6 +193,70 @@ def test_aborting_a_familiar_answer_tells_the_exchange_once(run, tools, where):
     run(main())
 
 
+@pytest.mark.parametrize("takes", [True, False])
+def test_a_familiar_answer_is_told_at_once_to_who_takes_it_so(run, tools, takes):
+    class Asked(tools.Record):
+        wholes = ()
+
+        def on_whole(self, status, raw_head, body):
+            self.wholes += ((status, raw_head, body),)
+            if takes:
+                assert connection.reusable
+                self.over.set()
+            return takes
+
+    async def main():
+        nonlocal connection
+        async with tools.peer(tools.answering(*[OK] * 5)) as peer:
+            connection = await Connection.open("127.0.0.1", peer.port, timeout_s=5, collect_headers=False)
+            for i in range(5):
+                exchange = Asked()
+                connection.send(exchange, GET)
+                await exchange.over.wait()
+                if i < 2:
+                    assert exchange.wholes == ()
+                else:
+                    assert exchange.wholes == ((200, HEAD[:-4], b"hello"),)
+                told_in_parts = i < 2 or not takes
+                assert (exchange.ends, exchange.body) == (([None], b"hello") if told_in_parts else ([], b""))
+            connection.close()
+
+    connection = None
+    run(main())
+
+
+def test_the_next_request_may_be_sent_while_an_answer_is_taken_as_a_whole(run, tools):
+    class Chain(tools.Record):
+        left = 5
+
+        def on_whole(self, *answer):
+            self.chunks.append(answer[-1])
+            self.left -= 1
+            if self.left:
+                connection.send(self, GET)
+            else:
+                self.over.set()
+            return True
+
+    async def main():
+        nonlocal connection
+        async with tools.peer(tools.answering(*[OK] * 7)) as peer:
+            connection = await Connection.open("127.0.0.1", peer.port, timeout_s=5, collect_headers=False)
+            for _ in range(2):
+                exchange = tools.Record()
+                connection.send(exchange, GET)
+                await exchange.over.wait()
+            chain = Chain()
+            connection.send(chain, GET)
+            await chain.over.wait()
+            assert chain.chunks == [b"hello"] * 5
+            assert peer.connections == 1
+            connection.close()
+
+    connection = None
+    run(main())
+
+
 def test_a_head_is_worth_keeping_after_two_answers_of_one_size():
     recurring = Recurring()
     assert [recurring.worth(size) for size in (9, 9, 8, 9, 9, 9)] == [False, True, False, False, True, True]
