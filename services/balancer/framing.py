@@ -40,6 +40,8 @@ class RequestHead:
     deadline_ms: int | None = None
     framing = b"\r\n\r\n"
     """How the body is framed, as it goes on if nothing changes that: from the head's last line to its end."""
+    _start = b""
+    _size = -1
 
     def __init__(self, method: bytes, target: bytes, path: bytes, minor: int, start: bytes) -> None:
         self.method = method
@@ -55,6 +57,16 @@ class RequestHead:
         """The lines that go on: the request line, and the headers as they came, without those above."""
         self.forwarded = b""
         """These lines as they go on, without the last line's end."""
+
+    def expect_again(self, block: bytes) -> None:
+        """Know requests with this head by the bytes it was read from, if it says how long the body is."""
+        if self.length != CHUNKED:
+            self._start = block + b"\r\n\r\n"
+            self._size = len(self._start) + self.length
+
+    def begins(self, data: bytes) -> bool:
+        """Whether this is surely a request with the same head, all of it and nothing more."""
+        return len(data) == self._size and data.startswith(self._start)
 
 
 # What a header is to a balancer. Plain numbers: this is compared for every header of every request.
@@ -119,6 +131,7 @@ def _parse(block: bytes) -> RequestHead:
         _absolute(head)
     head.forwarded = b"\r\n".join(head.lines)
     if known and len(block) <= MEMORABLE_BYTES:
+        head.expect_again(block)
         _heads.keep(block, head)
     return head
 

@@ -59,6 +59,7 @@ class Intake:
         "_body",
         "_decoder",
         "_head_begun",
+        "_last",
         "_left",
         "_limits",
         "_reading",
@@ -78,6 +79,8 @@ class Intake:
         self.coming: RequestHead | None = None
         """The request whose body is still coming; handed over already if `busy`."""
         self._head_begun = False
+        self._last: RequestHead | None = None
+        """Of the last request that came as a whole: a client's next one often has the same."""
         self._reading = False
         self._decoder: ChunkDecoder | None = None
         self._body: list[bytes] = []
@@ -85,6 +88,10 @@ class Intake:
 
     def feed(self, data: bytes) -> None:
         """More bytes came, or none, after `busy` was set to False: on to the next request."""
+        last = self._last
+        if last is not None and last.begins(data) and not (self.busy or self.buffer or self.coming):
+            self._hand_over(last, data[len(data) - last.length :])
+            return
         self.buffer = self.buffer + data if self.buffer else data
         if self._reading:
             return
@@ -109,7 +116,6 @@ class Intake:
         end = buffer.find(b"\r\n\r\n")
         if not 0 < end <= limits.head_limit or buffer[0] == _CR:
             return self._no_head_yet(end)
-        self._head_begun = False
         head = parse_head(buffer[:end])
         length = head.length
         start = end + 4
@@ -119,14 +125,20 @@ class Intake:
             and len(buffer) - start >= length
         ):
             self.buffer = buffer[start + length :]
-            self.busy = True
-            self._taker.on_request(head, buffer[start : start + length], True, True)
+            self._last = head
+            self._hand_over(head, buffer[start : start + length])
             return True
         if length > limits.body_limit:
             raise Refusal(413, f"the body is over {limits.body_limit} bytes")
         self.buffer = buffer[start:]
         self._expect_body(head)
         return True
+
+    def _hand_over(self, head: RequestHead, body: bytes) -> None:
+        """A whole request, short enough to be kept."""
+        self._head_begun = False
+        self.busy = True
+        self._taker.on_request(head, body, True, True)
 
     def _no_head_yet(self, end: int) -> bool:
         """The buffer does not begin with a whole head of fitting length. Whether there is more to look at."""
@@ -145,6 +157,7 @@ class Intake:
         return False
 
     def _expect_body(self, head: RequestHead) -> None:
+        self._head_begun = False
         self.coming = head
         self._left = head.length
         self._size = 0

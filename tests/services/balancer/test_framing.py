@@ -158,6 +158,31 @@ def test_a_url_becomes_a_path_and_its_host_the_host(target, path):
     assert head.forwarded == b"GET " + path + b" HTTP/1.1\r\nA: b\r\nHost: y:8"
 
 
+def test_a_head_met_before_knows_the_requests_that_begin_with_it():
+    block = POST + b"\r\nContent-Length: 5"
+    assert not parse_head(block + b"\r\nX-Request-ID: 1").begins(block + b"\r\nX-Request-ID: 1\r\n\r\nhello")
+    for _ in range(2):  # its lines first, then itself
+        head = parse_head(block)
+    assert head.begins(block + b"\r\n\r\nhello")
+    assert head.begins(block + b"\r\n\r\nworld")
+    for other in (
+        b"",
+        block,
+        block + b"\r\n\r\nhell",
+        block + b"\r\n\r\nhello!",
+        block + b"\r\nA: b\r\n\r\n",
+    ):
+        assert not head.begins(other)
+
+
+def test_a_head_does_not_know_requests_in_chunks():
+    block = POST + b"\r\nTransfer-Encoding: chunked"
+    for _ in range(2):
+        head = parse_head(block)
+    assert not head.begins(block + b"\r\n\r\n0\r\n\r\n")
+    assert not head.begins(block + b"\r\n\r\n")
+
+
 def test_lines_go_on_as_they_came_and_in_order():
     head = parse_head(b"OPTIONS * HTTP/1.1\r\nB: 2\r\nhost:  x \r\nA:\t\xe4\xff")
     assert head.forwarded == b"OPTIONS * HTTP/1.1\r\nB: 2\r\nhost:  x \r\nA:\t\xe4\xff"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from types import SimpleNamespace
 
 import pytest
@@ -87,6 +88,56 @@ def test_it_does_not_matter_how_a_stream_is_cut(requests, cuts):
     assert taken.intake.buffer == b""
 
 
+ALIKE = {
+    plain(b"/a", b"hello"): (b"/a", b"hello"),
+    plain(b"/a", b"world"): (b"/a", b"world"),
+    plain(b"/b", b"hello"): (b"/b", b"hello"),
+    plain(b"/a", b""): (b"/a", b""),
+    b"GET /a HTTP/1.1\r\nHost: x\r\n\r\n": (b"/a", b""),
+    chunked(b"/a", b"hello"): (b"/a", b"hello"),
+    chunked(b"/a", b""): (b"/a", b""),
+}
+
+
+@given(st.lists(st.tuples(st.sampled_from(list(ALIKE)), st.integers(0, 300)), max_size=12))
+def test_a_request_means_the_same_whatever_came_before_it(sequence):
+    for data in ALIKE:  # so that all lines are known, and heads are remembered
+        Taken().intake.feed(data)
+    taken = Taken()
+    for data, cut in sequence:
+        taken.intake.feed(data[:cut])
+        taken.intake.feed(data[cut:])
+    assert taken.requests == [[*ALIKE[data], True] for data, _ in sequence]
+    assert taken.intake.buffer == b""
+
+
+FAMILIAR = plain(b"/a", b"hello")
+
+
+@given(st.lists(st.sampled_from([FAMILIAR, FAMILIAR[:20], FAMILIAR[20:], FAMILIAR[:-1], b"o"]), max_size=12))
+def test_a_whole_request_amid_another_is_a_part_of_it(pieces):
+    """Bytes that would be a request at the right moment are none in a head, in a body, or out of turn."""
+    at_once, one_by_one = Taken(), Taken()
+    for taken, row in ((at_once, [b"".join(pieces)]), (one_by_one, pieces)):
+        taken.intake.feed(FAMILIAR * 3)
+        with suppress(Refusal):
+            for piece in row:
+                taken.intake.feed(piece)
+    assert at_once.requests == one_by_one.requests
+
+
+def test_a_familiar_request_waits_for_its_turn_too():
+    Taken().intake.feed(FAMILIAR * 3)
+    taken = Taken(answers=False)
+    for _ in range(3):
+        taken.intake.feed(FAMILIAR)
+    for answered in (1, 2, 3):
+        assert len(taken.requests) == answered
+        taken._next()
+    taken.intake.feed(FAMILIAR)
+    assert len(taken.requests) == 4
+
+
 def test_the_next_request_waits_until_the_last_is_answered():
     taken = Taken(answers=False)
     taken.intake.feed(plain(b"/1", b"a") + plain(b"/2", b"b"))
@@ -136,3 +187,12 @@ def test_after_stopping_nothing_more_is_taken():
     taken.intake.stop()
     taken.intake.feed(bare(b"/", b""))
     assert taken.requests == []
+
+
+def test_after_stopping_a_familiar_request_is_not_taken_either():
+    taken = Taken()
+    for _ in range(3):
+        taken.intake.feed(FAMILIAR)
+    taken.intake.stop()
+    taken.intake.feed(FAMILIAR)
+    assert len(taken.requests) == 3
