@@ -33,9 +33,11 @@ class RoundRobin(Policy):
 
     def choose(self, now: float, tried: Collection[Instance] = ()) -> Instance | None:
         turns = self._turns
-        for _ in range(len(turns)):
+        passed_over = 0
+        while passed_over < len(turns):
             instance = next(iter(turns))
             turns.move_to_end(instance)
             if instance not in tried:
                 return instance
+            passed_over += 1
         return None
