@@ -107,19 +107,8 @@ class Connection(asyncio.Protocol):
 
     @property
     def idle(self) -> bool:
-        """Whether a request can be sent now."""
-        return self._exchange is None and not self._closed
-
-    @property
-    def reusable(self) -> bool:
-        """Whether the next request can follow: the last is over, both sides keep it open, all is in step."""
-        return (
-            self._exchange is None
-            and self._keep_alive
-            and self._sent_all
-            and not self._spoiled
-            and not self._closed
-        )
+        """Whether a request can be sent now: the last is over, both sides keep it open, all is in step."""
+        return self._exchange is None and not self._closed  # what is out of step is closed at once
 
     @property
     def raw_head(self) -> bytes:

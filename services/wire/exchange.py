@@ -44,7 +44,7 @@ class Exchange:
         """All that has been received is handed over and more is to come: a good moment to pass it on."""
 
     def on_complete(self) -> None:
-        """The answer is complete, and the connection is free for the next request if it is `reusable`."""
+        """The answer is complete, and the connection is free for the next request if it is `idle`."""
 
     def on_failure(self, error: WireError) -> None:
         """There will be no complete answer. The connection is closed."""

@@ -91,7 +91,7 @@ class Pool:
 
     def give_back(self, connection: Connection) -> None:
         """Keep a connection for the next request, or drop it if it is of no more use."""
-        if self._closed or not connection.reusable or len(self._idle) >= self.max_idle:
+        if self._closed or not connection.idle or len(self._idle) >= self.max_idle:
             connection.close()
             return
         self._idle[connection] = self._loop.time()

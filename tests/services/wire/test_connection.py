@@ -62,7 +62,7 @@ def test_an_answer_comes_through_in_whatever_way_it_is_framed(run, tools, name, 
             await exchange.over.wait()
             assert exchange.ends == [None]
             assert (exchange.status, exchange.body) == (status, body)
-            assert connection.reusable is reusable
+            assert connection.idle is reusable
             assert collect_headers or exchange.headers == []
             connection.close()
 
@@ -137,7 +137,7 @@ def test_an_answer_without_a_length_ends_where_the_peer_closes(run, tools, head,
             await exchange.over.wait()
             assert exchange.ends == [None]
             assert exchange.body == body
-            assert not connection.reusable
+            assert not connection.idle
 
     run(main())
 
@@ -224,7 +224,7 @@ def test_bytes_after_an_answer_spoil_the_connection_and_not_the_answer(run, tool
             connection.send(exchange, GET)
             await exchange.over.wait()
             assert (exchange.ends, exchange.body) == ([None], b"hello")
-            assert not connection.reusable
+            assert not connection.idle
 
     run(main())
 
@@ -237,7 +237,7 @@ def test_a_body_after_the_answer_to_head_spoils_the_connection(run, tools):
             connection.send(exchange, HEAD, is_head=True)
             await exchange.over.wait()
             assert (exchange.ends, exchange.body) == ([None], b"")
-            assert not connection.reusable
+            assert not connection.idle
 
     run(main())
 
@@ -320,7 +320,7 @@ def test_a_broken_answer_is_named(run, tools, name, collect_headers):
             assert type(exchange.error) is kind_of_error
             assert exchange.error.kind is kind
             assert f"127.0.0.1:{peer.port}" in str(exchange.error)
-            assert not connection.reusable
+            assert not connection.idle
 
     run(main())
 
@@ -460,7 +460,7 @@ def test_an_upload_is_held_back_by_a_peer_that_does_not_read(run, tools):
             await exchange.over.wait()
             assert exchange.ends == [None]
             assert exchange.paused == [True, False]
-            assert connection.reusable
+            assert connection.idle
             connection.close()
 
     run(main())
@@ -474,7 +474,7 @@ def test_an_answer_before_the_end_of_the_upload_costs_the_connection(run, tools)
             connection.send(exchange, GET, more=True)
             await exchange.over.wait()
             assert exchange.ends == [None]
-            assert not connection.reusable
+            assert not connection.idle
             connection.write(b"more")
 
     run(main())

@@ -134,12 +134,12 @@ def test_a_familiar_answer_that_ought_to_spoil_the_connection_does(run, tools, l
                 exchange = tools.Record()
                 connection.send(exchange, GET)
                 await exchange.over.wait()
-                assert connection.reusable
+                assert connection.idle
             exchange = tools.Record()
             connection.send(exchange, GET, **how)
             await exchange.over.wait()
             assert (exchange.ends, exchange.body) == ([None], b"" if "is_head" in how else b"hello")
-            assert not connection.reusable
+            assert not connection.idle
 
     run(main())
 
@@ -201,7 +201,7 @@ def test_a_familiar_answer_is_told_at_once_to_who_takes_it_so(run, tools, takes)
         def on_whole(self, status, raw_head, body):
             self.wholes += ((status, raw_head, body),)
             if takes:
-                assert connection.reusable
+                assert connection.idle
                 self.over.set()
             return takes
 
