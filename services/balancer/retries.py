@@ -6,9 +6,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 from math import exp, expm1
 
-from services.wire.errors import BrokenAnswer, NotConnected, NotSent, WireError
+from services.wire.errors import BrokenAnswer, FailureKind, NotConnected, NotSent, WireError
 
 __all__ = ["RetryBudget", "RetryRules", "Verdict", "after_failure", "after_status"]
+
+CUT_OFF = frozenset(
+    {FailureKind.RESET, FailureKind.CLOSED_EARLY, FailureKind.SHORT_BODY, FailureKind.READ_TIMEOUT}
+)
+"""How an answer ends whose instance died or fell silent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +30,8 @@ class Verdict(StrEnum):
     """Whether it may, and if not, why."""
 
     RETRY = "retry"
-    ANSWER_BEGUN = "answer_begun"
+    BROKEN_ANSWER = "broken_answer"
+    """What came is no answer: asking elsewhere would rather hide than mend that."""
     NOT_REPLAYABLE = "not_replayable"
     """The request was not kept: its body was too large."""
     NOT_IDEMPOTENT = "not_idempotent"
@@ -91,13 +97,15 @@ def after_failure(
 ) -> Verdict:
     """Whether a request may be tried elsewhere after its attempt failed so. Pays for the retry if it must.
 
+    Not to be asked once anything of an answer was passed on: that is never tried again. What came of one and
+    was kept back counts as no answer, where the instance died in the midst of it.
     No `budget` is to be given where nowhere is left to go, which needs no paying for.
 
     Where nothing was sent it may, always and for nothing. After `NotSent` that includes the same instance
     over a new connection: it was only the old one that had been closed.
     """
-    if isinstance(error, BrokenAnswer):
-        return Verdict.ANSWER_BEGUN
+    if isinstance(error, BrokenAnswer) and error.kind not in CUT_OFF:
+        return Verdict.BROKEN_ANSWER
     if not replayable:
         return Verdict.NOT_REPLAYABLE
     if isinstance(error, NotConnected | NotSent):

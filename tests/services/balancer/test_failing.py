@@ -124,6 +124,26 @@ def test_an_answer_begun_is_cut_off_and_never_taken_for_whole(run, tools):
     run(main())
 
 
+@pytest.mark.parametrize("seen", [b"", b"Content-Type: text/plain\r\n\r\n", b"\r\nbeg"])
+def test_a_short_answer_whose_instance_dies_over_it_is_fetched_elsewhere(run, tools, seen):
+    """A server writes head and body one after the other, and can be killed between the two."""
+
+    async def dies(request):
+        request.wire.send(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n" + seen)
+        await request.wire.writer.drain()
+        await asyncio.sleep(0.02)
+        request.wire.reset()
+        raise ConnectionError
+
+    async def main():
+        async with tools.balanced(dies, tools.echo) as b:
+            answer = await b.ask(tools.post(b"x"))
+            assert (answer.status, answer.body) == (200, b"service1b:x")
+            assert b.counts() == [{"requests": 1, "errors": 1}, {"requests": 1, "errors": 0}]
+
+    run(main())
+
+
 @pytest.mark.parametrize(
     "raw", [b"\x16\x03\x01 no HTTP", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n"]
 )

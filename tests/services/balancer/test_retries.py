@@ -18,6 +18,7 @@ not_connected = NotConnected(FailureKind.REFUSED, "h:1")
 not_sent = NotSent(FailureKind.CLOSED_EARLY, "h:1")
 no_answer = NoAnswer(FailureKind.RESET, "h:1")
 broken = BrokenAnswer(FailureKind.SHORT_BODY, "h:1")
+no_http = BrokenAnswer(FailureKind.PROTOCOL_ERROR, "h:1")
 
 
 def empty() -> RetryBudget:
@@ -34,7 +35,9 @@ def empty() -> RetryBudget:
         (no_answer, IDEMPOTENT, True, Verdict.RETRY),
         (no_answer, ONCE_ONLY, True, Verdict.NOT_IDEMPOTENT),
         (no_answer, IDEMPOTENT, False, Verdict.NOT_REPLAYABLE),
-        (broken, IDEMPOTENT, True, Verdict.ANSWER_BEGUN),
+        (broken, IDEMPOTENT, True, Verdict.RETRY),
+        (broken, ONCE_ONLY, True, Verdict.NOT_IDEMPOTENT),
+        (no_http, IDEMPOTENT, True, Verdict.BROKEN_ANSWER),
     ],
 )
 def test_what_was_seen_elsewhere_decides_what_may_be_retried(
