@@ -233,7 +233,7 @@ class Forward(Exchange):
             return False
         self._connection = None
         pool.give_back(connection)
-        self._served(instance, status, answer.data + body)
+        self._served(instance, answer, answer.data + body)
         return True
 
     def on_head(self, status: int, headers: Headers) -> None:  # noqa: ARG002  (the raw head is faster)
@@ -285,17 +285,17 @@ class Forward(Exchange):
             return
         if answer.length == CHUNKED:
             self._out.append(b"0\r\n\r\n")
-        self._served(instance, answer.status, b"".join(self._out), answer.length == UNTIL_CLOSE)
+        self._served(instance, answer, b"".join(self._out))
 
-    def _served(self, instance: Instance, status: int, last: bytes, close: bool = False) -> None:
+    def _served(self, instance: Instance, answer: AnswerHead, last: bytes) -> None:
         """The instance has answered, and this is the last that the client gets of it."""
         self._over = True
         core, now = self._core, time.monotonic()
         core.roster.succeeded(instance, self._attempt_begun, now)
-        core.counts.answered(instance, status, now - self._begun)
+        core.counts.answered(instance, answer.status, now - self._begun)
         if core.line.anyone:
             core.line.move()
-        self._client.done(last, now, close)
+        self._client.done(last, now, answer.length == UNTIL_CLOSE)
 
     def on_failure(self, error: WireError) -> None:
         if self._over:
