@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 
 from benchmarks.answers import answers
+from benchmarks.capacity import capacity
+from benchmarks.comparing import comparing
 from benchmarks.delay import delay
 from benchmarks.goals import main
 from benchmarks.histograms import histograms, intervals
@@ -23,7 +25,9 @@ GOALS = {
     "histograms": histograms,
     "intervals": intervals,
     "starved": starved,
+    "capacity": capacity,
     "schedules": schedules,
+    "comparing": comparing,
     "answers": answers,
     "simulator": simulator,
 }
