@@ -22,6 +22,8 @@ ASK_S = 30.0
 """How long a command may take: restarting every server is the longest."""
 TURN_S = 5.0
 """How long a caller may take to say what it wants, before the next one's turn."""
+HEED_S = 0.5
+"""How long a signal may go unheeded that arrives between Python's last look for one and the system's wait."""
 LINE_LIMIT = 16 * 1024 * 1024
 
 
@@ -57,8 +59,12 @@ class Control:
 
     def serve(self) -> None:
         """Answer callers until one says `down`."""
+        self._socket.settimeout(HEED_S)
         while not self._down:
-            caller, _ = self._socket.accept()
+            try:
+                caller, _ = self._socket.accept()
+            except TimeoutError:
+                continue
             with caller, suppress(OSError):  # one that hangs up, or says nothing, has had its turn
                 caller.settimeout(TURN_S)
                 caller.sendall(json.dumps(self._answer(_read_line(caller))).encode() + b"\n")
