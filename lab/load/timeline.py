@@ -12,8 +12,6 @@ from numpy.typing import NDArray
 
 __all__ = ["Timeline", "by_slice"]
 
-_LATE = np.iinfo(np.int64).max
-
 Column = NDArray[np.int64]
 
 
@@ -35,8 +33,6 @@ class Timeline:
     """Sum of the time they were in flight."""
     succeeded: Column
     """Successes that completed here."""
-    first_ns: Column
-    """The first of these completions."""
     last_ns: Column
     """The last of these completions."""
     in_flight_ns: Column
@@ -45,7 +41,7 @@ class Timeline:
     @classmethod
     def empty(cls, slice_ns: int, slices: int) -> Timeline:
         """With nothing in it."""
-        columns = {name: np.full(slices, _blank(name), dtype=np.int64) for name in _columns()}
+        columns = {name: np.zeros(slices, dtype=np.int64) for name in _columns()}
         return cls(slice_ns, **columns)
 
     @classmethod
@@ -56,7 +52,8 @@ class Timeline:
         for part in parts:
             for name in _columns():
                 column = getattr(whole, name)[: len(part)]
-                _MERGE.get(name, np.add)(column, getattr(part, name), out=column)
+                merge = np.maximum if name == "last_ns" else np.add
+                merge(column, getattr(part, name), out=column)
         return whole
 
     def __len__(self) -> int:
@@ -75,9 +72,7 @@ class Timeline:
         if position >= len(self):
             more = max(position + 1, 2 * len(self)) - len(self)
             for name in _columns():
-                setattr(
-                    self, name, np.append(getattr(self, name), np.full(more, _blank(name), dtype=np.int64))
-                )
+                setattr(self, name, np.append(getattr(self, name), np.zeros(more, dtype=np.int64)))
 
     def take_successes(self, intended: Column, response_ns: Column, done: Column, done_ns: Column) -> None:
         """Add successes: slices of intended start and of completion, response times, times of completion."""
@@ -88,7 +83,6 @@ class Timeline:
         for position, where in by_slice(done):
             times = done_ns[where]
             self.succeeded[position] += len(times)
-            self.first_ns[position] = min(self.first_ns[position], times.min())
             self.last_ns[position] = max(self.last_ns[position], times.max())
 
     def take_sent(self, done: Column, service_ns: Column) -> None:
@@ -107,13 +101,15 @@ class Timeline:
     def throughput_rps(self, first: int, last: int) -> float:
         """Successes a second between the first and last completion in slices `first` to `last`, exclusive.
 
-        n completions span n - 1 intervals. nan with fewer than two.
+        Counting begins after the last completion of the first slice that has any. Instances that are given
+        work together also complete together: with bunches of four, n completions span n - 4 of the intervals
+        between completions and not n - 1. nan where they lie in fewer than two slices.
         """
-        total = int(self.succeeded[first:last].sum())
-        if total < 2:
+        positions = first + np.flatnonzero(self.succeeded[first:last])
+        if len(positions) < 2:
             return math.nan
-        span = int(self.last_ns[first:last].max()) - int(self.first_ns[first:last].min())
-        return (total - 1) / span * 1e9 if span > 0 else math.nan
+        span = int(self.last_ns[positions[-1]]) - int(self.last_ns[positions[0]])
+        return int(self.succeeded[positions[1:]].sum()) / span * 1e9
 
     def in_flight_mean(self, first: int, last: int) -> float:
         """The mean over time of how many were in flight, in slices `first` to `last` (exclusive)."""
@@ -146,9 +142,6 @@ class Timeline:
         return int(self.response_ns[first:last].sum()) / total if total else math.nan
 
 
-_MERGE: dict[str, np.ufunc] = {"first_ns": np.minimum, "last_ns": np.maximum}
-
-
 def by_slice(positions: Column) -> Iterator[tuple[int, slice | NDArray[np.bool_]]]:
     """Each slice among the positions, and where it is. Mostly there is one, so a loop is the fast way."""
     if positions.min() == positions.max():
@@ -160,7 +153,3 @@ def by_slice(positions: Column) -> Iterator[tuple[int, slice | NDArray[np.bool_]
 
 def _columns() -> list[str]:
     return [field.name for field in fields(Timeline) if field.name != "slice_ns"]
-
-
-def _blank(name: str) -> int:
-    return _LATE if name == "first_ns" else 0

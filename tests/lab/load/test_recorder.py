@@ -68,9 +68,9 @@ def _trimmed(timeline: Timeline) -> dict[str, list[int]]:
     """The columns without the empty slices at the end, of which growing leaves more or fewer."""
     columns = {name: values for name, values in timeline.to_json().items() if name != "slice_ns"}
     used = max(
-        (position + 1 for name, values in columns.items() if name != "first_ns"
-         for position, value in enumerate(values) if value), default=0
-    )  # fmt: skip
+        (position + 1 for values in columns.values() for position, value in enumerate(values) if value),
+        default=0,
+    )
     return {name: values[:used] for name, values in columns.items()}
 
 
@@ -116,10 +116,26 @@ def test_dropped_requests_lags_and_stages_belong_to_their_windows() -> None:
     assert window.stages == {"a": (6.0, 2)}
 
 
+def _completed(*done: int) -> Timeline:
+    return _recorded([(START, START, START + at, 200) for at in done]).timeline
+
+
 def test_throughput_is_counted_between_the_first_and_the_last_completion() -> None:
-    timeline = _recorded([(START, START, START + done, 200) for done in (1000, 1250, 1500, 2000)]).timeline
-    assert timeline.throughput_rps(1, 3) == pytest.approx(3 / 1000e-9)
-    assert np.isnan(timeline.throughput_rps(2, 3))  # one completion spans nothing
+    assert _completed(1250, 2000, 3500, 4250).throughput_rps(1, 5) == pytest.approx(3 / 3000e-9)
+
+
+def test_throughput_is_unknown_where_completions_lie_in_one_slice() -> None:
+    assert np.isnan(_completed(1250, 1500).throughput_rps(0, 5))
+
+
+@given(
+    st.integers(1, 9), st.integers(0, 150), st.sampled_from([200, 250, 500, 1000, 3000]), st.integers(11, 60)
+)
+def test_throughput_is_not_flattered_by_completions_in_bunches(
+    size: int, spread: int, period: int, bunches: int
+) -> None:
+    times = [n * period + one * spread // size for n in range(bunches) for one in range(size)]
+    assert _completed(*times).throughput_rps(0, 200) == pytest.approx(size / (period * 1e-9))
 
 
 def test_drift_sets_the_last_third_against_the_first() -> None:
