@@ -14,8 +14,10 @@ from lab.placement.building import balancer_settings
 from lab.placement.names import BalancerName
 from lab.placement.ports import listen, listen_all
 from lab.placement.proxies import GRPC_PROXIES, NOT_OVER_GRPC, PROXIES, Profile, Proxy, ProxyProcess
+from lab.placement.proxies.binaries import find
 from lab.placement.running import Running, Usage
 from lab.topology import Balancer, Instance, Topology
+from services.balancer.settings import BalancerSettings
 from services.protocols import ProtocolName
 
 __all__ = ["Proxied"]
@@ -41,6 +43,11 @@ class Proxied(Running):
         super().__init__(topology, cores=cores)
         self._inner = inner
         self._proxy = _proxy(topology, balancer)
+        settings = self._settings()
+        if settings:
+            find(self._proxy.program)
+        for each in settings:
+            self._proxy.require(each)
         self._profile = profile
         self._processes: dict[str, ProxyProcess] = {}
         self._cpu_s: dict[ProxyProcess, float] = {}
@@ -131,7 +138,7 @@ class Proxied(Running):
             process.stop(RESTART_GRACE_S)
 
     def _open(self) -> None:
-        names = [service.balancer.name for service in self._topology.services if service.balancer]
+        names = [settings.name for settings in self._settings()]
         for sock in listen_all(a for a in self._topology.addresses() if a[0] in names).values():
             sock.close()  # each balancer takes its own; this only told whether it can
         with ExitStack() as stack:
@@ -142,6 +149,11 @@ class Proxied(Running):
 
     def _close(self) -> None:
         self._resources.close()
+
+    def _settings(self) -> list[BalancerSettings]:
+        """What every balancer of the topology is told."""
+        services = self._topology.services
+        return [balancer_settings(self._topology, service) for service in services if service.balancer]
 
     def _launch(self, name: str) -> None:
         service, _ = self._topology.server(name)

@@ -44,9 +44,9 @@ def start(
     `profile` says how a real balancer is configured: to do what the built-in one does, or as it is shipped.
     `cores` are those that servers and balancers are kept on; without any they run wherever they are put.
     `expose` allows servers to listen where other machines can reach them; otherwise that is a BadParameter.
-    Entering the block raises PortInUse or StartFailed where a server cannot come up, and leaves none running;
-    and for real balancers ProgramMissing, or NotSupported for a policy that they do not have. One that is not
-    set up for the topology's protocol is a NotSupported here.
+    Raises NotSupported for real balancers that lack the policy or are not set up for the topology's protocol,
+    and ProgramMissing where they are not installed. Entering the block raises PortInUse or StartFailed where
+    a server cannot come up, and leaves none running.
     """
     if not isinstance(topology, Topology):
         raise BadParameter(f"{topology!r} is no topology: give one, such as lab.Topology.parallel()")

@@ -16,7 +16,7 @@ from lab.sweep.building import topology_of
 from lab.sweep.folder import HOME
 from lab.sweep.plan import Plan, seconds
 from lab.sweep.progress import SecondsBar, note, seconds_bar
-from lab.sweep.trial import run_trial
+from lab.sweep.trial import place, run_trial
 
 __all__ = ["run_sweep"]
 
@@ -26,9 +26,11 @@ def run_sweep(plan: Plan) -> Path:
 
     Every row is on the disk before the next trial starts: an interrupted sweep keeps what it has, and goes
     on where it stopped when a plan of the same name and parameters is run. Raises SweepMismatch if the name
-    is that of a sweep with other parameters, PortInUse, StartFailed, and whatever loading raises.
+    is that of a sweep with other parameters; NotSupported, ProgramMissing and PortInUse where a trial
+    could not start, before the first does; StartFailed, and whatever loading raises.
     """
     if not plan.path.exists():
+        _require_placeable(plan)
         _require_free_ports(plan)
     with Results(plan.path, plan.parameters) as results:
         left = plan.left(read_measurements(plan.path))
@@ -57,6 +59,12 @@ def _summary(plan: Plan) -> str:
 def _shown(path: Path) -> Path:
     """The path as short as it can be told from the checkout."""
     return path.relative_to(HOME) if path.is_relative_to(HOME) else path
+
+
+def _require_placeable(plan: Plan) -> None:
+    """What a later trial lacks, such as a balancer's program, is not to end the sweep after an hour."""
+    for combination in plan.grid.combinations():
+        place(combination)
 
 
 def _require_free_ports(plan: Plan) -> None:

@@ -15,10 +15,10 @@ from lab.measure.columns import Factors
 from lab.measure.measurement import Measurement
 from lab.measure.reading import Servers, Trial, histograms_of, measure
 from lab.placement import BalancerName, PlacementName, Running, Usage, start
-from lab.sweep.building import corpus_of, load_of, topology_of
+from lab.sweep.building import Combination, corpus_of, load_of, topology_of
 from lab.sweep.generators import Generators
 
-__all__ = ["run_trial", "trial_seed"]
+__all__ = ["place", "run_trial", "trial_seed"]
 
 ANYWHERE = Generators()
 
@@ -34,15 +34,27 @@ def run_trial(
     """Its row, and its histograms for the sidecar. Raises what starting a topology and loading it raise."""
     levels = asdict(factors)
     seed = trial_seed(factors.seed or 0, trial.number)
-    topology = topology_of(levels, seed).shifted(port_offset)
-    placement = PlacementName(factors.placement or PlacementName.IN_PROCESS)
-    balancer = BalancerName(factors.balancer or BalancerName.BUILTIN)
-    cores = generators.cores_of_servers
-    with start(topology, placement=placement, balancer=balancer, cores=cores) as running:
+    placed = place(levels, generators, seed=seed, port_offset=port_offset)
+    with placed as running:
         watch = _Watch(running, on_progress)
-        load = run(_spec(factors, generators, topology.entry_url, seed), on_progress=watch)
+        load = run(_spec(factors, generators, running.entry_url, seed), on_progress=watch)
         servers = watch.servers(load)
-    return measure(trial, factors, load, servers, topology=topology), histograms_of(load)
+    return measure(trial, factors, load, servers, topology=placed.topology), histograms_of(load)
+
+
+def place(
+    levels: Combination, generators: Generators = ANYWHERE, *, seed: int = 0, port_offset: int = 0
+) -> Running:
+    """The topology where it is to run; it comes up on entering the block.
+
+    Raises what `lab.start` raises for what cannot be: here, and not when the block is entered.
+    """
+    return start(
+        topology_of(levels, seed).shifted(port_offset),
+        placement=PlacementName(levels["placement"] or PlacementName.IN_PROCESS),
+        balancer=BalancerName(levels["balancer"] or BalancerName.BUILTIN),
+        cores=generators.cores_of_servers,
+    )
 
 
 def trial_seed(seed: int, number: int) -> int:

@@ -84,11 +84,29 @@ class Proxy(ABC):
 
     def render(self, settings: BalancerSettings, profile: Profile, place: Place) -> dict[str, str]:
         """Its configuration, as texts by file name: pure. Raises NotSupported for what it does not have."""
-        self._require(settings)
+        self.require(settings)
         if self.protocol is ProtocolName.GRPC:
             methods = (METHODS[path] for path in settings.idempotent if path in METHODS)
             settings = replace(settings, idempotent=frozenset(methods))
         return self._configuration(settings, place, matched=profile is Profile.MATCHED)
+
+    def require(self, settings: BalancerSettings) -> None:
+        """Raises NotSupported where it does not have what the settings ask for."""
+        if settings.policy not in self.policies:
+            raise NotSupported(
+                f"{self.name} has no policy {settings.policy}: choose from {', '.join(self.policies)}, "
+                "or the built-in balancer"
+            )
+        for name in (settings.name, *(instance.name for instance in settings.instances)):
+            if not _NAME.fullmatch(name):
+                raise NotSupported(
+                    f"{self.name} takes no name {name!r}: use letters, digits, '.', '_' and '-'"
+                )
+        for host in (settings.host, *(instance.host for instance in settings.instances)):
+            if not _is_address(host):
+                raise NotSupported(
+                    f"{self.name} looks up no name {host!r}: give an address, such as 127.0.0.1"
+                )
 
     @abstractmethod
     def command(self, binary: Path, profile: Profile) -> list[str]:
@@ -105,23 +123,6 @@ class Proxy(ABC):
     @abstractmethod
     def _configuration(self, settings: BalancerSettings, place: Place, *, matched: bool) -> dict[str, str]:
         """`render`, once it is clear that it has what it is asked for."""
-
-    def _require(self, settings: BalancerSettings) -> None:
-        if settings.policy not in self.policies:
-            raise NotSupported(
-                f"{self.name} has no policy {settings.policy}: choose from {', '.join(self.policies)}, "
-                "or the built-in balancer"
-            )
-        for name in (settings.name, *(instance.name for instance in settings.instances)):
-            if not _NAME.fullmatch(name):
-                raise NotSupported(
-                    f"{self.name} takes no name {name!r}: use letters, digits, '.', '_' and '-'"
-                )
-        for host in (settings.host, *(instance.host for instance in settings.instances)):
-            if not _is_address(host):
-                raise NotSupported(
-                    f"{self.name} looks up no name {host!r}: give an address, such as 127.0.0.1"
-                )
 
 
 _NAME = re.compile(r"[A-Za-z0-9._-]+")

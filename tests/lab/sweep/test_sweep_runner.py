@@ -11,8 +11,10 @@ from typing import Any
 
 import pytest
 
-from lab.errors import PortInUse, SweepMismatch
+from lab.errors import NotSupported, PortInUse, ProgramMissing, SweepMismatch
 from lab.placement.ports import reserved_offset
+from lab.placement.proxies.binaries import Program
+from lab.placement.proxies.caddy import Caddy
 from lab.provenance import Sidecar
 from lab.results import check, read, read_measurements
 from lab.sweep import Plan, plan_sweep, run_sweep, runner
@@ -131,6 +133,23 @@ def test_a_port_that_is_taken_is_named_with_another_offset_and_nothing_is_writte
     assert "service3" in str(refused.value)
     (offset,) = {int(found) for found in re.findall(r"port_offset (\d+)", str(refused.value))}
     assert offset != plan.port_offset
+    assert list(plan.folder.iterdir()) == []
+
+
+def test_a_program_that_a_later_trial_needs_is_missed_before_the_first_and_nothing_is_written(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Caddy, "program", Program("no-such-program", "no-such-wheel"))
+    plan = make(topology="parallel", balancer=["builtin", "caddy"])
+    with pytest.raises(ProgramMissing, match="no-such-program is not installed"):
+        run_sweep(plan)
+    assert list(plan.folder.iterdir()) == []
+
+
+def test_a_policy_that_a_balancer_lacks_is_said_before_the_first_trial(make: Make) -> None:
+    plan = make(topology="parallel", balancer=["builtin", "caddy"], policy="peak_ewma")
+    with pytest.raises((NotSupported, ProgramMissing), match="caddy"):
+        run_sweep(plan)
     assert list(plan.folder.iterdir()) == []
 
 
