@@ -64,7 +64,7 @@ def _shown(path: Path) -> Path:
 def _require_placeable(plan: Plan) -> None:
     """What a later trial lacks, such as a balancer's program, is not to end the sweep after an hour."""
     for combination in plan.grid.combinations():
-        place(combination)
+        place(combination, plan.generators)
 
 
 def _require_free_ports(plan: Plan) -> None:
