@@ -26,14 +26,24 @@ _VALUE = re.compile(r"[\t -~]*")
 
 
 def split_url(url: str) -> SplitResult:
-    """The parts of an http, https or grpc URL with a host. Raises BadParameter otherwise."""
+    """The parts of an http, https or grpc URL with a host. Raises BadParameter otherwise.
+
+    A name and password are refused: the URL is written down beside every row.
+    """
     try:
         parts = urlsplit(url)
-        _ = parts.port
+        port = parts.port
     except ValueError as error:
         raise BadParameter(f"url {url!r} is not a URL: {error}") from error
     if parts.scheme not in ("http", "https", "grpc") or not parts.hostname:
         raise BadParameter(f"url {url!r} needs http://, https:// or grpc:// and a host")
+    if port == 0:
+        raise BadParameter(f"url {url!r} names port 0, which nobody listens on: name the server's")
+    if parts.username is not None:
+        raise BadParameter(
+            f"url of {parts.hostname} holds a user, which results would keep: "
+            "leave it out, and send a header Authorization"
+        )
     return parts
 
 
@@ -45,7 +55,7 @@ def head(method: str, url: str, headers: Iterable[tuple[str, str]], length: int 
     """
     parts = split_url(url)
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    lines = {"host": ("Host", parts.netloc.rpartition("@")[2]), "user-agent": ("User-Agent", "pipeline-lab")}
+    lines = {"host": ("Host", parts.netloc), "user-agent": ("User-Agent", "pipeline-lab")}
     if length is not None:
         lines["content-length"] = ("Content-Length", str(length))
     given = {name.lower() for name, _ in headers}

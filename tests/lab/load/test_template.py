@@ -50,10 +50,19 @@ def test_what_cannot_stand_in_a_head_is_refused_by_name(
     assert "secret" not in str(refusal.value)
 
 
-@pytest.mark.parametrize("url", ["localhost:80", "ftp://localhost/", "http:///x", "http://localhost:port/"])
+@pytest.mark.parametrize(
+    "url", ["localhost:80", "ftp://localhost/", "http:///x", "http://localhost:port/", "http://localhost:0/"]
+)
 def test_what_is_not_an_http_url_is_refused(url: str) -> None:
     with pytest.raises(BadParameter, match="url"):
         split_url(url)
+
+
+@pytest.mark.parametrize("user", ["somebody", "somebody:secret", ""])
+def test_a_url_with_a_user_is_refused_without_saying_who(user: str) -> None:
+    with pytest.raises(BadParameter, match="Authorization") as refusal:
+        split_url(f"http://{user}@localhost/")
+    assert "secret" not in str(refusal.value)
 
 
 @given(st.lists(st.text(), min_size=1, max_size=3), st.integers(1, 20))
