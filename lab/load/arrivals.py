@@ -117,7 +117,8 @@ class Poisson:
         batch = max(64, int(self.rate * (warmup_s + duration_s) * 1.1))
         times = np.empty(0, dtype=np.int64)
         while len(times) == 0 or times[-1] < end:
-            gaps = np.rint(-np.log1p(-stream.random(batch)) * (1e9 / self.rate)).astype(np.int64)
+            gaps = -np.log1p(-stream.random(batch)) * (1e9 / self.rate)
+            gaps = np.rint(np.minimum(gaps, end)).astype(np.int64)  # at low rates one fits no int
             times = np.concatenate([times, (times[-1] if len(times) else 0) + np.cumsum(gaps)])
         return _schedule(self, times[times < end], warmup_s, duration_s, seed)
 

@@ -103,6 +103,11 @@ def test_the_gaps_of_poisson_arrivals_are_exponential_for_nearly_all_seeds() -> 
     assert passed >= 96
 
 
+@pytest.mark.parametrize("rate", [1e-300, 1e-10, 1e-6])
+def test_poisson_arrivals_are_none_where_the_first_is_due_after_the_end(rate: float) -> None:
+    assert len(Poisson(rate).schedule(1, 10)) == 0
+
+
 def test_poisson_arrivals_are_independent_of_each_other() -> None:
     gaps = np.diff(Poisson(1000).schedule(0, 60, 5).intended_ns)
     assert abs(np.corrcoef(gaps[:-1], gaps[1:])[0, 1]) < 0.02  # 1/sqrt(60,000) is 0.004
