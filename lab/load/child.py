@@ -141,9 +141,9 @@ def _take_core(spec: LoadSpec, share: Share) -> int | None:
     core = spec.cpus[share.index % len(spec.cpus)]
     try:
         os.sched_setaffinity(0, (core,))
-    except OSError as error:
+    except (OSError, OverflowError, ValueError) as error:
         there = sorted(os.sched_getaffinity(0))
-        raise BadParameter(f"cpu {core} cannot be had ({error.strerror}): there are {there}") from error
+        raise BadParameter(f"cpu {core} cannot be had: there are {there}") from error
     return core
 
 

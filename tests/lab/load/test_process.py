@@ -103,9 +103,10 @@ def test_progress_is_told_while_it_runs(server: ScriptedServer) -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="no affinity here")
-def test_a_core_that_is_not_there_is_named(server: ScriptedServer) -> None:
-    with pytest.raises(BadParameter, match="cpu 999"):
-        run(LoadSpec(url=server.url, load=Closed(1), cpus=(999,)))
+@pytest.mark.parametrize("core", [999, -1, 1 << 40])
+def test_a_core_that_is_not_there_is_named(server: ScriptedServer, core: int) -> None:
+    with pytest.raises(BadParameter, match=f"cpu {core}"):
+        run(LoadSpec(url=server.url, load=Closed(1), cpus=(core,)))
 
 
 def test_a_corpus_at_fault_is_named_as_if_there_were_no_other_process(server: ScriptedServer) -> None:
