@@ -69,8 +69,11 @@ class LoadSpec:
         loopback and not allowed.
         """
         for name in ("duration_s", "connect_timeout_s", "read_timeout_s"):
-            _require(math.isfinite(getattr(self, name)) and getattr(self, name) > 0, name, self, "above 0")
-        _require(math.isfinite(self.warmup_s) and self.warmup_s >= 0, "warmup_s", self, "0 or more")
+            within = math.isfinite(getattr(self, name)) and getattr(self, name) > 0
+            _require(within, name, self, "a number of seconds above 0")
+        within = math.isfinite(self.warmup_s) and self.warmup_s >= 0
+        _require(within, "warmup_s", self, "a number of seconds, 0 or more")
+        _require(self.seed >= 0, "seed", self, "0 or more")
         _require(self.processes >= 1, "processes", self, "at least 1")
         _require(
             self.max_connections >= self.processes, "max_connections", self, "at least one for each process"
