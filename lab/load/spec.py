@@ -17,6 +17,9 @@ from lab.load.template import split_url
 
 __all__ = ["LoadSpec", "PipelineBody", "WarmupMode", "processes_for"]
 
+MOST_DUE = 50_000_000
+"""Intended starts in one schedule: every generator makes it whole, in some seconds and 2 GB."""
+
 
 @dataclass(frozen=True, slots=True)
 class PipelineBody:
@@ -78,6 +81,12 @@ class LoadSpec:
         _require(
             self.max_connections >= self.processes, "max_connections", self, "at least one for each process"
         )
+        due = (self.load.requested_rate or 0.0) * (self.warmup_s + self.duration_s)
+        if due > MOST_DUE:
+            raise BadParameter(
+                f"rate is {self.load.requested_rate:g}: that makes {due:.2g} requests, and a schedule holds "
+                f"{MOST_DUE:,}; ask for less, or for a shorter time"
+            )
         if isinstance(self.load, Closed):
             _require(
                 self.load.concurrency >= self.processes, "processes", self, "no more than there are users"

@@ -62,6 +62,7 @@ def test_a_closed_loop_has_no_more_generators_than_users() -> None:
         ({"duration_s": float("nan")}, "duration_s is nan: it must be a number of seconds above 0"),
         ({"warmup_s": -1}, "warmup_s"),
         ({"seed": -1}, "seed"),
+        ({"load": Constant(1e9)}, "rate is 1e.09: that makes 1.1e.10 requests"),
         ({"read_timeout_s": 0}, "read_timeout_s"),
         ({"processes": 0}, "processes"),
         ({"processes": 3}, "processes"),
