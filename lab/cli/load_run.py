@@ -17,10 +17,11 @@ from lab.load.spec import LoadSpec
 from lab.measure.measurement import Measurement
 from lab.measure.reading import Trial, factors_of, histograms_of, measure
 from lab.measure.validity import Reason
+from lab.provenance import Sidecar
 from lab.results import Results, require_resumable
 from lab.sweep.progress import SecondsBar, seconds_bar
 
-__all__ = ["append_row", "cell_of", "load_once", "require_csv", "require_folder", "show_progress"]
+__all__ = ["append_row", "cell_of", "load_once", "require_csv", "require_writable", "show_progress"]
 
 NAME = "load"
 ASKED = (
@@ -72,12 +73,18 @@ def show_progress(bar: SecondsBar, so_far: Progress, planned_s: float) -> None:
 
 def require_csv(path: Path, spec: LoadSpec) -> None:
     """What `append_row` would find there, before there is a row: raises ResultsError, or BadParameter."""
-    require_folder(path)
+    require_writable(path)
     require_resumable(path, _parameters(spec))
 
 
-def require_folder(path: Path) -> None:
-    """Raises BadParameter where no file can be made beside that one."""
+def require_writable(path: Path) -> None:
+    """Raises BadParameter where no CSV of that name can be, with its sidecar beside it."""
+    if path.is_dir():
+        raise BadParameter(f"--csv {path} is a directory: name a file in it, such as {path / 'mine.csv'}")
+    if Sidecar.path_for(path) == path:
+        raise BadParameter(
+            f"--csv {path} has the name of its own sidecar: name the CSV {path.with_suffix('.csv')}"
+        )
     if not os.access(path.parent, os.W_OK | os.X_OK):
         raise BadParameter(
             f"--csv {path} cannot be written: make the directory {path.parent}, or name another"

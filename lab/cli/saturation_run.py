@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from lab.cli.load_run import require_folder, show_progress
+from lab.cli.load_run import require_writable, show_progress
 from lab.errors import BadParameter
 from lab.load.arrivals import Load
 from lab.load.result import Progress
@@ -29,7 +29,7 @@ def search(question: Question, base: LoadSpec, csv: Path | None, say: Callable[[
     base.check()
     if csv is None:
         return find(question, _watched(base, "saturation", say, lambda _: None))
-    require_folder(csv)
+    require_writable(csv)
     if csv.exists():
         if read_measurements(csv):
             raise BadParameter(f"{csv} is there already, and a search starts anew: name another file")

@@ -143,6 +143,8 @@ def test_rows_of_one_target_gather_in_a_csv_as_trials(lab: Lab, url: str, tmp_pa
         (("--cpu", "all"), "numbers of cores"),
         (("--fail-if", "p99"), "is no condition"),
         (("--csv", "/nonexistent/dir/x.csv"), "make the directory /nonexistent/dir"),
+        (("--csv", "/nonexistent/rows.json"), "name the CSV /nonexistent/rows.csv"),
+        (("--csv", "/"), "is a directory"),
         (("--processes", 2), "no more than there are users"),
     ],
 )
