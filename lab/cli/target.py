@@ -29,6 +29,8 @@ def read_load(
             f"--concurrency does not go with --arrivals {model}: requests come when they come; "
             "--max-connections bounds how many are under way"
         )
+    if think_time_ms:
+        raise BadParameter(f"--think-time does not go with --arrivals {model}: nobody waits for an answer")
     if not rate:
         raise BadParameter(f"--arrivals {model} needs a --rate, in requests a second")
     return _open(model, _rates(rate))

@@ -134,6 +134,7 @@ def test_rows_of_one_target_gather_in_a_csv_as_trials(lab: Lab, url: str, tmp_pa
     [
         (("--arrivals", "poisson"), "needs a --rate"),
         (("--rate", "5", "--concurrency", 2), "--concurrency does not go with"),
+        (("--rate", "5", "--think-time", 1), "--think-time does not go with"),
         (("--arrivals", "closed", "--rate", "5"), "--rate does not go with a closed loop"),
         (("--arrivals", "ramp", "--rate", "5"), "two rates"),
         (("--rate", "5,6"), "one rate"),
