@@ -30,6 +30,7 @@ def benchmark(
 ) -> None:
     """Drive what is up with a closed loop, and judge it against the documented figures."""
     import json
+    from datetime import datetime
 
     from lab.cli.benchmark_run import drive
     from lab.cli.state import find
@@ -46,7 +47,7 @@ def benchmark(
         rows = drive(options, levels, duration, trials, generators)
     found = summaries(rows)
     if as_json:
-        typer.echo(json.dumps([row.row() for row in rows], default=str))
+        typer.echo(json.dumps([row.row() for row in rows], default=datetime.isoformat))
     else:
         print_summary(options.topology, found)
     if any(summary.failed or not summary.valid for summary in found):

@@ -62,6 +62,7 @@ def load(
     Exits with 1 if nothing succeeded, or where --fail-if holds or cannot be told.
     """
     import json
+    from datetime import datetime
 
     from lab.cli.load_run import append_row, load_once, require_csv
     from lab.cli.report import report
@@ -95,7 +96,7 @@ def load(
     if csv:
         measured = append_row(csv, spec, measured, loaded)
     if as_json:
-        typer.echo(json.dumps(measured.row(), default=str))
+        typer.echo(json.dumps(measured.row(), default=datetime.isoformat))
     else:
         typer.echo(report(spec, measured, percentile_intervals(loaded)))
     broken = 0 if measured.outcome.succeeded else 1

@@ -51,6 +51,7 @@ def saturate(
 ) -> None:
     """Search the highest rate, or concurrency, at which a URL keeps a goal. Exits with 1 if there is none."""
     import json
+    from datetime import datetime
 
     from lab.cli.saturation_run import search
     from lab.cli.target import read_body, read_cpus, read_headers
@@ -88,7 +89,7 @@ def saturate(
             "ending": found.ending,
             "probes": [probe.row() for probe in found.probes],
         }
-        typer.echo(json.dumps(answer, default=str))
+        typer.echo(json.dumps(answer, default=datetime.isoformat))
     else:
         typer.echo(found.sentence())
     if found.highest_kept is None:

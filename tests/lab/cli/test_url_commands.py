@@ -6,6 +6,7 @@ import json
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -65,6 +66,7 @@ def test_load_prints_one_object_with_the_columns_of_a_row(lab: Lab, url: str) ->
     assert (row["load_model"], row["requested_rate"]) == ("poisson", 50)
     assert row["requests"] == row["succeeded"] > 0
     assert "response_time_p99_ms" in row
+    assert datetime.fromisoformat(row["started_at"]).isoformat() == row["started_at"]
 
 
 def test_load_says_how_sure_it_is_of_its_percentiles_where_they_can_be_believed(lab: Lab, url: str) -> None:
