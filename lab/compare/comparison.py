@@ -13,7 +13,7 @@ import pandas as pd
 from lab.compare.cells import Key, Pairing, Sides
 from lab.compare.differences import differences
 from lab.compare.finding import LEVEL, Finding, Metric, finding_of
-from lab.errors import BadParameter
+from lab.errors import BadParameter, ResultsError
 from lab.measure.statistics import (
     Interval,
     geometric_mean,
@@ -132,10 +132,13 @@ def compare(
     than the threshold (0.05: beyond 1.05 or below 1/1.05). Cells with too few trials ever to reach that are
     told apart first, by their number of trials alone, and burden no other (R. E. Tarone, A modified
     Bonferroni method for discrete data, 1990). Failures that A did not have show at any number of trials.
-    Raises BadParameter for a negative threshold, ResultsError without a cell in common.
+    Raises BadParameter for a negative threshold, ResultsError without rows or a cell in common.
     """
     if not threshold >= 0:
         raise BadParameter(f"threshold is {threshold}: it is a share, 0 or more, such as 0.05")
+    for name, frame in (("A", a), ("B", b)):
+        if frame.empty:
+            raise ResultsError(f"{name} has no rows to compare: was it interrupted before its first trial?")
     pairing = Pairing(a, b)
     trials, failed = pairing.trials(metric), pairing.failed()
     testable = _testable({key: smallest_p(len(x), len(y)) for key, (x, y) in trials.items()})

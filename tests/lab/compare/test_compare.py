@@ -164,6 +164,13 @@ def test_unlike_loads_are_not_compared() -> None:
         compare(rows({"c1": STEADY["c1"]}), rows({"c3": STEADY["c3"]}))
 
 
+def test_a_result_without_rows_is_named() -> None:
+    with pytest.raises(ResultsError, match="A has no rows"):
+        compare(rows({}), rows(STEADY))
+    with pytest.raises(ResultsError, match="B has no rows"):
+        compare(rows(STEADY), rows({}))
+
+
 def test_a_negative_threshold_is_refused() -> None:
     with pytest.raises(BadParameter, match="threshold"):
         compare(rows(STEADY), rows(STEADY), threshold=-0.1)
