@@ -111,7 +111,8 @@ class Outcome:
         if self.succeeded:
             return None
         classes = ", ".join(each.replace("=", " ×") for each in (self.failures or "").split())
-        return f"nothing succeeded: {classes or 'no request was sent'}"
+        unsent = "no request was sent" if self.dropped else "none began in the window, so measure longer"
+        return f"nothing succeeded: {classes or unsent}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

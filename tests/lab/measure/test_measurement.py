@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
@@ -84,3 +85,17 @@ def test_times_keep_their_zone(make_measurement: MeasurementFactory) -> None:
 def test_a_column_that_is_not_given_and_not_required_is_blank() -> None:
     outcome = Outcome(requests=0, succeeded=0, failed=0, dropped=0)
     assert outcome.throughput_rps is None
+
+
+@pytest.mark.parametrize(
+    ("counts", "said"),
+    [
+        ({"requests": 1, "succeeded": 1}, None),
+        ({"requests": 3, "failed": 3, "failures": "refused=2 reset=1"}, "refused ×2, reset ×1"),
+        ({"dropped": 5}, "no request was sent"),
+        ({}, "none began in the window, so measure longer"),
+    ],
+)
+def test_why_nothing_succeeded_is_said(counts: dict[str, Any], said: str | None) -> None:
+    outcome = Outcome(**{"requests": 0, "succeeded": 0, "failed": 0, "dropped": 0, **counts})
+    assert outcome.nothing_succeeded == (said and f"nothing succeeded: {said}")
