@@ -128,7 +128,7 @@ def _text(value: Any) -> str | None:
 def _allowed(column: Column, value: Level) -> bool:
     if isinstance(value, str):
         return bool(re.fullmatch(column.constraints.get("pattern", ".+"), value))
-    least = float(column.constraints.get("minimum", -math.inf))
+    least = float(column.constraints.get("minimum", 0))
     return value > least if column.name in _POSITIVE else value >= least
 
 

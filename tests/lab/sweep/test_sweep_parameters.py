@@ -55,6 +55,7 @@ def test_a_scalar_a_list_and_text_with_commas_become_levels(
         ("load_model", "ramp"),
         ("client", 3),
         ("payload_bytes", 0),
+        ("seed", -1),
     ],
 )
 def test_what_does_not_fit_is_refused_with_what_does(name: str, typed: Any) -> None:
