@@ -115,6 +115,7 @@ class Generator:
             self._pacer.issue_due()
             self.recorder.dropped.extend(self._crew.dismiss())
             if self.in_flight.count:
+                self._drained.clear()  # nothing may have been in flight for a moment, before those just sent
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._drained.wait(), self.read_timeout_s + 1.0)
         finally:

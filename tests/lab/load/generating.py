@@ -12,8 +12,8 @@ from lab.load.spec import LoadSpec
 from services.wire.loops import run
 
 
-def generate(spec: LoadSpec) -> Generator:
-    """Run the whole load in this process, to its end."""
+def generate(spec: LoadSpec, *, held: tuple[float, float] | None = None) -> Generator:
+    """Run the whole load in this process, to its end. `held`: from when and how many seconds it hangs."""
 
     async def main() -> Generator:
         body = b"x" * 10 if spec.method == "POST" else b""
@@ -22,6 +22,8 @@ def generate(spec: LoadSpec) -> Generator:
         start = time.monotonic_ns()
         site = site_of(spec, spec.check())
         generator = Generator(spec, site, Share(0, 1), schedule, template.constant(request), start)
+        if held:
+            asyncio.get_running_loop().call_later(held[0], time.sleep, held[1])
         async with asyncio.TaskGroup() as group:
             group.create_task(generator.run())
             generator.begin_window(max(spec.warmup_slices, await generator.turned))

@@ -115,6 +115,17 @@ def test_requests_in_flight_at_the_end_are_waited_for_until_their_time_is_up() -
         assert len(server.requests) == 2
 
 
+def test_what_a_generator_that_hung_sends_at_the_very_end_is_waited_for_too() -> None:
+    def slowly(_: int) -> Manner:
+        time.sleep(0.01)
+        return Manner.ANSWER
+
+    with serving(slowly) as server:
+        # It hangs from 463 ms to 520: over the answer of 460, the start of 480 and the end of the window.
+        spec = LoadSpec(url=server.url, load=Constant(50), duration_s=0.5, warmup_s=0.0)
+        assert generate(spec, held=(0.463, 0.057)).recorder.totals == {"http_200": 25}
+
+
 def test_mean_in_flight_agrees_with_littles_law(server: ScriptedServer) -> None:
     spec = LoadSpec(url=server.url, load=Poisson(400), duration_s=0.5, warmup_s=0.1)
     generator = generate(spec)
