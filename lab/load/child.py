@@ -28,6 +28,8 @@ from typing import Any
 
 from lab.errors import BadParameter, LabError
 from lab.load import corpus, template
+from lab.load.arrivals import Closed
+from lab.load.files import make_room
 from lab.load.generator import Generator, Share
 from lab.load.result import usage_between
 from lab.load.site import site_of
@@ -59,6 +61,7 @@ async def _generate(task: dict[str, Any]) -> None:
     share = Share(*task["share"])
     hear = _listen()
     core = _take_core(spec, share)
+    make_room(share.of(spec.load.concurrency if isinstance(spec.load, Closed) else spec.max_connections))
     render = _renderer(spec, f"{task['run']}-{share.index}")
     schedule = spec.schedule()
     # Nothing made so far is ever garbage, and a request makes no cycles: collecting would only cost pauses.

@@ -120,6 +120,14 @@ def test_a_stranger_is_not_loaded() -> None:
         run(LoadSpec(url="http://192.0.2.1/", load=Closed(1)))
 
 
+LIMITED = """
+    import resource
+    resource.setrlimit(resource.RLIMIT_NOFILE, ({soft}, {hard}))
+    from lab.load.child import main
+    main()
+"""
+
+
 @pytest.fixture
 def other_child(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     """Have another program in place of the generator: `other_child('import sys; …')`."""
@@ -130,6 +138,23 @@ def other_child(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
         monkeypatch.setattr(pipes, "COMMAND", (sys.executable, str(script)))
 
     return replace
+
+
+def test_a_generator_that_may_open_few_files_takes_leave_to_open_more(
+    other_child, server: ScriptedServer
+) -> None:
+    other_child(LIMITED.format(soft=40, hard=400))
+    result = run(LoadSpec(url=server.url, load=Closed(80), duration_s=0.2, warmup_s=0.0))
+    assert set(result.totals) == {"http_200"}
+
+
+def test_connections_beyond_what_the_system_allows_are_refused_and_not_called_failures(
+    other_child, server: ScriptedServer
+) -> None:
+    other_child(LIMITED.format(soft=40, hard=90))
+    with pytest.raises(BadParameter, match="80 connections cannot be had: a process may open 90 files"):
+        run(LoadSpec(url=server.url, load=Closed(80), duration_s=0.2, warmup_s=0.0))
+    assert not server.requests
 
 
 def test_a_crash_of_the_generator_is_told_with_its_last_words(other_child, server: ScriptedServer) -> None:
