@@ -13,7 +13,7 @@ from typing import Any
 from lab.errors import BadParameter, RemoteRefused
 from lab.load.arrivals import Closed, Load, Schedule, load_from_json, load_to_json
 from lab.load.models import WarmupMode
-from lab.load.template import split_url
+from lab.load.template import head, split_url
 
 __all__ = ["LoadSpec", "PipelineBody", "WarmupMode", "processes_for"]
 
@@ -93,7 +93,10 @@ class LoadSpec:
             )
         if isinstance(self.body, PipelineBody) and self.body.payload_bytes < 1:
             raise BadParameter(f"payload_bytes is {self.body.payload_bytes}: it must be at least 1")
-        host = split_url(self.url).hostname or ""
+        parts = split_url(self.url)
+        if parts.scheme != "grpc":
+            head(self.method, self.url, self.headers, None)  # that it can be one
+        host = parts.hostname or ""
         addresses = _addresses(host)
         if not (self.remote or all(map(_is_loopback, addresses))):
             raise RemoteRefused(

@@ -69,6 +69,9 @@ def test_a_closed_loop_has_no_more_generators_than_users() -> None:
         ({"max_connections": 0}, "max_connections"),
         ({"body": PipelineBody(0)}, "payload_bytes"),
         ({"url": "127.0.0.1:80"}, "url"),
+        ({"url": "http://127.0.0.1/a b"}, "url"),
+        ({"method": "GE T"}, "method"),
+        ({"headers": (("X", "ü"),)}, "header 'X'"),
     ],
 )
 def test_what_cannot_be_run_is_named(changed: dict[str, Any], name: str) -> None:
