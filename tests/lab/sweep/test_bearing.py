@@ -35,6 +35,10 @@ def saturation(
     return Saturation(Question(goal=goal), highest_kept, 120.0, ending, probes)
 
 
+def test_a_header_may_be_a_number() -> None:
+    assert open_target("http://127.0.0.1/", headers={"X-Limit": 5}).spec.headers == (("X-Limit", "5"),)
+
+
 def test_an_example_is_up_while_it_is_loaded_and_gone_whatever_happens_then(example: Target) -> None:
     port = int(example.spec.url.split(":")[2].split("/")[0])
     with suppress(ZeroDivisionError), example.up():
