@@ -30,19 +30,6 @@ class Refusal(Exception):  # noqa: N818  (an answer more than an error)
 class RequestHead:
     """A request's head, freed of all that concerns only the connection it came on. Not to be changed."""
 
-    length = 0
-    """Of the body in bytes, or CHUNKED."""
-    sized = False
-    """Whether the request says how long its body is, even if it is 0."""
-    expects_continue = False
-    forwarded_for = b""
-    request_id = b""
-    deadline_ms: int | None = None
-    framing = b"\r\n\r\n"
-    """How the body is framed, as it goes on if nothing changes that: from the head's last line to its end."""
-    _start = b""
-    _size = -1
-
     def __init__(self, method: bytes, target: bytes, path: bytes, minor: int, start: bytes) -> None:
         self.method = method
         self.target = target
@@ -57,6 +44,18 @@ class RequestHead:
         """The lines that go on: the request line, and the headers as they came, without those above."""
         self.forwarded = b""
         """These lines as they go on, without the last line's end."""
+        self.length = 0
+        """Of the body in bytes, or CHUNKED."""
+        self.sized = False
+        """Whether the request says how long its body is, even if it is 0."""
+        self.framing = b"\r\n\r\n"
+        """How the body is framed, as it goes on if nothing changes that: from the last line to the end."""
+        self.expects_continue = False
+        self.forwarded_for = b""
+        self.request_id = b""
+        self.deadline_ms: int | None = None
+        self._start = b""
+        self._size = -1
 
     def expect_again(self, block: bytes) -> None:
         """Know requests with this head by the bytes it was read from, if it says how long the body is."""
