@@ -59,7 +59,7 @@ class Forward(Exchange):
     def __init__(
         self, core: Core, client: Client, head: RequestHead, body: bytes, kept: bool, uploaded: bool
     ) -> None:
-        self.tried: list[Instance] = []
+        self.tried: tuple[Instance, ...] = ()
         self._core = core
         self._client = client
         self._head = head
@@ -147,7 +147,7 @@ class Forward(Exchange):
             self._again = None
         self._attempt_begun = now
         self._instance = instance
-        self.tried.append(instance)
+        self.tried += (instance,)
         self._core.roster.started(instance, now)
         self._pool = self._core.pools[instance]
         connection = self._pool.take()
@@ -348,7 +348,7 @@ class Forward(Exchange):
         verdict = after_failure(error, core.rules(self._head), budget, now, replayable=replayable)
         if verdict is Verdict.RETRY:
             if isinstance(error, NotSent):
-                self.tried.remove(instance)  # only that one connection had been closed
+                self.tried = self.tried[:-1]  # only that one connection had been closed
             self._begin_anew(instance, error.kind)
         else:
             core.hear(Event(EventKind.DENIED, now, instance, verdict))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Collection
 from typing import Protocol
 
 from services.balancer.instances import Instance
@@ -16,7 +17,9 @@ __all__ = ["InLine", "Line"]
 class InLine(Protocol):
     """A request that waits."""
 
-    tried: list[Instance]
+    @property
+    def tried(self) -> Collection[Instance]:
+        """Where it is not to go, for it has been there."""
 
     def on_room(self, instance: Instance) -> None:
         """There is room there; it is out of the line, and goes there at once."""
