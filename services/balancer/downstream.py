@@ -211,18 +211,18 @@ class Downstream(ClientSocket):
 
     # The rest.
 
-    def _give_up(self) -> Forward | None:
-        """Nobody waits for the answer any more. What was to bring it, if anything was."""
+    def _give_up(self) -> None:
+        """Nobody waits for the answer any more."""
         forward, self._forward = self._forward, None
         if forward is not None:
             forward.cancel()
-        return forward
 
     def _refuse_midway(self, refusal: Refusal) -> None:
         """Refuse a request of which a part may be on its way to an instance already."""
-        forward = self._give_up()
+        passing = self._forward is not None and self._forward.passing
+        self._give_up()
         self._answering = None
-        if forward is not None and forward.passing:
+        if passing:
             self.abort()
         else:
             self.refuse(refusal.status, refusal.detail)
