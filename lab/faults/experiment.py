@@ -9,11 +9,11 @@ from pathlib import Path
 
 from lab.errors import LoadError
 from lab.faults.acting import require_targets
-from lab.faults.director import Director
+from lab.faults.director import Director, Happened
 from lab.faults.fault import Fault, timeline
 from lab.faults.ledgers import repeated
 from lab.faults.report import FaultRun, incidents_of, requests_of
-from lab.faults.watch import Watch
+from lab.faults.watch import Seen, Watch
 from lab.load.arrivals import Constant
 from lab.load.process import run
 from lab.load.result import LoadResult
@@ -22,7 +22,7 @@ from lab.measure.columns import Factors
 from lab.measure.measurement import Measurement
 from lab.measure.reading import Servers, Trial, factors_of, measure
 from lab.measure.validity import Reason
-from lab.placement import BalancerName, PlacementName, start
+from lab.placement import BalancerName, PlacementName, Running, start
 from lab.topology import Topology
 from services.protocols import ProtocolName
 
@@ -52,35 +52,23 @@ def run_faults(
     planned = timeline(faults)
     plain = topology or Topology.parallel()
     require_targets(plain, planned)
-    duration_s = max((fault.end_s for fault in planned), default=0.0) + SETTLE_S
+    spec = LoadSpec(
+        url=plain.entry_url,
+        load=Constant(rate),
+        duration_s=max((fault.end_s for fault in planned), default=0.0) + SETTLE_S,
+        warmup_s=0.0,
+        method="POST",
+        body=PipelineBody(payload_bytes),
+        read_timeout_s=READ_TIMEOUT_S,
+        journal=True,
+    )
     with tempfile.TemporaryDirectory(prefix="lab-ledgers-") as folder:
         watched = plain.with_faults(folder)
         with start(watched, placement=PlacementName(placement), balancer=BalancerName(balancer)) as running:
-            spec = LoadSpec(
-                url=watched.entry_url,
-                load=Constant(rate),
-                duration_s=duration_s,
-                warmup_s=0.0,
-                method="POST",
-                body=PipelineBody(payload_bytes),
-                read_timeout_s=READ_TIMEOUT_S,
-                journal=True,
-            )
-            director, watch = Director(running, planned), Watch(running)
-            watch.start()
-            try:
-                load = run(spec, on_progress=director.heed)
-            finally:
-                try:
-                    happened = director.close()
-                finally:
-                    events = watch.close()
+            load, happened, events = _play(running, planned, spec)
             balancers_rss_mb = running.balancers_rss_mb()
         executed_twice = repeated(Path(folder), watched)
-    if not load.journal:
-        raise LoadError(f"no request of {spec.url} came to an end: see why its servers do not answer")
-    schedule = spec.load.schedule(0.0, duration_s, spec.seed)
-    origin_ns = load.journal[0].intended_ns - int(schedule.intended_ns[0])
+    due, origin_ns = _due(load)
     origin_s = origin_ns / 1e9
     requests = requests_of(load.journal, origin_ns)
     seen = tuple(replace(event, at_s=event.at_s - origin_s) for event in events)
@@ -89,9 +77,9 @@ def run_faults(
         balancer=str(balancer),
         placement=str(placement),
         rate=rate,
-        duration_s=duration_s,
+        duration_s=spec.duration_s,
         requests=requests,
-        due=len(schedule),
+        due=due,
         dropped=load.dropped_in_all,
         executed_twice=executed_twice,
         incidents=incidents_of(happened, requests, seen, origin_s),
@@ -99,6 +87,31 @@ def run_faults(
         balancers_rss_mb=balancers_rss_mb,
         measurement=_row(load, plain, str(placement), str(balancer)),
     )
+
+
+def _play(
+    running: Running, faults: tuple[Fault, ...], spec: LoadSpec
+) -> tuple[LoadResult, tuple[Happened, ...], tuple[Seen, ...]]:
+    """The load, with the faults as they were and all that balancers told of, both on the monotonic clock."""
+    director, watch = Director(running, faults), Watch(running)
+    watch.start()
+    try:
+        load = run(spec, on_progress=director.heed)
+    finally:
+        try:
+            happened = director.close()
+        finally:
+            events = watch.close()
+    return load, happened, events
+
+
+def _due(load: LoadResult) -> tuple[int, int]:
+    """How many requests were due, and when the load began, in nanoseconds on the monotonic clock."""
+    spec = load.spec
+    if not load.journal:
+        raise LoadError(f"no request of {spec.url} came to an end: see why its servers do not answer")
+    schedule = spec.load.schedule(0.0, spec.duration_s, spec.seed)
+    return len(schedule), load.journal[0].intended_ns - int(schedule.intended_ns[0])
 
 
 def _row(load: LoadResult, topology: Topology, placement: str, balancer: str) -> Measurement:
