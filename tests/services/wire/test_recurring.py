@@ -36,6 +36,17 @@ PAIRS = {
 """Two answers that differ in one thing, as a rule not in their size."""
 
 
+async def familiar(tools, peer, *, times=3, is_head=False):
+    """A connection on which the peer's answer came so many times already."""
+    connection = await Connection.open("127.0.0.1", peer.port, timeout_s=5, collect_headers=False)
+    for _ in range(times):
+        exchange = tools.Record()
+        connection.send(exchange, GET, is_head=is_head)
+        await exchange.over.wait()
+        assert connection.idle
+    return connection
+
+
 @pytest.mark.parametrize("collect_headers", [True, False])
 @pytest.mark.parametrize("name", PAIRS)
 def test_an_answer_means_the_same_after_many_like_it_and_after_others(run, tools, name, collect_headers):
@@ -71,11 +82,7 @@ def test_a_familiar_answer_may_come_in_pieces(run, tools):
 
     async def main():
         async with tools.peer(handler) as peer:
-            connection = await Connection.open("127.0.0.1", peer.port, timeout_s=5, collect_headers=False)
-            for _ in range(3):
-                exchange = tools.Record()
-                connection.send(exchange, GET)
-                await exchange.over.wait()
+            connection = await familiar(tools, peer)
             for _ in range(3):
                 exchange = tools.Record()
                 connection.send(exchange, GET)
@@ -103,11 +110,7 @@ def test_a_body_that_looks_like_a_familiar_answer_is_a_body(run, tools):
 
     async def main():
         async with tools.peer(handler) as peer:
-            connection = await Connection.open("127.0.0.1", peer.port, timeout_s=5, collect_headers=False)
-            for _ in range(3):
-                exchange = tools.Record()
-                connection.send(exchange, GET)
-                await exchange.over.wait()
+            connection = await familiar(tools, peer)
             exchange = tools.Record()
             connection.send(exchange, GET)
             await tools.eventually(lambda: exchange.status)
@@ -129,12 +132,7 @@ def test_a_body_that_looks_like_a_familiar_answer_is_a_body(run, tools):
 def test_a_familiar_answer_that_ought_to_spoil_the_connection_does(run, tools, last, how):
     async def main():
         async with tools.peer(tools.answering(OK, OK, OK, last)) as peer:
-            connection = await Connection.open("127.0.0.1", peer.port, timeout_s=5, collect_headers=False)
-            for _ in range(3):
-                exchange = tools.Record()
-                connection.send(exchange, GET)
-                await exchange.over.wait()
-                assert connection.idle
+            connection = await familiar(tools, peer)
             exchange = tools.Record()
             connection.send(exchange, GET, **how)
             await exchange.over.wait()
@@ -157,11 +155,7 @@ def test_an_answer_to_head_is_no_pattern_for_one_to_get(run, tools):
 
     async def main():
         async with tools.peer(handler) as peer:
-            connection = await Connection.open("127.0.0.1", peer.port, timeout_s=5, collect_headers=False)
-            for _ in range(3):
-                exchange = tools.Record()
-                connection.send(exchange, GET, is_head=True)
-                await exchange.over.wait()
+            connection = await familiar(tools, peer, is_head=True)
             exchange = tools.Record()
             connection.send(exchange, GET)
             await tools.eventually(lambda: exchange.status)
@@ -177,11 +171,7 @@ def test_an_answer_to_head_is_no_pattern_for_one_to_get(run, tools):
 def test_aborting_a_familiar_answer_tells_the_exchange_once(run, tools, where):
     async def main():
         async with tools.peer(tools.answering(OK, OK, OK)) as peer:
-            connection = await Connection.open("127.0.0.1", peer.port, timeout_s=5, collect_headers=False)
-            for _ in range(2):
-                exchange = tools.Record()
-                connection.send(exchange, GET)
-                await exchange.over.wait()
+            connection = await familiar(tools, peer, times=2)
             exchange = tools.Record()
             setattr(exchange, where, lambda *_: connection.abort())
             connection.send(exchange, GET)
@@ -241,11 +231,7 @@ def test_the_next_request_may_be_sent_while_an_answer_is_taken_as_a_whole(run, t
     async def main():
         nonlocal connection
         async with tools.peer(tools.answering(*[OK] * 7)) as peer:
-            connection = await Connection.open("127.0.0.1", peer.port, timeout_s=5, collect_headers=False)
-            for _ in range(2):
-                exchange = tools.Record()
-                connection.send(exchange, GET)
-                await exchange.over.wait()
+            connection = await familiar(tools, peer, times=2)
             chain = Chain()
             connection.send(chain, GET)
             await chain.over.wait()
