@@ -17,12 +17,14 @@ MAX_TRAILERS = 16 * 1024
 class ChunkDecoder:
     """Takes a chunked body in pieces of any size. Extensions and trailers are checked and dropped."""
 
-    __slots__ = ("_buffer", "_in_trailers", "_left", "_trailer_bytes", "done")
+    __slots__ = ("_at", "_buffer", "_in_trailers", "_left", "_trailer_bytes", "done")
 
     def __init__(self) -> None:
         self.done = False
         """Whether the end of the body has come."""
         self._buffer = b""
+        self._at = 0
+        """How far the buffer was taken: to cut it at every chunk would cost its length for each."""
         self._left = 0
         """Bytes of the present chunk still to come, its CR LF included; 0 between chunks."""
         self._in_trailers = False
@@ -39,18 +41,22 @@ class ChunkDecoder:
         out: list[bytes] = []
         while not self.done and self._step(out):
             pass
+        self._buffer = self._buffer[self._at :]
+        self._at = 0
         return b"".join(out)
 
     def _step(self, out: list[bytes]) -> bool:
         """Take one line or one piece of a chunk from the buffer; False if there is no whole one."""
         if self._left:
             return self._chunk(out)
-        end = self._buffer.find(b"\r\n")
-        if end < 0 or end > MAX_LINE:
-            if len(self._buffer) > MAX_LINE or b"\n" in self._buffer:
+        buffer, at = self._buffer, self._at
+        end = buffer.find(b"\r\n", at)
+        if end < 0 or end - at > MAX_LINE:
+            if len(buffer) - at > MAX_LINE or buffer.find(b"\n", at) >= 0:
                 raise Refusal(400, "an endless line, or a line end that is not CR LF, in a chunked body")
             return False
-        line, self._buffer = self._buffer[:end], self._buffer[end + 2 :]
+        line = buffer[at:end]
+        self._at = end + 2
         if self._in_trailers:
             self._trailer(line)
         else:
@@ -58,24 +64,24 @@ class ChunkDecoder:
         return True
 
     def _chunk(self, out: list[bytes]) -> bool:
-        buffer = self._buffer
-        if not buffer:
-            return False
         payload = self._left - 2
         if payload > 0:
-            piece = buffer[:payload]
+            piece = self._take(payload)
             out.append(piece)
-            self._left -= len(piece)
-            self._buffer = buffer[len(piece) :]
-            return True
+            return bool(piece)
         # Even the first of the two bytes is checked as it comes: waiting for both would hold a liar's socket.
         expected = b"\r\n"[-self._left :]
-        piece = buffer[: len(expected)]
+        piece = self._take(len(expected))
         if not expected.startswith(piece):
             raise Refusal(400, "a chunk longer than it says")
+        return bool(piece)
+
+    def _take(self, most: int) -> bytes:
+        """Up to so many bytes of the present chunk."""
+        piece = self._buffer[self._at : self._at + most]
+        self._at += len(piece)
         self._left -= len(piece)
-        self._buffer = buffer[len(piece) :]
-        return True
+        return piece
 
     def _size(self, line: bytes) -> None:
         match = _SIZE.fullmatch(line)

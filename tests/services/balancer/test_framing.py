@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 
 import pytest
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
@@ -393,3 +394,17 @@ def test_any_bytes_are_chunks_or_a_refusal(data):
     except Refusal:
         return
     assert len(out) + len(decoder.rest) <= len(data)
+
+
+def test_a_body_in_tiny_chunks_costs_about_the_same_in_one_piece_as_in_many():
+    """Else one client could keep all others waiting."""
+    body = b"1\r\nx\r\n" * 80_000
+
+    def cost(length):
+        """CPU time in seconds, fed so many bytes at a time."""
+        decoder, begun = ChunkDecoder(), time.process_time()
+        out = b"".join(decoder.feed(body[at : at + length]) for at in range(0, len(body), length))
+        assert out == b"x" * 80_000
+        return time.process_time() - begun
+
+    assert cost(len(body)) < 5 * cost(6_000)
