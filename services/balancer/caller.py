@@ -47,10 +47,6 @@ class Caller:
         return None
 
 
-def _plain(content_type: bytes) -> bytes:
-    return content_type.partition(b";")[0].strip().lower()
-
-
 def _is_loopback(text: str) -> bool:
     try:
         address = ip_address(text)
