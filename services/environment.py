@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
@@ -9,7 +10,17 @@ from enum import StrEnum
 from operator import attrgetter
 from typing import Any
 
-__all__ = ["SettingsError", "Variable", "number", "one_of", "refuse_unknown", "whole", "yes_or_no"]
+__all__ = [
+    "NAME_REMEDY",
+    "SettingsError",
+    "Variable",
+    "is_name",
+    "number",
+    "one_of",
+    "refuse_unknown",
+    "whole",
+    "yes_or_no",
+]
 
 
 class SettingsError(ValueError):
@@ -42,6 +53,15 @@ class Variable:
         """What `put` would read again; nothing for None."""
         value = attrgetter(self.field)(settings)
         return "" if value is None else str(value)
+
+
+def is_name(text: str) -> bool:
+    """Whether a server may be called that: it stands in headers, URLs, variables and files' names."""
+    return _NAME.fullmatch(text) is not None
+
+
+NAME_REMEDY = "use letters, digits, '.', '_' and '-'"
+_NAME = re.compile(r"[A-Za-z0-9._-]+")
 
 
 def whole(text: str) -> int:

@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from services.clients import ClientName
 from services.documented import defaults, is_http_url, next_hop
-from services.environment import SettingsError, Variable, number, one_of, refuse_unknown, whole, yes_or_no
+from services.environment import (
+    NAME_REMEDY,
+    SettingsError,
+    Variable,
+    is_name,
+    number,
+    one_of,
+    refuse_unknown,
+    whole,
+    yes_or_no,
+)
 from services.work import Distribution, Work, WorkKind
 
 __all__ = ["VARIABLES", "ServiceSettings", "SettingsError"]
@@ -49,8 +58,8 @@ class ServiceSettings:
         if not self.instance:
             object.__setattr__(self, "instance", self.service)
         for name in ("service", "instance"):
-            if not _NAME.fullmatch(getattr(self, name)):
-                self._refuse(name, "use letters, digits, '.', '_' and '-'")
+            if not is_name(getattr(self, name)):
+                self._refuse(name, NAME_REMEDY)
         if not (self.path.startswith("/") and len(self.path) > 1):
             self._refuse("path", "give the route it answers, such as /process")
         if not 0 <= self.port < 65536:
@@ -120,7 +129,6 @@ class ServiceSettings:
 
 
 NOWHERE = "none"
-_NAME = re.compile(r"[A-Za-z0-9._-]+")
 
 
 def _url(text: str) -> str | None:

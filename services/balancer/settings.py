@@ -9,7 +9,16 @@ from typing import Any
 from services.balancer.addresses import Address, read_addresses
 from services.balancer.policies.names import PolicyName
 from services.documented import PATHS
-from services.environment import SettingsError, Variable, number, one_of, refuse_unknown, whole
+from services.environment import (
+    NAME_REMEDY,
+    SettingsError,
+    Variable,
+    is_name,
+    number,
+    one_of,
+    refuse_unknown,
+    whole,
+)
 
 __all__ = ["VARIABLES", "Address", "BalancerSettings", "PolicyName", "SettingsError"]
 
@@ -65,6 +74,9 @@ class BalancerSettings:
     def __post_init__(self) -> None:
         if not self.name:
             object.__setattr__(self, "name", f"{self.service}-loadbalancer")
+        for name in ("service", "name"):
+            if not is_name(getattr(self, name)):
+                self._refuse(name, NAME_REMEDY)
         if not 0 <= self.port < 65536:
             self._refuse("port", "give 0 (any free port) to 65535")
         known = {(address.name, address.port) for address in self.instances}

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import ipaddress
-import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -17,6 +16,7 @@ from lab.errors import NotSupported
 from lab.placement.names import BalancerName
 from lab.placement.proxies.binaries import Program
 from services.balancer.settings import BalancerSettings, PolicyName
+from services.environment import NAME_REMEDY, is_name
 from services.protocols import ProtocolName
 from services.rpc.methods import METHODS
 
@@ -98,10 +98,8 @@ class Proxy(ABC):
                 "or the built-in balancer"
             )
         for name in (settings.name, *(instance.name for instance in settings.instances)):
-            if not _NAME.fullmatch(name):
-                raise NotSupported(
-                    f"{self.name} takes no name {name!r}: use letters, digits, '.', '_' and '-'"
-                )
+            if not is_name(name):
+                raise NotSupported(f"{self.name} takes no name {name!r}: {NAME_REMEDY}")
         for host in (settings.host, *(instance.host for instance in settings.instances)):
             if not _is_address(host):
                 raise NotSupported(
@@ -123,9 +121,6 @@ class Proxy(ABC):
     @abstractmethod
     def _configuration(self, settings: BalancerSettings, place: Place, *, matched: bool) -> dict[str, str]:
         """`render`, once it is clear that it has what it is asked for."""
-
-
-_NAME = re.compile(r"[A-Za-z0-9._-]+")
 
 
 def _is_address(host: str) -> bool:

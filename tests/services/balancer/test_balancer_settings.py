@@ -75,6 +75,9 @@ def test_what_is_written_to_the_environment_is_read_back(settings):
     ("environ", "names"),
     [
         ({"BALANCER_PORT": "x"}, "BALANCER_PORT"),
+        ({"BALANCER_NAME": "100%d"}, "BALANCER_NAME .*: use letters"),
+        ({"BALANCER_NAME": "a b"}, "BALANCER_NAME .*: use letters"),
+        ({"BALANCER_NAME": "a\r\nX-B: c"}, "BALANCER_NAME .*: use letters"),
         ({"BALANCER_PORT": "70000"}, "65535"),
         ({"BALANCER_TIMEOUT_S": "0"}, "BALANCER_TIMEOUT_S"),
         ({"BALANCER_TIMEOUT_S": "nan"}, "BALANCER_TIMEOUT_S"),
@@ -100,6 +103,11 @@ def test_an_unknown_service_needs_a_port_and_a_nameless_one_a_name():
         BalancerSettings.from_environ({}, "other")
     with pytest.raises(SettingsError, match="BALANCER_SERVICE is not set"):
         BalancerSettings.from_environ({})
+
+
+def test_a_service_needs_a_name_that_a_variable_can_have():
+    with pytest.raises(SettingsError, match=r"BALANCER_SERVICE \(service\) is 'my service': use letters"):
+        BalancerSettings.from_environ({"BALANCER_PORT": "0"}, "my service")
 
 
 def test_every_field_has_a_variable():
