@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from ipaddress import AddressValueError, IPv6Address
 
 from services.addresses import address_of
+from services.environment import NAME_REMEDY, is_name
 
 __all__ = ["Address", "read_addresses"]
 
@@ -18,9 +19,9 @@ _NAME_OR_IPV4 = re.compile(r"[A-Za-z0-9._-]+")
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """One instance's name, host, port and weight. Raises ValueError for any of the last three that cannot be.
+    """One instance's name, host, port and weight. Raises ValueError for any of them that cannot be.
 
-    An IPv6 host is written without brackets.
+    An IPv6 host is written without brackets. What has no name of its own goes by its host.
     """
 
     name: str
@@ -29,6 +30,8 @@ class Address:
     weight: int = 1
 
     def __post_init__(self) -> None:
+        if not is_name(self.name) and self.name != self.host:
+            raise ValueError(f"an instance has the name {self.name!r}: {NAME_REMEDY}")
         if not _is_host(self.host):
             raise ValueError(f"{self.name} has host {self.host!r}: give a host's name or an IP address")
         if not 0 < self.port < 65536:
@@ -39,9 +42,10 @@ class Address:
             )
 
     def __str__(self) -> str:
-        """`service1a=127.0.0.1:8051`, and the weight where it is not 1."""
+        """`service1a=127.0.0.1:8051`, without a name where it is the host's, with a weight where not 1."""
+        name = f"{self.name}=" if self.name != self.host else ""
         weight = f"*{self.weight}" if self.weight != 1 else ""
-        return f"{self.name}={address_of(self.host, self.port)}{weight}"
+        return f"{name}{address_of(self.host, self.port)}{weight}"
 
 
 def read_addresses(text: str) -> tuple[Address, ...]:

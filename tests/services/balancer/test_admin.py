@@ -72,6 +72,7 @@ def test_health_names_the_balancer_and_does_not_depend_on_instances(run, tools):
         (get("/admin/instances", "POST", b'{"name": "x", "port": true}'), 422),
         (get("/admin/instances", "POST", b'{"name": "x", "port": 0}'), 422),
         (get("/admin/instances", "POST", b'{"name": "x", "port": 8071, "weight": 0}'), 422),
+        (get("/admin/instances", "POST", b'{"name": "x y", "port": 8071}'), 422),
         (get("/admin/instances", "POST", b'{"name": "x", "port": 8071, "host": ""}'), 422),
         (get("/admin/instances", "POST", b'{"name": "x", "port": 8071, "host": "a b"}'), 422),
         (get("/admin/instances", "POST", b'{"name": "x", "port": 8071, "host": "a/b"}'), 422),

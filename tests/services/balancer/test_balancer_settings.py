@@ -32,7 +32,19 @@ def test_bare_addresses_are_named_by_their_host():
         Address("127.0.0.1", "127.0.0.1", 8051),
         Address("127.0.0.1", "127.0.0.1", 8055, 3),
     )
-    assert read_addresses("a=[::1]:80") == (Address("a", "::1", 80),)
+    assert read_addresses("a=[::1]:80,[::1]:81") == (Address("a", "::1", 80), Address("::1", "::1", 81))
+
+
+@pytest.mark.parametrize("text", ["a=127.0.0.1:80", "127.0.0.1:80*2", "a=[::1]:80*2", "[::1]:80", "host:80"])
+def test_an_address_is_written_as_it_is_read(text):
+    (address,) = read_addresses(text)
+    assert str(address) == text
+
+
+@pytest.mark.parametrize("name", ["", "a b", "a/b", "a,b", "a=b", "é", "::1", "\n"])
+def test_an_address_needs_a_name_that_a_path_and_a_variable_can_have(name):
+    with pytest.raises(ValueError, match=r"an instance has the name .*: use letters"):
+        Address(name, "127.0.0.1", 8051)
 
 
 @pytest.mark.parametrize("host", ["", "a b", "a/b", "a@b", "é", "[::1]", ":::", "fe80::1%eth0", "a:80", "\n"])
