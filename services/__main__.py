@@ -8,6 +8,7 @@ import sys
 
 import uvicorn
 
+from services.addresses import address_of
 from services.pipeline import create_app
 from services.settings import VARIABLES, ServiceSettings, SettingsError
 from services.standalone import listen, name_of, table
@@ -46,10 +47,8 @@ def main(arguments: list[str] | None = None) -> int:
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=GRACE_S,
     )
-    print(
-        f"{settings.instance} listens on http://{settings.host}:{sock.getsockname()[1]}{settings.path}",
-        flush=True,
-    )
+    address = address_of(*sock.getsockname()[:2])
+    print(f"{settings.instance} listens on http://{address}{settings.path}", flush=True)
     with sock:
         try:
             uvicorn.Server(config).run(sockets=[sock])

@@ -10,6 +10,7 @@ import signal
 import socket
 import sys
 
+from services.addresses import address_of
 from services.balancer.server import BalancerServer
 from services.balancer.settings import VARIABLES, BalancerSettings, SettingsError
 from services.standalone import listen, name_of, table
@@ -50,13 +51,14 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 async def _serve(settings: BalancerSettings, sock: socket.socket) -> None:
+    address = address_of(*sock.getsockname()[:2])
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stopping.set)
     server = BalancerServer(settings)
     await server.start(sock)
-    print(f"{settings.name} listens on http://{settings.host}:{sock.getsockname()[1]}", flush=True)
+    print(f"{settings.name} listens on http://{address}", flush=True)
     await stopping.wait()
     await server.stop(GRACE_S)
 

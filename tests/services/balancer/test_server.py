@@ -213,6 +213,21 @@ def test_the_command_serves_until_it_is_told_to_stop(environ):
             process.kill()
 
 
+@pytest.mark.parametrize(("module", "number"), [("services.balancer", "1"), ("services", "4")])
+def test_what_it_says_where_it_listens_is_an_address_also_over_ipv6(environ, module, number):
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        pytest.skip("this machine has no IPv6")
+    environ.update(BALANCER_HOST="::1", SERVICE_HOST="::1", SERVICE_PORT="0")
+    command = [sys.executable, "-m", module, number]
+    with subprocess.Popen(command, env=environ, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert " listens on http://[::1]:" in process.stdout.readline()
+        finally:
+            process.kill()
+
+
 @pytest.mark.parametrize(
     ("changed", "says"),
     [
