@@ -59,6 +59,9 @@ async def _serve(settings: BalancerSettings, sock: socket.socket) -> None:
     server = BalancerServer(settings)
     await server.start(sock)
     print(f"{settings.name} listens on http://{address}", flush=True)
+    if not settings.instances:
+        remedy = f"set {settings.instances_variable}, or POST them to /admin/instances"
+        print(f"{settings.name} has no instances yet: {remedy}", flush=True)
     await stopping.wait()
     await server.stop(GRACE_S)
 

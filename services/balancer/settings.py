@@ -96,6 +96,11 @@ class BalancerSettings:
             self._refuse("panic_threshold", "give a part of the instances, from 0 to 1")
 
     @property
+    def instances_variable(self) -> str:
+        """The environment variable that names its instances."""
+        return _instances_variable(self.service)
+
+    @property
     def try_timeout_s(self) -> float:
         """How long one try at one instance may take, in seconds."""
         return self.timeout_s * self.hops_left
@@ -131,12 +136,12 @@ class BalancerSettings:
     def to_environ(self) -> dict[str, str]:
         """The environment variables that give these settings: `from_environ` turns them back."""
         environ = {variable.name: _text(variable, self) for variable in VARIABLES}
-        environ[_instances_variable(self.service)] = ",".join(str(address) for address in self.instances)
+        environ[self.instances_variable] = ",".join(str(address) for address in self.instances)
         return {name: text for name, text in environ.items() if text}
 
     def _refuse(self, name: str, remedy: str) -> None:
         known = {variable.field: variable.name for variable in VARIABLES}
-        variable = known.get(name, _instances_variable(self.service))
+        variable = known.get(name, self.instances_variable)
         raise SettingsError(f"{variable} ({name}) is {getattr(self, name)!r}: {remedy}")
 
 

@@ -213,6 +213,17 @@ def test_the_command_serves_until_it_is_told_to_stop(environ):
             process.kill()
 
 
+def test_the_command_says_that_it_was_given_no_instances(environ):
+    command = [sys.executable, "-m", "services.balancer", "2"]
+    with subprocess.Popen(command, env=environ, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert " listens on " in process.stdout.readline()
+            said = process.stdout.readline()
+            assert "has no instances yet: set SERVICE2_INSTANCES, or POST" in said
+        finally:
+            process.kill()
+
+
 @pytest.mark.parametrize(("module", "number"), [("services.balancer", "1"), ("services", "4")])
 def test_what_it_says_where_it_listens_is_an_address_also_over_ipv6(environ, module, number):
     try:
