@@ -228,7 +228,9 @@ VARIABLES = (
     Variable(
         "BALANCER_RETRY_STATUSES", "retry_statuses", _statuses, "answers (5xx) such a route tries again on"
     ),
-    Variable("BALANCER_HOPS_LEFT", "hops_left", whole, "servers after this one, balancers included; else 1"),
+    Variable(
+        "BALANCER_HOPS_LEFT", "hops_left", whole, "servers after this one, balancers too; else 7, 5, 3 or 1"
+    ),
     Variable("BALANCER_TIMEOUT_S", "timeout_s", number, "seconds that each hop left may take; else 30"),
     Variable("BALANCER_CONNECT_TIMEOUT_S", "connect_timeout_s", number, "seconds to connect; else 1"),
     Variable(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -125,3 +127,13 @@ def test_a_service_needs_a_name_that_a_variable_can_have():
 def test_every_field_has_a_variable():
     fields = set(BalancerSettings.__dataclass_fields__)
     assert {variable.field for variable in VARIABLES} == fields - {"instances"}
+
+
+def test_what_a_variable_is_said_to_be_where_unset_is_what_it_is():
+    settings = BalancerSettings.from_environ({}, "service1")
+    said = {
+        v.field: re.search(r"else ([\d.]+)", v.meaning) for v in VARIABLES if v.field not in ("host", "port")
+    }
+    numbers = {field: float(found[1]) for field, found in said.items() if found}
+    assert len(numbers) > 20
+    assert numbers == {field: getattr(settings, field) for field in numbers}
