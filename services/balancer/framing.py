@@ -91,7 +91,8 @@ _FIELDS = {
 }
 _NEVER_AGAIN = frozenset((FORWARDED_FOR, REQUEST_ID, DEADLINE))
 
-_REQUEST_LINE = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+) ([\x21-\x7e]+) HTTP/([0-9])\.([0-9])")
+# No `#`: what one server takes for a part of the path, the next drops with all that follows.
+_REQUEST_LINE = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+) ([\x21\x22\x24-\x7e]+) HTTP/([0-9])\.([0-9])")
 _TOKEN = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _AUTHORITY = re.compile(rb"[A-Za-z0-9._~%!$&'()*+,;=-]+(?::[0-9]*)?|\[[0-9A-Fa-f:.]+\](?::[0-9]*)?")
 _DIGITS = re.compile(rb"[0-9]{1,18}")

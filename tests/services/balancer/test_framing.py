@@ -78,6 +78,7 @@ REFUSED = {
     "a space before the request line": (b" GET / HTTP/1.1\r\nHost: x", 400),
     "a space in the target": (b"GET /a b HTTP/1.1\r\nHost: x", 400),
     "a target beyond ASCII": (b"GET /\xe4 HTTP/1.1\r\nHost: x", 400),
+    "a target with a fragment": (b"GET /a#b HTTP/1.1\r\nHost: x", 400),
     "a target that is no path": (b"GET x HTTP/1.1\r\nHost: x", 400),
     "a star but not OPTIONS": (b"GET * HTTP/1.1\r\nHost: x", 400),
     "a URL of another scheme": (b"GET https://x/ HTTP/1.1\r\nHost: x", 400),
