@@ -256,8 +256,8 @@ def _absolute(head: RequestHead) -> None:
     match = _ABSOLUTE.fullmatch(head.target)
     if match is None or not _AUTHORITY.fullmatch(match.group(1)):
         raise Refusal(400, "a target that is neither a path nor an http:// URL")
-    rest = match.group(2) or b"/"
-    head.target = rest if rest.startswith(b"/") else b"/" + rest
+    rest = match.group(2) or (b"*" if head.method == b"OPTIONS" else b"/")
+    head.target = b"/" + rest if rest.startswith(b"?") else rest
     head.path = head.target.partition(b"?")[0]
     others = _without(head.lines[1:], {b"host"})
     head.lines = [b"%b %b HTTP/1.1" % (head.method, head.target), *others, b"Host: " + match.group(1)]

@@ -160,6 +160,14 @@ def test_a_url_becomes_a_path_and_its_host_the_host(target, path):
     assert head.forwarded == b"GET " + path + b" HTTP/1.1\r\nA: b\r\nHost: y:8"
 
 
+def test_a_url_without_a_path_is_the_whole_server_to_options():
+    """As RFC 9112, 3.2.4, has it."""
+    head = parse_head(b"OPTIONS http://y:8 HTTP/1.1\r\nHost: x")
+    assert (head.forwarded, head.path) == (b"OPTIONS * HTTP/1.1\r\nHost: y:8", b"*")
+    assert parse_head(b"OPTIONS http://y:8/ HTTP/1.1\r\nHost: x").target == b"/"
+    assert parse_head(b"OPTIONS http://y:8?a HTTP/1.1\r\nHost: x").target == b"/?a"
+
+
 def test_a_head_met_before_knows_the_requests_that_begin_with_it():
     block = POST + b"\r\nContent-Length: 5"
     assert not parse_head(block + b"\r\nX-Request-ID: 1").begins(block + b"\r\nX-Request-ID: 1\r\n\r\nhello")
