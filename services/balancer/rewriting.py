@@ -30,7 +30,8 @@ _FIELDS = {
     b"upgrade": DROPPED,
 }
 _STATUS_LINES = {status.value: b"HTTP/1.1 %d %b" % (status, status.phrase.encode()) for status in HTTPStatus}
-_BODILESS = frozenset((204, 304))
+NO_CONTENT = 204
+_BODILESS = frozenset((NO_CONTENT, 304))
 _NAME = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _STATUS = re.compile(rb"HTTP/1\.[0-9] ([0-9]{3})(?: [^\r\n\0]*)?")
 
@@ -99,7 +100,7 @@ def _rewrite(raw: bytes, minor: int, keep_alive: bool, is_head: bool) -> tuple[A
     if named not in _NAMES_NOTHING:
         kept[1:] = _without(kept[1:], named)
     expected = length
-    if stated:
+    if stated and status != NO_CONTENT:  # it must not state any (RFC 9110, 8.6)
         kept.append(stated)
     if is_head or status in _BODILESS:
         length = expected = 0

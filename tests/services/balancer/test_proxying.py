@@ -73,7 +73,8 @@ def test_the_tenth_answer_is_like_the_first(run, tools, status):
                 assert got.body == (b"" if status.startswith("204") else b"%d" % i)
                 first = first or got
                 assert (got.status, got.headers) == (int(status[:3]), first.headers)
-            assert [name for name, _ in first.headers] == ["A", "Content-Length"]
+            stated = [] if status.startswith("204") else ["Content-Length"]
+            assert [name for name, _ in first.headers] == ["A", *stated]
             old = await b.ask(b"POST / HTTP/1.0\r\nHost: x\r\nContent-Length: 1\r\n\r\nx")
             assert old.header("Connection") == "close"
             assert b.counts() == [{"requests": 11, "errors": 0}]
