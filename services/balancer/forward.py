@@ -62,8 +62,8 @@ class Forward:
         self.core.budget.request()
         self._try(self._begun)
 
-    def cancel(self) -> None:
-        """The client went away: nobody wants the answer any more."""
+    def cancel(self, refused: int = 0) -> None:
+        """Nobody wants the answer any more: the client went away, or was `refused` with that status."""
         if self._over:
             return
         core, attempt = self.core, self._attempt
@@ -71,11 +71,13 @@ class Forward:
         if self._waiting:
             core.line.leave(self)
             core.deadlines.forget(self)
+        by = None
         if attempt is not None:
             attempt.give_up()
             core.counts.released[attempt.instance.label] += 1
             core.roster.released(attempt.instance, attempt.begun, now)
-        core.counts.answered(attempt.instance if attempt else None, ABANDONED, now - self._begun)
+            by = None if refused else attempt.instance
+        core.counts.answered(by, refused or ABANDONED, now - self._begun)
         core.line.move()
 
     def feed(self, data: bytes, last: bool) -> None:
