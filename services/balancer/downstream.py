@@ -174,12 +174,11 @@ class Downstream(ClientSocket):
 
     def refuse(self, status: int, detail: str, retry_after_s: int | None = None) -> None:
         """Answer with an error. The connection stays open only where the request was read to its end."""
-        body = json.dumps({"detail": detail}).encode()
+        body = _detail(detail)
         if self._answering is None:
             # What was sent cannot be trusted, nor where it ends.
             self._core.counts.answered(None, status, 0.0)
-            self.write(local_answer(status, body, keep_alive=False, retry_after_s=retry_after_s))
-            self._close()
+            self._answer_last(status, body, retry_after_s)
             return
         self._forward = None
         self._answer_here(status, body, retry_after_s=retry_after_s)
@@ -219,13 +218,17 @@ class Downstream(ClientSocket):
 
     def _refuse_midway(self, refusal: Refusal) -> None:
         """Refuse a request of which a part may be on its way to an instance already."""
-        passing = self._forward is not None and self._forward.passing
-        self._give_up()
+        forward = self._forward
         self._answering = None
-        if passing:
+        if forward is None:
+            self.refuse(refusal.status, refusal.detail)
+        elif forward.passing:
+            self._give_up()
             self.abort()
         else:
-            self.refuse(refusal.status, refusal.detail)
+            self._forward = None
+            forward.cancel(refusal.status)
+            self._answer_last(refusal.status, _detail(refusal.detail))
 
     def _answer_here(
         self,
@@ -247,6 +250,14 @@ class Downstream(ClientSocket):
         )
         self.done(answer, time.monotonic())
 
+    def _answer_last(self, status: int, body: bytes, retry_after_s: int | None = None) -> None:
+        self.write(local_answer(status, body, keep_alive=False, retry_after_s=retry_after_s))
+        self._close()
+
     def _close(self) -> None:
         self._intake.stop()
         super()._close()
+
+
+def _detail(text: str) -> bytes:
+    return json.dumps({"detail": text}).encode()

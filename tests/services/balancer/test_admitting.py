@@ -159,6 +159,7 @@ def test_a_bad_chunk_in_a_body_on_its_way_ends_both_sides(run, tools):
             assert (await client.answer()).status == 400
             await tools.eventually(lambda: b.instances[0].closed)
             assert b.counts() == [{"requests": 1, "errors": 0}]
+            assert b.server._require_core().counts.answers == {("", 400): 1}
 
     run(main())
 
