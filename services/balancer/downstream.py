@@ -95,7 +95,9 @@ class Downstream(ClientSocket):
             self.done(b"", time.monotonic())
 
     def on_silence(self, transport: asyncio.Transport) -> None:
-        if self._answering is not None:  # the attempt's own deadline sees to it
+        if self._answering is not None and self._intake.coming is not None and not self._paused:
+            self._refuse_midway(Refusal(408, "the body did not come in time"))
+        elif self._answering is not None:  # the attempt's own deadline sees to it
             self._watch(self._core.settings.idle_timeout_s)
         elif transport.get_write_buffer_size():  # it has not taken in its last answer
             self.abort()
@@ -197,6 +199,8 @@ class Downstream(ClientSocket):
 
     def resume_upload(self) -> None:
         """It can again."""
+        if self._paused and self._intake.coming is not None:
+            self.on_awaited(Awaited.BODY)  # it was not the client who was slow
         self._resume_reading()
 
     # What the server calls.

@@ -177,6 +177,53 @@ def test_an_upload_that_stalls_on_its_way_is_the_clients_fault(run, tools):
     run(main())
 
 
+def test_an_upload_that_stalls_holds_its_instance_no_longer_than_a_body_may_take(run, tools):
+    async def main():
+        limits = {"replay_limit_bytes": 10, "in_flight_limit": 1, "failures": 1}
+        async with tools.balanced(tools.echo, body_timeout_s=0.1, **limits) as b:
+            client = await b.client()
+            client.send(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n" + b"x" * 50)
+            await tools.eventually(lambda: b.instances[0].requests)
+            assert (await b.ask(tools.post(b"y"))).body == b"service1a:y"
+            assert (await client.answer()).status == 408
+            assert await client.closed()
+            core = b.server._require_core()
+            assert core.counts.answers[("", 408)] == 1
+            assert b.counts() == [{"requests": 2, "errors": 0}]
+            assert core.log.last() == []
+
+    run(main())
+
+
+def test_an_upload_that_waits_for_its_instance_is_not_slow(run, tools):
+    size, read_on = 32 * 1024 * 1024, asyncio.Event()
+
+    async def reluctant(request):
+        await read_on.wait()
+        await request.wire.reader.readexactly(size)
+        request.answer(b"done")
+
+    async def main():
+        settings = {"body_timeout_s": 0.3, "idle_timeout_s": 0.1}
+        async with tools.balanced(reluctant, read_body=False, **settings) as b:
+            client = await b.client()
+            client.send(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % size)
+
+            async def upload():
+                for _ in range(size // 65536):
+                    client.send(b"x" * 65536)
+                    await client.writer.drain()
+
+            uploading = asyncio.ensure_future(upload())
+            await tools.eventually(lambda: any(c._paused for c in b.server._connections))
+            await asyncio.sleep(0.6)
+            read_on.set()
+            assert (await client.answer()).body == b"done"
+            await uploading
+
+    run(main())
+
+
 SEEDS = (
     b"POST /process HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello",
     b"POST /process HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
