@@ -145,7 +145,7 @@ class Processes(Running):
     def _launch(self, name: str) -> None:
         service, server = self._topology.server(name)
         if isinstance(server, Balancer):
-            module, arguments = self._speech.balancer_module, [service.name]
+            module, arguments = self._speech.balancer_module, [service.name, "--events"]
             environ = balancer_settings(self._topology, service).to_environ()
         else:
             module, arguments = self._speech.service_module, [service.name]

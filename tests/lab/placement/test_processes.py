@@ -100,6 +100,17 @@ def test_each_server_is_a_process_with_a_log_of_its_own(running: lab.Running) ->
         assert f"{name} listens on http://127.0.0.1:{port}" in running.logs(name)
 
 
+def test_what_befalls_instances_is_in_the_log_of_their_balancer(running: lab.Running) -> None:
+    running.kill("service3b")
+    for _ in range(2):
+        assert post(running.entry_url) == 200
+    running.restart("service3b")
+    events = [line for line in running.logs("service3-loadbalancer").splitlines() if line.startswith("{")]
+    assert ("ejected", "service3b") in {
+        (e["event"], e["instance"].split(":")[0]) for e in map(json.loads, events)
+    }
+
+
 def test_a_log_can_be_read_on_from_where_it_was_left(running: lab.Running) -> None:
     _, position = running.logs_since("service4b")
     assert running.logs_since("service4b", position) == ([], position)
