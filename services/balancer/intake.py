@@ -143,8 +143,11 @@ class Intake:
     def _no_head_yet(self, end: int) -> bool:
         """The buffer does not begin with a whole head of fitting length. Whether there is more to look at."""
         buffer, limit = self.buffer, self._limits.head_limit
-        if buffer.startswith(b"\r\n"):  # an empty line before a request is to be ignored (RFC 9112, 2.2)
-            self.buffer = buffer[2:]
+        if buffer.startswith(b"\r\n"):  # empty lines before a request are to be ignored (RFC 9112, 2.2)
+            begin = 2  # to cut each of many off would cost the buffer's length every time
+            while buffer.startswith(b"\r\n", begin):
+                begin += 2
+            self.buffer = buffer[begin:]
             return True
         if end > limit or (end < 0 and len(buffer) > limit):
             raise Refusal(431, f"the head is over {limit} bytes")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import suppress
 from types import SimpleNamespace
 
@@ -179,6 +180,21 @@ def test_what_is_too_long_or_no_http_is_refused_as_soon_as_that_is_known(data, s
     with pytest.raises(Refusal) as caught:
         Taken().intake.feed(data)
     assert caught.value.status == status
+
+
+def test_empty_lines_cost_about_the_same_in_one_piece_as_in_many():
+    """Else one client could keep all others waiting."""
+    stream = b"\r\n" * 100_000 + plain(b"/", b"x")
+
+    def cost(length):
+        """CPU time in seconds, fed so many bytes at a time."""
+        taken, begun = Taken(), time.process_time()
+        for at in range(0, len(stream), length):
+            taken.intake.feed(stream[at : at + length])
+        assert taken.requests == [[b"/", b"x", True]]
+        return time.process_time() - begun
+
+    assert cost(len(stream)) < 5 * cost(1_000)
 
 
 def test_after_stopping_nothing_more_is_taken():
