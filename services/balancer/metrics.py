@@ -83,7 +83,7 @@ class Metrics:
     def _durations(self) -> Metric:
         family = HistogramMetricFamily(
             "balancer_request_duration_seconds",
-            "From a request's head to the end of its answer.",
+            "From a request that has come, a short body with it, to the end of its answer.",
             labels=["service"],
         )
         counts = self._core.counts
