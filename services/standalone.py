@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 from collections.abc import Iterable
 
@@ -36,5 +37,13 @@ def listen(host: str, port: int, variable: str) -> socket.socket:
         reason = f"{error.strerror}".partition(" (")[0]
         raise SettingsError(
             f"{variable} is {port}, and {address_of(host, port)} cannot be listened on ({reason}):"
-            " stop what listens there, or choose another"
+            f" {_remedy(error, variable)}"
         ) from error
+
+
+def _remedy(error: OSError, variable: str) -> str:
+    if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
+        return f"give {variable.replace('PORT', 'HOST')} an address of this machine"
+    if error.errno == errno.EACCES:
+        return "choose another, from 1024 up"
+    return "stop what listens there, or choose another"
