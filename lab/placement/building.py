@@ -8,7 +8,7 @@ from typing import Any
 
 from lab.errors import BadParameter
 from lab.topology import Instance, Service, Topology
-from services.balancer.settings import Address, BalancerSettings
+from services.balancer.settings import Address, BalancerSettings, PolicyName
 from services.settings import ServiceSettings
 
 __all__ = ["IMPORTED_LATE", "balancer_settings", "create_app", "service_settings"]
@@ -41,7 +41,10 @@ def service_settings(topology: Topology, service: Service, instance: Instance) -
 
 
 def balancer_settings(topology: Topology, service: Service) -> BalancerSettings:
-    """What the balancer of a service is told: whom it spreads requests over, and how."""
+    """What the balancer of a service is told: whom it spreads requests over, and how.
+
+    One central queue gives an instance as many requests at once as it has slots, and not one more.
+    """
     assert service.balancer is not None, f"{service.name} has no balancer"
     later = topology.services[topology.services.index(service) + 1 :]
     return BalancerSettings(
@@ -50,6 +53,7 @@ def balancer_settings(topology: Topology, service: Service) -> BalancerSettings:
         host=service.balancer.host,
         port=service.balancer.port,
         policy=service.balancer.policy,
+        in_flight_limit=service.work.slots if service.balancer.policy is PolicyName.CENTRAL_QUEUE else 0,
         instances=tuple(Address(i.name, i.host, i.port, i.weight) for i in service.instances),
         hops_left=1 + _servers_in(later),
         timeout_s=service.timeout_s,

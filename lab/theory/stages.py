@@ -52,12 +52,14 @@ class Stage:
     @classmethod
     def of(cls, service: Service) -> Stage:
         """The stage that a service of a topology is. Its bounded queue and its overhead are left out."""
+        policy = service.balancer.policy if service.balancer else PolicyName.ROUND_ROBIN
         return cls(
             instances=len(service.instances),
             service_time_s=service.work.mean_s,
             distribution=service.work.distribution,
-            policy=service.balancer.policy if service.balancer else PolicyName.ROUND_ROBIN,
+            policy=policy,
             slots=service.work.slots,
+            limit=service.work.slots if policy is PolicyName.CENTRAL_QUEUE else None,
             weights=tuple(instance.weight for instance in service.instances),
         )
 

@@ -178,6 +178,14 @@ def test_policies_are_compared_on_the_same_arrivals() -> None:
     np.testing.assert_array_equal(one.arrived_s, other.arrived_s)
 
 
+def test_a_central_queue_before_instances_of_several_slots_fills_them_all() -> None:
+    work = Work(mean_ms=20, slots=2)
+    topology = Topology.parallel(3).with_work(work).with_policy(PolicyName.CENTRAL_QUEUE)
+    stage = stages_of(topology)[-1]
+    found = simulate(stage, Closed(6), requests=600)
+    assert found.throughput_rps == pytest.approx(stage.capacity_rps, rel=0.02)
+
+
 def test_each_stage_leaves_it_to_a_chance_of_its_own() -> None:
     found = simulate([Stage(policy=PolicyName.RANDOM)] * 2, Closed(1), requests=1000)
     assert found.requests[0] != found.requests[1]
