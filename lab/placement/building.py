@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -20,44 +22,50 @@ IMPORTED_LATE = ("services.pipeline", "httpx")
 
 
 def service_settings(topology: Topology, service: Service, instance: Instance) -> ServiceSettings:
-    """What one instance of a topology is told: who it is, what a request costs it and whom it calls."""
+    """What one instance of a topology is told: who it is, what a request costs it and whom it calls.
+
+    Raises BadParameter for what makes no sense.
+    """
     later = topology.services[topology.services.index(service) + 1 :]
-    return ServiceSettings(
-        service=service.name,
-        instance=instance.name,
-        host=instance.host,
-        port=instance.port,
-        path=service.path,
-        next_url=topology.next_url(service.name),
-        next_service=later[0].name if later else None,
-        work=service.work,
-        client=service.client,
-        timeout_s=service.timeout_s,
-        faults=service.faults,
-        ledger_limit=LEDGER_LIMIT if service.ledger else 0,
-        ledger_file=str(Path(service.ledger, instance.name)) if service.ledger else "",
-        hops_left=_servers_in(later),
-    )
+    with _sensible(instance.name):
+        return ServiceSettings(
+            service=service.name,
+            instance=instance.name,
+            host=instance.host,
+            port=instance.port,
+            path=service.path,
+            next_url=topology.next_url(service.name),
+            next_service=later[0].name if later else None,
+            work=service.work,
+            client=service.client,
+            timeout_s=service.timeout_s,
+            faults=service.faults,
+            ledger_limit=LEDGER_LIMIT if service.ledger else 0,
+            ledger_file=str(Path(service.ledger, instance.name)) if service.ledger else "",
+            hops_left=_servers_in(later),
+        )
 
 
 def balancer_settings(topology: Topology, service: Service) -> BalancerSettings:
     """What the balancer of a service is told: whom it spreads requests over, and how.
 
-    One central queue gives an instance as many requests at once as it has slots, and not one more.
+    One central queue gives an instance as many requests at once as it has slots, and not one more. Raises
+    BadParameter for what makes no sense.
     """
     assert service.balancer is not None, f"{service.name} has no balancer"
     later = topology.services[topology.services.index(service) + 1 :]
-    return BalancerSettings(
-        service=service.name,
-        name=service.balancer.name,
-        host=service.balancer.host,
-        port=service.balancer.port,
-        policy=service.balancer.policy,
-        in_flight_limit=service.work.slots if service.balancer.policy is PolicyName.CENTRAL_QUEUE else 0,
-        instances=tuple(Address(i.name, i.host, i.port, i.weight) for i in service.instances),
-        hops_left=1 + _servers_in(later),
-        timeout_s=service.timeout_s,
-    )
+    with _sensible(service.balancer.name):
+        return BalancerSettings(
+            service=service.name,
+            name=service.balancer.name,
+            host=service.balancer.host,
+            port=service.balancer.port,
+            policy=service.balancer.policy,
+            in_flight_limit=service.work.slots if service.balancer.policy is PolicyName.CENTRAL_QUEUE else 0,
+            instances=tuple(Address(i.name, i.host, i.port, i.weight) for i in service.instances),
+            hops_left=1 + _servers_in(later),
+            timeout_s=service.timeout_s,
+        )
 
 
 def create_app(service: Service, settings: ServiceSettings) -> Any:
@@ -70,6 +78,14 @@ def create_app(service: Service, settings: ServiceSettings) -> Any:
             f"{service.name} has no application {service.app!r} ({error}): name one as module:function"
         ) from None
     return factory(settings)
+
+
+@contextmanager
+def _sensible(name: str) -> Iterator[None]:
+    try:
+        yield
+    except ValueError as error:
+        raise BadParameter(f"{name} cannot be set up: {error}") from None
 
 
 def _servers_in(services: tuple[Service, ...]) -> int:
