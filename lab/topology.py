@@ -11,6 +11,7 @@ from itertools import product
 from urllib.parse import urlsplit
 
 from services.balancer.settings import PolicyName
+from services.choices import choice
 from services.clients import ClientName
 from services.protocols import ProtocolName
 from services.rpc.methods import METHODS
@@ -58,6 +59,9 @@ class Balancer:
     host: str = LOOPBACK
     policy: PolicyName = PolicyName.ROUND_ROBIN
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "policy", choice(PolicyName, "policy", self.policy))
+
     @property
     def url(self) -> str:
         """The base URL, without a trailing slash."""
@@ -86,6 +90,7 @@ class Service:
     ledger: str = ""
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "client", choice(ClientName, "client", self.client))
         if not self.instances:
             raise ValueError(f"{self.name} has no instance: a service needs at least one")
         if len(self.instances) > 1 and self.balancer is None:
@@ -114,6 +119,7 @@ class Topology:
     protocol: ProtocolName = ProtocolName.HTTP
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "protocol", choice(ProtocolName, "protocol", self.protocol))
         taken: dict[tuple[str, int], str] = {}
         for name, host, port in self.addresses():
             if not 0 < port < 65536:
@@ -159,7 +165,8 @@ class Topology:
     @classmethod
     def named(cls, name: TopologyName, replicas: int = 4) -> Topology:
         """The documented topology of that name. `replicas` says nothing about the sequential one."""
-        return cls.sequential() if name is TopologyName.SEQUENTIAL else cls.parallel(replicas)
+        sequential = choice(TopologyName, "name", name) is TopologyName.SEQUENTIAL
+        return cls.sequential() if sequential else cls.parallel(replicas)
 
     @classmethod
     def at(cls, url: str) -> Topology:

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
+from services.choices import choice
+
 __all__ = ["Distribution", "Work", "WorkKind", "service_times"]
 
 LOGNORMAL_SIGMA = 1.0
@@ -55,6 +57,8 @@ class Work:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "kind", choice(WorkKind, "kind", self.kind))
+        object.__setattr__(self, "distribution", choice(Distribution, "distribution", self.distribution))
         if not (math.isfinite(self.mean_ms) and self.mean_ms >= 0):
             raise ValueError(f"mean_ms must be a number of milliseconds, 0 or more, not {self.mean_ms}")
         if self.slots < 1:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from lab.topology import Balancer, Instance, Service, Topology, TopologyName
 from services.balancer.settings import PolicyName
 from services.clients import ClientName
+from services.protocols import ProtocolName
 from services.work import Work, WorkKind
 
 SERVICES = ("service1", "service2", "service3", "service4")
@@ -186,6 +187,21 @@ def test_a_policy_is_set_in_every_balancer_and_nowhere_else(policy: PolicyName) 
     changed = Topology.parallel().with_policy(policy)
     assert {s.balancer.policy for s in changed.services if s.balancer} == {policy}
     assert Topology.sequential().with_policy(policy) == Topology.sequential()
+
+
+def test_what_is_chosen_by_name_may_be_given_by_its_plain_name() -> None:
+    untyped: Any = Topology
+    topology = untyped.named("sequential").with_client("httpx").with_protocol("grpc")
+    assert topology == Topology.sequential().with_client(ClientName.HTTPX).with_protocol(ProtocolName.GRPC)
+    assert topology.entry_url.startswith("grpc://")
+    balancer = untyped.parallel().with_policy("power_of_two").services[0].balancer
+    assert type(balancer.policy) is PolicyName
+
+
+@pytest.mark.parametrize("change", ["with_client", "with_policy", "with_protocol", "named"])
+def test_a_name_that_does_not_exist_is_refused_with_those_that_do(change: str) -> None:
+    with pytest.raises(ValueError, match=r"must be one of .*, not 'nonsense'"):
+        getattr(Topology.parallel(), change)("nonsense")
 
 
 @given(count=st.integers(2, 8), which=st.integers(0, 7), name=st.sampled_from(SERVICES))

@@ -34,6 +34,20 @@ def test_work_that_makes_no_sense_is_refused_by_name(field: str, value: Any) -> 
         Work(**{field: value})
 
 
+def test_kind_and_distribution_may_be_given_by_name() -> None:
+    by_name: dict[str, Any] = {"kind": "cpu", "distribution": "exponential"}
+    work = Work(**by_name)
+    assert (work.kind, work.distribution) == (WorkKind.CPU, Distribution.EXPONENTIAL)
+    assert (type(work.kind), type(work.distribution)) == (WorkKind, Distribution)
+
+
+@pytest.mark.parametrize("field", ["kind", "distribution"])
+def test_a_name_that_does_not_exist_is_refused_with_those_that_do(field: str) -> None:
+    by_name: dict[str, Any] = {field: "burn"}
+    with pytest.raises(ValueError, match=f"{field} must be one of .*, not 'burn'"):
+        Work(**by_name)
+
+
 def test_constant_service_times_are_the_mean() -> None:
     assert list(islice(service_times(Work(), "service1a"), 3)) == [0.04, 0.04, 0.04]
 
