@@ -10,7 +10,7 @@ from typing import Any
 
 from lab.topology import Topology
 
-__all__ = ["Answer", "Finding", "acceptance", "get", "post", "report", "unasked"]
+__all__ = ["Answer", "Finding", "acceptance", "attempts", "get", "post", "report", "unasked"]
 
 EXAMPLE = {"text": "The cat, the CAT", "request_id": "r1"}
 TIMEOUT_S = 30.0
@@ -53,7 +53,7 @@ def acceptance(topology: Topology) -> Iterator[Finding]:
     if not get(f"{entry.url}/health").status:
         yield unasked(entry.name)
         return
-    before = _attempts(topology)
+    before = attempts(topology)
     yield from _example(topology, post(topology.entry_url, EXAMPLE))
     yield from _bad_input(topology)
     yield from _statistics(topology, before)
@@ -115,12 +115,12 @@ def _bad_input(topology: Topology) -> Iterator[Finding]:
 
 
 def _statistics(topology: Topology, before: dict[str, int]) -> Iterator[Finding]:
-    for name, attempts in _attempts(topology).items():
-        counted = attempts > before[name] >= 0
-        yield Finding(f"{name} counts what passes it in /stats", counted, f"{before[name]}, then {attempts}")
+    for name, number in attempts(topology).items():
+        counted = number > before[name] >= 0
+        yield Finding(f"{name} counts what passes it in /stats", counted, f"{before[name]}, then {number}")
 
 
-def _attempts(topology: Topology) -> dict[str, int]:
+def attempts(topology: Topology) -> dict[str, int]:
     """Attempts that each balancer counted at its instances; -1 where its statistics are not as documented."""
     counts = {}
     for service in topology.services:

@@ -10,6 +10,8 @@ import grpc
 from grpc_health.v1 import health_pb2
 
 from lab.cli.acceptance import EXAMPLE, TIMEOUT_S, Finding, unasked
+from lab.cli.acceptance import attempts as attempts_over_http
+from lab.placement.names import BalancerName
 from lab.topology import Topology
 from services.addresses import address_of
 from services.messages import TextRequest
@@ -33,10 +35,11 @@ class _Ended:
     metadata: Mapping[str, str] = field(default_factory=dict)
 
 
-def acceptance(topology: Topology) -> Iterator[Finding]:
+def acceptance(topology: Topology, balancer: BalancerName) -> Iterator[Finding]:
     """Check a documented topology that is up: its health, the documented example, bad input, statistics.
 
-    Where nothing answers at the entry, that is the last finding: all others would only follow from it.
+    Other people's balancers tell those over HTTP. Where nothing answers at the entry, that is the last
+    finding: all others would only follow from it.
     """
     unserving = set()
     for name, host, port in topology.addresses():
@@ -49,12 +52,14 @@ def acceptance(topology: Topology) -> Iterator[Finding]:
     if topology.entry.name in unserving:
         yield unasked(topology.entry.name)
         return
-    before = _attempts(topology)
+    builtin = balancer is BalancerName.BUILTIN
+    counting, place = (_attempts, "Stats") if builtin else (attempts_over_http, "/stats")
+    before = counting(topology)
     yield from _example(topology, _post(topology, encode(TextRequest(**EXAMPLE))))
     yield from _bad_input(topology)
-    for name, attempts in _attempts(topology).items():
+    for name, attempts in counting(topology).items():
         counted = attempts > before[name] >= 0
-        yield Finding(f"{name} counts what passes it in Stats", counted, f"{before[name]}, then {attempts}")
+        yield Finding(f"{name} counts what passes it in {place}", counted, f"{before[name]}, then {attempts}")
 
 
 def report(topology: Topology, text: str) -> str:

@@ -23,14 +23,18 @@ def test(
     from lab.cli.state import find
     from lab.extras import Extra, needing
 
-    topology = find(offset, protocol).options.build()
+    options = find(offset, protocol).options
+    topology = options.build()
     if topology.protocol is ProtocolName.GRPC:
         with needing(Extra.GRPC, topology.name):
-            from lab.cli.acceptance_grpc import acceptance, report
+            import lab.cli.acceptance_grpc as over_grpc
+        findings, report = over_grpc.acceptance(topology, options.balancer), over_grpc.report
     else:
-        from lab.cli.acceptance import acceptance, report
+        import lab.cli.acceptance as over_http
+
+        findings, report = over_http.acceptance(topology), over_http.report
     failed = 0
-    for finding in acceptance(topology):
+    for finding in findings:
         failed += not finding.ok
         mark = typer.style("PASS", fg="green") if finding.ok else typer.style("FAIL", fg="red")
         typer.echo(f"{mark} {finding.what}" + ("" if finding.ok else f": {finding.found}"))

@@ -4,6 +4,12 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
+from lab.errors import ProgramMissing
+from lab.placement.names import BalancerName
+from lab.placement.proxies import GRPC_PROXIES
+from lab.placement.proxies.binaries import find
 from lab.topology import TopologyName
 
 
@@ -19,6 +25,20 @@ def test_what_is_up_in_grpc_passes_its_own_test_and_is_found_by_its_protocol(lab
     elsewhere = lab("stats", "--protocol", "http")
     assert elsewhere.returncode != 0
     assert "parallel (grpc)" in elsewhere.stderr
+
+
+@pytest.mark.parametrize("balancer", GRPC_PROXIES)
+def test_it_passes_its_own_test_behind_other_peoples_balancers_too(
+    lab, offset, balancer: BalancerName
+) -> None:
+    try:
+        find(GRPC_PROXIES[balancer].program)
+    except ProgramMissing as missing:
+        pytest.skip(str(missing))
+    up = ("up", TopologyName.PARALLEL, "--protocol", "grpc", "--balancer", balancer, "--replicas", 2)
+    assert lab(*up, "--offset", offset, "--work", "text", "-d").returncode == 0
+    tested = lab("test")
+    assert tested.returncode == 0, tested.stdout
 
 
 def test_the_test_command_finds_what_is_not_as_documented(lab, offset) -> None:
