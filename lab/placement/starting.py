@@ -51,6 +51,7 @@ def start(
     if not isinstance(topology, Topology):
         raise BadParameter(f"{topology!r} is no topology: give one, such as lab.Topology.parallel()")
     where, whose = _named(PlacementName, placement), _named(BalancerName, balancer)
+    how = _named(Profile, profile)
     if where is PlacementName.REMOTE:
         if cores:
             raise NotSupported("what is remote cannot be kept on cores from here: leave them out")
@@ -61,7 +62,7 @@ def start(
     if whose is BalancerName.BUILTIN:
         return kind(topology, cores=cores)
     inner = kind(topology, balancers=False, cores=cores)
-    return Proxied(topology, inner, whose, _named(Profile, profile), cores=cores)
+    return Proxied(topology, inner, whose, how, cores=cores)
 
 
 def _named(names: type[N], name: str) -> N:

@@ -309,6 +309,11 @@ def test_a_placement_that_does_not_exist_is_an_error_that_names_those_that_do(ma
         lab.start(make_topology(one="hello"), placement="cloud")  # type: ignore[arg-type]
 
 
+def test_a_profile_that_does_not_exist_is_an_error_whoever_balances(make_topology: Make) -> None:
+    with pytest.raises(BadParameter, match=r"'tuned'.*matched"):
+        lab.start(make_topology(one="hello"), profile="tuned")  # type: ignore[arg-type]
+
+
 def test_a_frozen_server_takes_connections_and_does_not_answer_until_it_is_thawed(
     make_topology: Make,
 ) -> None:
