@@ -112,7 +112,7 @@ class Processes(Running):
             )
         for sock in listen_all(self._addresses()).values():
             sock.close()  # each server takes its own; this only told whether it can
-        self._logs = {}
+        self._logs, self._cpu_s = {}, {}
         with ExitStack() as stack:
             stack.callback(self._close_logs)
             self._custody = Custody()

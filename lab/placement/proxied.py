@@ -141,6 +141,7 @@ class Proxied(Running):
         names = [settings.name for settings in self._settings()]
         for sock in listen_all(a for a in self._topology.addresses() if a[0] in names).values():
             sock.close()  # each balancer takes its own; this only told whether it can
+        self._cpu_s = {}
         with ExitStack() as stack:
             stack.enter_context(self._inner)
             stack.callback(self._end)

@@ -198,6 +198,17 @@ def test_cpu_time_of_services_and_balancers_is_told_apart_and_outlives_their_pro
     assert after.balancers_s >= before.balancers_s
 
 
+def test_cpu_time_begins_anew_when_the_topology_comes_up_again() -> None:
+    topology = Topology.sequential().with_work(lab.Work(lab.WorkKind.CPU, mean_ms=500))
+    running = in_processes(topology.shifted(free_offset(topology)))
+    with running:
+        assert post(running.entry_url) == 200
+        worked = running.cpu_seconds()
+    with running:
+        rested = running.cpu_seconds()
+    assert rested.servers_s < worked.servers_s
+
+
 def test_memory_is_that_of_the_processes(running: lab.Running) -> None:
     assert running.rss_mb() > psutil.Process(os.getpid()).memory_info().rss / 1e8
     assert 0 < running.balancers_rss_mb() < running.rss_mb()

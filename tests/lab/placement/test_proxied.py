@@ -13,7 +13,7 @@ import pytest
 import lab
 from lab.errors import NotSupported, PortInUse, ProgramMissing
 from lab.placement.ports import free_offset
-from lab.placement.proxies import PROXIES
+from lab.placement.proxies import PROXIES, ProxyProcess
 from lab.placement.proxies.binaries import find
 from lab.topology import Topology
 
@@ -103,6 +103,15 @@ def test_cpu_time_and_memory_of_balancers_are_told_apart(running: lab.Running) -
     assert after.balancers_s is not None
     assert after.balancers_s >= before.balancers_s
     assert 1 < running.balancers_rss_mb() <= running.rss_mb()
+
+
+def test_cpu_time_begins_anew_when_the_topology_comes_up_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    require(lab.BalancerName.NGINX)
+    monkeypatch.setattr(ProxyProcess, "cpu_seconds", lambda _: 1.0)
+    running = lab.start(small(), balancer=lab.BalancerName.NGINX)
+    for _ in range(2):
+        with running:
+            assert running.cpu_seconds().balancers_s == 4.0
 
 
 def test_instances_cannot_be_added_while_it_runs(running: lab.Running) -> None:
