@@ -10,6 +10,7 @@ from enum import StrEnum
 from itertools import product
 from urllib.parse import urlsplit
 
+from services.addresses import address_of
 from services.balancer.settings import PolicyName
 from services.choices import choice
 from services.clients import ClientName
@@ -41,8 +42,8 @@ class Instance:
 
     @property
     def address(self) -> str:
-        """`host:port`, as the environment writes it."""
-        return f"{self.host}:{self.port}"
+        """`host:port`, as the environment writes it: an IPv6 host in brackets."""
+        return address_of(self.host, self.port)
 
     @property
     def url(self) -> str:
@@ -65,7 +66,7 @@ class Balancer:
     @property
     def url(self) -> str:
         """The base URL, without a trailing slash."""
-        return f"http://{self.host}:{self.port}"
+        return f"http://{address_of(self.host, self.port)}"
 
 
 @dataclass(frozen=True, slots=True)

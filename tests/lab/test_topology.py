@@ -47,6 +47,14 @@ def test_a_request_enters_at_the_first_service_or_its_balancer() -> None:
     assert Topology.parallel().entry_url == "http://127.0.0.1:8061/process"
 
 
+def test_an_ipv6_host_stands_in_brackets_in_every_url() -> None:
+    topology = Topology.at("http://[::1]:8051/process")
+    assert topology.entry_url == "http://[::1]:8051/process"
+    assert topology.with_protocol(ProtocolName.GRPC).entry_url == "grpc://[::1]:8051/pipeline.Input/Process"
+    assert Balancer("x", 8061, "::1").url == "http://[::1]:8061"
+    assert Instance("x", 8051, "::1").address == "[::1]:8051"
+
+
 def test_each_service_calls_the_next_ones_balancer_and_the_last_calls_nobody() -> None:
     topology = Topology.parallel()
     assert [topology.next_url(name) for name in SERVICES] == [

@@ -6,6 +6,7 @@ import http.client
 import json
 import socket
 from collections.abc import Iterator
+from dataclasses import replace
 
 import psutil
 import pytest
@@ -41,6 +42,14 @@ def connects(port: int) -> bool:
     try:
         socket.create_connection(("127.0.0.1", port), timeout=5).close()
     except ConnectionRefusedError:
+        return False
+    return True
+
+
+def has_ipv6() -> bool:
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
         return False
     return True
 
@@ -112,6 +121,26 @@ def test_cpu_time_begins_anew_when_the_topology_comes_up_again(monkeypatch: pyte
     for _ in range(2):
         with running:
             assert running.cpu_seconds().balancers_s == 4.0
+
+
+@pytest.mark.skipif(not has_ipv6(), reason="no IPv6 on this machine")
+@pytest.mark.parametrize("balancer", lab.BalancerName)
+def test_all_may_listen_on_ipv6(balancer: lab.BalancerName) -> None:
+    if balancer is not lab.BalancerName.BUILTIN:
+        require(balancer)
+    topology = small()
+    services = tuple(
+        replace(
+            service,
+            instances=tuple(replace(instance, host="::1") for instance in service.instances),
+            balancer=replace(service.balancer, host="::1") if service.balancer else None,
+        )
+        for service in topology.services
+    )
+    with lab.start(replace(topology, services=services), balancer=balancer) as running:
+        assert post(running.entry_url) == 200
+        counted = running.stats()["service4-loadbalancer"]["stats"]
+    assert sum(count["requests"] for count in counted.values()) >= 1
 
 
 def test_instances_cannot_be_added_while_it_runs(running: lab.Running) -> None:
