@@ -15,7 +15,7 @@ from services.balancer.settings import PolicyName
 from services.choices import choice
 from services.clients import ClientName
 from services.protocols import ProtocolName
-from services.rpc.methods import METHODS
+from services.rpc.methods import METHODS, PATH_OF
 from services.work import Work
 
 __all__ = ["PIPELINE", "Balancer", "Instance", "Service", "Topology", "TopologyName"]
@@ -171,12 +171,19 @@ class Topology:
 
     @classmethod
     def at(cls, url: str) -> Topology:
-        """What is known of a topology by the URL to post to alone. Raises ValueError for no such URL."""
+        """What is known of a topology by its entry's URL alone, as `entry_url` writes it.
+
+        Raises ValueError for no such URL.
+        """
         parts = urlsplit(url)
-        if parts.scheme != "http" or not parts.hostname or not parts.path:
-            raise ValueError(f"{url!r} is no URL to post to: give http://host:port/path")
-        entry = Instance("entry", parts.port or 80, parts.hostname)
-        return cls(parts.netloc, (Service("entry", parts.path, (entry,)),))
+        over_grpc = parts.scheme == ProtocolName.GRPC
+        port = parts.port or (None if over_grpc else 80)  # gRPC has none of its own
+        path = PATH_OF.get(parts.path) if over_grpc else parts.path
+        if parts.scheme not in tuple(ProtocolName) or not (parts.hostname and port and path):
+            examples = f"http://host:port/path, or grpc://host:port{METHODS[_PATHS[0]]}"
+            raise ValueError(f"{url!r} is no URL to post to: give {examples}")
+        entry = Instance("entry", port, parts.hostname)
+        return cls(parts.netloc, (Service("entry", path, (entry,)),), protocol=ProtocolName(parts.scheme))
 
     @property
     def entry(self) -> Instance | Balancer:

@@ -247,7 +247,24 @@ def test_a_topology_is_known_by_the_url_to_post_to() -> None:
     assert Topology.at("http://somewhere/in").services[0].instances[0].port == 80
 
 
-@pytest.mark.parametrize("url", ["somewhere", "https://somewhere/in", "http://somewhere", "http:///in"])
+@given(topology=topologies, protocol=st.sampled_from(ProtocolName))
+def test_the_entrys_url_leads_back_to_it(topology: Topology, protocol: ProtocolName) -> None:
+    known = Topology.at(topology.with_protocol(protocol).entry_url)
+    assert known.entry_url == topology.with_protocol(protocol).entry_url
+    assert known.protocol is protocol
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "somewhere",
+        "https://somewhere/in",
+        "http://somewhere",
+        "http:///in",
+        "grpc://somewhere/pipeline.Input/Process",
+        "grpc://somewhere:9000/in",
+    ],
+)
 def test_what_is_no_url_to_post_to_is_refused(url: str) -> None:
     with pytest.raises(ValueError, match="is no URL to post to"):
         Topology.at(url)

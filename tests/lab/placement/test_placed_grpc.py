@@ -145,3 +145,15 @@ def test_leaving_the_block_frees_every_port_whatever_is_in_flight() -> None:
 def test_a_balancer_that_is_not_set_up_for_grpc_names_those_that_are(balancer: lab.BalancerName) -> None:
     with pytest.raises(NotSupported, match=rf"{balancer} .* take nginx, haproxy, envoy, or the built-in"):
         lab.start(over_grpc(lab.Topology.parallel()), balancer=balancer)
+
+
+def test_what_runs_elsewhere_is_known_by_its_url_and_asked_in_its_protocol() -> None:
+    elsewhere = over_grpc(lab.Topology.parallel(2).with_work(TEXT))
+    with lab.start(elsewhere) as running:
+        with (
+            lab.start(lab.Topology.at(running.entry_url), placement=lab.PlacementName.REMOTE) as remote,
+            calling(remote) as stub,
+        ):
+            assert ask(stub).word_count == 4
+        with lab.start(elsewhere, placement=lab.PlacementName.REMOTE) as remote:
+            assert sum(attempts(remote).values()) == 1
