@@ -66,7 +66,7 @@ class Remote(Running):
         entry = self._topology.entry
         if not self._speech.is_healthy(entry.host, entry.port):
             raise NotRunning(
-                f"{entry.url}/health does not answer 200: start it there, or give the URL of what runs"
+                f"nothing healthy answers at {self.entry_url}: start it there, or give the URL of what runs"
             )
 
     def _close(self) -> None:

@@ -50,8 +50,12 @@ def test_a_url_is_enough(elsewhere: lab.Topology) -> None:
         assert running.stats() == {}
 
 
-def test_what_does_not_run_there_is_an_error() -> None:
-    topology = lab.Topology.sequential()
+@pytest.mark.parametrize("protocol", lab.ProtocolName)
+def test_what_does_not_run_there_is_an_error_that_names_it(protocol: lab.ProtocolName) -> None:
+    topology = lab.Topology.sequential().with_protocol(protocol)
     nowhere = topology.shifted(free_offset(topology))
-    with pytest.raises(NotRunning, match="/health"), lab.start(nowhere, placement=lab.PlacementName.REMOTE):
+    with (
+        pytest.raises(NotRunning, match=f"{nowhere.entry_url}: start it there"),
+        lab.start(nowhere, placement=lab.PlacementName.REMOTE),
+    ):
         pass
