@@ -14,6 +14,7 @@ from lab.placement.names import BalancerName, PlacementName
 from lab.topology import Topology
 from services.balancer.policies.names import PolicyName
 from services.clients import ClientName
+from services.protocols import ProtocolName
 from services.work import Work
 
 __all__ = ["FaultPlan", "plan_faults", "play"]
@@ -56,6 +57,7 @@ def plan_faults(
     timeout_s: float = 0.5,
     policy: str = PolicyName.ROUND_ROBIN,
     client: str = ClientName.WIRE,
+    protocol: str = ProtocolName.HTTP,
     placement: str = PlacementName.IN_PROCESS,
     balancers: Sequence[str] | str = (BalancerName.BUILTIN,),
     port_offset: int = 0,
@@ -66,6 +68,7 @@ def plan_faults(
         work = Work(mean_ms=work_ms, slots=2)
         topology = Topology.parallel(replicas).with_work(work).with_policy(PolicyName(policy))
         topology = topology.with_client(ClientName(client)).with_timeout(timeout_s)
+        topology = topology.with_protocol(ProtocolName(protocol))
         plan = FaultPlan(
             timeline(faults),
             topology.shifted(port_offset),

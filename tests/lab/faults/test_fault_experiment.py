@@ -52,6 +52,18 @@ def test_what_faults_mean_to_do_is_no_reason_against_the_run(played: FaultRun) -
     assert played.measurement.outcome.requests == played.due
 
 
+def test_the_same_faults_befall_a_topology_that_speaks_grpc() -> None:
+    faults = ["at 1 kill service1b for 0.5", "at 1 errors service2a for 0.5", "at 1.8 drop service4a for 0.4"]
+    played = run_faults(faults, rate=40, topology=topology().with_protocol(lab.ProtocolName.GRPC))
+    assert (played.lost, played.dropped) == (0, 0)
+    kill = next(i for i in played.incidents if i.fault.target == "service1b")
+    assert kill.time_to_detect_s is not None
+    assert 0 < played.outcomes["grpc_unavailable"] < 40
+    assert played.succeeded + played.outcomes["grpc_unavailable"] == played.due
+    assert played.executed_twice["service4"] > 0
+    assert (played.measurement.factors.protocol, played.measurement.factors.client) == ("grpc", None)
+
+
 def test_without_faults_nothing_is_executed_twice_and_nothing_fails() -> None:
     quiet = run_faults([], rate=20, topology=topology())
     assert quiet.outcomes == {"http_200": 80}
