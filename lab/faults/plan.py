@@ -10,7 +10,7 @@ from lab.faults.acting import require_targets
 from lab.faults.experiment import SETTLE_S, run_faults
 from lab.faults.fault import Fault, timeline
 from lab.faults.report import FaultRun
-from lab.placement.names import BalancerName, PlacementName
+from lab.placement import BalancerName, PlacementName, start
 from lab.topology import Topology
 from services.balancer.policies.names import PolicyName
 from services.clients import ClientName
@@ -62,7 +62,11 @@ def plan_faults(
     balancers: Sequence[str] | str = (BalancerName.BUILTIN,),
     port_offset: int = 0,
 ) -> FaultPlan:
-    """What is to be done. Nothing is started. Raises BadParameter, naming what makes no sense."""
+    """What is to be done. Nothing is started.
+
+    Raises BadParameter, naming what makes no sense, and NotSupported or ProgramMissing for what a balancer
+    lacks.
+    """
     names = [balancers] if isinstance(balancers, str) else balancers
     try:
         work = Work(mean_ms=work_ms, slots=2)
@@ -81,6 +85,8 @@ def plan_faults(
     require_targets(plan.topology, plan.faults)
     if not (plan.balancers and rate > 0 and timeout_s > 0):
         raise BadParameter("it takes a balancer, and a rate and timeout_s above 0: give all three")
+    for balancer in plan.balancers:
+        start(plan.topology, placement=plan.placement, balancer=balancer)  # says what it lacks, and no more
     return plan
 
 

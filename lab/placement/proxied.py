@@ -44,10 +44,10 @@ class Proxied(Running):
         self._inner = inner
         self._proxy = _proxy(topology, balancer)
         settings = self._settings()
-        if settings:
-            find(self._proxy.program)
         for each in settings:
             self._proxy.require(each)
+        if settings:
+            find(self._proxy.program)
         self._profile = profile
         self._processes: dict[str, ProxyProcess] = {}
         self._cpu_s: dict[ProxyProcess, float] = {}

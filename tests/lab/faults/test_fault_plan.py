@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 import lab
-from lab.errors import BadParameter
+from lab.errors import BadParameter, NotSupported
 from lab.faults import plan_faults
 
 KILL = ("at 1 kill service2a for 1",)
@@ -35,3 +35,9 @@ def test_what_all_speak_may_be_grpc() -> None:
 def test_what_makes_no_sense_is_refused(asked: dict[str, Any]) -> None:
     with pytest.raises(BadParameter):
         plan_faults(KILL, **asked)
+
+
+@pytest.mark.parametrize("asked", [{"protocol": "grpc"}, {"policy": "least_connections"}])
+def test_what_one_of_the_balancers_does_not_have_is_refused(asked: dict[str, Any]) -> None:
+    with pytest.raises(NotSupported, match="traefik"):
+        plan_faults(KILL, balancers=["builtin", "traefik"], **asked)
