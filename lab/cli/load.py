@@ -33,7 +33,10 @@ def load(
     arrivals: Annotated[
         LoadModel | None, typer.Option(help="How requests come: closed, or constant where there is a rate.")
     ] = None,
-    concurrency: Annotated[int | None, typer.Option(min=1, help="Users of the closed loop: 1.")] = None,
+    concurrency: Annotated[
+        int | None,
+        typer.Option(min=1, help="Users of the closed loop: 1. Of an open one the most in flight: 256."),
+    ] = None,
     think_time: Annotated[float, typer.Option(min=0, help="Their pause after an answer, in ms.")] = 0.0,
     duration: Annotated[float, typer.Option(min=0.5, help="Seconds measured.")] = 10.0,
     warmup: Annotated[float, typer.Option(min=0, help="Seconds run before, and not counted.")] = 1.0,
@@ -45,7 +48,6 @@ def load(
     body: BodyFile = None,
     payload_bytes: PayloadBytes = None,
     timeout: Annotated[float, typer.Option(min=0.1, help="Seconds to wait for an answer.")] = 30.0,
-    max_connections: Annotated[int, typer.Option(min=1, help="Of an open loop.")] = 256,
     processes: Processes = 1,
     cpu: CPU = None,
     seed: Seed = 0,
@@ -67,7 +69,7 @@ def load(
     from lab.cli.load_run import append_row, load_once, require_csv
     from lab.cli.report import report
     from lab.cli.target import read_body, read_cpus, read_headers, read_load
-    from lab.load.spec import LoadSpec
+    from lab.load.spec import MOST_IN_FLIGHT, LoadSpec
     from lab.measure.conditions import Condition
     from lab.measure.precision import percentile_intervals
 
@@ -84,7 +86,7 @@ def load(
         headers=read_headers(header or []),
         body=content,
         read_timeout_s=timeout,
-        max_connections=max_connections,
+        max_connections=(concurrency if rate else None) or MOST_IN_FLIGHT,
         processes=processes,
         cpus=read_cpus(cpu),
         ca_file=ca_file,

@@ -60,7 +60,9 @@ def report(spec: LoadSpec, measured: Measurement, intervals: Mapping[int, Interv
 
 def _advice(spec: LoadSpec, reason: Reason) -> str:
     is_open = not isinstance(spec.load, Closed)
-    more = ", or allow more --max-connections" if is_open and reason is Reason.RATE_NOT_ACHIEVED else ""
+    more = (
+        ", or allow more in flight (--concurrency)" if is_open and reason is Reason.RATE_NOT_ACHIEVED else ""
+    )
     return f"{reason}: {MEANING[reason]}{more}"
 
 

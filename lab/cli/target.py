@@ -17,6 +17,7 @@ def read_load(
 ) -> Load:
     """The load: closed unless a rate is given, then constant unless a model is named.
 
+    `concurrency` is of a closed loop; that of an open one bounds its connections, which are not of its load.
     Raises BadParameter where one does not go with the other.
     """
     model = model or (LoadModel.CONSTANT if rate else LoadModel.CLOSED)
@@ -24,11 +25,6 @@ def read_load(
         if rate:
             raise BadParameter("--rate does not go with a closed loop: its answers make its rate")
         return Closed(concurrency or 1, think_time_ms / 1000)
-    if concurrency is not None:
-        raise BadParameter(
-            f"--concurrency does not go with --arrivals {model}: requests come when they come; "
-            "--max-connections bounds how many are under way"
-        )
     if think_time_ms:
         raise BadParameter(f"--think-time does not go with --arrivals {model}: nobody waits for an answer")
     if not rate:

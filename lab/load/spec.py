@@ -15,8 +15,10 @@ from lab.load.arrivals import Closed, Load, Schedule, load_from_json, load_to_js
 from lab.load.models import WarmupMode
 from lab.load.template import head, split_url
 
-__all__ = ["LoadSpec", "PipelineBody", "WarmupMode", "processes_for"]
+__all__ = ["MOST_IN_FLIGHT", "LoadSpec", "PipelineBody", "WarmupMode", "processes_for"]
 
+MOST_IN_FLIGHT = 256
+"""Connections of an open loop, unless told otherwise."""
 MOST_DUE = 50_000_000
 """Intended starts in one schedule: every generator makes it whole, in some seconds and 2 GB."""
 
@@ -49,7 +51,7 @@ class LoadSpec:
     connect_timeout_s: float = 5.0
     read_timeout_s: float = 30.0
     """From the send to the end of the answer. It bounds the drain as well."""
-    max_connections: int = 256
+    max_connections: int = MOST_IN_FLIGHT
     """Of the open loop, over all processes. The closed loop has as many as users."""
     processes: int = 1
     """How many generators share the load."""
@@ -78,18 +80,13 @@ class LoadSpec:
         _require(within, "warmup_s", self, "a number of seconds, 0 or more")
         _require(self.seed >= 0, "seed", self, "0 or more")
         _require(self.processes >= 1, "processes", self, "at least 1")
-        _require(
-            self.max_connections >= self.processes, "max_connections", self, "at least one for each process"
-        )
+        _require(self.max_connections >= 1, "max_connections", self, "at least 1")
+        _require(self._most_in_flight >= self.processes, "processes", self, "no more than may be in flight")
         due = (self.load.requested_rate or 0.0) * (self.warmup_s + self.duration_s)
         if due > MOST_DUE:
             raise BadParameter(
                 f"rate is {self.load.requested_rate:g}: that makes {due:.2g} requests, and a schedule holds "
                 f"{MOST_DUE:,}; ask for less, or for a shorter time"
-            )
-        if isinstance(self.load, Closed):
-            _require(
-                self.load.concurrency >= self.processes, "processes", self, "no more than there are users"
             )
         if isinstance(self.body, PipelineBody) and self.body.payload_bytes < 1:
             raise BadParameter(f"payload_bytes is {self.body.payload_bytes}: it must be at least 1")
@@ -127,8 +124,14 @@ class LoadSpec:
     @property
     def deadline_s(self) -> float:
         """No run takes longer: warm-up, a turn of what is in flight, window, drain, and some to spare."""
-        patience = self.connect_timeout_s + self.read_timeout_s
-        return self.warmup_s + self.duration_s + 2 * patience + 15.0
+        turn_s = self.connect_timeout_s + self.read_timeout_s
+        if isinstance(self.load, Closed):
+            turn_s += self.load.think_time_s
+        return self.warmup_s + self.duration_s + 2 * turn_s + 15.0
+
+    @property
+    def _most_in_flight(self) -> int:
+        return self.load.concurrency if isinstance(self.load, Closed) else self.max_connections
 
     def to_json(self) -> dict[str, Any]:
         """Plain data."""

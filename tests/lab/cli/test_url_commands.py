@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import datetime
@@ -20,7 +21,7 @@ SAMPLE = max(Path(__file__).parents[3].glob("results/baseline-*.csv"))
 
 
 class Hello(BaseHTTPRequestHandler):
-    """Answers at once, and notes what it was asked."""
+    """Answers at once but for /slow, and notes what it was asked."""
 
     protocol_version = "HTTP/1.1"
     seen: list[tuple[str, str | None, bytes]]
@@ -28,6 +29,8 @@ class Hello(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         length = int(self.headers["content-length"] or 0)
         self.seen.append((self.command, self.headers["x-colour"], self.rfile.read(length)))
+        if self.path == "/slow":
+            time.sleep(0.1)
         self.send_response(200)
         self.send_header("content-length", "2")
         self.end_headers()
@@ -131,11 +134,18 @@ def test_rows_of_one_target_gather_in_a_csv_as_trials(lab: Lab, url: str, tmp_pa
     assert "other parameters" in other.stderr
 
 
+def test_the_concurrency_of_an_open_loop_bounds_what_is_in_flight_at_once(lab: Lab, url: str) -> None:
+    done = lab("load", f"{url}slow", *short("--rate", 100, "--concurrency", 2, "--json"))
+    row = json.loads(done.stdout)
+    assert row["dropped"] > 0
+    assert row["in_flight_mean"] <= 2
+    assert "rate_not_achieved" in row["invalid_reason"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
         (("--arrivals", "poisson"), "needs a --rate"),
-        (("--rate", "5", "--concurrency", 2), "--concurrency does not go with"),
         (("--rate", "5", "--think-time", 1), "--think-time does not go with"),
         (("--arrivals", "closed", "--rate", "5"), "--rate does not go with a closed loop"),
         (("--arrivals", "ramp", "--rate", "5"), "two rates"),
@@ -148,7 +158,8 @@ def test_rows_of_one_target_gather_in_a_csv_as_trials(lab: Lab, url: str, tmp_pa
         (("--csv", "/nonexistent/dir/x.csv"), "make the directory /nonexistent/dir"),
         (("--csv", "/nonexistent/rows.json"), "name the CSV /nonexistent/rows.csv"),
         (("--csv", "/"), "is a directory"),
-        (("--processes", 2), "no more than there are users"),
+        (("--processes", 2), "processes is 2: it must be no more than may be in flight"),
+        (("--rate", "5", "--concurrency", 2, "--processes", 3), "no more than may be in flight"),
     ],
 )
 def test_what_cannot_be_done_is_said_in_one_line_and_nothing_is_sent(
