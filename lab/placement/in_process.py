@@ -142,7 +142,7 @@ class InProcess(Running):
         host, port = sock.getsockname()[:2]
         try:
             server = self._speech.server(self._topology, name, self._headers)
-            await server.start(sock)
+            await _started(server, sock)
         except LabError:
             sock.close()
             raise
@@ -186,6 +186,15 @@ class InProcess(Running):
         while True:
             self._headers[:] = [(b"date", formatdate(usegmt=True).encode())]
             await asyncio.sleep(1)
+
+
+async def _started(server: Server, sock: socket.socket) -> None:
+    try:
+        await server.start(sock)
+    except BaseException:  # another failed, too: a server half-way up holds what only it can give back
+        with suppress(Exception):
+            await server.stop(0)
+        raise
 
 
 async def _call(function: Callable[[], None]) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import http.client
 import json
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 
 import grpc
 import pytest
@@ -19,7 +21,7 @@ from lab.errors import NotSupported
 from lab.load.arrivals import Closed
 from lab.load.process import run
 from lab.load.spec import LoadSpec, PipelineBody
-from lab.placement.ports import free_offset
+from lab.placement.ports import free_offset, require_free
 from services.rpc import pipeline_pb2 as pb
 from services.rpc import pipeline_pb2_grpc as stubs
 from services.rpc.channels import CHANNEL_OPTIONS
@@ -157,3 +159,13 @@ def test_what_runs_elsewhere_is_known_by_its_url_and_asked_in_its_protocol() -> 
             assert ask(stub).word_count == 4
         with lab.start(elsewhere, placement=lab.PlacementName.REMOTE) as remote:
             assert sum(attempts(remote).values()) == 1
+
+
+def test_when_one_server_cannot_start_none_of_the_others_goes_on() -> None:
+    topology = over_grpc(lab.Topology.parallel(2))
+    first, *others = topology.services
+    topology = replace(topology, services=(replace(first, app="somebody:create_app"), *others))
+    with pytest.raises(NotSupported, match="service1 runs an application of its own"), lab.start(topology):
+        pass
+    require_free(topology.addresses())
+    gc.collect()  # a server that was left running says so now, since its loop is closed
