@@ -128,6 +128,13 @@ class Topology:
             if (host, port) in taken:
                 raise ValueError(f"{name} and {taken[host, port]} both want port {port}")
             taken[host, port] = name
+        if self.protocol is ProtocolName.GRPC:
+            for service in self.services:
+                if service.path not in METHODS:
+                    known = ", ".join(METHODS)
+                    raise ValueError(
+                        f"{service.name} answers {service.path}, and only {known} have methods in gRPC"
+                    )
         names = [name for name, _ in self.ports()]
         if len(set(names)) < len(names):
             raise ValueError(f"two servers share a name in {names}")

@@ -236,6 +236,12 @@ def test_every_server_is_found_by_its_name_with_its_service(topology: Topology) 
         assert server in (*service.instances, service.balancer)
 
 
+def test_a_route_without_a_method_cannot_be_had_in_grpc() -> None:
+    topology = Topology("x", (Service("front", "/in", (Instance("front", 9000),)),))
+    with pytest.raises(ValueError, match=r"front answers /in, and only /process, .* have methods in gRPC"):
+        topology.with_protocol(ProtocolName.GRPC)
+
+
 def test_servers_on_different_hosts_may_share_a_port() -> None:
     here, there = Instance("here", 9000), Instance("there", 9000, "10.0.0.5")
     assert len(list(Topology("x", (Service("s", "/", (here,)), Service("t", "/", (there,)))).ports())) == 2
