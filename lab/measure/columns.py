@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from lab.expectations import Verdict
+from lab.measure.validity import THRESHOLD
 
 __all__ = ["Against", "Factors", "Health", "Outcome", "TimeSpent", "What"]
 
@@ -159,7 +160,10 @@ class Health:
     )
     valid: bool = _column("Whether latency can be believed.", required=True)
     invalid_reason: str | None = _column(
-        "Why not: the reasons, separated by spaces.", pattern=r"[a-z_]+( [a-z_]+)*"
+        "Why not: the reasons, separated by spaces. "
+        + "; ".join(f"{reason}: {limit}" for reason, limit in THRESHOLD.items())
+        + ".",
+        pattern=r"[a-z_]+( [a-z_]+)*",
     )
 
 

@@ -9,7 +9,7 @@ from enum import StrEnum
 from lab.errors import BadParameter
 from lab.measure.percentiles import sample_floor
 
-__all__ = ["EXEMPTIBLE", "MEANING", "Evidence", "Reason", "reasons_against"]
+__all__ = ["EXEMPTIBLE", "MEANING", "THRESHOLD", "Evidence", "Reason", "reasons_against"]
 
 MOST_CPU = 0.9
 """Cores. A loop this busy queues requests of its own, which would be taken for the server's."""
@@ -54,6 +54,17 @@ MEANING = {
     Reason.SERVERS_CHANGED: "a server came, went or restarted meanwhile",
 }
 """Each reason in words, and what to do about it."""
+
+THRESHOLD = {
+    Reason.GENERATOR_BOUND: f"more than {MOST_CPU:g} cores used, {MOST_RUN_DELAY:g} s/s waited for one, or "
+    f"p99 of schedule lag above {MOST_LAG_MS:g} ms and {MOST_LAG_SHARE:.0%} of that of service_time",
+    Reason.RATE_NOT_ACHIEVED: f"more than {MOST_DROPPED:.0%} of what was due not sent",
+    Reason.LITTLES_LAW: f"a residual above {MOST_RESIDUAL:g} and a request's share of the window together",
+    Reason.NOT_STEADY: f"more than {MOST_DRIFT:.0%} of drift, and p < {DRIFT_LEVEL:g} for chance to make it",
+    Reason.TOO_FEW_SAMPLES: f"fewer than {sample_floor(0.5)} successes",
+    Reason.SERVERS_CHANGED: "any change",
+}
+"""From where on each holds."""
 
 EXEMPTIBLE = frozenset(
     {Reason.RATE_NOT_ACHIEVED, Reason.LITTLES_LAW, Reason.NOT_STEADY, Reason.SERVERS_CHANGED}
