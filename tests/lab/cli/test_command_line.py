@@ -30,7 +30,7 @@ Lab = Callable[..., Any]
 def connects(port: int) -> bool:
     try:
         socket.create_connection(("127.0.0.1", port), timeout=5).close()
-    except ConnectionRefusedError:
+    except (ConnectionRefusedError, ConnectionResetError):  # reset: it closes this very moment
         return False
     return True
 

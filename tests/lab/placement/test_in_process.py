@@ -25,7 +25,7 @@ STOP_S = 3.0
 def connects(port: int) -> bool:
     try:
         socket.create_connection(("127.0.0.1", port), timeout=5).close()
-    except ConnectionRefusedError:
+    except (ConnectionRefusedError, ConnectionResetError):  # reset: it closes this very moment
         return False
     return True
 

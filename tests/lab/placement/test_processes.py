@@ -58,7 +58,7 @@ def post(url: str, timeout_s: float = 30.0) -> int:
 def connects(port: int) -> bool:
     try:
         socket.create_connection(("127.0.0.1", port), timeout=5).close()
-    except ConnectionRefusedError:
+    except (ConnectionRefusedError, ConnectionResetError):  # reset: it closes this very moment
         return False
     return True
 
