@@ -85,7 +85,7 @@ def balancer_frozen() -> Iterator[Finding]:
     """
     try_s = 0.5
     with start(one_service(20.0, try_s, slots=8), placement=PlacementName.PROCESSES) as running:
-        usual = run(_steady(running.entry_url, 3.0))
+        usual = run(_steady(running.entry_url, 12.0))
         with ThreadPoolExecutor(1) as thread:
             loading = thread.submit(run, _steady(running.entry_url, 5.0))
             time.sleep(1.5)

@@ -29,8 +29,6 @@ async def connect(
         raise NotConnected(FailureKind.CONNECT_TIMEOUT, peer, f"not within {timeout_s:g} s") from error
     except ConnectionRefusedError as error:
         raise NotConnected(FailureKind.REFUSED, peer) from error
-    except ConnectionResetError as error:
-        raise NotConnected(FailureKind.RESET, peer) from error
     except tls.SSLError as error:
         raise NotConnected(FailureKind.TLS, peer, str(error)) from error
     except (socket.gaierror, UnicodeError) as error:

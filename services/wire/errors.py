@@ -24,11 +24,13 @@ class FailureKind(StrEnum):
 
     REFUSED = "refused"
     UNREACHABLE = "unreachable"
+    """No connection for another reason, such as a reset as it was made: the port has just been closed."""
     UNRESOLVED = "unresolved"
     """The host's name has no address."""
     CONNECT_TIMEOUT = "connect_timeout"
     TLS = "tls"
     RESET = "reset"
+    """The connection that the request went out on was reset."""
     CLOSED_EARLY = "closed_early"
     """The peer closed in good order, before the end of the answer's head."""
     SHORT_BODY = "short_body"

@@ -493,6 +493,20 @@ def test_a_refused_connection_is_not_connected(run):
         run(main())
 
 
+def test_a_reset_as_the_connection_is_made_is_not_taken_for_one_of_a_request(monkeypatch):
+    async def reset(*_, **__):
+        raise ConnectionResetError
+
+    async def main():
+        # The kernel does it in a moment that nobody can choose.
+        monkeypatch.setattr(asyncio.get_running_loop(), "create_connection", reset)
+        with pytest.raises(NotConnected) as caught:
+            await Connection.open("127.0.0.1", 9, timeout_s=5)
+        assert caught.value.kind is FailureKind.UNREACHABLE
+
+    asyncio.run(main())
+
+
 def test_a_peer_that_does_not_take_the_connection_times_out(run):
     with socket.socket() as full:
         full.bind(("127.0.0.1", 0))
