@@ -14,6 +14,8 @@ from typing import Protocol
 
 __all__ = ["Deadlines", "Watched"]
 
+FINENESS_S = 0.001
+"""Timers are no finer than that. Nobody is kept waiting longer than was said, but perhaps this much less."""
 _NEVER = float("inf")
 
 
@@ -66,11 +68,11 @@ class Deadlines:
         if self._timer is not None:
             self._timer.cancel()
         self._at = at
-        self._timer = self._loop.call_later(at - self._clock(), self._fire)
+        self._timer = self._loop.call_later(at - self._clock() - FINENESS_S, self._fire)
 
     def _fire(self) -> None:
         self._timer, self._at = None, _NEVER
-        now = self._clock() + 0.001  # timers are no finer than that
+        now = self._clock() + FINENESS_S
         for item in [item for item, at in self._due.items() if at <= now]:
             if self._due.pop(item, None) is not None:
                 item.on_deadline()
