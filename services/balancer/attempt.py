@@ -79,6 +79,29 @@ class Attempt(Exchange):
         """Send the request over a new connection."""
         self._opening = self._pool.open(self._on_opened)
 
+    def send(self, connection: Connection, now: float) -> None:
+        """Send the request over this connection."""
+        self._connection = connection
+        request = self._request
+        core, head, body, upload = request.core, request.head, request.body, request.upload
+        until = now + core.try_timeout_s
+        allowed = core.try_deadline
+        if until > request.deadline:
+            until = request.deadline
+            allowed = b"\r\nX-Request-Deadline-Ms: %d" % max(0, (until - now) * 1000)
+        framing = head.framing
+        if upload is not None:
+            body = upload.piece()
+        elif head.length == CHUNKED:
+            framing = length_line(len(body))
+        whence = request.client.provenance(head)
+        data = b"".join((head.forwarded, whence, request.request_id, allowed, framing, body))
+        more = upload is not None and not upload.whole
+        connection.send(self, data, deadline=until, is_head=head.is_head, more=more)
+        if upload is not None and self._connection is connection:  # it was sent
+            upload.sent()
+            request.client.resume_upload()
+
     def give_up(self) -> None:
         """Nobody wants the answer any more: the request is told nothing of it either."""
         if self._opening is not None:
@@ -192,28 +215,6 @@ class Attempt(Exchange):
             self.send(result, time.monotonic())
         else:
             self._request.failed(result)
-
-    def send(self, connection: Connection, now: float) -> None:
-        self._connection = connection
-        request = self._request
-        core, head, body, upload = request.core, request.head, request.body, request.upload
-        until = now + core.try_timeout_s
-        allowed = core.try_deadline
-        if until > request.deadline:
-            until = request.deadline
-            allowed = b"\r\nX-Request-Deadline-Ms: %d" % max(0, (until - now) * 1000)
-        framing = head.framing
-        if upload is not None:
-            body = upload.piece()
-        elif head.length == CHUNKED:
-            framing = length_line(len(body))
-        whence = request.client.provenance(head)
-        data = b"".join((head.forwarded, whence, request.request_id, allowed, framing, body))
-        more = upload is not None and not upload.whole
-        connection.send(self, data, deadline=until, is_head=head.is_head, more=more)
-        if upload is not None and self._connection is connection:  # it was sent
-            upload.sent()
-            request.client.resume_upload()
 
     def _allow_more(self, connection: Connection) -> None:
         """There was progress: so long the instance may be silent, and the whole may take no longer."""
