@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from benchmarks.goals import Finding, at_most
 from benchmarks.server import BREAKS, serving
-from lab.load.arrivals import Closed, Constant, Load
+from lab.arrivals import Closed, Constant, Load
 from lab.load.process import run
 from lab.load.spec import LoadSpec
 

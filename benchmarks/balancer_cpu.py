@@ -9,11 +9,11 @@ from contextlib import ExitStack
 from benchmarks.backends import backends, free_ports
 from benchmarks.balancers import RunningBalancer, builtin, other
 from benchmarks.goals import Finding, at_most, told
+from lab.arrivals import Closed
 from lab.errors import ProgramMissing
-from lab.load.arrivals import Closed
 from lab.load.process import run
 from lab.load.spec import LoadSpec
-from lab.placement.names import BalancerName
+from lab.names import BalancerName
 from services.balancer.settings import Address, BalancerSettings
 
 __all__ = ["balancer_cpu"]

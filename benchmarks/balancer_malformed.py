@@ -17,9 +17,9 @@ from httptools import HttpParserError, HttpParserInvalidMethodError, HttpRequest
 from benchmarks.backends import free_ports
 from benchmarks.balancers import builtin
 from benchmarks.goals import Finding, at_least, at_most, told
-from lab.placement.asking import is_healthy
+from lab.placement.protocol_http import is_healthy
 from services.balancer.settings import Address, BalancerSettings
-from services.wire.loops import run
+from services.loops import run
 
 __all__ = ["balancer_malformed"]
 

@@ -13,7 +13,7 @@ from benchmarks.balancers import builtin
 from benchmarks.goals import Finding, at_least, at_most, told
 from benchmarks.moody import moody
 from benchmarks.one_service import BODY, JSON
-from lab.load.arrivals import Closed
+from lab.arrivals import Closed
 from lab.load.outcomes import Outcome
 from lab.load.process import run
 from lab.load.result import LoadResult

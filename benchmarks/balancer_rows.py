@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from benchmarks.goals import Finding, at_most, told
 from benchmarks.sweeping import swept
-from lab.placement.names import BalancerName
+from lab.names import BalancerName
 
 __all__ = ["balancer_rows"]
 

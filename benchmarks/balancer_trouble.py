@@ -13,17 +13,17 @@ from benchmarks.backends import free_ports
 from benchmarks.balancers import builtin
 from benchmarks.goals import Finding, at_most, told
 from benchmarks.one_service import BODY, JSON, addresses_of, one_service, outcomes, post_steadily
+from lab.arrivals import Constant
 from lab.faults.ledgers import executions
-from lab.load.arrivals import Constant
 from lab.load.process import run
 from lab.load.spec import LoadSpec, PipelineBody
 from lab.placement import PlacementName, Running, start
-from lab.placement.asking import ask_balancer
 from lab.placement.ports import free_offset
+from lab.placement.protocol_http import ask_balancer
 from lab.topology import Balancer, Topology
 from services.balancer.settings import BalancerSettings
+from services.loops import run as run_loop
 from services.wire import Response, WireClient
-from services.wire.loops import run as run_loop
 from services.work import Work
 
 __all__ = ["balancer_abort", "balancer_all_dead", "balancer_frozen", "balancer_rolling_restart"]

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import psutil
 
-from lab.placement.names import BalancerName
+from lab.names import BalancerName
 from lab.placement.proxies import PROXIES, Place, ProxyProcess
 from lab.placement.proxies.nginx import Nginx
 from lab.placement.proxies.nginx_config import ATTEMPTS, CONFIG

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from benchmarks.goals import Finding, at_most
 from benchmarks.server import serving
-from lab.load.arrivals import Closed, LoadModel
+from lab.arrivals import Closed, LoadModel
 from lab.load.spec import LoadSpec
 from lab.measure.conditions import Condition
 from lab.saturation import Question, probing, saturate

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from lab.machine import facts
-from lab.provenance import Provenance
+from lab.results.sidecar import Provenance
 
 __all__ = ["Finding", "Goal", "at_least", "at_most", "main", "told"]
 

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from typing import cast
 
 from services.balancer.settings import Address
-from services.wire.loops import run
+from services.loops import run
 
 __all__ = ["moody"]
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from lab.placement.ports import free_offset
 from lab.topology import Balancer, Instance, Service, Topology
 from services.balancer.settings import Address
+from services.loops import run
 from services.wire import WireClient, WireError
-from services.wire.loops import run
 from services.work import Work
 
 __all__ = ["BODY", "JSON", "Posted", "addresses_of", "one_service", "outcomes", "post_steadily"]

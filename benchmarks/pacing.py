@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from benchmarks.goals import Finding, at_most, told
 from benchmarks.server import serving
-from lab.load.arrivals import Constant
+from lab.arrivals import Constant
 from lab.load.process import run
 from lab.load.spec import LoadSpec
 

@@ -8,7 +8,7 @@ import numpy as np
 from scipy import stats
 
 from benchmarks.goals import Finding, at_least
-from lab.load.arrivals import Poisson
+from lab.arrivals import Poisson
 
 __all__ = ["schedules"]
 

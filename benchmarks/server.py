@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lab.load.pacer import Agenda, Pacer
-from services.wire.loops import run
+from services.loops import run
 
 __all__ = ["BREAKS", "Served", "service_times_s", "serving"]
 

@@ -9,8 +9,8 @@ import numpy as np
 
 from benchmarks.goals import Finding, at_least, at_most
 from lab.theory.__main__ import BATCH, UTILIZATION, cases
-from lab.theory.simulate import simulate
-from lab.theory.stages import Stage
+from lab.theory.model import Stage
+from lab.theory.simulator import simulate
 from lab.theory.traffic import Poisson
 from services.balancer.policies import PolicyName
 

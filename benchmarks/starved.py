@@ -10,12 +10,12 @@ from contextlib import contextmanager
 
 from benchmarks.goals import Finding, at_least, at_most, told
 from benchmarks.server import serving
-from lab.load.arrivals import Poisson
+from lab.arrivals import Poisson
 from lab.load.process import run
 from lab.load.spec import LoadSpec
 from lab.measure.columns import Factors
 from lab.measure.measurement import Measurement
-from lab.measure.reading import Trial, measure
+from lab.measure.row import Trial, measure
 from lab.measure.validity import Reason
 
 __all__ = ["starved"]

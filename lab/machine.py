@@ -13,7 +13,7 @@ from pathlib import Path
 
 import psutil
 
-from services.wire.loops import loop_name
+from services.loops import loop_name
 
 __all__ = ["Fact", "facts", "usable_cores"]
 

@@ -11,13 +11,13 @@ from fastapi import FastAPI, HTTPException, Request, Response
 from fastapi.responses import JSONResponse
 
 from services.clients import ClientName, open_client, require
-from services.faults import FaultyApp
+from services.fault_injection import FaultyApp
 from services.hops import Client, HopError, HopTimeoutError
+from services.instance import BudgetSpentError, Made, Workplace
 from services.relay import SERVER_TIMING, relay
 from services.requests import DEADLINE_HEADER, parse, read_body, read_budget_s
 from services.settings import ServiceSettings
-from services.station import QueueFullError, Visit
-from services.workplace import BudgetSpentError, Made, Workplace
+from services.slots import QueueFullError, Visit
 
 __all__ = ["ServiceInstance", "create_app"]
 

@@ -52,7 +52,7 @@ class ServiceSettings:
     ledger_file: str = ""
     """Where the ledger, if there is one, appends each id as well, so that it outlives a crash."""
     faults: bool = False
-    """Whether it can be told to fail while it runs (`services.faults`)."""
+    """Whether it can be told to fail while it runs (`services.fault_injection`)."""
 
     def __post_init__(self) -> None:
         if not self.instance:

@@ -10,9 +10,9 @@ from lab.charts.clients import client_answer, client_table, clients
 from lab.charts.comparison import comparison
 from lab.charts.cores import core_answer, cores
 from lab.charts.curves import latency, throughput
-from lab.charts.deaths import deaths
 from lab.charts.faults import fault_answer, fault_counts, fault_incidents, under_faults
 from lab.charts.findings import Claim, Finding, findings_of
+from lab.charts.instance_death import deaths
 from lab.charts.percentiles import percentiles
 from lab.charts.policies import policies, policy_answer, policy_table
 from lab.charts.protocols import byte_table, coding_table, protocol_answer, protocols

@@ -9,7 +9,7 @@ import pandas as pd
 
 from lab.charts.answer import Answer
 from lab.charts.chart import Chart
-from lab.charts.dots import Quantity, believed, figure_text, interval_of, line_chart, values_of
+from lab.charts.dot_plot import Quantity, believed, figure_text, interval_of, line_chart, values_of
 from lab.charts.style import styled
 from lab.charts.tables import Table, figure_of
 from lab.faults import FaultRun

@@ -10,7 +10,7 @@ import pandas as pd
 from lab.charts.answer import Answer
 from lab.charts.captions import caption
 from lab.charts.chart import Chart
-from lab.charts.dots import Quantity, believed, figure_text, interval_of, line_chart
+from lab.charts.dot_plot import Quantity, believed, figure_text, interval_of, line_chart
 from lab.charts.findings import Claim, findings_of
 from lab.charts.series import positive
 from lab.charts.style import styled

@@ -18,8 +18,8 @@ from lab.charts.marks import DASHED
 from lab.charts.style import GREY, Look, look, new_figure, styled
 from lab.charts.tables import figure_of
 from lab.expectations import RATIO, Verdict, judge
+from lab.measure.factors import topology_of
 from lab.measure.statistics import Interval, ratio_interval
-from lab.sweep.building import topology_of
 from lab.theory.bounds import scaling_bound
 from lab.topology import TopologyName
 from services.work import WorkKind

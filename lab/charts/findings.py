@@ -11,8 +11,8 @@ import pandas as pd
 
 from lab.charts.series import Panel, Series, panels_of, positive
 from lab.expectations import RATIO, Band, Verdict, expected_of, judge, sentence
+from lab.measure.factors import topology_of
 from lab.measure.statistics import Interval, log_interval, ratio_interval
-from lab.sweep.building import topology_of
 from lab.theory.bounds import knee, stations_of
 from lab.topology import TopologyName
 

@@ -6,8 +6,8 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from lab.placement.names import PlacementName
-from lab.sweep.building import topology_of
+from lab.measure.factors import topology_of
+from lab.names import PlacementName
 from lab.theory.bounds import capacity, processor, stations_of, throughput_bound, total_demand
 from lab.topology import Topology, TopologyName
 from services.work import WorkKind

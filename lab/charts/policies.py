@@ -12,8 +12,8 @@ from lab.charts.axes import legend_below
 from lab.charts.chart import Chart
 from lab.charts.style import INK, look, new_figure, styled
 from lab.charts.tables import Table
-from lab.policies.contest import Standing
 from lab.policies.scenario import Scenario
+from lab.policy_comparison import Standing
 
 __all__ = ["policies", "policy_answer", "policy_table"]
 

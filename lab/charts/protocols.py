@@ -9,7 +9,7 @@ import pandas as pd
 
 from lab.charts.answer import Answer
 from lab.charts.chart import Chart
-from lab.charts.dots import Quantity, believed, interval_of, line_chart, values_of
+from lab.charts.dot_plot import Quantity, believed, interval_of, line_chart, values_of
 from lab.charts.style import styled
 from lab.charts.tables import Table, figure_of
 from lab.measure.statistics import Interval, ratio_interval
@@ -39,7 +39,7 @@ def protocols(rows: pd.DataFrame) -> Chart:
 
 
 def byte_table(measured: pd.DataFrame) -> Table:
-    """Bytes a request between client and entry, from `lab.protocols.wire_bytes`."""
+    """Bytes a request between client and entry, from `lab.protocol_costs`."""
     header = ("protocol", "text (bytes)", "sent (bytes)", "received (bytes)", "beside the text, both ways")
     return Table(
         header,

@@ -11,7 +11,7 @@ from grpc_health.v1 import health_pb2
 
 from lab.cli.acceptance import EXAMPLE, TIMEOUT_S, Finding, unasked
 from lab.cli.acceptance import attempts as attempts_over_http
-from lab.placement.names import BalancerName
+from lab.names import BalancerName
 from lab.topology import Topology
 from services.addresses import address_of
 from services.messages import TextRequest

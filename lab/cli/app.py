@@ -10,17 +10,17 @@ import typer
 from lab.cli.benchmark import benchmark
 from lab.cli.chart import chart
 from lab.cli.check import check
-from lab.cli.compare import compare
 from lab.cli.doctor import doctor
-from lab.cli.down import down
 from lab.cli.kill import kill
-from lab.cli.load import load
 from lab.cli.logs import logs
 from lab.cli.restart import restart
+from lab.cli.results import compare
+from lab.cli.running import down
 from lab.cli.saturate import saturate
 from lab.cli.stats import stats
 from lab.cli.test import test
 from lab.cli.up import up
+from lab.cli.url import load
 from lab.errors import BadParameter, LabError
 
 __all__ = ["app", "run"]

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from lab.cli.choices import JSON, UpOffset, UpProtocol
-from lab.cli.url_options import Processes
+from lab.cli.options import Processes
 from lab.errors import BadParameter
 
 __all__ = ["benchmark"]

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lab.cli.options import TopologyOptions
-from lab.load.arrivals import Closed
+from lab.arrivals import Closed
+from lab.cli.topology_options import TopologyOptions
 from lab.load.models import LoadModel
 from lab.load.process import run
 from lab.load.result import Progress
 from lab.load.spec import LoadSpec, PipelineBody, processes_for
 from lab.measure.columns import Factors
 from lab.measure.measurement import Measurement
-from lab.measure.reading import Trial, factors_of, measure
+from lab.measure.row import Trial, factors_of, measure
+from lab.progress import seconds_bar
 from lab.sweep.generators import Generators
-from lab.sweep.progress import seconds_bar
 from lab.topology import Topology
 from services.protocols import ProtocolName
 

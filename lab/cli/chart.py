@@ -16,7 +16,7 @@ def chart(
 ) -> None:
     """Draw throughput, latency and where the time went of a result, and print what they say."""
     from lab import charts
-    from lab.results import read
+    from lab.results.csv_file import read
 
     rows = read(results)
     for name, draw in (

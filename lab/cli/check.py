@@ -14,7 +14,7 @@ def check(
     paths: Annotated[list[Path], typer.Argument(metavar="CSV…", help="Results of sweeps.")],
 ) -> None:
     """Hold committed results against results/schema.json's contract of columns."""
-    from lab import results
+    from lab.results import csv_file
 
     for path in paths:
-        typer.echo(f"{path}: {results.check(path)} rows, all as the schema says")
+        typer.echo(f"{path}: {csv_file.check(path)} rows, all as the schema says")

@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.table import Table
 
 from lab.cli.control import Control
-from lab.cli.options import TopologyOptions
 from lab.cli.state import Upkeep, claimed, everything_up, require_free
+from lab.cli.topology_options import TopologyOptions
 from lab.errors import StartFailed
 from lab.placement import BalancerName, start
 from lab.placement.logs import LogFile

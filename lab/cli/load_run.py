@@ -9,17 +9,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from lab.arrivals import Closed, LoadModel
 from lab.errors import BadParameter
-from lab.load.arrivals import Closed, LoadModel
 from lab.load.process import run
 from lab.load.result import LoadResult, Progress
 from lab.load.spec import LoadSpec
 from lab.measure.measurement import Measurement
-from lab.measure.reading import Trial, factors_of, histograms_of, measure
+from lab.measure.row import Trial, factors_of, histograms_of, measure
 from lab.measure.validity import Reason
-from lab.provenance import Sidecar
-from lab.results import Results, require_resumable
-from lab.sweep.progress import SecondsBar, seconds_bar
+from lab.progress import SecondsBar, seconds_bar
+from lab.results.csv_file import Results, require_resumable
+from lab.results.sidecar import Sidecar
 
 __all__ = ["append_row", "cell_of", "load_once", "require_csv", "require_writable", "show_progress"]
 

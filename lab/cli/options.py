@@ -1,98 +1,36 @@
-"""What a topology can be told on the command line, as one value that also travels to other shells."""
+"""The options that say how to reach a URL, shared by the commands that load one."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
-from typing import Any, Self
+from pathlib import Path
+from typing import Annotated
 
-from lab.errors import BadParameter
-from lab.placement.names import BalancerName, PlacementName
-from lab.topology import Topology, TopologyName
-from services.balancer.settings import PolicyName
-from services.clients import ClientName
-from services.protocols import ProtocolName
-from services.work import Distribution, Work, WorkKind
+import typer
 
-__all__ = ["REPLICAS", "TopologyOptions"]
+__all__ = [
+    "CPU",
+    "URL",
+    "BodyFile",
+    "CAFile",
+    "HeaderLines",
+    "Method",
+    "PayloadBytes",
+    "Processes",
+    "Remote",
+    "Seed",
+]
 
-REPLICAS = 4
-"""Instances of each service in the documented parallel topology."""
-
-
-@dataclass(frozen=True, slots=True)
-class TopologyOptions:
-    """A documented topology and what of it is changed."""
-
-    topology: TopologyName
-    replicas: int = REPLICAS
-    policy: PolicyName = PolicyName.ROUND_ROBIN
-    client: ClientName = ClientName.WIRE
-    work: WorkKind = WorkKind.IO
-    work_ms: tuple[float, ...] = (40.0,)
-    """One mean service time for all services, or one for each, in ms."""
-    work_distribution: Distribution = Distribution.CONSTANT
-    slots: int = 1
-    seed: int = 0
-    offset: int = 0
-    """Added to every documented port."""
-    placement: PlacementName = PlacementName.IN_PROCESS
-    balancer: BalancerName = BalancerName.BUILTIN
-    protocol: ProtocolName = ProtocolName.HTTP
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Self:
-        """What `to_json` wrote."""
-        return cls(
-            topology=TopologyName(data["topology"]),
-            replicas=data["replicas"],
-            policy=PolicyName(data["policy"]),
-            client=ClientName(data["client"]),
-            work=WorkKind(data["work"]),
-            work_ms=tuple(data["work_ms"]),
-            work_distribution=Distribution(data["work_distribution"]),
-            slots=data["slots"],
-            seed=data["seed"],
-            offset=data["offset"],
-            placement=PlacementName(data["placement"]),
-            balancer=BalancerName(data["balancer"]),
-            protocol=ProtocolName(data["protocol"]),
-        )
-
-    def to_json(self) -> dict[str, Any]:
-        """JSON-ready data."""
-        return asdict(self)
-
-    def arguments(self) -> list[str]:
-        """The command line that gives these options again: what is changed, and nothing else."""
-        words = [str(self.topology)]
-        for option in fields(self)[1:]:
-            value = getattr(self, option.name)
-            if value == option.default:
-                continue
-            text = ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
-            words += [f"--{option.name.replace('_', '-')}", text]
-        return words
-
-    def build(self) -> Topology:
-        """The topology. Raises BadParameter for values that make none."""
-        try:
-            topology = Topology.named(self.topology, self.replicas).shifted(self.offset)
-            topology = topology.with_policy(self.policy).with_work(self._work(topology))
-            return topology.with_client(self.client).with_protocol(self.protocol)
-        except ValueError as error:
-            raise BadParameter(str(error)) from None
-
-    def _work(self, topology: Topology) -> dict[str, Work]:
-        names = [service.name for service in topology.services]
-        if len(self.work_ms) not in (1, len(names)):
-            raise BadParameter(
-                f"--work-ms has {len(self.work_ms)} numbers: give one for all services, or {len(names)}"
-            )
-        for mean_ms in self.work_ms:
-            if not (math.isfinite(mean_ms) and mean_ms >= 0):
-                raise BadParameter(f"--work-ms has {mean_ms:g}: a service time is 0 ms or more")
-        every = Work(self.work, self.work_ms[0], self.work_distribution, self.slots, seed=self.seed)
-        means = self.work_ms * len(names) if len(self.work_ms) == 1 else self.work_ms
-        return {name: replace(every, mean_ms=mean) for name, mean in zip(names, means, strict=True)}
+URL = Annotated[str, typer.Argument(metavar="URL", help="What to load, http or https.")]
+Method = Annotated[str | None, typer.Option(help="GET, or POST where there is a body.")]
+HeaderLines = Annotated[list[str] | None, typer.Option("--header", help="'Name: value'; may be repeated.")]
+BodyFile = Annotated[Path | None, typer.Option("--body", help="A file to send as it is.")]
+PayloadBytes = Annotated[
+    int | None, typer.Option(help="Send the pipeline's own JSON instead, with a text of this length.")
+]
+CPU = Annotated[str | None, typer.Option(help="Keep the generator on these cores, as in 1 or 2,3.")]
+CAFile = Annotated[str | None, typer.Option(help="Certificates to trust for https.")]
+Seed = Annotated[int, typer.Option(help="What makes the schedule.")]
+Processes = Annotated[int, typer.Option(min=1, help="Load generators, where one is not enough.")]
+Remote = Annotated[
+    bool, typer.Option("--remote", help="Leave to load a host that is not loopback, because it is yours.")
+]

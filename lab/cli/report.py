@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from lab.load.arrivals import Closed
+from lab.arrivals import Closed
 from lab.load.spec import LoadSpec
 from lab.measure.measurement import Measurement
 from lab.measure.precision import PERCENTILES

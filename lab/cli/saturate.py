@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from lab.cli.choices import JSON
-from lab.cli.url_options import (
+from lab.cli.options import (
     CPU,
     URL,
     BodyFile,
@@ -53,9 +53,9 @@ def saturate(
     import json
     from datetime import datetime
 
+    from lab.arrivals import Closed
     from lab.cli.saturation_run import search
     from lab.cli.target import read_body, read_cpus, read_headers
-    from lab.load.arrivals import Closed
     from lab.load.spec import LoadSpec
     from lab.measure.conditions import Condition
     from lab.saturation import Question

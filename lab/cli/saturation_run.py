@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from lab.arrivals import Load
 from lab.cli.load_run import require_writable, show_progress
 from lab.errors import BadParameter
-from lab.load.arrivals import Load
 from lab.load.result import Progress
 from lab.load.spec import LoadSpec
 from lab.measure.measurement import Measurement
-from lab.provenance import Sidecar
-from lab.results import Results, read_measurements
+from lab.progress import SecondsBar, seconds_bar
+from lab.results.csv_file import Results, read_measurements
+from lab.results.sidecar import Sidecar
 from lab.saturation import Probe, Question, Saturation, probing
 from lab.saturation import saturate as find
-from lab.sweep.progress import SecondsBar, seconds_bar
 
 __all__ = ["probe_line", "search"]
 

@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from lab.errors import StartFailed
 from lab.machine import Fact
-from lab.placement.names import PlacementName
+from lab.names import PlacementName
 from lab.placement.ports import holders
 from lab.topology import Topology, TopologyName
 

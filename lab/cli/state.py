@@ -14,7 +14,7 @@ from pathlib import Path
 
 import psutil
 
-from lab.cli.options import TopologyOptions
+from lab.cli.topology_options import TopologyOptions
 from lab.errors import NotRunning, PlacementError
 from services.protocols import ProtocolName
 

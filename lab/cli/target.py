@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from lab.arrivals import Closed, Constant, Load, LoadModel, Poisson, Ramp, Steps
 from lab.errors import BadParameter
-from lab.load.arrivals import Closed, Constant, Load, LoadModel, Poisson, Ramp, Steps
 from lab.load.spec import PipelineBody
 
 __all__ = ["read_body", "read_cpus", "read_headers", "read_load"]

@@ -21,7 +21,7 @@ def test(
 ) -> None:
     """Check that what is up answers as documented: health, the example, bad input, statistics."""
     from lab.cli.state import find
-    from lab.extras import Extra, needing
+    from lab.imports import Extra, needing
 
     options = find(offset, protocol).options
     topology = options.build()

@@ -9,9 +9,9 @@ from typing import Annotated
 import typer
 
 from lab.cli.choices import Offset
-from lab.cli.options import REPLICAS, TopologyOptions
+from lab.cli.topology_options import REPLICAS, TopologyOptions
 from lab.errors import BadParameter
-from lab.placement.names import BalancerName, PlacementName
+from lab.names import BalancerName, PlacementName
 from lab.topology import TopologyName
 from services.balancer.settings import PolicyName
 from services.clients import ClientName

@@ -22,8 +22,8 @@ from lab.measure.statistics import (
     ratio_interval,
     smallest_p,
 )
-from lab.provenance import Sidecar
-from lab.results import read
+from lab.results.csv_file import read
+from lab.results.sidecar import Sidecar
 
 __all__ = ["CellComparison", "Comparison", "compare", "compare_files"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from lab.provenance import Provenance, Sidecar
+from lab.results.sidecar import Provenance, Sidecar
 
 __all__ = ["differences"]
 

@@ -8,7 +8,7 @@ from lab.errors import BadParameter, PlacementError
 from lab.faults.fault import Fault, FaultKind
 from lab.placement.running import Running
 from lab.topology import Balancer, Topology
-from services.faults import FAULTS_PATH
+from services.fault_injection import FAULTS_PATH
 
 __all__ = ["begin", "end", "require_targets"]
 

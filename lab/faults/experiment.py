@@ -7,20 +7,20 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
+from lab.arrivals import Constant
 from lab.errors import LoadError
 from lab.faults.acting import require_targets
-from lab.faults.director import Director, Happened
 from lab.faults.fault import Fault, timeline
+from lab.faults.injector import Director, Happened
 from lab.faults.ledgers import repeated
 from lab.faults.report import FaultRun, incidents_of, requests_of
 from lab.faults.watch import Seen, Watch
-from lab.load.arrivals import Constant
 from lab.load.process import run
 from lab.load.result import LoadResult
 from lab.load.spec import LoadSpec, PipelineBody
 from lab.measure.columns import Factors
 from lab.measure.measurement import Measurement
-from lab.measure.reading import Servers, Trial, factors_of, measure
+from lab.measure.row import Servers, Trial, factors_of, measure
 from lab.measure.validity import Reason
 from lab.placement import BalancerName, PlacementName, Running, start
 from lab.topology import Topology

@@ -12,8 +12,8 @@ from lab.faults.fault import Fault, timeline
 from lab.faults.report import FaultRun
 from lab.placement import BalancerName, PlacementName, start
 from lab.topology import Topology
-from services.balancer.policies.names import PolicyName
 from services.clients import ClientName
+from services.names import PolicyName
 from services.protocols import ProtocolName
 from services.work import Work
 

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import inf
 
-from lab.faults.director import Happened
 from lab.faults.fault import Fault
+from lab.faults.injector import Happened
 from lab.faults.watch import Seen
 from lab.load.journal import Entry
 from lab.load.outcomes import Outcome

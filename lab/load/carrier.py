@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeAlias, Union
 from services.wire.connection import Connection
 
 if TYPE_CHECKING:  # gRPC is imported only by who speaks it
-    from lab.load.rpc import RpcConnection
+    from lab.load.grpc_endpoint import RpcConnection
 
 __all__ = ["Carrier"]
 

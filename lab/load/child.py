@@ -26,15 +26,15 @@ import sys
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from lab.arrivals import Closed
 from lab.errors import BadParameter, LabError
-from lab.load import corpus, template
-from lab.load.arrivals import Closed
+from lab.load import corpus, requests
+from lab.load.endpoints import site_of
 from lab.load.files import make_room
 from lab.load.generator import Generator, Share
 from lab.load.result import usage_between
-from lab.load.site import site_of
 from lab.load.spec import LoadSpec, PipelineBody
-from services.wire.loops import loop_name, run
+from services.loops import loop_name, run
 
 __all__ = ["main"]
 
@@ -116,25 +116,25 @@ async def _agree(generator: Generator, hear: Hear) -> None:
     generator.begin_window((await hear())["first_slice"])
 
 
-def _renderer(spec: LoadSpec, prefix: str) -> template.Render:
-    rpc = template.split_url(spec.url).scheme == "grpc"
+def _renderer(spec: LoadSpec, prefix: str) -> requests.Render:
+    rpc = requests.split_url(spec.url).scheme == "grpc"
     if isinstance(spec.body, PipelineBody):
         texts = [corpus.cut(text, spec.body.payload_bytes) for text in corpus.load(spec.body.corpus)]
         if rpc:
             from lab.load.rpc_template import rpc_messages  # protobuf only for who speaks it
 
-            return template.numbered([(b"", message) for message in rpc_messages(texts, prefix)], prefix)
+            return requests.numbered([(b"", message) for message in rpc_messages(texts, prefix)], prefix)
         given = {name.lower() for name, _ in spec.headers}
         kind = () if "content-type" in given else (("Content-Type", "application/json"),)
-        bodies = template.pipeline_bodies(texts, prefix)
+        bodies = requests.pipeline_bodies(texts, prefix)
         parts = [
-            (template.head(spec.method, spec.url, kind + spec.headers, size), body) for body, size in bodies
+            (requests.head(spec.method, spec.url, kind + spec.headers, size), body) for body, size in bodies
         ]
-        return template.numbered(parts, prefix)
+        return requests.numbered(parts, prefix)
     if rpc:
-        return template.constant(spec.body or b"")
+        return requests.constant(spec.body or b"")
     length = None if spec.body is None else len(spec.body)
-    return template.constant(template.head(spec.method, spec.url, spec.headers, length) + (spec.body or b""))
+    return requests.constant(requests.head(spec.method, spec.url, spec.headers, length) + (spec.body or b""))
 
 
 def _take_core(spec: LoadSpec, share: Share) -> int | None:

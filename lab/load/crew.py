@@ -8,15 +8,15 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from lab.load.caller import Caller
 from lab.load.carrier import Carrier
+from lab.load.endpoints import Site
 from lab.load.inflight import InFlight
-from lab.load.site import Site
+from lab.load.workers import Caller
 from services.wire.deadlines import Deadlines
 from services.wire.errors import NotConnected
 
 if TYPE_CHECKING:
-    from lab.load.rpc import RpcSite
+    from lab.load.grpc_endpoint import RpcSite
 
 __all__ = ["Crew"]
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from lab.load.alarm import new_alarm
+from lab.load.timers import new_alarm
 
 __all__ = ["Agenda", "Pacer"]
 

@@ -15,8 +15,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from lab.load.journal import entries_of
-from lab.load.pipes import GeneratorProcess, collect
 from lab.load.result import GeneratorHealth, LoadResult, Progress
+from lab.load.run import GeneratorProcess, collect
 from lab.load.spec import LoadSpec, WarmupMode
 from lab.load.timeline import Timeline
 from lab.load.warmup import mser5

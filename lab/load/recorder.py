@@ -16,12 +16,12 @@ from collections import Counter
 import numpy as np
 from numpy.typing import NDArray
 
-from lab.load import timings
 from lab.load.outcomes import SUCCEEDED, name_of
 from lab.load.packed import Packed
 from lab.load.sliced import SlicedHistogram
 from lab.load.timeline import Timeline
 from lab.load.window import Window
+from services import server_timing
 
 __all__ = ["Recorder"]
 
@@ -94,7 +94,7 @@ class Recorder:
             self._packed_lags.take(self.lags)
         for intended_ns, value in self.timings:
             position = (intended_ns - self._start_ns) // self._timeline.slice_ns
-            for metric, milliseconds in timings.parse(value):
+            for metric, milliseconds in server_timing.parse(value):
                 total, count = self._stages.get((position, metric), (0.0, 0))
                 self._stages[position, metric] = (total + milliseconds, count + 1)
         self.timings.clear()

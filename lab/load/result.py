@@ -12,9 +12,9 @@ import numpy as np
 
 from lab.load.journal import Entry
 from lab.load.outcomes import succeeded, was_sent
+from lab.load.process_limits import Usage
 from lab.load.spec import LoadSpec
 from lab.load.timeline import Timeline
-from lab.load.usage import Usage
 from lab.load.window import Window
 
 __all__ = ["GeneratorHealth", "LoadResult", "Progress", "usage_between"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from lab.load.template import ID_DIGITS, MARK
+from lab.load.requests import ID_DIGITS, MARK
 from services.messages import TextRequest
 from services.rpc.codec import encode
 

@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from lab.arrivals import Closed, Load, Schedule, load_from_json, load_to_json
 from lab.errors import BadParameter, RemoteRefused
-from lab.load.arrivals import Closed, Load, Schedule, load_from_json, load_to_json
 from lab.load.models import WarmupMode
-from lab.load.template import head, split_url
+from lab.load.requests import head, split_url
 
 __all__ = ["MOST_IN_FLIGHT", "LoadSpec", "PipelineBody", "WarmupMode", "processes_for"]
 

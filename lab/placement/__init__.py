@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING
 from lab.lazy import lazily
 
 if TYPE_CHECKING:
-    from lab.placement.names import BalancerName, PlacementName
+    from lab.names import BalancerName, PlacementName
     from lab.placement.running import Running, Usage
-    from lab.placement.starting import start
+    from lab.placement.start import start
 
 __all__ = ["BalancerName", "PlacementName", "Running", "Usage", "start"]
 
 __getattr__, __dir__ = lazily(
     __name__,
     {
-        "lab.placement.names": ("BalancerName", "PlacementName"),
+        "lab.names": ("BalancerName", "PlacementName"),
         "lab.placement.running": ("Running", "Usage"),
-        "lab.placement.starting": ("start",),
+        "lab.placement.start": ("start",),
     },
 )

@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import Any, TypeVar
 
 from lab.errors import PlacementError
-from services.wire.loops import new_event_loop
+from services.loops import new_event_loop
 
 __all__ = ["BackgroundLoop"]
 

@@ -15,8 +15,8 @@ from lab.placement.background import BackgroundLoop
 from lab.placement.collector import SPARED
 from lab.placement.logs import LogRing, RingHandler, current_ring
 from lab.placement.ports import listen, listen_all
+from lab.placement.protocol import Freezable, Server
 from lab.placement.running import Running, Usage
-from lab.placement.speech import Freezable, Server
 from lab.placement.threads import ThreadClock
 from lab.topology import Topology
 

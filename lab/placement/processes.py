@@ -10,11 +10,11 @@ from signal import SIGCONT, SIGKILL, SIGSTOP, SIGTERM
 import psutil
 
 from lab.errors import NotRunning, NotSupported, StartFailed
-from lab.placement.building import balancer_settings, service_settings
-from lab.placement.custody import Custody, clean_environ
+from lab.placement.fork_server import Custody, clean_environ
 from lab.placement.logs import LogFile
 from lab.placement.ports import listen, listen_all
 from lab.placement.running import Running, Usage
+from lab.placement.server_settings import balancer_settings, service_settings
 from lab.topology import PIPELINE, Balancer, Topology
 
 __all__ = ["Processes"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lab.errors import NotSupported
-from lab.placement.speech import Speech
+from lab.placement.protocol import Speech
 from lab.topology import Topology
 from services.protocols import ProtocolName
 
@@ -17,7 +17,7 @@ def speech_of(topology: Topology) -> Speech:
     """
     if topology.protocol is ProtocolName.GRPC:
         try:
-            from lab.placement.speech_grpc import GrpcSpeech
+            from lab.placement.protocol_grpc import GrpcSpeech
         except ModuleNotFoundError as error:
             raise NotSupported(
                 f"gRPC needs {error.name}, which is not installed: pip install 'pipeline-lab[grpc]'"

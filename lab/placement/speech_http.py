@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from lab.placement.app_server import AppServer
-from lab.placement.asking import ask_balancer, is_healthy
-from lab.placement.building import balancer_settings, create_app, service_settings
-from lab.placement.speech import Server
+from lab.placement.protocol import Server
+from lab.placement.protocol_http import ask_balancer, is_healthy
+from lab.placement.server_settings import balancer_settings, create_app, service_settings
 from lab.topology import Balancer, Instance, Topology
 from services.balancer.server import BalancerServer
 

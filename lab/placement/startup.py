@@ -8,10 +8,10 @@ import time
 from dataclasses import asdict, dataclass
 from importlib import import_module
 
-from lab.placement.building import IMPORTED_LATE
-from lab.placement.names import PlacementName
+from lab.names import PlacementName
 from lab.placement.ports import free_offset
-from lab.placement.starting import start
+from lab.placement.server_settings import IMPORTED_LATE
+from lab.placement.start import start
 from lab.topology import Topology, TopologyName
 
 __all__ = ["Startup", "measure_startup"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lab.policies.contest import Contest, Standing, contest, plan_contest
 from lab.policies.scenario import Scenario
+from lab.policy_comparison import Contest, Standing, contest, plan_contest
 
 __all__ = ["Contest", "Scenario", "Standing", "contest", "plan_contest"]

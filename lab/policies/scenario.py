@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from lab.theory.stages import Stage, stages_of
+from lab.theory.model import Stage, stages_of
 from lab.topology import Balancer, Instance, Service, Topology
-from services.balancer.policies.names import PolicyName
+from services.names import PolicyName
 from services.work import Distribution, Work
 
 __all__ = ["SLOWDOWN", "Scenario", "Setting"]

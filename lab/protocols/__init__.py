@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
+from lab.protocol_costs import wire_bytes
 from lab.protocols.coding import coding_costs
-from lab.protocols.wire_bytes import wire_bytes
 
 __all__ = ["coding_costs", "wire_bytes"]

@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 import pandas as pd
 
-from lab.extras import Extra, needing
+from lab.imports import Extra, needing
 from lab.load import corpus
 from lab.protocols.lengths import lengths_of
 from services.messages import TextRequest

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lab.sweep.parameters import read_levels
+from lab.sweep.levels import read_levels
 
 __all__ = ["lengths_of"]
 

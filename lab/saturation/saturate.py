@@ -6,15 +6,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from lab.arrivals import Closed, Constant, Load, LoadModel, Poisson
 from lab.errors import BadParameter
-from lab.load.arrivals import Closed, Constant, Load, LoadModel, Poisson
 from lab.load.process import run
 from lab.load.result import Progress
 from lab.load.spec import LoadSpec, processes_for
 from lab.measure.columns import Factors
 from lab.measure.conditions import Condition
 from lab.measure.measurement import Measurement
-from lab.measure.reading import Trial, factors_of, measure
+from lab.measure.row import Trial, factors_of, measure
 from lab.measure.validity import Reason
 from lab.saturation.search import Found, Search
 

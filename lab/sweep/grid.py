@@ -9,10 +9,10 @@ from dataclasses import asdict, dataclass, fields
 from itertools import product
 from typing import Any
 
-from lab.load.arrivals import LoadModel
+from lab.arrivals import LoadModel
 from lab.measure.columns import Factors
-from lab.sweep.building import Combination
-from lab.sweep.parameters import Level
+from lab.measure.factors import Combination
+from lab.sweep.levels import Level
 from lab.topology import TopologyName
 from services.protocols import ProtocolName
 from services.work import Distribution, WorkKind

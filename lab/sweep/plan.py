@@ -10,12 +10,12 @@ from typing import Any
 
 from lab.measure.columns import Factors
 from lab.measure.measurement import Measurement
-from lab.measure.reading import Trial
-from lab.placement.names import PlacementName
-from lab.sweep.folder import HOME
+from lab.measure.row import Trial
+from lab.names import PlacementName
+from lab.results.folder import HOME
 from lab.sweep.generators import Generators
 from lab.sweep.grid import Grid, cell_id
-from lab.sweep.parameters import Level
+from lab.sweep.levels import Level
 from lab.sweep.windows import Windows
 
 __all__ = ["Plan", "seconds"]

@@ -11,11 +11,11 @@ from typing import Any
 
 from lab.errors import BadParameter
 from lab.load import corpus
-from lab.placement.names import PlacementName
-from lab.sweep.building import corpus_of, load_of, topology_of
+from lab.measure.factors import corpus_of, load_of, topology_of
+from lab.names import PlacementName
 from lab.sweep.generators import Generators, read_cores
 from lab.sweep.grid import Grid
-from lab.sweep.parameters import factor_names, read_levels, unknown
+from lab.sweep.levels import factor_names, read_levels, unknown
 from lab.sweep.plan import Plan
 from lab.sweep.presets import PresetName, preset_named
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
-from lab.sweep.building import DEFAULT_CORPUS
-from lab.sweep.parameters import Level, read_levels
+from lab.measure.factors import DEFAULT_CORPUS
+from lab.sweep.levels import Level, read_levels
 from lab.sweep.windows import Windows
 
 __all__ = ["Preset", "PresetName", "preset_named"]

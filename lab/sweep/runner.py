@@ -8,14 +8,14 @@ from pathlib import Path
 
 from lab.load.result import Progress
 from lab.measure.columns import Factors
-from lab.measure.reading import Trial
-from lab.placement.names import PlacementName
+from lab.measure.factors import topology_of
+from lab.measure.row import Trial
+from lab.names import PlacementName
 from lab.placement.ports import require_free
-from lab.results import Results, read_measurements
-from lab.sweep.building import topology_of
-from lab.sweep.folder import HOME
+from lab.progress import SecondsBar, note, seconds_bar
+from lab.results.csv_file import Results, read_measurements
+from lab.results.folder import HOME
 from lab.sweep.plan import Plan, seconds
-from lab.sweep.progress import SecondsBar, note, seconds_bar
 from lab.sweep.trial import place, run_trial
 
 __all__ = ["run_sweep"]

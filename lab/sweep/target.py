@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from lab.load.arrivals import Closed
+from lab.arrivals import Closed
 from lab.load.spec import LoadSpec, PipelineBody
 from lab.placement import start
 from lab.topology import Topology

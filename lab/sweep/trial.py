@@ -12,10 +12,10 @@ from lab.load.process import run
 from lab.load.result import LoadResult, Progress
 from lab.load.spec import LoadSpec, PipelineBody, WarmupMode, processes_for
 from lab.measure.columns import Factors
+from lab.measure.factors import Combination, corpus_of, load_of, topology_of
 from lab.measure.measurement import Measurement
-from lab.measure.reading import Servers, Trial, histograms_of, measure
+from lab.measure.row import Servers, Trial, histograms_of, measure
 from lab.placement import BalancerName, PlacementName, Running, Usage, start
-from lab.sweep.building import Combination, corpus_of, load_of, topology_of
 from lab.sweep.generators import Generators
 
 __all__ = ["place", "run_trial", "trial_seed"]

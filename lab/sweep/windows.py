@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from lab.load.arrivals import Closed
-from lab.placement.names import PlacementName
-from lab.sweep.building import Combination, load_of, topology_of
+from lab.arrivals import Closed
+from lab.measure.factors import Combination, load_of, topology_of
+from lab.names import PlacementName
 from lab.theory.bounds import processor, throughput_bound
 from lab.theory.prediction import predict_closed
 from services.clients import ClientName

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from lab.theory.model import Stage
 from lab.theory.policies import power_of_two_mean_response_time, round_robin_mean_response_time
 from lab.theory.queues import mm1_mean_response_time, mmc_mean_response_time
-from lab.theory.simulate import simulate
-from lab.theory.stages import Stage
+from lab.theory.simulator import simulate
 from lab.theory.traffic import Poisson
 from services.balancer.policies import PolicyName
 

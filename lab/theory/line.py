@@ -8,7 +8,7 @@ from heapq import heapreplace
 
 from numpy.random import Generator
 
-from lab.theory.stages import Stage
+from lab.theory.model import Stage
 from services.balancer.instances import Instance
 from services.balancer.policies import Policy, build
 

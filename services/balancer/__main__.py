@@ -13,8 +13,8 @@ import sys
 from services.addresses import address_of
 from services.balancer.server import BalancerServer
 from services.balancer.settings import VARIABLES, BalancerSettings, SettingsError
+from services.loops import run
 from services.standalone import listen, name_of, table
-from services.wire.loops import run
 
 __all__ = ["main"]
 

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 from services.balancer.addresses import Address
+from services.balancer.balancer import Core, DuplicateInstance, UnknownInstance
 from services.balancer.caller import Caller
-from services.balancer.core import Core, DuplicateInstance, UnknownInstance
 from services.balancer.metrics import Metrics
 
 __all__ = ["ADMIN", "Admin"]

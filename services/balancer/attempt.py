@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 from typing import Protocol
 
+from services.balancer.balancer import Core
 from services.balancer.client import Client
-from services.balancer.core import Core
-from services.balancer.download import Download
-from services.balancer.framing import CHUNKED, RequestHead
+from services.balancer.http.bodies import Download
+from services.balancer.http.request_head import CHUNKED, RequestHead
+from services.balancer.http.response_head import AnswerHead, answer_head, length_line
 from services.balancer.instances import Instance
-from services.balancer.rewriting import AnswerHead, answer_head, length_line
 from services.balancer.upload import Upload
 from services.wire import (
     BrokenAnswer,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from services.balancer.framing import Refusal
+from services.balancer.http.request_head import Refusal
 
 __all__ = ["ChunkDecoder"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from services.balancer.framing import RequestHead
+from services.balancer.http.request_head import RequestHead
 
 __all__ = ["Client"]
 

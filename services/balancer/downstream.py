@@ -8,13 +8,13 @@ import time
 from typing import cast
 
 from services.balancer.admin import ADMIN, Admin
+from services.balancer.balancer import Core
 from services.balancer.caller import Caller
-from services.balancer.client_socket import ClientSocket
-from services.balancer.core import Core
+from services.balancer.downstream_socket import ClientSocket
 from services.balancer.forward import Forward
-from services.balancer.framing import Refusal, RequestHead
-from services.balancer.intake import Awaited, Intake
-from services.balancer.rewriting import local_answer
+from services.balancer.http.request_head import Refusal, RequestHead
+from services.balancer.http.request_reader import Awaited, Intake
+from services.balancer.http.response_head import local_answer
 
 __all__ = ["Downstream"]
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import time
 
 from services.balancer.attempt import Attempt
+from services.balancer.balancer import Core
 from services.balancer.blame import Blame, blame
 from services.balancer.client import Client
-from services.balancer.core import Core
 from services.balancer.events import Event, EventKind
-from services.balancer.framing import RequestHead
+from services.balancer.http.request_head import RequestHead
+from services.balancer.http.response_head import UNTIL_CLOSE, AnswerHead
 from services.balancer.instances import Instance
 from services.balancer.retries import Verdict, after_failure, after_status
-from services.balancer.rewriting import UNTIL_CLOSE, AnswerHead
 from services.balancer.upload import Upload
 from services.wire import FailureKind, NotConnected, NotSent, WireError
 

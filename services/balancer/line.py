@@ -6,9 +6,9 @@ import time
 from collections.abc import Collection
 from typing import Protocol
 
+from services.balancer.instance_set import Roster
 from services.balancer.instances import Instance
 from services.balancer.queue import WaitingQueue
-from services.balancer.roster import Roster
 from services.wire import Deadlines
 
 __all__ = ["InLine", "Line"]

@@ -9,8 +9,8 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.metrics_core import Metric
 
-from services.balancer.core import Core
-from services.balancer.counts import DURATION_BUCKETS_S
+from services.balancer.balancer import Core
+from services.balancer.counters import DURATION_BUCKETS_S
 from services.balancer.health import State
 
 __all__ = ["Metrics"]

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import socket
 
+from services.balancer.active_checks import Checks
 from services.balancer.addresses import Address
 from services.balancer.admin import Admin
-from services.balancer.checks import Checks
-from services.balancer.core import Core
+from services.balancer.balancer import Core
 from services.balancer.downstream import Downstream
 from services.balancer.instances import Instance
 from services.balancer.settings import BalancerSettings

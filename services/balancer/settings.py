@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from services.balancer.addresses import Address, read_addresses
-from services.balancer.policies.names import PolicyName
 from services.documented import PATHS
 from services.environment import (
     NAME_REMEDY,
@@ -19,6 +18,7 @@ from services.environment import (
     refuse_unknown,
     whole,
 )
+from services.names import PolicyName
 
 __all__ = ["VARIABLES", "Address", "BalancerSettings", "PolicyName", "SettingsError"]
 

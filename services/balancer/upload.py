@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from services.balancer.framing import CHUNKED
+from services.balancer.http.request_head import CHUNKED
 
 __all__ = ["Upload"]
 

@@ -6,8 +6,8 @@ import argparse
 import os
 import sys
 
+from services.command import serve
 from services.rpc.missing import not_installed
-from services.rpc.running import serve
 from services.settings import ServiceSettings, SettingsError
 from services.standalone import name_of
 

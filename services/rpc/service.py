@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 import grpc
 
 from services.addresses import address_of
+from services.instance import BudgetSpentError, Workplace
 from services.messages import ReportRequest, TextRequest
 from services.rpc.channels import open_channel
 from services.rpc.codec import MalformedError, decode_report, decode_response, decode_text, encode
@@ -18,8 +19,7 @@ from services.rpc.relay import relay
 from services.rpc.server import Answer, Context, RpcServer
 from services.rpc.statuses import ANSWERED_BY, RETRY_AFTER, SERVER_TIMING, RefusedError, text_metadata
 from services.settings import ServiceSettings, SettingsError
-from services.station import QueueFullError, Visit
-from services.workplace import BudgetSpentError, Workplace
+from services.slots import QueueFullError, Visit
 
 __all__ = ["ServiceServer"]
 
@@ -45,7 +45,7 @@ class ServiceServer(RpcServer):
         self.ledger = self._seat.place.ledger
         methods: dict[str, Answer] = {METHODS[settings.path]: self._seat.answer}
         if settings.faults:
-            from services.rpc.faulty import FaultyAnswer  # which nobody else need import
+            from services.rpc.fault_injection import FaultyAnswer  # which nobody else need import
 
             faulty = FaultyAnswer(self._seat.answer, self.station, settings.work.seed)
             methods = {METHODS[settings.path]: faulty.answer, ASK: faulty.ask}

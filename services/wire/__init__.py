@@ -7,8 +7,8 @@ from services.wire.connection import Connection
 from services.wire.deadlines import Deadlines
 from services.wire.errors import BrokenAnswer, FailureKind, NoAnswer, NotConnected, NotSent, WireError
 from services.wire.exchange import Exchange, Headers
-from services.wire.messages import Response, encode_request
 from services.wire.pool import Opening, Pool
+from services.wire.requests import Response, encode_request
 
 __all__ = [
     "BrokenAnswer",

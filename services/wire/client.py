@@ -12,8 +12,8 @@ from services.wire.connection import Connection
 from services.wire.deadlines import Deadlines
 from services.wire.errors import BrokenAnswer, FailureKind, NotConnected, WireError
 from services.wire.exchange import Exchange, Headers
-from services.wire.messages import Response, encode_request, header_value
 from services.wire.pool import Pool
+from services.wire.requests import Response, encode_request, header_value
 
 __all__ = ["WireClient"]
 

@@ -14,7 +14,7 @@ from services.wire.connecting import connect
 from services.wire.deadlines import Deadlines
 from services.wire.errors import BrokenAnswer, FailureKind, NoAnswer, NotSent, WireError
 from services.wire.exchange import Exchange, Headers
-from services.wire.recurring import EMPTY_LINE, Recurring
+from services.wire.repeated_head import EMPTY_LINE, Recurring
 
 __all__ = ["MAX_HEAD_BYTES", "Connection"]
 

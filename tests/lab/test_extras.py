@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from lab.errors import ExtraMissing
-from lab.extras import Extra, needing
+from lab.imports import Extra, needing
 from lab.placement.ports import reserved_offset
 from lab.topology import Topology
 

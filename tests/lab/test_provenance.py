@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.provenance import Provenance
+from lab.results.sidecar import Provenance
 
 
 def git(root: Path, *arguments: str) -> str:

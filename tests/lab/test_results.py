@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from lab.errors import ResultsError, SchemaMismatch, SweepMismatch
 from lab.measure.measurement import Measurement
-from lab.provenance import Provenance, Sidecar
-from lab.results import Results, check, read, read_measurements
+from lab.results.csv_file import Results, check, read, read_measurements
+from lab.results.sidecar import Provenance, Sidecar
 
 MeasurementFactory = Callable[..., Measurement]
 PARAMETERS = {"concurrency": [1, 3], "seed": 0}
@@ -108,7 +108,7 @@ def test_a_killed_writer_leaves_only_whole_rows(tmp_path: Path, make_measurement
     with Results(tmp_path / "mine.csv", PARAMETERS) as results:
         results.append(make_measurement())
     script = (
-        "from lab.results import Results, read_measurements\n"
+        "from lab.results.csv_file import Results, read_measurements\n"
         "from pathlib import Path\n"
         f"path = Path({str(tmp_path / 'mine.csv')!r})\n"
         "row = read_measurements(path)[0]\n"

@@ -12,7 +12,7 @@ from nbformat import NotebookNode, validate
 from lab.errors import BadParameter
 from lab.notebook import parameters_of, read_notebook, read_parameters
 from lab.sweep import plan_sweep
-from lab.sweep.parameters import factor_names, read_levels
+from lab.sweep.levels import factor_names, read_levels
 
 NOTEBOOKS = sorted((Path(__file__).parents[2] / "notebooks").glob("*.ipynb"))
 LOGIC = (ast.For, ast.While, ast.If, ast.FunctionDef, ast.ClassDef, ast.Try, ast.comprehension)

@@ -11,7 +11,7 @@ import pytest
 
 from lab.notebook.__main__ import main
 from lab.placement.ports import reserved_offset
-from lab.results import check
+from lab.results.csv_file import check
 from lab.topology import Topology
 
 # A kernel, a sweep and a run of faults, each with servers and generators of its own: that takes a minute on a

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import pytest
 import uvicorn
 
-from services.wire.loops import new_event_loop
+from services.loops import new_event_loop
 
 T = TypeVar("T")
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]

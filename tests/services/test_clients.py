@@ -12,7 +12,7 @@ import pytest
 from services.clients import ClientName, open_client, require
 from services.environment import SettingsError
 from services.hops import Answer, Client, HopBrokenError, HopError, HopTimeoutError, HopUnreachableError
-from services.wire.loops import new_event_loop
+from services.loops import new_event_loop
 
 T = TypeVar("T")
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from services.faults import Faults
+from services.fault_injection import Faults
 from services.ledger import Ledger
 from services.pipeline import create_app
 from services.settings import ServiceSettings

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.station import QueueFullError, Station, Visit, burn
-from services.wire.loops import run
+from services.loops import run
+from services.slots import QueueFullError, Station, Visit, burn
 from services.work import Distribution, Work, WorkKind
 
 IDLE = Work(WorkKind.TEXT)

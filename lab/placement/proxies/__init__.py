@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from lab.placement.names import BalancerName
+from lab.names import BalancerName
 from lab.placement.proxies.caddy import Caddy
 from lab.placement.proxies.envoy import Envoy
 from lab.placement.proxies.haproxy import HAProxy
 from lab.placement.proxies.nginx import Nginx
-from lab.placement.proxies.process import ProxyProcess
 from lab.placement.proxies.proxy import Place, Profile, Proxy
+from lab.placement.proxies.proxy_process import ProxyProcess
 from lab.placement.proxies.traefik import Traefik
 from services.protocols import ProtocolName
 

@@ -13,8 +13,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
-from lab.placement.names import BalancerName
-from lab.placement.proxies.attempts import Attempt, AttemptLog, LogCounter
+from lab.names import BalancerName
+from lab.placement.proxies.access_log import Attempt, AttemptLog, LogCounter
 from lab.placement.proxies.binaries import Program
 from lab.placement.proxies.caddy_config import ATTEMPTS, CONFIG, POLICIES, configuration
 from lab.placement.proxies.proxy import Counter, Place, Profile, Proxy, SendSignal

@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from lab.placement.proxies.proxy import Place
-from lab.placement.proxies.words import (
+from lab.placement.proxies.formatting import (
     documented_health,
     hostport,
     milliseconds,
@@ -14,6 +13,7 @@ from lab.placement.proxies.words import (
     refusal,
     too_large,
 )
+from lab.placement.proxies.proxy import Place
 from services.balancer.settings import BalancerSettings, PolicyName
 
 __all__ = ["ATTEMPTS", "CONFIG", "POLICIES", "configuration"]

@@ -9,12 +9,12 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any, ClassVar
 
-from lab.placement.names import BalancerName
+from lab.names import BalancerName
 from lab.placement.proxies.binaries import Program
 from lab.placement.proxies.envoy_config import INSTANCES, POLICIES, resources
+from lab.placement.proxies.formatting import hostport
 from lab.placement.proxies.proxy import Count, Counter, Place, Profile, Proxy, SendSignal
 from lab.placement.proxies.unix_http import UnixConnection
-from lab.placement.proxies.words import hostport
 from services.addresses import address_of
 from services.balancer.settings import BalancerSettings, PolicyName
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from lab.placement.proxies.formatting import all_failed, documented_health, refusal, too_large
 from lab.placement.proxies.proxy import Place
-from lab.placement.proxies.words import all_failed, documented_health, refusal, too_large
 from services.balancer.settings import BalancerSettings, PolicyName
 from services.protocols import ProtocolName
 

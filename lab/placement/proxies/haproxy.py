@@ -10,7 +10,7 @@ from pathlib import Path
 from signal import SIGUSR1
 from typing import ClassVar
 
-from lab.placement.names import BalancerName
+from lab.names import BalancerName
 from lab.placement.proxies.binaries import Program
 from lab.placement.proxies.haproxy_config import (
     ADMIN,

@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 
 import lab.placement.proxies.grpc_check as grpc_check
-from lab.placement.proxies.proxy import Place
-from lab.placement.proxies.words import (
+from lab.placement.proxies.formatting import (
     all_failed,
     documented_health,
     hostport,
@@ -14,6 +13,7 @@ from lab.placement.proxies.words import (
     refusal,
     too_large,
 )
+from lab.placement.proxies.proxy import Place
 from services.balancer.settings import BalancerSettings, PolicyName
 from services.protocols import ProtocolName
 

@@ -15,8 +15,8 @@ from signal import SIGUSR1
 from typing import ClassVar
 
 import lab.placement.proxies.nginx_grpc_config as grpc_config
-from lab.placement.names import BalancerName
-from lab.placement.proxies.attempts import Attempt, AttemptLog, LogCounter
+from lab.names import BalancerName
+from lab.placement.proxies.access_log import Attempt, AttemptLog, LogCounter
 from lab.placement.proxies.binaries import Program
 from lab.placement.proxies.nginx_config import ATTEMPTS, CONFIG, POLICIES, configuration
 from lab.placement.proxies.proxy import Counter, Place, Profile, Proxy, SendSignal

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from math import ceil
 
+from lab.placement.proxies.formatting import documented_health, hostport, milliseconds, refusal, too_large
 from lab.placement.proxies.proxy import Place
-from lab.placement.proxies.words import documented_health, hostport, milliseconds, refusal, too_large
 from services.balancer.settings import BalancerSettings, PolicyName
 
 __all__ = [

@@ -5,9 +5,9 @@ On its port it takes HTTP/1.1 and HTTP/2, told apart by how a connection begins.
 
 from __future__ import annotations
 
+from lab.placement.proxies.formatting import all_failed, milliseconds
 from lab.placement.proxies.nginx_config import UPSTREAM, answered_here, block, document, limits, upstream
 from lab.placement.proxies.proxy import Place
-from lab.placement.proxies.words import all_failed, milliseconds
 from services.balancer.settings import BalancerSettings
 
 __all__ = ["configuration"]

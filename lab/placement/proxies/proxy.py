@@ -13,7 +13,7 @@ from signal import SIGTERM, Signals
 from typing import Any, ClassVar, Protocol
 
 from lab.errors import NotSupported
-from lab.placement.names import BalancerName
+from lab.names import BalancerName
 from lab.placement.proxies.binaries import Program
 from services.balancer.settings import BalancerSettings, PolicyName
 from services.environment import NAME_REMEDY, is_name

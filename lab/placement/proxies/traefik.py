@@ -19,8 +19,8 @@ from typing import ClassVar
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from lab.placement.names import BalancerName
-from lab.placement.proxies.attempts import Attempt, AttemptLog, LogCounter
+from lab.names import BalancerName
+from lab.placement.proxies.access_log import Attempt, AttemptLog, LogCounter
 from lab.placement.proxies.binaries import Program
 from lab.placement.proxies.proxy import Count, Counter, Place, Profile, Proxy, SendSignal
 from lab.placement.proxies.traefik_config import ATTEMPTS, DYNAMIC, POLICIES, STATIC, dynamic, static

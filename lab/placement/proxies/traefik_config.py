@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from lab.placement.proxies.formatting import hostport, milliseconds
 from lab.placement.proxies.proxy import Place
-from lab.placement.proxies.words import hostport, milliseconds
 from services.balancer.settings import BalancerSettings, PolicyName
 
 __all__ = ["ATTEMPTS", "DYNAMIC", "POLICIES", "STATIC", "dynamic", "static"]

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from services.balancer.policies.least_connections import LeastConnections
 from services.balancer.policies.limited import Limited
-from services.balancer.policies.names import PolicyName
-from services.balancer.policies.peak_ewma import PeakEwma
 from services.balancer.policies.policy import Policy
 from services.balancer.policies.power_of_two import PowerOfTwo
 from services.balancer.policies.round_robin import RoundRobin
+from services.balancer.policies.two_choices import PeakEwma
 from services.balancer.policies.uniform import Uniform
 from services.balancer.policies.weighted import WeightedRoundRobin
+from services.names import PolicyName
 
 __all__ = [
     "LeastConnections",

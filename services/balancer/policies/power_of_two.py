@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from services.balancer.instances import Instance
-from services.balancer.policies.drawing import Drawing
+from services.balancer.policies.random_choice import Drawing
 
 __all__ = ["PowerOfTwo"]
 

@@ -8,8 +8,8 @@ import os
 import sys
 
 from services.balancer.settings import BalancerSettings, SettingsError
+from services.command import serve
 from services.rpc.missing import not_installed
-from services.rpc.running import serve
 from services.standalone import name_of
 
 try:  # here and not in `main`: who forks many servers imports this module once for all of them

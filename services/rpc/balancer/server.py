@@ -15,8 +15,8 @@ from services.balancer.admin import Admin
 from services.balancer.caller import Caller
 from services.balancer.settings import BalancerSettings
 from services.rpc import pipeline_pb2 as pb
-from services.rpc.balancer.forward import Forward, Metadata
-from services.rpc.balancer.hub import Hub
+from services.rpc.balancer.balancer import Hub
+from services.rpc.balancer.call import Forward, Metadata
 from services.rpc.codec import parse
 from services.rpc.methods import ASK
 from services.rpc.server import Context, RpcServer

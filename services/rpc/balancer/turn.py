@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 
-from services.balancer.core import Core
+from services.balancer.balancer import Core
 from services.balancer.instances import Instance
 
 __all__ = ["NoRoomError", "Turn"]

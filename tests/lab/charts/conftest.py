@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from lab.measure.measurement import Measurement
-from lab.results import read
+from lab.results.csv_file import read
 
 BASE: dict[str, Any] = {
     "sweep_id": "made-up",

@@ -23,7 +23,7 @@ from lab.measure.measurement import Measurement
 from lab.measure.statistics import Interval
 from lab.policies import Scenario, Standing
 from services.balancer.events import EventKind
-from services.balancer.policies.names import PolicyName
+from services.names import PolicyName
 
 
 def run_of(balancer: str = "builtin", *, tells: bool = True) -> FaultRun:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from lab import charts
-from lab.load.arrivals import LoadModel
+from lab.arrivals import LoadModel
 from lab.measure.conditions import Condition
 from lab.saturation import Ending, Question, Saturation
 

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from lab.errors import ProgramMissing
-from lab.placement.names import BalancerName
+from lab.names import BalancerName
 from lab.placement.proxies import GRPC_PROXIES
 from lab.placement.proxies.binaries import find
 from lab.topology import TopologyName

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from lab.arrivals import Closed, Ramp, Steps
 from lab.cli.load_run import cell_of
-from lab.load.arrivals import Closed, Ramp, Steps
 from lab.load.spec import LoadSpec, PipelineBody
 
 SPEC = LoadSpec(url="http://127.0.0.1:1/", load=Ramp(100, 300))

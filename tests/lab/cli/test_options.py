@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lab.cli.options import TopologyOptions
+from lab.cli.topology_options import TopologyOptions
 from lab.errors import BadParameter
-from lab.placement.names import BalancerName, PlacementName
+from lab.names import BalancerName, PlacementName
 from lab.topology import TopologyName
 from services.balancer.settings import PolicyName
 from services.clients import ClientName

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
+from lab.arrivals import Constant
 from lab.cli.report import report
-from lab.load.arrivals import Constant
 from lab.load.spec import LoadSpec
 from lab.measure.measurement import Measurement
 from lab.measure.statistics import Interval

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from lab.results import Results, read_measurements
+from lab.results.csv_file import Results, read_measurements
 
 Lab = Callable[..., Any]
 SAMPLE = max(Path(__file__).parents[3].glob("results/baseline-*.csv"))

@@ -11,8 +11,8 @@ import pytest
 from lab.compare import Comparison, Finding, Metric, compare, compare_files, differences
 from lab.errors import BadParameter, ResultsError
 from lab.measure.measurement import Measurement
-from lab.provenance import Provenance, Sidecar
-from lab.results import Results
+from lab.results.csv_file import Results
+from lab.results.sidecar import Provenance, Sidecar
 
 MeasurementFactory = Callable[..., Measurement]
 COLUMNS = [column.name for column in Measurement.columns()]

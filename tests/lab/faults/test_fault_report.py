@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from lab.faults.director import Happened
 from lab.faults.fault import Fault
+from lab.faults.injector import Happened
 from lab.faults.report import Incident, Request, incidents_of
 from lab.faults.watch import Seen
 from services.balancer.events import EventKind

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import time
 
-from lab.load import template
+from lab.load import requests
+from lab.load.endpoints import site_of
 from lab.load.generator import Generator, Share
-from lab.load.site import site_of
 from lab.load.spec import LoadSpec
-from services.wire.loops import run
+from services.loops import run
 
 
 def generate(spec: LoadSpec, *, held: tuple[float, float] | None = None) -> Generator:
@@ -17,11 +17,11 @@ def generate(spec: LoadSpec, *, held: tuple[float, float] | None = None) -> Gene
 
     async def main() -> Generator:
         body = b"x" * 10 if spec.method == "POST" else b""
-        request = template.head(spec.method, spec.url, spec.headers, len(body) or None) + body
+        request = requests.head(spec.method, spec.url, spec.headers, len(body) or None) + body
         schedule = spec.schedule()
         start = time.monotonic_ns()
         site = site_of(spec, spec.check())
-        generator = Generator(spec, site, Share(0, 1), schedule, template.constant(request), start)
+        generator = Generator(spec, site, Share(0, 1), schedule, requests.constant(request), start)
         if held:
             asyncio.get_running_loop().call_later(held[0], time.sleep, held[1])
         async with asyncio.TaskGroup() as group:

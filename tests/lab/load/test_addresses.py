@@ -9,8 +9,8 @@ import pytest
 from generating import generate
 from scripted_server import ScriptedServer
 
+from lab.arrivals import Closed, Constant
 from lab.errors import RemoteRefused
-from lab.load.arrivals import Closed, Constant
 from lab.load.process import run
 from lab.load.spec import LoadSpec
 

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
+from lab.arrivals import Closed, Constant, Load, Poisson, Ramp, Steps, load_from_json, load_to_json
 from lab.errors import BadParameter
-from lab.load.arrivals import Closed, Constant, Load, Poisson, Ramp, Steps, load_from_json, load_to_json
 
 rates = st.floats(0.5, 3000)
 seconds = st.floats(0.1, 20)

@@ -9,7 +9,7 @@ import pytest
 from generating import generate
 from scripted_server import Manner, ScriptedServer, serving
 
-from lab.load.arrivals import Closed, Constant, Load, Poisson
+from lab.arrivals import Closed, Constant, Load, Poisson
 from lab.load.spec import LoadSpec
 
 

@@ -12,8 +12,8 @@ import pytest
 from generating import generate
 from scripted_server import Manner, serving
 
+from lab.arrivals import Closed, Constant, Load
 from lab.errors import BadParameter
-from lab.load.arrivals import Closed, Constant, Load
 from lab.load.process import run
 from lab.load.spec import LoadSpec
 

@@ -13,13 +13,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lab.arrivals import Closed, Constant
 from lab.errors import BadParameter
-from lab.load.arrivals import Closed, Constant
+from lab.load.endpoints import site_of
 from lab.load.process import run
+from lab.load.requests import numbered
 from lab.load.rpc_template import rpc_messages
-from lab.load.site import site_of
 from lab.load.spec import LoadSpec, PipelineBody
-from lab.load.template import numbered
 from lab.placement.background import BackgroundLoop
 from services.rpc.codec import decode_text
 from services.rpc.server import RpcServer

@@ -9,7 +9,7 @@ import pytest
 from generating import generate
 from scripted_server import Manner, serving
 
-from lab.load.arrivals import Closed, Constant, Load
+from lab.arrivals import Closed, Constant, Load
 from lab.load.outcomes import (
     RPC_STATUSES,
     Outcome,

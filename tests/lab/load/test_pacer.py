@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lab.load.alarm import SpinAlarm, TimerfdAlarm, new_alarm
 from lab.load.pacer import NEVER, Agenda, Pacer
-from services.wire.loops import new_event_loop
+from lab.load.timers import SpinAlarm, TimerfdAlarm, new_alarm
+from services.loops import new_event_loop
 
 times = st.lists(st.integers(0, 1000), max_size=80).map(sorted)
 moments = st.lists(st.integers(0, 1200), max_size=30).map(sorted)

@@ -17,9 +17,9 @@ import psutil
 import pytest
 from scripted_server import Manner, ScriptedServer, serving
 
+from lab.arrivals import Closed, Constant, Poisson
 from lab.errors import BadParameter, CorpusError, GeneratorFailed, RemoteRefused
-from lab.load import pipes
-from lab.load.arrivals import Closed, Constant, Poisson
+from lab.load import run as generators
 from lab.load.process import run
 from lab.load.result import LoadResult, Progress
 from lab.load.spec import LoadSpec, PipelineBody, WarmupMode
@@ -135,7 +135,7 @@ def other_child(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     def replace(program: str) -> None:
         script = tmp_path / "child.py"
         script.write_text(textwrap.dedent(program))
-        monkeypatch.setattr(pipes, "COMMAND", (sys.executable, str(script)))
+        monkeypatch.setattr(generators, "COMMAND", (sys.executable, str(script)))
 
     return replace
 
@@ -183,7 +183,7 @@ def test_a_generator_that_says_nothing_is_given_up_and_killed(
 def test_the_generator_dies_with_its_parent_whatever_it_dies_of(death: signal.Signals) -> None:
     with serving(lambda _: Manner.ANSWER) as server:
         program = f"""
-            from lab.load.arrivals import Constant
+            from lab.arrivals import Constant
             from lab.load.process import run
             from lab.load.spec import LoadSpec
             run(LoadSpec(url={server.url!r}, load=Constant(50), duration_s=60.0))

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lab.arrivals import Closed, Constant, Poisson, Steps
 from lab.errors import BadParameter, RemoteRefused
-from lab.load.arrivals import Closed, Constant, Poisson, Steps
 from lab.load.spec import LoadSpec, PipelineBody, WarmupMode, processes_for
 
 LOCAL = "http://127.0.0.1:8051/process"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lab.load.arrivals import Constant
+from lab.arrivals import Constant
 from lab.load.recorder import Recorder
 
 MS = 1_000_000

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lab.errors import BadParameter
-from lab.load.template import head, numbered, pipeline_bodies, split_url
+from lab.load.requests import head, numbered, pipeline_bodies, split_url
 
 
 def test_a_head_has_what_http_needs() -> None:

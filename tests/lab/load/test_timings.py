@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lab.load.timings import find, parse
+from services.server_timing import find, parse
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
+from lab.load.process_limits import Usage, read_usage
 from lab.load.result import usage_between
-from lab.load.usage import Usage, read_usage
 
 
 def test_burnt_time_is_seen() -> None:

@@ -5,15 +5,15 @@ from datetime import UTC, datetime
 
 import pytest
 
+from lab.arrivals import Closed, Constant, Load, Poisson, Ramp
 from lab.expectations import Verdict
-from lab.load.arrivals import Closed, Constant, Load, Poisson, Ramp
 from lab.load.outcomes import Outcome, code_of
 from lab.load.recorder import Recorder
 from lab.load.result import GeneratorHealth, LoadResult
 from lab.load.spec import LoadSpec, PipelineBody
 from lab.measure.columns import Factors
 from lab.measure.measurement import Measurement
-from lab.measure.reading import Servers, Trial, factors_of, histograms_of, measure
+from lab.measure.row import Servers, Trial, factors_of, histograms_of, measure
 from lab.measure.validity import Reason
 from lab.topology import Topology
 

@@ -10,7 +10,7 @@ import jsonschema
 import pytest
 
 from lab.measure.measurement import Measurement
-from lab.measure.schema import complaints, table_schema
+from lab.results.schema import complaints, table_schema
 
 ROOT = Path(__file__).parents[3]
 HEADER = [column.name for column in Measurement.columns()]
@@ -30,7 +30,7 @@ def test_the_committed_schema_is_the_one_that_the_columns_give() -> None:
 
 def test_the_command_prints_the_schema() -> None:
     printed = subprocess.run(
-        (sys.executable, "-m", "lab.measure.schema"),
+        (sys.executable, "-m", "lab.results.schema"),
         capture_output=True,
         text=True,
         timeout=60,

@@ -12,7 +12,7 @@ import pytest
 
 from lab.placement.app_server import AppServer
 from lab.placement.ports import listen
-from services.wire.loops import new_event_loop
+from services.loops import new_event_loop
 
 REQUEST = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 LOOPS = {"uvloop": new_event_loop, "asyncio": asyncio.new_event_loop}

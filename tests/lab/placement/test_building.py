@@ -8,7 +8,7 @@ import pytest
 
 import lab
 from lab.errors import BadParameter
-from lab.placement.building import balancer_settings, service_settings
+from lab.placement.server_settings import balancer_settings, service_settings
 from services.balancer.settings import PolicyName
 
 

@@ -17,8 +17,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import lab
+from lab.arrivals import Closed
 from lab.errors import NotSupported
-from lab.load.arrivals import Closed
 from lab.load.process import run
 from lab.load.spec import LoadSpec, PipelineBody
 from lab.placement.ports import free_offset, require_free

@@ -313,7 +313,7 @@ def test_all_servers_die_with_the_process_that_keeps_them() -> None:
 def test_a_warden_whose_asker_has_gone_ends_without_a_word() -> None:
     near, far = socket.socketpair()
     with far, near:
-        command = [sys.executable, "-m", "lab.placement.warden"]
+        command = [sys.executable, "-m", "lab.placement.fork_server_main"]
         warden = subprocess.Popen(command, stdin=far.fileno(), stderr=subprocess.PIPE)
         near.sendall(b'{"do": "states"}\n')
     assert warden.communicate(timeout=60) == (None, b"")
@@ -333,7 +333,7 @@ def test_an_interrupt_at_any_time_of_the_start_leaves_nothing(
             raise KeyboardInterrupt
         return read_line(sock)
 
-    monkeypatch.setattr("lab.placement.custody.read_line", interrupted)
+    monkeypatch.setattr("lab.placement.fork_server.read_line", interrupted)
     with pytest.raises(KeyboardInterrupt), in_processes(topology):
         pass
     assert descendants() <= before

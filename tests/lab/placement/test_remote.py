@@ -8,8 +8,8 @@ import pytest
 
 import lab
 from lab.errors import NotRunning, NotSupported
-from lab.placement.asking import is_healthy
 from lab.placement.ports import free_offset
+from lab.placement.protocol_http import is_healthy
 
 
 @pytest.fixture(scope="module")

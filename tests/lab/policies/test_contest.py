@@ -9,7 +9,7 @@ from lab.placement.ports import reserved_offset
 from lab.policies import Scenario, contest, plan_contest
 from lab.policies.scenario import Setting
 from lab.topology import Topology
-from services.balancer.policies.names import PolicyName
+from services.names import PolicyName
 
 
 def test_a_slow_instance_is_slow_in_the_simulation_and_weighs_less_in_both() -> None:

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pytest
 
+from lab.arrivals import Closed, Load, LoadModel, Poisson
 from lab.errors import BadParameter
-from lab.load.arrivals import Closed, Load, LoadModel, Poisson
 from lab.measure.columns import Factors, Health, Outcome
 from lab.measure.conditions import Condition
 from lab.measure.measurement import Measurement

@@ -10,14 +10,14 @@ from typing import Any
 
 import pytest
 
+from lab.arrivals import Load
 from lab.errors import BadParameter, RemoteRefused
-from lab.load.arrivals import Load
 from lab.measure.conditions import Condition
 from lab.measure.measurement import Measurement
 from lab.placement.ports import reserved_offset
-from lab.results import check, read_measurements
+from lab.results.csv_file import check, read_measurements
 from lab.saturation import Ending, Question, Saturation
-from lab.sweep import Target, bearing, drive, find_limit, open_target, shares_of
+from lab.sweep import Target, drive, find_limit, open_target, rate_sweep, shares_of
 from lab.sweep.windows import Windows
 from lab.topology import Topology
 
@@ -77,7 +77,7 @@ def test_a_stranger_is_not_loaded_by_a_typo() -> None:
 def test_every_rate_is_driven_as_often_as_asked_in_shuffled_order(
     example: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bearing, "WINDOWS", Windows(answers=5, shortest_s=0.3))
+    monkeypatch.setattr(rate_sweep, "WINDOWS", Windows(answers=5, shortest_s=0.3))
     path = drive(example, [40, 60], trials=2, duration_s=0.3, folder=tmp_path)
     assert check(path) == 4
     rows = read_measurements(path)
@@ -99,8 +99,8 @@ def test_a_limit_is_searched_with_probes_of_the_target(monkeypatch: pytest.Monke
         assert [str(condition) for condition in question.goal] == ["p95 <= 200 ms", "errors <= 0"]
         return saturation(100.0)
 
-    monkeypatch.setattr(bearing, "probing", probing)
-    monkeypatch.setattr(bearing, "saturate", saturate)
+    monkeypatch.setattr(rate_sweep, "probing", probing)
+    monkeypatch.setattr(rate_sweep, "saturate", saturate)
     target = open_target("http://127.0.0.1:1/")
     assert find_limit(target, "p95=200ms, errors=0", arrivals="constant").highest_kept == 100
     assert [load.requested_rate for load in asked] == [50]

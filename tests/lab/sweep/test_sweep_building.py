@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from lab.arrivals import Closed, Constant, Poisson
 from lab.errors import BadParameter
-from lab.load.arrivals import Closed, Constant, Poisson
-from lab.sweep.building import load_of, topology_of
+from lab.measure.factors import load_of, topology_of
 from services.work import Distribution, WorkKind
 
 FACTORS: dict[str, Any] = {

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from lab.errors import BadParameter
-from lab.sweep.parameters import factor_names, read_levels
+from lab.sweep.levels import factor_names, read_levels
 
 
 @pytest.mark.parametrize(

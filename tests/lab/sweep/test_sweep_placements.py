@@ -16,12 +16,12 @@ from lab.load.result import LoadResult, Progress
 from lab.machine import usable_cores
 from lab.measure.columns import Factors
 from lab.measure.measurement import Measurement
-from lab.measure.reading import Trial
+from lab.measure.row import Trial
 from lab.placement import BalancerName, Running
 from lab.placement.ports import reserved_offset
 from lab.placement.proxies import PROXIES
 from lab.placement.proxies.binaries import find
-from lab.results import read_measurements
+from lab.results.csv_file import read_measurements
 from lab.sweep import plan_sweep, run_sweep, trial
 from lab.topology import Topology
 

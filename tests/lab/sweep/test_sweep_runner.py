@@ -15,8 +15,8 @@ from lab.errors import NotSupported, PortInUse, ProgramMissing, SweepMismatch
 from lab.placement.ports import reserved_offset
 from lab.placement.proxies.binaries import Program
 from lab.placement.proxies.caddy import Caddy
-from lab.provenance import Sidecar
-from lab.results import check, read, read_measurements
+from lab.results.csv_file import check, read, read_measurements
+from lab.results.sidecar import Sidecar
 from lab.sweep import Plan, plan_sweep, run_sweep, runner
 from lab.sweep.trial import trial_seed
 from lab.topology import Topology

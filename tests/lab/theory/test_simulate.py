@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from numpy.random import SeedSequence, default_rng
 from numpy.typing import NDArray
 
+from lab.theory.model import Stage, stages_of
 from lab.theory.policies import power_of_two_mean_response_time, round_robin_mean_response_time
 from lab.theory.queues import lindley_waits, mm1_mean_response_time, mmc_mean_response_time
-from lab.theory.simulate import simulate
 from lab.theory.simulated import Simulated
-from lab.theory.stages import Stage, stages_of
+from lab.theory.simulator import simulate
 from lab.theory.traffic import Closed, Poisson
 from lab.topology import Topology
 from services.balancer.policies import PolicyName

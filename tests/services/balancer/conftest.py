@@ -13,7 +13,7 @@ import pytest
 
 from services.balancer.server import BalancerServer
 from services.balancer.settings import Address, BalancerSettings
-from services.wire.loops import new_event_loop
+from services.loops import new_event_loop
 
 Answerer = Callable[["Request"], Awaitable[None]]
 

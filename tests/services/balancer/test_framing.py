@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.balancer.chunks import ChunkDecoder
-from services.balancer.framing import CHUNKED, Refusal, parse_head
+from services.balancer.http.request_head import CHUNKED, Refusal, parse_head
 
 H = b"GET / HTTP/1.1\r\nHost: x"
 POST = b"POST /p HTTP/1.1\r\nHost: x"

@@ -9,9 +9,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from services.balancer.blame import Blame
 from services.balancer.events import Event, EventKind
 from services.balancer.health import HealthRules, Reason, State
+from services.balancer.instance_set import Roster
 from services.balancer.instances import Instance
 from services.balancer.policies import PolicyName, build
-from services.balancer.roster import Roster
 
 RULES = HealthRules(failures=3, backoff_s=1.0, backoff_cap_s=8.0, rise=2, fall=2, panic_threshold=0.5)
 LIMIT = 2

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.balancer.framing import Refusal
-from services.balancer.intake import Awaited, Intake
+from services.balancer.http.request_head import Refusal
+from services.balancer.http.request_reader import Awaited, Intake
 
 LIMITS = SimpleNamespace(head_limit=200, body_limit=60, replay_limit=20)
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from services.balancer.framing import CHUNKED
-from services.balancer.rewriting import UNTIL_CLOSE, answer_head, local_answer
+from services.balancer.http.request_head import CHUNKED
+from services.balancer.http.response_head import UNTIL_CLOSE, answer_head, local_answer
 
 OK = b"HTTP/1.1 200 OK"
 

@@ -9,9 +9,9 @@ import pytest
 from services.balancer.blame import Blame
 from services.balancer.events import Event, EventKind
 from services.balancer.health import HealthRules, State
+from services.balancer.instance_set import Roster
 from services.balancer.instances import Instance
 from services.balancer.policies import PolicyName, RoundRobin, build
-from services.balancer.roster import Roster
 
 every_policy = pytest.mark.parametrize("name", PolicyName)
 

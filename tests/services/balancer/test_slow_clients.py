@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from services.balancer import client_socket
+from services.balancer import downstream_socket
 
 LENGTH = 60_000
 """More than the sockets below hold, and less than makes the balancer hold back."""
@@ -51,7 +51,7 @@ LAST = [b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", b"GET / HTTP/
 def test_the_last_answer_on_a_connection_waits_for_a_client_that_is_slow_to_read_it(
     run, tools, monkeypatch, last_request
 ):
-    monkeypatch.setattr(client_socket, "LINGER_S", 0.05)
+    monkeypatch.setattr(downstream_socket, "LINGER_S", 0.05)
 
     async def main():
         async with tools.balanced(long_answer) as b:
@@ -78,7 +78,7 @@ def test_a_client_that_was_answered_its_last_and_does_not_read_is_cut_off_in_the
 
 
 def test_a_client_that_was_answered_its_last_and_has_read_it_may_stay_but_a_moment(run, tools, monkeypatch):
-    monkeypatch.setattr(client_socket, "LINGER_S", 0.05)
+    monkeypatch.setattr(downstream_socket, "LINGER_S", 0.05)
 
     async def main():
         async with tools.balanced(long_answer, body_timeout_s=1000.0) as b:

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
+from services.loops import new_event_loop
 from services.wire import Exchange, Headers, WireError
-from services.wire.loops import new_event_loop
 
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 

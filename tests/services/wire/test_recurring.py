@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from services.wire import Connection, FailureKind
-from services.wire.recurring import Recurring
+from services.wire.repeated_head import Recurring
 
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nX-A: b\r\n\r\n"

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import pytest
 
 from lab.errors import ProgramMissing
-from lab.placement.names import BalancerName
+from lab.names import BalancerName
 from lab.placement.proxies import PROXIES, Profile, ProxyProcess
 from lab.placement.proxies.binaries import find
 from services.balancer.settings import Address, BalancerSettings

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.placement.proxies.attempts import AttemptLog, LogCounter
+from lab.placement.proxies.access_log import AttemptLog, LogCounter
 from lab.placement.proxies.caddy import _attempts_in as in_caddy
 from lab.placement.proxies.nginx import _attempts_in as in_nginx
 from lab.placement.proxies.proxy import Count

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from lab.errors import PlacementError
-from lab.placement.names import BalancerName
+from lab.names import BalancerName
 from lab.placement.proxies import PROXIES, Profile
 from services.balancer.settings import PolicyName
 

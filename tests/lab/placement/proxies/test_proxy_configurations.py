@@ -9,9 +9,9 @@ import golden
 import pytest
 
 from lab.errors import NotSupported
-from lab.placement.names import BalancerName
+from lab.names import BalancerName
 from lab.placement.proxies import GRPC_PROXIES, NOT_OVER_GRPC, PROXIES, Profile
-from lab.placement.proxies.words import milliseconds, numbers_above
+from lab.placement.proxies.formatting import milliseconds, numbers_above
 from services.balancer.settings import Address, PolicyName
 
 

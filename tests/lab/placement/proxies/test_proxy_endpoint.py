@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from lab.placement.proxies.endpoint import Endpoint
+from lab.placement.proxies.stats_server import Endpoint
 
 
 def get(endpoint: Endpoint, path: str) -> tuple[int, object]:

@@ -17,8 +17,8 @@ import psutil
 import pytest
 
 from lab.errors import NotRunning, PortInUse, ProgramMissing, StartFailed
-from lab.placement.names import BalancerName
-from lab.placement.proxies import PROXIES, Profile, ProxyProcess, process
+from lab.names import BalancerName
+from lab.placement.proxies import PROXIES, Profile, ProxyProcess, proxy_process
 from lab.placement.proxies.binaries import Program, find
 from lab.placement.proxies.nginx import Nginx
 
@@ -140,7 +140,7 @@ def test_one_that_never_answers_is_an_error_and_no_hang(
         def command(self, *_: object) -> list[str]:
             return ["/bin/sleep", "60"]
 
-    monkeypatch.setattr(process, "START_S", 0.2)
+    monkeypatch.setattr(proxy_process, "START_S", 0.2)
     with pytest.raises(StartFailed, match=r"did not answer within 0.2 s, and its log is empty"):
         ProxyProcess(Sleeper(), make_settings()).start()
 
@@ -209,7 +209,7 @@ def test_its_log_can_be_read_on_and_after_its_end(name, start_proxy, instances, 
 
 PARENT = """
 import sys, time
-from lab.placement.names import BalancerName
+from lab.names import BalancerName
 from lab.placement.proxies import PROXIES, ProxyProcess
 from services.balancer.settings import Address, BalancerSettings
 

@@ -1,0 +1,111 @@
+"""`lab load`: how does this URL bear this load?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lab.cli.choices import JSON
+from lab.cli.options import (
+    CPU,
+    URL,
+    BodyFile,
+    CAFile,
+    HeaderLines,
+    Method,
+    PayloadBytes,
+    Processes,
+    Remote,
+    Seed,
+)
+from lab.load.models import LoadModel, WarmupMode
+
+__all__ = ["load"]
+
+
+def load(
+    url: URL,
+    rate: Annotated[
+        str | None, typer.Option(help="Requests a second; two for a ramp, several for steps, as in 100,500.")
+    ] = None,
+    arrivals: Annotated[
+        LoadModel | None, typer.Option(help="How requests come: closed, or constant where there is a rate.")
+    ] = None,
+    concurrency: Annotated[
+        int | None,
+        typer.Option(min=1, help="Users of the closed loop: 1. Of an open one the most in flight: 256."),
+    ] = None,
+    think_time: Annotated[float, typer.Option(min=0, help="Their pause after an answer, in ms.")] = 0.0,
+    duration: Annotated[float, typer.Option(min=0.5, help="Seconds measured.")] = 10.0,
+    warmup: Annotated[float, typer.Option(min=0, help="Seconds run before, and not counted.")] = 1.0,
+    warmup_mode: Annotated[WarmupMode, typer.Option(help="Cut it there, or where the run settles.")] = (
+        WarmupMode.FIXED
+    ),
+    method: Method = None,
+    header: HeaderLines = None,
+    body: BodyFile = None,
+    payload_bytes: PayloadBytes = None,
+    timeout: Annotated[float, typer.Option(min=0.1, help="Seconds to wait for an answer.")] = 30.0,
+    processes: Processes = 1,
+    cpu: CPU = None,
+    seed: Seed = 0,
+    ca_file: CAFile = None,
+    fail_if: Annotated[
+        list[str] | None, typer.Option(help="Exit with 1 if this holds, as in 'p99>200ms'; may be repeated.")
+    ] = None,
+    csv: Annotated[Path | None, typer.Option(help="Append the row to this CSV, with its sidecar.")] = None,
+    as_json: JSON = False,
+    remote: Remote = False,
+) -> None:
+    """Put load on any URL and measure it: the row that a sweep would write, and whether to believe it.
+
+    Exits with 1 if nothing succeeded, or where --fail-if holds or cannot be told.
+    """
+    import json
+    from datetime import datetime
+
+    from lab.cli.load_run import append_row, load_once, require_csv
+    from lab.cli.report import report
+    from lab.cli.target import read_body, read_cpus, read_headers, read_load
+    from lab.load.spec import MOST_IN_FLIGHT, LoadSpec
+    from lab.measure.conditions import Condition
+    from lab.measure.precision import percentile_intervals
+
+    conditions = [Condition.parse(text) for text in fail_if or []]
+    content = read_body(body, payload_bytes)
+    spec = LoadSpec(
+        url=url,
+        load=read_load(arrivals, rate, concurrency, think_time),
+        duration_s=duration,
+        warmup_s=warmup,
+        warmup_mode=warmup_mode,
+        seed=seed,
+        method=(method or ("GET" if content is None else "POST")).upper(),
+        headers=read_headers(header or []),
+        body=content,
+        read_timeout_s=timeout,
+        max_connections=(concurrency if rate else None) or MOST_IN_FLIGHT,
+        processes=processes,
+        cpus=read_cpus(cpu),
+        ca_file=ca_file,
+        remote=remote,
+    )
+    if csv:
+        require_csv(csv, spec)
+    measured, loaded = load_once(spec)
+    if csv:
+        measured = append_row(csv, spec, measured, loaded)
+    if as_json:
+        typer.echo(json.dumps(measured.row(), default=datetime.isoformat))
+    else:
+        typer.echo(report(spec, measured, percentile_intervals(loaded)))
+    broken = 0 if measured.outcome.succeeded else 1
+    for condition in conditions:
+        holds = condition.holds(measured)
+        verdict = "cannot be told" if holds is None else "holds" if holds else "does not hold"
+        typer.echo(f"{condition}: {verdict}", err=True)
+        broken += holds is not False
+    if broken:
+        raise typer.Exit(1)

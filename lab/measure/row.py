@@ -1,0 +1,209 @@
+"""From what a run of load came to, to one row: the only place that knows both."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Set
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from lab.arrivals import Closed
+from lab.load.histogram import Histogram
+from lab.load.result import LoadResult
+from lab.load.spec import LoadSpec, PipelineBody
+from lab.measure.columns import Factors, Health, Outcome, TimeSpent, What
+from lab.measure.measurement import Measurement
+from lab.measure.percentiles import sample_floor
+from lab.measure.references import against
+from lab.measure.statistics import batch_means, difference_p
+from lab.measure.validity import Evidence, Reason, reasons_against
+from lab.topology import Topology
+
+__all__ = ["Servers", "Trial", "factors_of", "histograms_of", "measure"]
+
+NS_PER_MS = 1e6
+
+BATCHES = 10
+"""Of each third of a window: more are shorter, and more alike."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """Which repetition of which cell this is."""
+
+    sweep_id: str
+    cell_id: str
+    number: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Servers:
+    """What the servers' side says of the same window; None where nobody could tell."""
+
+    cpu_cores: float | None = None
+    """In-process that of the balancers is part of it."""
+    balancers_cpu_cores: float | None = None
+    rss_mb: float | None = None
+    retries: int | None = None
+    """Attempts that failed since the start, as the balancers counted them: no fewer than were tried again."""
+    changed: bool = False
+    """Whether a server came, went or restarted meanwhile."""
+
+
+def measure(
+    trial: Trial,
+    factors: Factors,
+    load: LoadResult,
+    servers: Servers | None = None,
+    *,
+    topology: Topology | None = None,
+    exempt: Set[Reason] = frozenset(),
+) -> Measurement:
+    """The row of one trial, judged. `topology` is for what theory predicts, `exempt` for planned changes."""
+    servers = servers or Servers()
+    outcome = _outcome(load)
+    measurement = Measurement(
+        what=What(
+            sweep_id=trial.sweep_id,
+            cell_id=trial.cell_id,
+            trial=trial.number,
+            started_at=load.started_at.replace(microsecond=0),
+            schedule_hash=load.schedule_hash or None,
+        ),
+        factors=replace(factors, duration_s=round(load.window_s, 3), warmup_s=round(load.warmup_s, 3)),
+        outcome=outcome,
+        spent=_time_spent(load),
+        health=_health(load, servers),
+        against=against(load, factors, topology),
+    )
+    reasons = reasons_against(_evidence(load, measurement, servers), exempt)
+    return measurement.invalidated(reasons) if reasons else measurement
+
+
+def factors_of(spec: LoadSpec, known: Factors | None = None) -> Factors:
+    """The factors that a spec of load tells, beside those of its target that are known."""
+    load, body = spec.load, spec.body
+    closed = load if isinstance(load, Closed) else None
+    return replace(
+        known or Factors(load_model=load.model, duration_s=spec.duration_s),
+        load_model=str(load.model),
+        concurrency=closed.concurrency if closed else None,
+        think_time_ms=closed.think_time_s * 1000 if closed else None,
+        requested_rate=load.requested_rate,
+        payload_bytes=body.payload_bytes if isinstance(body, PipelineBody) else len(body) if body else None,
+        corpus=body.corpus if isinstance(body, PipelineBody) else None,
+        seed=spec.seed,
+        duration_s=spec.duration_s,
+        warmup_s=spec.warmup_s,
+        warmup_mode=str(spec.warmup_mode),
+    )
+
+
+def histograms_of(load: LoadResult) -> dict[str, dict[str, object]]:
+    """What a sidecar keeps of a trial: both histograms in full."""
+    return {
+        "response_time": load.window.response_time.to_json(),
+        "service_time": load.window.service_time.to_json(),
+    }
+
+
+def _outcome(load: LoadResult) -> Outcome:
+    response, service = load.window.response_time, load.window.service_time
+    return Outcome(
+        requests=load.requests,
+        succeeded=load.succeeded,
+        failed=load.failed,
+        failures=" ".join(f"{name}={count}" for name, count in load.failures.items()) or None,
+        dropped=load.dropped,
+        achieved_rate=_known(load.achieved_rate),
+        throughput_rps=_known(load.throughput_rps),
+        response_time_mean_ms=_ms(response.mean_ns),
+        response_time_p50_ms=_ms(response.percentile_ns(50)),
+        response_time_p90_ms=_percentile(response, 90),
+        response_time_p95_ms=_percentile(response, 95),
+        response_time_p99_ms=_percentile(response, 99),
+        response_time_p99_9_ms=_percentile(response, 99.9),
+        response_time_max_ms=_ms(response.max_ns) if len(response) else None,
+        service_time_p50_ms=_ms(service.percentile_ns(50)),
+        service_time_p99_ms=_percentile(service, 99),
+        in_flight_mean=_known(load.in_flight_mean),
+    )
+
+
+def _time_spent(load: LoadResult) -> TimeSpent:
+    """The stages that have a column, and as overhead what no stage of any service accounts for."""
+    accounted = {m: mean for m, mean in load.stages_ms.items() if m.endswith(("-queue", "-work"))}
+    stages = {f"{metric.replace('-', '_')}_ms": mean for metric, mean in accounted.items()}
+    if not stages:
+        return TimeSpent()
+    mean = load.window.service_time.mean_ns / NS_PER_MS
+    columns = {name: stages[name] for name in TimeSpent.__slots__ if name in stages}
+    return TimeSpent(**columns, overhead_ms=_known(mean - math.fsum(stages.values())))
+
+
+def _health(load: LoadResult, servers: Servers) -> Health:
+    in_flight = load.in_flight_mean
+    residual = abs(in_flight - load.completion_rate * load.residence_s) / in_flight if in_flight else math.nan
+    lag = load.window.schedule_lag
+    return Health(
+        schedule_lag_p99_ms=_ms(lag.percentile_ns(99)),
+        generator_cpu_cores=max(generator.cpu_cores for generator in load.generators),
+        servers_cpu_cores=servers.cpu_cores,
+        balancers_cpu_cores=servers.balancers_cpu_cores,
+        servers_rss_mb=servers.rss_mb,
+        retries=servers.retries,
+        drift=_known(load.drift),
+        littles_law_residual=_known(residual),
+        valid=True,
+    )
+
+
+def _evidence(load: LoadResult, measurement: Measurement, servers: Servers) -> Evidence:
+    health = measurement.health
+    delays = [g.run_delay for g in load.generators if g.run_delay is not None]
+    return Evidence(
+        succeeded=load.succeeded,
+        due=load.requests + load.dropped,
+        dropped=load.dropped,
+        generator_cpu_cores=health.generator_cpu_cores,
+        run_delay=max(delays, default=None),
+        schedule_lag_p99_ms=health.schedule_lag_p99_ms,
+        service_time_p99_ms=_ms(load.window.service_time.percentile_ns(99)),
+        littles_law_residual=health.littles_law_residual,
+        request_share=_known(load.residence_s / load.window_s) or 0.0,
+        drift=health.drift,
+        drift_p=_known(_drift_p(load)),
+        servers_changed=servers.changed,
+    )
+
+
+def _drift_p(load: LoadResult) -> float:
+    """How likely chance makes the first and last third differ so; neighbours correlate, so by batches.
+
+    In a closed loop those in flight together share a fate for as long as they are, so a batch lasts a
+    response time at least: a third that holds no two of them tells nothing, and gives nan. An open loop's
+    response times have no such bound; there shorter batches are what notices that they grow.
+    """
+    means = load.timeline.mean_response_ns(load.first_slice, load.last_slice)
+    third = len(means) // 3
+    thirds = [part[~np.isnan(part)] for part in (means[:third], means[len(means) - third :])]
+    batches = BATCHES
+    if isinstance(load.spec.load, Closed) and load.residence_s > 0:
+        batches = min(batches, int(load.window_s / 3 / load.residence_s))
+    return difference_p(*(batch_means(part, batches) for part in thirds)) if batches > 1 else math.nan
+
+
+def _percentile(histogram: Histogram, percentile: float) -> float | None:
+    """In ms; blank below its sample floor."""
+    enough = len(histogram) >= sample_floor(percentile / 100)
+    return _ms(histogram.percentile_ns(percentile)) if enough else None
+
+
+def _ms(nanoseconds: float) -> float | None:
+    return _known(nanoseconds / NS_PER_MS)
+
+
+def _known(value: float | None) -> float | None:
+    """The same as a plain float; None for what is not a finite number."""
+    return float(value) if value is not None and math.isfinite(value) else None

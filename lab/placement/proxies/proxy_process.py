@@ -1,0 +1,198 @@
+"""A real balancer that runs: its process, its folder, its log, what it has counted and what it has used."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from contextlib import ExitStack, closing, suppress
+from pathlib import Path
+from signal import SIGKILL, Signals
+from typing import Any
+
+import psutil
+
+import lab.placement.proxies.watchdog as leash
+from lab.errors import NotRunning, PlacementError, StartFailed
+from lab.placement.logs import LogFile
+from lab.placement.ports import listen
+from lab.placement.proxies.binaries import find
+from lab.placement.proxies.formatting import documented_health, documented_stats
+from lab.placement.proxies.proxy import Place, Profile, Proxy
+from lab.placement.proxies.stats_server import Endpoint
+from services.balancer.settings import BalancerSettings
+
+__all__ = ["ProxyProcess"]
+
+START_S = 10.0
+"""How long it may take to answer."""
+KILL_S = 5.0
+"""How long the system may take to end a killed process."""
+POLL_S = 0.005
+LONGEST_FOLDER = 85
+"""A Unix socket's path has 104 characters at most, on macOS."""
+
+
+class ProxyProcess:
+    """One real balancer before the instances of one service, from `start` to `stop` or `kill`.
+
+    Its program is a child of a process that holds it (see `leash`), so it ends with this one, however this
+    one ends, and leaves nothing behind. It keeps files in one folder only, which goes with it; its log has
+    no name at all, and can be read here for as long as this object exists. All methods may be called from
+    any thread.
+    """
+
+    def __init__(self, proxy: Proxy, settings: BalancerSettings, profile: Profile = Profile.MATCHED) -> None:
+        self.settings = settings
+        self._proxy = proxy
+        self._profile = profile
+        self._resources = ExitStack()
+        self._log: LogFile | None = None
+        self._leash: subprocess.Popen[bytes] | None = None
+        self._unwanted = threading.Event()
+        self._asking = threading.Lock()
+        self.pid: int | None = None
+        """Of the balancer itself; it stays when that has ended."""
+
+    @property
+    def alive(self) -> bool:
+        """Whether it runs."""
+        return self._leash is not None and self._leash.poll() is None
+
+    def start(self) -> None:
+        """Start it, and wait until it answers.
+
+        Raises NotSupported, ProgramMissing, PortInUse, and StartFailed with the end of its log; then
+        nothing is left of it.
+        """
+        try:
+            self._spawn(find(self._proxy.program))
+            self._wait_until_ready(time.monotonic() + START_S)
+        except BaseException:
+            self.kill()
+            raise
+
+    def stop(self, grace_s: float) -> None:
+        """Have it accept nothing more and end; kill it where it has not done so after that many seconds."""
+        if self.alive and self._leash is not None:
+            self.send_signal(self._proxy.stop_signal)
+            with suppress(subprocess.TimeoutExpired):
+                self._leash.wait(grace_s)
+        self.kill()
+
+    def kill(self) -> None:
+        """End it as a crash would. One that is still starting fails to."""
+        self._unwanted.set()
+        if self._leash is not None:
+            if self.alive:
+                self.send_signal(SIGKILL)
+            self._leash.wait(KILL_S)
+        self._resources.close()
+
+    def send_signal(self, number: Signals) -> None:
+        """Send it a signal. Raises NotRunning where it has ended."""
+        if self._leash is None or self._leash.stdin is None or self._leash.poll() is not None:
+            raise NotRunning(f"{self.settings.name} does not run: start it first")
+        with suppress(BrokenPipeError):  # it ended this very moment
+            self._leash.stdin.write(bytes((number,)))
+
+    def stats(self) -> dict[str, Any]:
+        """What it counted, in the documented shape of /stats. Raises PlacementError where it does not say."""
+        with self._asking:
+            try:
+                counts = self._counter.counts()
+            except (OSError, ValueError, LookupError, http.client.HTTPException) as error:
+                raise PlacementError(
+                    f"{self.settings.name} ({self._proxy.name}) gave no counts ({error!r}): see its log"
+                ) from error
+        return documented_stats(self.settings, counts)
+
+    def cpu_seconds(self) -> float:
+        """CPU time it has spent, user's and system's. Raises NotRunning where it has ended."""
+        times = self._asked(psutil.Process.cpu_times)
+        return float(times.user + times.system)
+
+    def rss_mb(self) -> float:
+        """Its resident memory, in 10⁶ bytes. Raises NotRunning where it has ended."""
+        return float(self._asked(psutil.Process.memory_info).rss) / 1e6
+
+    def log_since(self, position: int = 0) -> tuple[list[str], int]:
+        """The lines it wrote after that position, and the position to ask from next."""
+        return self._log.since(position) if self._log else ([], 0)
+
+    def _asked(self, ask: Any) -> Any:
+        if self.pid is not None:
+            with suppress(psutil.Error):
+                return ask(psutil.Process(self.pid))
+        raise NotRunning(f"{self.settings.name} does not run: start it first")
+
+    def _spawn(self, binary: Path) -> None:
+        settings = self.settings
+        self._log = LogFile()
+        self._resources.callback(self._log.close)
+        folder = _new_folder(self._proxy.name)
+        self._resources.callback(shutil.rmtree, folder, ignore_errors=True)
+        endpoint = Endpoint({"/stats": self.stats, "/health": lambda: documented_health(settings)})
+        self._resources.callback(endpoint.close)
+        place = Place(folder, endpoint.address)
+        for name, text in self._proxy.render(settings, self._profile, place).items():
+            (folder / name).write_text(text, encoding="utf-8", newline="")
+        listen(settings.name, settings.host, settings.port).close()
+        self._counter = self._proxy.counter(settings, place, self.send_signal)
+        command = self._proxy.command(binary, self._profile)
+        own = {"HOME": str(folder), "TMPDIR": str(folder), **self._proxy.environ(folder, self._profile)}
+        self._leash = subprocess.Popen(
+            [sys.executable, "-I", "-S", leash.__file__, str(folder), *command],
+            bufsize=0,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._log.fileno(),
+            cwd=folder,
+            env={**os.environ, **own},
+            start_new_session=True,
+        )
+        self._resources.enter_context(self._leash)
+        assert self._leash.stdout is not None
+        with self._leash.stdout as told:
+            self.pid = int(told.readline() or 0) or None
+
+    def _wait_until_ready(self, end: float) -> None:
+        while not self._answers():
+            if self._unwanted.is_set():
+                raise StartFailed(f"{self.settings.name} was stopped before it answered")
+            if not self.alive:
+                raise StartFailed(f"{self._who()} ended instead of starting{self._last_words()}")
+            if time.monotonic() > end:
+                raise StartFailed(f"{self._who()} did not answer within {START_S:g} s{self._last_words()}")
+            time.sleep(POLL_S)
+
+    def _answers(self) -> bool:
+        with closing(
+            http.client.HTTPConnection(self.settings.host, self.settings.port, timeout=1)
+        ) as connection:
+            try:
+                connection.request("GET", "/health")
+                return bool(json.load(connection.getresponse()) == documented_health(self.settings))
+            except (OSError, ValueError, http.client.HTTPException):
+                return False
+
+    def _who(self) -> str:
+        return f"{self.settings.name} ({self._proxy.name})"
+
+    def _last_words(self) -> str:
+        lines, _ = self.log_since()
+        return f": its log ends with {lines[-1]!r}" if lines else ", and its log is empty"
+
+
+def _new_folder(name: str) -> Path:
+    folder = Path(tempfile.mkdtemp(prefix=f"lab-{name}-"))
+    if len(str(folder)) > LONGEST_FOLDER:
+        folder.rmdir()
+        folder = Path(tempfile.mkdtemp(prefix=f"lab-{name}-", dir="/tmp"))
+    return folder

@@ -1,0 +1,167 @@
+"""Every policy in every scenario, on the same arrivals: measured under load, and simulated at length."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from lab.arrivals import Poisson
+from lab.errors import BadParameter
+from lab.faults.acting import begin
+from lab.faults.fault import Fault, FaultKind
+from lab.load.process import run
+from lab.load.result import LoadResult
+from lab.load.spec import LoadSpec
+from lab.measure.percentiles import sample_floor
+from lab.measure.statistics import Interval, batch_means, mean_interval
+from lab.placement import start
+from lab.policies.scenario import SLOWDOWN, Scenario, Setting
+from lab.theory.simulated import Simulated
+from lab.theory.simulator import simulate
+from lab.theory.traffic import Poisson as PoissonTraffic
+from services.names import PolicyName
+
+__all__ = ["Contest", "Standing", "contest", "plan_contest"]
+
+WARMUP_S = 1.0
+SIMULATED_WARMUP = 10_000
+_BODY = json.dumps(
+    {"analysis": {"word_count": 1, "top_words": [["a", 1]], "unique_words": 1}, "request_id": "r"}
+).encode()
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How one policy did in one scenario. Times in ms, None where there are too few answers to tell."""
+
+    scenario: Scenario
+    policy: PolicyName
+    measured: Interval
+    """The mean response_time, and its 95 % interval by batch means."""
+    measured_p95_ms: float | None
+    simulated_ms: float
+    """The mean response_time of a long run."""
+    simulated_p95_ms: float
+    share_of_first: float
+    """Of the measured requests, the part that went to the first instance: the slow one, if there is one."""
+    answers: int
+    failed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Contest:
+    """What is to be tried. `expected_s` is about how long that takes."""
+
+    settings: tuple[Setting, ...]
+    policies: tuple[PolicyName, ...]
+    duration_s: float
+    simulated_requests: int
+    port_offset: int = 0
+
+    @property
+    def expected_s(self) -> float:
+        """In seconds."""
+        each = self.duration_s + WARMUP_S + 1.0 + self.simulated_requests / 100_000
+        return each * len(self.settings) * len(self.policies)
+
+    def __str__(self) -> str:
+        lines = [
+            f"- {s.scenario}: {s.rate:.0f} req/s, {s.utilization:.0%} of what all instances could do"
+            for s in self.settings
+        ]
+        policies = ", ".join(self.policies)
+        return "\n".join(lines) + f"\n\n{policies}; about {self.expected_s:.0f} s"
+
+    def _repr_markdown_(self) -> str:
+        return str(self)
+
+
+def plan_contest(
+    *,
+    policies: Sequence[str] | None = None,
+    work_ms: float = 20.0,
+    utilization_one_slow: float = 0.25,
+    utilization_heavy_tailed: float = 0.7,
+    duration_s: float = 10.0,
+    simulated_requests: int = 200_000,
+    seed: int = 1,
+    port_offset: int = 0,
+) -> Contest:
+    """What is to be tried; nothing is started. Raises BadParameter, naming what makes no sense."""
+    parts = {
+        Scenario.ONE_SLOW: utilization_one_slow,
+        Scenario.HEAVY_TAILED: utilization_heavy_tailed,
+    }
+    for scenario, utilization in parts.items():
+        if not 0 < utilization < 1:
+            raise BadParameter(f"the utilization of {scenario} is {utilization}: give a part between 0 and 1")
+    if not (work_ms > 0 and duration_s > 0 and simulated_requests >= SIMULATED_WARMUP):
+        raise BadParameter(
+            f"work_ms {work_ms} and duration_s {duration_s} must be above 0, and simulated_requests "
+            f"{simulated_requests} at least {SIMULATED_WARMUP}"
+        )
+    try:
+        chosen = tuple(PolicyName(name) for name in policies or list(PolicyName))
+    except ValueError as error:
+        raise BadParameter(f"{error}: choose from {', '.join(PolicyName)}") from None
+    settings = tuple(Setting(scenario, float(work_ms), part, seed) for scenario, part in parts.items())
+    return Contest(settings, chosen, float(duration_s), simulated_requests, port_offset)
+
+
+def contest(plan: Contest) -> tuple[Standing, ...]:
+    """Try them all, each on a topology that comes up afresh. Raises what starting and loading one raise."""
+    return tuple(_standing(plan, setting, policy) for setting in plan.settings for policy in plan.policies)
+
+
+def _standing(plan: Contest, setting: Setting, policy: PolicyName) -> Standing:
+    load, share = _measured(plan, setting, policy)
+    simulated = _simulated(plan, setting, policy)
+    begin_ns = load.journal[0].intended_ns + WARMUP_S * 1e9
+    times = [1000 * e.response_time_s for e in load.journal if e.succeeded and e.intended_ns >= begin_ns]
+    mean = mean_interval(batch_means(times))
+    return Standing(
+        scenario=setting.scenario,
+        policy=policy,
+        measured=Interval(mean.estimate, max(0.0, mean.low), mean.high),
+        measured_p95_ms=float(np.quantile(times, 0.95)) if len(times) >= sample_floor(0.95) else None,
+        simulated_ms=1000 * simulated.mean_s,
+        simulated_p95_ms=1000 * simulated.quantile_s(0.95),
+        share_of_first=share,
+        answers=len(times),
+        failed=load.failed,
+    )
+
+
+def _measured(plan: Contest, setting: Setting, policy: PolicyName) -> tuple[LoadResult, float]:
+    """What the load came to, and the first instance's share of it."""
+    topology = setting.topology(policy).shifted(plan.port_offset)
+    spec = LoadSpec(
+        url=topology.entry_url,
+        load=Poisson(setting.rate),
+        duration_s=plan.duration_s,
+        warmup_s=WARMUP_S,
+        seed=setting.seed,
+        method="POST",
+        headers=(("content-type", "application/json"),),
+        body=_BODY,
+        journal=True,
+    )
+    with start(topology) as running:
+        if setting.slow_instance:
+            begin(running, Fault(1.0, FaultKind.SLOW, setting.slow_instance, plan.duration_s, SLOWDOWN))
+        load = run(spec)
+        counts = [each["requests"] for stats in running.stats().values() for each in stats["stats"].values()]
+    return load, counts[0] / sum(counts)
+
+
+def _simulated(plan: Contest, setting: Setting, policy: PolicyName) -> Simulated:
+    return simulate(
+        setting.stage(policy),
+        PoissonTraffic(setting.rate),
+        requests=plan.simulated_requests,
+        warmup=SIMULATED_WARMUP,
+        seed=setting.seed,
+    )

@@ -1,0 +1,144 @@
+"""What a sweep can be told, as a person would type it: each factor by its column, a scalar or a list."""
+
+from __future__ import annotations
+
+import difflib
+import math
+import re
+from collections.abc import Iterable, Mapping
+from enum import StrEnum
+from functools import cache
+from typing import Any
+
+from lab.arrivals import LoadModel
+from lab.errors import BadParameter
+from lab.load.spec import WarmupMode
+from lab.measure.measurement import Column, Measurement
+from lab.names import BalancerName, PlacementName
+from lab.topology import TopologyName
+from services.balancer.settings import PolicyName
+from services.clients import ClientName
+from services.protocols import ProtocolName
+from services.work import Distribution, WorkKind
+
+__all__ = ["Level", "factor_names", "read_levels", "unknown"]
+
+Level = str | int | float
+"""One value of a factor."""
+
+# A sweep drives at one rate a trial: ramps and steps belong to the experiments that look along a trial.
+_LOAD_MODELS = (LoadModel.CLOSED, LoadModel.CONSTANT, LoadModel.POISSON)
+_CHOICES: Mapping[str, tuple[StrEnum, ...]] = {
+    "topology": tuple(TopologyName),
+    "policy": tuple(PolicyName),
+    "balancer": tuple(BalancerName),
+    "protocol": tuple(ProtocolName),
+    "placement": tuple(PlacementName),
+    "client": tuple(ClientName),
+    "work": tuple(WorkKind),
+    "work_distribution": tuple(Distribution),
+    "load_model": _LOAD_MODELS,
+    "warmup_mode": tuple(WarmupMode),
+}
+_WITH_COMMAS = ("work_ms", "corpus")
+_POSITIVE = ("requested_rate", "duration_s", "payload_bytes")
+
+
+def factor_names() -> tuple[str, ...]:
+    """Every factor, in the order of the contract."""
+    return tuple(_factors())
+
+
+def read_levels(name: str, value: Any) -> tuple[Level, ...]:
+    """The levels of that factor, without repeats, from a scalar, a list, or text with commas between them.
+
+    `work_ms` keeps its commas ("0,0,40,0" is one level, a service time for each service), and so does the
+    path of a corpus. Raises BadParameter for an unknown factor and for what does not fit it.
+    """
+    column = _factors().get(name)
+    if column is None:
+        raise unknown(name, factor_names())
+    levels = tuple(dict.fromkeys(_read(column, each) for each in _each(name, value)))
+    if not levels:
+        raise BadParameter(f"{name} is an empty list: give it at least one of {_wanted(column)}")
+    return levels
+
+
+def unknown(name: str, valid: Iterable[str]) -> BadParameter:
+    """The error for a parameter that there is not, with the nearest one and all valid ones."""
+    names = list(valid)
+    near = difflib.get_close_matches(name, names, n=1)
+    hint = f" Did you mean {near[0]}?" if near else ""
+    return BadParameter(f"there is no parameter {name!r}.{hint} Valid are: {', '.join(names)}")
+
+
+@cache
+def _factors() -> dict[str, Column]:
+    return {column.name: column for column in Measurement.columns() if column.group == "factors"}
+
+
+def _each(name: str, value: Any) -> list[Any]:
+    if isinstance(value, str) and name not in _WITH_COMMAS:
+        return [part.strip() for part in value.split(",")]
+    return list(value) if isinstance(value, (list, tuple, set, range)) else [value]
+
+
+def _read(column: Column, value: Any) -> Level:
+    """One value as the column holds it."""
+    choices = _CHOICES.get(column.name)
+    read = (
+        _choice(value, choices) if choices else {int: _whole, float: _number}.get(column.type, _text)(value)
+    )
+    if read is None or not _allowed(column, read):
+        raise BadParameter(f"{column.name} cannot be {value!r}: it takes {_wanted(column)}")
+    return read
+
+
+def _choice(value: Any, choices: tuple[StrEnum, ...]) -> str | None:
+    try:
+        chosen = type(choices[0])(value)  # which knows other names of the same, too
+    except ValueError:
+        return None
+    return str(chosen) if chosen in choices else None
+
+
+def _whole(value: Any) -> int | None:
+    number = _number(value)
+    return int(number) if number is not None and number.is_integer() else None
+
+
+def _number(value: Any) -> float | None:
+    if isinstance(value, bool):  # which Python counts among the numbers, and nobody means
+        return None
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        return None
+    return number if math.isfinite(number) else None
+
+
+def _text(value: Any) -> str | None:
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, (int, float)):
+        return f"{value:g}"
+    return re.sub(r"\s*,\s*", ",", value.strip()) if isinstance(value, str) else None
+
+
+def _allowed(column: Column, value: Level) -> bool:
+    if isinstance(value, str):
+        return bool(re.fullmatch(column.constraints.get("pattern", ".+"), value))
+    least = float(column.constraints.get("minimum", 0))
+    return value > least if column.name in _POSITIVE else value >= least
+
+
+def _wanted(column: Column) -> str:
+    if column.name in _CHOICES:
+        return " or ".join(_CHOICES[column.name])
+    if column.name == "work_ms":
+        return "ms of every service, as 40, or of each, as 0,0,40,0"
+    if column.type is str:
+        return "a text"
+    kind = "a whole number" if column.type is int else "a number"
+    bound = "above" if column.name in _POSITIVE else "from"
+    return f"{kind} {bound} {column.constraints.get('minimum', 0):g}"

@@ -1,0 +1,132 @@
+"""How much a service bears, and what it does on the way there: a search, then a sweep over rates below."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from lab.arrivals import Constant, Load, LoadModel, Poisson
+from lab.errors import BadParameter
+from lab.load.process import run
+from lab.load.result import Progress
+from lab.measure.columns import Factors
+from lab.measure.conditions import Condition
+from lab.measure.measurement import Measurement
+from lab.measure.row import Trial, factors_of, histograms_of, measure
+from lab.measure.validity import MEANING, Reason
+from lab.progress import SecondsBar, seconds_bar
+from lab.results.csv_file import Results
+from lab.results.folder import HOME
+from lab.saturation import Ending, Question, Saturation, probing, saturate
+from lab.sweep.target import Target
+from lab.sweep.trial import trial_seed
+from lab.sweep.windows import Windows
+
+__all__ = ["drive", "find_limit", "shares_of"]
+
+SHARES = (0.2, 0.4, 0.6, 0.8, 0.9, 1.0)
+"""Of the rate that it bears: where to look at what it does."""
+OVERHEAD_S = 0.6
+WINDOWS = Windows(answers=160, shortest_s=1.0)
+_MODELS: Mapping[str, type[Poisson | Constant]] = {"poisson": Poisson, "constant": Constant}
+
+
+def find_limit(target: Target, slo: str, *, arrivals: str = "poisson", duration_s: float = 5.0) -> Saturation:
+    """The highest rate that keeps a goal such as "p95=200ms, errors=0". Raises BadParameter for no goal."""
+    goal = tuple(Condition.parse(part) for part in slo.split(","))
+    question = Question(goal=goal, model=_model(arrivals), duration_s=duration_s)
+    step_s = target.spec.warmup_s + duration_s + OVERHEAD_S
+    with target.up(), seconds_bar(question.most_probes * step_s) as bar:
+        probe = probing(target.spec, _factors(target), on_progress=lambda progress: _show(bar, progress))
+
+        def shown(load: Load, seconds: float) -> Measurement:
+            level = "32 in flight" if load.requested_rate is None else f"{load.requested_rate:.4g} req/s"
+            bar.say(f"probing {level}")
+            measured = probe(load, seconds)
+            bar.finish(step_s)
+            return measured
+
+        return saturate(question, shown)
+
+
+def shares_of(saturation: Saturation) -> list[float]:
+    """Rates on the way to the highest that keeps the goal. Raises BadParameter where none does."""
+    if saturation.highest_kept is None:
+        raise BadParameter(f"{saturation.sentence()} {_remedy(saturation)}")
+    return [float(f"{share * saturation.highest_kept:.3g}") for share in SHARES]
+
+
+def drive(
+    target: Target,
+    rates: Sequence[float],
+    *,
+    arrivals: str = "poisson",
+    trials: int = 3,
+    duration_s: float = 5.0,
+    seed: int = 1,
+    folder: str | Path = "build",
+) -> Path:
+    """Load the target at each rate, `trials` times over in shuffled order. Returns the path of the CSV.
+
+    Each window is `duration_s` long, and longer where a 95th percentile needs that.
+    """
+    model = _MODELS[_model(arrivals)]
+    windows = replace(WINDOWS, shortest_s=duration_s)
+    lengths = {rate: windows.seconds(rate) for rate in rates}
+    path = HOME / folder / f"load-{datetime.now(UTC):%Y%m%d-%H%M%S}.csv"
+    parameters = {
+        "url": target.spec.url,
+        "rates": list(rates),
+        "arrivals": arrivals,
+        "trials": trials,
+        "processes": target.spec.processes,
+    }
+    plan = list(_order(rates, trials, seed))
+    other_s = target.spec.warmup_s + OVERHEAD_S
+    total_s = sum(lengths[rate] + other_s for rate, _ in plan)
+    with target.up(), Results(path, parameters) as results, seconds_bar(total_s) as bar:
+        for place, (rate, number) in enumerate(plan, start=1):
+            bar.say(f"trial {place} of {len(plan)}: {rate:g} req/s")
+            load: Load = model(rate)
+            own_seed = trial_seed(seed, number)
+            spec = replace(target.spec, load=load, duration_s=lengths[rate], seed=own_seed)
+            loaded = run(spec, on_progress=lambda progress: _show(bar, progress))
+            trial = Trial(path.stem, f"{arrivals}-{rate:g}", number)
+            results.append(measure(trial, factors_of(spec, _factors(target)), loaded), histograms_of(loaded))
+            bar.finish(lengths[rate] + other_s)
+    return path
+
+
+def _remedy(saturation: Saturation) -> str:
+    if saturation.nothing_succeeded:
+        return "See whether url, method, headers and body are what the service takes"
+    if saturation.ending is not Ending.NOT_MEASURABLE:
+        return "Loosen the goal, or see what its requests fail of"
+    reasons = (saturation.probes[-1].health.invalid_reason or Reason.TOO_FEW_SAMPLES).split()
+    return "This says nothing of the service: " + "; ".join(MEANING[Reason(name)] for name in reasons)
+
+
+def _order(rates: Sequence[float], trials: int, seed: int) -> Iterator[tuple[float, int]]:
+    """Every rate once, shuffled, then all again, shuffled anew."""
+    shuffler, left = random.Random(seed), list(rates)
+    for number in range(1, trials + 1):
+        shuffler.shuffle(left)
+        yield from ((rate, number) for rate in left)
+
+
+def _show(bar: SecondsBar, progress: Progress) -> None:
+    bar.within(progress.elapsed_s, progress.total_s)
+
+
+def _factors(target: Target) -> Factors:
+    """All that is known of a service that somebody else has made: that it is there, and its name."""
+    return Factors(topology=target.name, protocol="http", load_model=LoadModel.CONSTANT, duration_s=0.0)
+
+
+def _model(arrivals: str) -> LoadModel:
+    if arrivals not in _MODELS:
+        raise BadParameter(f"arrivals cannot be {arrivals!r}: they are {' or '.join(_MODELS)}")
+    return LoadModel(arrivals)

@@ -1,0 +1,65 @@
+"""Active checks: every instance is asked for its /health, whether requests go there or not."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+from services.addresses import address_of
+from services.balancer.balancer import Core
+from services.balancer.instances import Instance
+from services.wire import WireClient, WireError
+
+__all__ = ["Checks"]
+
+
+class Checks:
+    """One task an instance, so that one that is frozen delays no other's checks."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+        settings = core.settings
+        self._client = WireClient(
+            max_connections=1,
+            connect_timeout_s=settings.check_timeout_s,
+            idle_timeout_s=settings.instance_idle_s,
+            max_body_bytes=64 * 1024,
+        )
+        self._tasks: dict[Instance, asyncio.Task[None]] = {}
+
+    async def start(self) -> None:
+        """Begin to check the instances there are."""
+        await self._client.__aenter__()
+        for instance in self._core.roster:
+            self.add(instance)
+
+    def add(self, instance: Instance) -> None:
+        """Check this one too."""
+        if self._core.settings.check_interval_s:
+            self._tasks[instance] = asyncio.ensure_future(self._watch(instance))
+
+    def remove(self, instance: Instance) -> None:
+        """Check it no more."""
+        task = self._tasks.pop(instance, None)
+        if task is not None:
+            task.cancel()
+
+    def close(self) -> None:
+        """Check nothing more."""
+        for task in self._tasks.values():
+            task.cancel()
+        self._tasks.clear()
+        self._client.close()
+
+    async def _watch(self, instance: Instance) -> None:
+        settings = self._core.settings
+        url = f"http://{address_of(instance.host, instance.port)}/health"
+        while True:
+            await asyncio.sleep(settings.check_interval_s)
+            try:
+                response = await self._client.get(url, timeout_s=settings.check_timeout_s)
+                well = response.status < 500  # who has no such route is alive all the same
+            except WireError:
+                well = False
+            report = self._core.roster.check_passed if well else self._core.roster.check_failed
+            report(instance, time.monotonic())

@@ -1,0 +1,200 @@
+"""From the bytes of a connection to the requests in them: one at a time, in order, without a socket."""
+
+from __future__ import annotations
+
+from enum import Enum, auto
+from typing import Protocol
+
+from services.balancer.chunks import ChunkDecoder
+from services.balancer.http.request_head import CHUNKED, Refusal, RequestHead, parse_head
+
+__all__ = ["Awaited", "Intake", "Limits", "Taker"]
+
+
+class Awaited(Enum):
+    """What a connection is waiting for the client to send."""
+
+    HEAD = auto()
+    """The rest of a head that has begun."""
+    BODY = auto()
+    """The rest of a body, of which there was some progress."""
+
+
+class Limits(Protocol):
+    """How much there may be of a request, in bytes."""
+
+    head_limit: int
+    body_limit: int
+    replay_limit: int
+    """A body up to this long is taken in as a whole, a longer one piece by piece."""
+
+
+class Taker(Protocol):
+    """Who gets the requests."""
+
+    def on_request(self, head: RequestHead, body: bytes, kept: bool, whole: bool) -> None:
+        """A request, with what there is of its body. Only a `whole` one, if it is short, is to be `kept`."""
+
+    def on_more(self, piece: bytes, last: bool) -> None:
+        """More of the body of the last request."""
+
+    def on_awaited(self, what: Awaited) -> None:
+        """Nothing more can be taken until the client sends this. Said again with every progress of a body."""
+
+    def on_expectation(self) -> None:
+        """The client waits for a word that it may send the body."""
+
+
+_CR = 0x0D
+
+
+class Intake:
+    """Reads one request at a time: the next only once `busy` was set to False, for the last was answered.
+
+    What comes meanwhile is kept in `buffer`. Raises Refusal for what is not well formed or too long; after
+    that nothing more can be read.
+    """
+
+    __slots__ = (
+        "_body",
+        "_decoder",
+        "_head_begun",
+        "_last",
+        "_left",
+        "_limits",
+        "_reading",
+        "_size",
+        "_taker",
+        "buffer",
+        "busy",
+        "coming",
+    )
+
+    def __init__(self, limits: Limits, taker: Taker) -> None:
+        self._limits = limits
+        self._taker = taker
+        self.buffer = b""
+        self.busy = False
+        """Whether a request was handed over that is not answered yet."""
+        self.coming: RequestHead | None = None
+        """The request whose body is still coming; handed over already if `busy`."""
+        self._head_begun = False
+        self._last: RequestHead | None = None
+        """Of the last request that came as a whole: a client's next one often has the same."""
+        self._reading = False
+        self._decoder: ChunkDecoder | None = None
+        self._body: list[bytes] = []
+        self._size = self._left = 0
+
+    def feed(self, data: bytes) -> None:
+        """More bytes came, or none, after `busy` was set to False: on to the next request."""
+        last = self._last
+        if last is not None and last.begins(data) and not (self.busy or self.buffer or self.coming):
+            self._hand_over(last, data[len(data) - last.length :])
+            return
+        self.buffer = self.buffer + data if self.buffer else data
+        if self._reading:
+            return
+        self._reading = True
+        try:
+            while self.buffer:
+                if self.coming is not None:
+                    self._take_body(self.coming)
+                elif self.busy or not self._take_head():
+                    return
+        finally:
+            self._reading = False
+
+    def stop(self) -> None:
+        """Nothing more is to be read."""
+        self.buffer = b""
+        self.coming = None
+        self.busy = True
+
+    def _take_head(self) -> bool:
+        buffer, limits = self.buffer, self._limits
+        end = buffer.find(b"\r\n\r\n")
+        if not 0 < end <= limits.head_limit or buffer[0] == _CR:
+            return self._no_head_yet(end)
+        head = parse_head(buffer[:end])
+        length = head.length
+        start = end + 4
+        if (
+            0 <= length <= limits.replay_limit
+            and length <= limits.body_limit
+            and len(buffer) - start >= length
+        ):
+            self.buffer = buffer[start + length :]
+            self._last = head
+            self._hand_over(head, buffer[start : start + length])
+            return True
+        if length > limits.body_limit:
+            raise Refusal(413, f"the body is over {limits.body_limit} bytes")
+        self.buffer = buffer[start:]
+        self._expect_body(head)
+        return True
+
+    def _hand_over(self, head: RequestHead, body: bytes) -> None:
+        """A whole request, short enough to be kept."""
+        self._head_begun = False
+        self.busy = True
+        self._taker.on_request(head, body, True, True)
+
+    def _no_head_yet(self, end: int) -> bool:
+        """The buffer does not begin with a whole head of fitting length. Whether there is more to look at."""
+        buffer, limit = self.buffer, self._limits.head_limit
+        if buffer.startswith(b"\r\n"):  # empty lines before a request are to be ignored (RFC 9112, 2.2)
+            begin = 2  # to cut each of many off would cost the buffer's length every time
+            while buffer.startswith(b"\r\n", begin):
+                begin += 2
+            self.buffer = buffer[begin:]
+            return True
+        if end > limit or (end < 0 and len(buffer) > limit):
+            raise Refusal(431, f"the head is over {limit} bytes")
+        text = 0x20 < buffer[0] < 0x7F or buffer == b"\r"
+        if not text or buffer.count(b"\n") != buffer.count(b"\r\n"):
+            raise Refusal(400, "this is no HTTP, or its lines do not end in CR LF")
+        if not self._head_begun:
+            self._head_begun = True
+            self._taker.on_awaited(Awaited.HEAD)
+        return False
+
+    def _expect_body(self, head: RequestHead) -> None:
+        self._head_begun = False
+        self.coming = head
+        self._left = head.length
+        self._size = 0
+        self._decoder = ChunkDecoder() if head.length == CHUNKED else None
+        if head.expects_continue and not self.buffer:
+            self._taker.on_expectation()
+        self._taker.on_awaited(Awaited.BODY)
+
+    def _take_body(self, head: RequestHead) -> None:
+        piece, last = self._piece()
+        self._size += len(piece)
+        if self._size > self._limits.body_limit:
+            raise Refusal(413, f"the body is over {self._limits.body_limit} bytes")
+        if last:
+            self.coming = None
+        else:
+            self._taker.on_awaited(Awaited.BODY)
+        if self.busy:
+            self._taker.on_more(piece, last)
+            return
+        self._body.append(piece)
+        short = self._size <= self._limits.replay_limit
+        if last or not short:
+            body = b"".join(self._body)
+            self._body.clear()
+            self.busy = True
+            self._taker.on_request(head, body, short, last)
+
+    def _piece(self) -> tuple[bytes, bool]:
+        """What there is of the body in the buffer, and whether it ends there."""
+        if self._decoder is not None:
+            piece = self._decoder.feed(self.buffer)
+            self.buffer = self._decoder.rest
+            return piece, self._decoder.done
+        piece, self.buffer = self.buffer[: self._left], self.buffer[self._left :]
+        self._left -= len(piece)
+        return piece, not self._left

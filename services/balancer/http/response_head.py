@@ -1,0 +1,181 @@
+"""Heads as they go on: a request's towards an instance, an answer's towards the client. Pure."""
+
+from __future__ import annotations
+
+import re
+from http import HTTPStatus
+
+from services.balancer.http.cache import Memory
+from services.balancer.http.request_head import CHUNKED
+
+__all__ = ["UNTIL_CLOSE", "AnswerHead", "answer_head", "length_line", "local_answer"]
+
+UNTIL_CLOSE = -2
+"""The `length` of a body that ends where the connection does."""
+
+MEMORABLE_BYTES = 1024
+
+# What a header of an answer is to a balancer.
+PLAIN, DROPPED, LENGTH, CHUNKS, CONNECTION = range(5)
+
+_FIELDS = {
+    b"connection": CONNECTION,
+    b"content-length": LENGTH,
+    b"keep-alive": DROPPED,
+    b"proxy-authenticate": DROPPED,
+    b"proxy-connection": DROPPED,
+    b"te": DROPPED,
+    b"trailer": DROPPED,
+    b"transfer-encoding": CHUNKS,
+    b"upgrade": DROPPED,
+}
+_STATUS_LINES = {status.value: b"HTTP/1.1 %d %b" % (status, status.phrase.encode()) for status in HTTPStatus}
+NO_CONTENT = 204
+_BODILESS = frozenset((NO_CONTENT, 304))
+_NAME = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_STATUS = re.compile(rb"HTTP/1\.[0-9] ([0-9]{3})(?: [^\r\n\0]*)?")
+
+
+class AnswerHead:
+    """An answer's head as the client gets it, and how its body is to be framed there."""
+
+    __slots__ = ("data", "expected", "length", "status")
+
+    def __init__(self, data: bytes, status: int, length: int, expected: int) -> None:
+        self.data = data
+        self.status = status
+        self.length = length
+        """Of the body as it goes to the client: in bytes, or CHUNKED, or UNTIL_CLOSE."""
+        self.expected = expected
+        """How many bytes the instance said the body has, or less than 0 if it did not say."""
+
+
+_heads: Memory[tuple[bytes, int, bool, bool], AnswerHead] = Memory(1024)
+"""Heads made of known lines only."""
+_starts: Memory[bytes, tuple[int, bytes]] = Memory(256)
+_lines: Memory[bytes, tuple[int, bytes, int]] = Memory(4096)
+"""Kind, value and number of header lines met before."""
+
+
+def answer_head(raw: bytes, minor: int, keep_alive: bool, is_head: bool) -> AnswerHead | None:
+    """An instance's head, without its empty line, for a client of HTTP/1.`minor`.
+
+    None if it cannot be passed on: because it is folded, or its transfer coding is not chunked. The body of
+    a chunked answer, or of one without a length, goes on in chunks, or to an HTTP/1.0 client until the
+    connection closes.
+    """
+    key = (raw, minor, keep_alive, is_head)
+    answer = _heads.get(key)
+    if answer is not None:
+        return answer
+    try:
+        answer, known = _rewrite(*key)
+    except ValueError:
+        return None
+    if known and len(raw) <= MEMORABLE_BYTES:
+        _heads.keep(key, answer)
+    return answer
+
+
+def _rewrite(raw: bytes, minor: int, keep_alive: bool, is_head: bool) -> tuple[AnswerHead, bool]:
+    """The head, and whether all its lines were known. Raises ValueError."""
+    lines = raw.split(b"\r\n")
+    first = lines.pop(0)
+    status, start = _starts.get(first) or _learn_start(first)
+    kept = [start]
+    keep = kept.append
+    length, named, all_known, stated = UNTIL_CLOSE, b"", True, b""
+    for line in lines:
+        known = _lines.get(line)
+        if known is None:
+            known = _learn(line)
+            all_known = False
+        kind, value, number = known
+        if kind == PLAIN:
+            keep(line)
+        elif kind == LENGTH:
+            length, stated = number, value
+        elif kind == CONNECTION:
+            named = named + b"," + value if named else value
+    if named not in _NAMES_NOTHING:
+        kept[1:] = _without(kept[1:], named)
+    expected = length
+    if stated and status != NO_CONTENT:  # it must not state any (RFC 9110, 8.6)
+        kept.append(stated)
+    if is_head or status in _BODILESS:
+        length = expected = 0
+    elif length < 0 and minor:
+        length = CHUNKED
+        kept.append(b"Transfer-Encoding: chunked")
+    if not keep_alive or length == UNTIL_CLOSE:
+        kept.append(b"Connection: close")
+    elif not minor:
+        kept.append(b"Connection: keep-alive")
+    kept.append(b"\r\n")
+    return AnswerHead(b"\r\n".join(kept), status, length, expected), all_known
+
+
+def _learn_start(line: bytes) -> tuple[int, bytes]:
+    """The status in a status line, and that line as it goes on. Raises ValueError."""
+    match = _STATUS.fullmatch(line)
+    if match is None:
+        raise ValueError("no status line")
+    status = int(match.group(1))
+    return _starts.keep(line, (status, _STATUS_LINES.get(status) or b"HTTP/1.1 %d " % status))
+
+
+def _learn(line: bytes) -> tuple[int, bytes, int]:
+    """The kind of a header line, what of its value matters, and its number if it is one.
+
+    Raises ValueError for one that cannot be passed on.
+    """
+    name, _, value = line.partition(b":")
+    if not _NAME.fullmatch(name):
+        raise ValueError("a folded header")
+    kind = _FIELDS.get(name.lower(), PLAIN)
+    value, number = value.strip(b" \t").lower() if kind else b"", 0
+    if kind == CHUNKS and value != b"chunked":
+        raise ValueError("a transfer coding that was not asked for")
+    if kind == LENGTH:
+        number = int(value)
+        value = b"Content-Length: %d" % number
+    known = kind, value, number
+    return _lines.keep(line, known) if len(line) <= MEMORABLE_BYTES else known
+
+
+_NAMES_NOTHING = (b"", b"close", b"keep-alive")
+
+
+def _without(lines: list[bytes], named: bytes) -> list[bytes]:
+    """The lines but for those that the Connection header names: they are for this hop alone."""
+    names = {option.strip(b" \t") for option in named.split(b",")}
+    return [line for line in lines if line.partition(b":")[0].lower() not in names]
+
+
+def length_line(length: int) -> bytes:
+    """The end of a request's head that has a body of so many bytes, from its last line's end on."""
+    return b"\r\nContent-Length: %d\r\n\r\n" % length
+
+
+def local_answer(
+    status: int,
+    body: bytes,
+    *,
+    content_type: str = "application/json",
+    keep_alive: bool,
+    minor: int = 1,
+    is_head: bool = False,
+    retry_after_s: int | None = None,
+) -> bytes:
+    """An answer that the balancer gives itself."""
+    head = _STATUS_LINES[status] + b"\r\nContent-Type: %b\r\nContent-Length: %d\r\n" % (
+        content_type.encode(),
+        len(body),
+    )
+    if retry_after_s is not None:
+        head += b"Retry-After: %d\r\n" % retry_after_s
+    if not keep_alive:
+        head += b"Connection: close\r\n"
+    elif not minor:
+        head += b"Connection: keep-alive\r\n"
+    return head + b"\r\n" + (b"" if is_head else body)

@@ -1,0 +1,73 @@
+"""What all calls of one balancer share: the HTTP balancer's core, with a channel to each instance."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+from services.balancer.addresses import Address
+from services.balancer.balancer import Core
+from services.balancer.instances import Instance
+from services.balancer.retries import RetryRules
+from services.balancer.settings import BalancerSettings
+from services.rpc.balancer.peer import Peer
+from services.rpc.methods import PATH_OF
+
+__all__ = ["Hub"]
+
+
+class Hub:
+    """Instances, each with its channel and its active checks. Belongs to the running loop."""
+
+    def __init__(self, settings: BalancerSettings) -> None:
+        self.settings = settings
+        self.core = Core(settings)
+        self.peers: dict[Instance, Peer] = {}
+        self._checks: dict[Instance, asyncio.Task[None]] = {}
+        self._closing: set[asyncio.Task[None]] = set()
+        for instance in self.core.roster:
+            self._meet(instance)
+
+    def rules(self, method: str) -> RetryRules:
+        """What may be done twice: the methods of routes that declare so."""
+        return RetryRules(PATH_OF.get(method) in self.settings.idempotent)
+
+    def add(self, address: Address) -> None:
+        """From now on calls may go there. Raises DuplicateInstance."""
+        self._meet(self.core.add(address))
+
+    def remove(self, name: str) -> None:
+        """From now on no call goes there; those in flight end. Raises UnknownInstance."""
+        instance = self.core.remove(name)
+        self._checks.pop(instance).cancel()
+        task = asyncio.ensure_future(self._part(instance))
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
+
+    async def close(self) -> None:
+        """Cut every channel, and end the checks."""
+        self.core.close()
+        for task in (*self._checks.values(), *self._closing):
+            task.cancel()
+        await asyncio.gather(*self._checks.values(), *self._closing, return_exceptions=True)
+        for peer in self.peers.values():
+            await peer.close()
+
+    def _meet(self, instance: Instance) -> None:
+        self.peers[instance] = Peer(instance)
+        self._checks[instance] = asyncio.ensure_future(self._watch(instance))
+
+    async def _part(self, instance: Instance) -> None:
+        """Close the channel of an instance that was removed, once its calls have ended."""
+        while instance.in_flight:  # noqa: ASYNC110 (rare, and nobody waits)
+            await asyncio.sleep(0.05)
+        await self.peers.pop(instance).close()
+
+    async def _watch(self, instance: Instance) -> None:
+        interval_s = self.settings.check_interval_s
+        peer, roster = self.peers[instance], self.core.roster
+        while interval_s:
+            await asyncio.sleep(interval_s)
+            well = await peer.is_healthy(self.settings.check_timeout_s)
+            report = roster.check_passed if well else roster.check_failed
+            report(instance, time.monotonic())

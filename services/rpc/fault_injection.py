@@ -1,0 +1,76 @@
+"""An instance that can be told to fail while it runs, for experiments: only where its settings allow it."""
+
+from __future__ import annotations
+
+import json
+import random
+from dataclasses import asdict, replace
+
+import grpc
+
+from services.fault_injection import FAULTS_PATH, Faults
+from services.rpc import pipeline_pb2 as pb
+from services.rpc.codec import MalformedError, parse
+from services.rpc.server import Answer, Context
+from services.rpc.statuses import ANSWERED_BY
+from services.slots import Station
+
+__all__ = ["FaultyAnswer"]
+
+_THIS_MACHINE = (
+    "ipv4:127.",
+    "ipv6:%5B::1%5D",
+    "ipv6:[::1]",
+    "ipv6:[::ffff:127.",
+    "ipv6:%5B::ffff:127.",
+    "unix:",
+)
+
+
+class FaultyAnswer:
+    """The same answers, but for what its faults say, as over HTTP.
+
+    Errors are INTERNAL and not executed; a drop is executed, and then ends as a connection that broke.
+    """
+
+    def __init__(self, answer: Answer, station: Station, seed: int) -> None:
+        self.faults = Faults()
+        self._answer = answer
+        self._station = station
+        self._draw = random.Random(seed).random
+        self._mean_ms = station.work.mean_ms
+
+    async def answer(self, request: bytes, context: Context) -> bytes:
+        """The call."""
+        if self._draw() < self.faults.errors:
+            signed = ((ANSWERED_BY, self._station.name),)
+            await context.abort(grpc.StatusCode.INTERNAL, "a fault was asked for", signed)
+        drops = self._draw() < self.faults.drops
+        body = await self._answer(request, context)
+        if drops:
+            await context.abort(grpc.StatusCode.UNAVAILABLE, "a fault was asked for")
+        return body
+
+    async def ask(self, request: bytes, context: Context) -> bytes:
+        """POST /faults, from this machine only."""
+        if not context.peer().startswith(_THIS_MACHINE):
+            await context.abort(grpc.StatusCode.PERMISSION_DENIED, "faults are set from this machine only")
+        try:
+            asked = parse(pb.AdminRequest(), request)
+        except MalformedError as error:
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
+        if (asked.method, asked.path) != ("POST", FAULTS_PATH):
+            return _said(404, {"detail": f"there is no {asked.method} {asked.path}"})
+        try:
+            self.faults = Faults(**json.loads(asked.body))
+        except (TypeError, ValueError) as error:
+            return _said(422, {"detail": f"no faults: {error}"})
+        mean_ms = self._mean_ms * self.faults.slowdown
+        if self._station.work.mean_ms != mean_ms:
+            self._station.work = replace(self._station.work, mean_ms=mean_ms)
+        return _said(200, asdict(self.faults))
+
+
+def _said(status: int, content: object) -> bytes:
+    body = json.dumps(content).encode()
+    return pb.AdminResponse(status=status, content_type="application/json", body=body).SerializeToString()
