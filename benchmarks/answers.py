@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from benchmarks.goals import Finding, at_most
 from benchmarks.server import BREAKS, serving
 from lab.arrivals import Closed, Constant, Load
-from lab.load.process import run
+from lab.load.run import run
 from lab.load.spec import LoadSpec
 
 __all__ = ["answers"]

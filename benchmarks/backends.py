@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from lab.placement.proxies.binaries import Program, find
+from lab.placement.proxies.proxy import Program, find
 from services.balancer.settings import Address
 
 __all__ = ["backends", "free_ports"]

@@ -11,7 +11,7 @@ from benchmarks.balancers import RunningBalancer, builtin, other
 from benchmarks.goals import Finding, at_most, told
 from lab.arrivals import Closed
 from lab.errors import ProgramMissing
-from lab.load.process import run
+from lab.load.run import run
 from lab.load.spec import LoadSpec
 from lab.names import BalancerName
 from services.balancer.settings import Address, BalancerSettings

@@ -13,8 +13,8 @@ import numpy as np
 from benchmarks.goals import Finding, at_most, told
 from benchmarks.one_service import BODY, JSON, one_service
 from lab.arrivals import Constant
-from lab.load.journal import Entry
-from lab.load.process import run
+from lab.load.result import Entry
+from lab.load.run import run
 from lab.load.spec import LoadSpec
 from lab.placement import PlacementName, Running, start
 from lab.placement.protocol_http import ask_balancer

@@ -11,8 +11,8 @@ from benchmarks.balancers import builtin
 from benchmarks.goals import Finding, at_least, at_most, told
 from benchmarks.one_service import BODY, JSON, addresses_of, one_service
 from lab.arrivals import Closed, Load, Poisson
-from lab.load.process import run
 from lab.load.result import LoadResult
+from lab.load.run import run
 from lab.load.spec import LoadSpec
 from lab.placement import PlacementName, start
 from lab.placement.protocol_http import ask_balancer

@@ -15,8 +15,8 @@ from benchmarks.moody import moody
 from benchmarks.one_service import BODY, JSON
 from lab.arrivals import Closed
 from lab.load.outcomes import Outcome
-from lab.load.process import run
 from lab.load.result import LoadResult
+from lab.load.run import run
 from lab.load.spec import LoadSpec
 from services.balancer.settings import BalancerSettings
 

@@ -14,8 +14,8 @@ from benchmarks.balancers import builtin
 from benchmarks.goals import Finding, at_most, told
 from benchmarks.one_service import BODY, JSON, addresses_of, one_service, outcomes, post_steadily
 from lab.arrivals import Constant
-from lab.faults.ledgers import executions
-from lab.load.process import run
+from lab.faults.report import executions
+from lab.load.run import run
 from lab.load.spec import LoadSpec, PipelineBody
 from lab.placement import PlacementName, Running, start
 from lab.placement.ports import free_offset

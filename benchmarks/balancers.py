@@ -14,8 +14,7 @@ import psutil
 
 from lab.names import BalancerName
 from lab.placement.proxies import PROXIES, Place, ProxyProcess
-from lab.placement.proxies.nginx import Nginx
-from lab.placement.proxies.nginx_config import ATTEMPTS, CONFIG
+from lab.placement.proxies.nginx import ATTEMPTS, CONFIG, Nginx
 from services.balancer.settings import BalancerSettings
 
 __all__ = ["RunningBalancer", "builtin", "other"]

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from benchmarks.goals import Finding, at_least, at_most, told
 from benchmarks.sweeping import median_ratio, swept
-from services.clients import ClientName
+from services.names import ClientName
 
 __all__ = ["clients"]
 

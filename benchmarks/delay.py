@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from benchmarks.goals import Finding, at_most
 from benchmarks.server import serving
 from lab.arrivals import Constant
-from lab.load.process import run
+from lab.load.run import run
 from lab.load.spec import LoadSpec
 
 __all__ = ["delay"]

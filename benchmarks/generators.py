@@ -17,7 +17,7 @@ from pathlib import Path
 from benchmarks.goals import Finding, at_least, told
 from benchmarks.nginx import nginx
 from lab.arrivals import Closed
-from lab.load.process import run
+from lab.load.run import run
 from lab.load.spec import LoadSpec
 
 __all__ = ["generators"]

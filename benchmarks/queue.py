@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from benchmarks.goals import Finding, at_most, told
 from benchmarks.server import service_times_s, serving
 from lab.arrivals import Poisson
-from lab.load.process import run
+from lab.load.run import run
 from lab.load.spec import LoadSpec
 from lab.theory import queues
 

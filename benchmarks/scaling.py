@@ -9,7 +9,8 @@ from benchmarks.sweeping import median_ratio, swept
 from lab.machine import usable_cores
 from lab.theory.bounds import scaling_bound
 from lab.topology import Topology
-from services.work import Work, WorkKind
+from services.names import WorkKind
+from services.work import Work
 
 __all__ = ["scaling"]
 

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from benchmarks.goals import Finding, at_least, at_most
 from benchmarks.server import Served, serving
 from lab.arrivals import Closed, Constant
-from lab.load.process import run
 from lab.load.result import Progress
+from lab.load.run import run
 from lab.load.spec import LoadSpec
 
 __all__ = ["stall"]

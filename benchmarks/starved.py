@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from benchmarks.goals import Finding, at_least, at_most, told
 from benchmarks.server import serving
 from lab.arrivals import Poisson
-from lab.load.process import run
+from lab.load.run import run
 from lab.load.spec import LoadSpec
 from lab.measure.columns import Factors
 from lab.measure.measurement import Measurement

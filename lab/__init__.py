@@ -13,16 +13,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lab.lazy import lazily
+from lab.imports import lazily
 
 if TYPE_CHECKING:
     from lab.errors import LabError
+    from lab.names import TopologyName
     from lab.placement import BalancerName, PlacementName, Running, Usage, start
-    from lab.topology import Balancer, Instance, Service, Topology, TopologyName
+    from lab.topology import Balancer, Instance, Service, Topology
     from services.balancer.settings import PolicyName
-    from services.clients import ClientName
-    from services.protocols import ProtocolName
-    from services.work import Distribution, Work, WorkKind
+    from services.names import ClientName, Distribution, ProtocolName, WorkKind
+    from services.work import Work
 
 __all__ = [
     "Balancer",
@@ -48,11 +48,10 @@ __getattr__, __dir__ = lazily(
     __name__,
     {
         "lab.errors": ("LabError",),
-        "lab.placement": ("BalancerName", "PlacementName", "Running", "Usage", "start"),
-        "lab.topology": ("Balancer", "Instance", "Service", "Topology", "TopologyName"),
-        "services.balancer.settings": ("PolicyName",),
-        "services.clients": ("ClientName",),
-        "services.protocols": ("ProtocolName",),
-        "services.work": ("Distribution", "Work", "WorkKind"),
+        "lab.names": ("BalancerName", "PlacementName", "TopologyName"),
+        "lab.placement": ("Running", "Usage", "start"),
+        "lab.topology": ("Balancer", "Instance", "Service", "Topology"),
+        "services.names": ("ClientName", "Distribution", "PolicyName", "ProtocolName", "WorkKind"),
+        "services.work": ("Work",),
     },
 )

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lab.errors import BadParameter
-from lab.load.models import LoadModel
+from lab.names import LoadModel
 
 __all__ = [
     "Closed",

@@ -11,7 +11,7 @@ import math
 from dataclasses import dataclass
 from enum import StrEnum
 
-from lab.topology import TopologyName
+from lab.names import TopologyName
 
 __all__ = [
     "CONTAINERS",

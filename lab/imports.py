@@ -1,14 +1,20 @@
-"""The optional parts of the distribution: who asks for one that is not installed is told what to install."""
+"""The optional parts of the distribution: who asks for one that is not installed is told what to install.
+
+Names that a package hands out and imports when they are first asked for, not when it is imported.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
+from importlib import import_module
+from typing import Any
 
 from lab.errors import ExtraMissing
 
-__all__ = ["Extra", "needing"]
+__all__ = ["Extra", "lazily", "needing"]
 
 
 class Extra(StrEnum):
@@ -29,3 +35,23 @@ def needing(extra: Extra, what: str) -> Iterator[None]:
         raise ExtraMissing(
             f"{what} needs {error.name}, which is not installed: pip install 'pipeline-lab[{extra}]'"
         ) from None
+
+
+def lazily(
+    package: str, homes: Mapping[str, Sequence[str]]
+) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
+    """The `__getattr__` and `__dir__` of a package (PEP 562), from the names that each home module has."""
+    home_of = {name: home for home, names in homes.items() for name in names}
+
+    def find(name: str) -> Any:
+        home = home_of.get(name)
+        if home is None:
+            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        value = getattr(import_module(home), name)
+        setattr(sys.modules[package], name, value)  # the next look-up finds it without coming here
+        return value
+
+    def known() -> list[str]:
+        return sorted({*vars(sys.modules[package]), *home_of})
+
+    return find, known

@@ -6,29 +6,20 @@ import operator
 import string
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from enum import StrEnum
 from itertools import product
 from urllib.parse import urlsplit
 
+from lab.names import TopologyName
 from services.addresses import address_of
 from services.balancer.settings import PolicyName
-from services.choices import choice
-from services.clients import ClientName
-from services.protocols import ProtocolName
+from services.names import ClientName, ProtocolName, choice
 from services.rpc.methods import METHODS, PATH_OF
 from services.work import Work
 
-__all__ = ["PIPELINE", "Balancer", "Instance", "Service", "Topology", "TopologyName"]
+__all__ = ["PIPELINE", "Balancer", "Instance", "Service", "Topology"]
 
 LOOPBACK = "127.0.0.1"
 PIPELINE = "services.pipeline:create_app"
-
-
-class TopologyName(StrEnum):
-    """The documented topologies, by the name a sweep gives them."""
-
-    SEQUENTIAL = "sequential"
-    PARALLEL = "parallel"
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,9 +9,9 @@ import sys
 import uvicorn
 
 from services.addresses import address_of
+from services.command import listen, name_of, table
 from services.pipeline import create_app
 from services.settings import VARIABLES, ServiceSettings, SettingsError
-from services.standalone import listen, name_of, table
 
 __all__ = ["main"]
 

@@ -1,10 +1,78 @@
-"""Addresses as URLs, gRPC and configuration files write them."""
+"""Addresses as URLs, gRPC and configuration files write them.
+
+Where instances listen, as the environment writes it.
+"""
 
 from __future__ import annotations
 
-__all__ = ["address_of"]
+import re
+from dataclasses import dataclass
+from ipaddress import AddressValueError, IPv6Address
+
+from services.environment import NAME_REMEDY, is_name
+
+__all__ = ["Address", "address_of", "read_addresses"]
 
 
 def address_of(host: str, port: int) -> str:
     """`host:port`, with brackets where they are needed."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+_ENTRY = re.compile(
+    r"(?:(?P<name>[A-Za-z0-9._-]+)=)?(?P<host>[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):(?P<port>\d+)(?:\*(?P<weight>\d+))?"
+)
+_NAME_OR_IPV4 = re.compile(r"[A-Za-z0-9._-]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """One instance's name, host, port and weight. Raises ValueError for any of them that cannot be.
+
+    An IPv6 host is written without brackets. What has no name of its own goes by its host.
+    """
+
+    name: str
+    host: str
+    port: int
+    weight: int = 1
+
+    def __post_init__(self) -> None:
+        if not is_name(self.name) and self.name != self.host:
+            raise ValueError(f"an instance has the name {self.name!r}: {NAME_REMEDY}")
+        if not _is_host(self.host):
+            raise ValueError(f"{self.name} has host {self.host!r}: give a host's name or an IP address")
+        if not 0 < self.port < 65536:
+            raise ValueError(f"{self.name} has port {self.port}: there are 1 to 65535")
+        if self.weight < 1:
+            raise ValueError(
+                f"{self.name} has weight {self.weight}: a weight is a whole number of at least 1"
+            )
+
+    def __str__(self) -> str:
+        """`service1a=127.0.0.1:8051`, without a name where it is the host's, with a weight where not 1."""
+        name = f"{self.name}=" if self.name != self.host else ""
+        weight = f"*{self.weight}" if self.weight != 1 else ""
+        return f"{name}{address_of(self.host, self.port)}{weight}"
+
+
+def read_addresses(text: str) -> tuple[Address, ...]:
+    """`name=host:port*weight,…`, where name and weight may be left out. Raises ValueError with the remedy."""
+    addresses = []
+    for entry in filter(None, (part.strip() for part in text.split(","))):
+        match = _ENTRY.fullmatch(entry)
+        if match is None:
+            raise ValueError(f"{entry!r} is no instance: give service1a=127.0.0.1:8051 or 127.0.0.1:8051")
+        host = match["host"].strip("[]")
+        name = match["name"] or host
+        addresses.append(Address(name, host, int(match["port"]), int(match["weight"] or 1)))
+    return tuple(addresses)
+
+
+def _is_host(text: str) -> bool:
+    if ":" not in text:
+        return _NAME_OR_IPV4.fullmatch(text) is not None
+    try:
+        return IPv6Address(text).scope_id is None
+    except AddressValueError:
+        return False

@@ -1,28 +1,28 @@
 """The outgoing HTTP client of a service, by name. The only module that imports httpx.
 
 None of them keeps cookies, follows a redirect, reads a proxy from the environment or repeats a request.
+
+A call to the next hop: one POST, then one whole answer or one of three failures.
+
+HopError
+├── HopUnreachableError   no connection was made
+├── HopTimeoutError       no whole answer came in time
+└── HopBrokenError        the connection broke, or what came was not a whole HTTP answer
 """
 
 from __future__ import annotations
 
+import asyncio
 import ssl
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from enum import StrEnum
+from dataclasses import dataclass
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from services.environment import SettingsError
-from services.hops import (
-    Answer,
-    Client,
-    HopBrokenError,
-    HopError,
-    HopTimeoutError,
-    HopUnreachableError,
-    TimedClient,
-)
+from services.names import ClientName
 from services.wire.client import WireClient
 from services.wire.errors import FailureKind, NotConnected, WireError
 
@@ -30,28 +30,77 @@ if TYPE_CHECKING:
     import aiohttp
     import httpx
 
-__all__ = ["ClientName", "open_client", "require"]
+__all__ = [
+    "Answer",
+    "Client",
+    "HopBrokenError",
+    "HopError",
+    "HopTimeoutError",
+    "HopUnreachableError",
+    "Send",
+    "TimedClient",
+    "open_client",
+    "require",
+]
+
+
+class HopError(Exception):
+    """The next hop gave no whole answer."""
+
+
+class HopUnreachableError(HopError):
+    """No connection was made, so nothing was sent."""
+
+
+class HopTimeoutError(HopError):
+    """No whole answer came in time."""
+
+
+class HopBrokenError(HopError):
+    """The connection broke, or what came was not a whole HTTP answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A whole answer, whatever its status. Header names are in lower case, repeated ones joined by commas."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class Client(Protocol):
+    """What a service calls the next hop with. Belongs to one event loop."""
+
+    async def post(self, url: str, body: bytes, headers: Mapping[str, str], timeout_s: float) -> Answer:
+        """One POST and its answer, whatever the status. `timeout_s` covers all of it. Raises HopError."""
+
+
+Send: TypeAlias = Callable[[str, bytes, Mapping[str, str]], Awaitable[Answer]]
+
+
+class TimedClient:
+    """A client made of a function that sends, and of one time limit over all that it does.
+
+    The function should set no time-outs: each library means something else by them, and none the whole.
+    """
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+
+    async def post(self, url: str, body: bytes, headers: Mapping[str, str], timeout_s: float) -> Answer:
+        """See Client."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                return await self._send(url, body, headers)
+        except TimeoutError as error:
+            raise HopTimeoutError(f"no answer within {timeout_s:.3g} s") from error
+
 
 IDLE_S = 3.0
 """How long an idle connection is kept, in seconds: less than uvicorn's 5, lest it be used as it closes."""
 MAX_CONNECTIONS = 1024
 """How many connections one client may have open."""
-
-
-class ClientName(StrEnum):
-    """What a service calls the next hop with."""
-
-    HTTPX = "httpx"
-    """One httpx client, with its pool of connections, for the life of the service."""
-    HTTPX_PER_REQUEST = "httpx-per-request"
-    """A new httpx client, TLS set-up and connection for each request, as the published pipeline has it."""
-    HTTPX_AIOHTTP = "httpx-aiohttp"
-    """One httpx client that sends through aiohttp."""
-    AIOHTTP = "aiohttp"
-    """One aiohttp session."""
-    WIRE = "wire"
-    """The lab's own connections on httptools: the default, since httpx itself costs a few per cent of what
-    the documented pipeline can do with 32 requests in flight."""
 
 
 def require(name: ClientName) -> None:

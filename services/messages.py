@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from services.text import Analysis
+__all__ = ["Analysis", "PipelineResponse", "ReportRequest", "TextRequest"]
 
-__all__ = ["PipelineResponse", "ReportRequest", "TextRequest"]
+
+@dataclass(frozen=True, slots=True)
+class Analysis:
+    """What a text is made of. `top_words` holds (word, occurrences), most frequent first, ten at most."""
+
+    word_count: int
+    top_words: tuple[tuple[str, int], ...]
+    unique_words: int
 
 
 class _Message(BaseModel):

@@ -1,25 +1,143 @@
-"""The services of the pipeline as FastAPI applications: one factory for all."""
+"""The services of the pipeline as FastAPI applications: one factory for all.
+
+Reading a request: its body, within a limit of size and time, and its budget of time.
+
+What a service makes of the next hop's answer.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
+from typing import TypeVar
 
 from fastapi import FastAPI, HTTPException, Request, Response
 from fastapi.responses import JSONResponse
+from pydantic import BaseModel, ValidationError
+from starlette.requests import ClientDisconnect
 
-from services.clients import ClientName, open_client, require
+from services.clients import Answer, Client, HopError, HopTimeoutError, open_client, require
 from services.fault_injection import FaultyApp
-from services.hops import Client, HopError, HopTimeoutError
 from services.instance import BudgetSpentError, Made, Workplace
-from services.relay import SERVER_TIMING, relay
-from services.requests import DEADLINE_HEADER, parse, read_body, read_budget_s
+from services.messages import PipelineResponse
+from services.names import ClientName
 from services.settings import ServiceSettings
 from services.slots import QueueFullError, Visit
 
-__all__ = ["ServiceInstance", "create_app"]
+__all__ = [
+    "DEADLINE_HEADER",
+    "SERVER_TIMING",
+    "ServiceInstance",
+    "create_app",
+    "parse",
+    "read_body",
+    "read_budget_s",
+    "relay",
+]
+
+DEADLINE_HEADER = "x-request-deadline-ms"
+"""How much longer the caller waits, in whole milliseconds."""
+
+MessageT = TypeVar("MessageT", bound=BaseModel)
+
+
+async def read_body(request: Request, limit_bytes: int, timeout_s: float) -> bytes:
+    """The whole body.
+
+    Raises HTTPException: 413 above the limit, declared or not; 408 when it comes too slowly; 400 when it ends
+    early.
+    """
+    too_large = HTTPException(413, f"the body is larger than {limit_bytes} bytes")
+    declared = request.headers.get("content-length", "")
+    if declared.isdecimal() and int(declared) > limit_bytes:
+        raise too_large
+    chunks: list[bytes] = []
+    size = 0
+    try:
+        async with asyncio.timeout(timeout_s):
+            async for chunk in request.stream():
+                size += len(chunk)
+                if size > limit_bytes:
+                    raise too_large
+                chunks.append(chunk)
+    except TimeoutError as error:
+        # What is still to come would be taken for the next request.
+        headers = {"connection": "close"}
+        raise HTTPException(408, f"the body did not come within {timeout_s:g} s", headers) from error
+    except ClientDisconnect as error:
+        raise HTTPException(400, "the body was cut short") from error
+    return b"".join(chunks)
+
+
+def parse(kind: type[MessageT], body: bytes) -> MessageT:
+    """The message in a JSON body. Raises HTTPException 422 with what is wrong, but not the body itself."""
+    try:
+        return kind.model_validate_json(body)
+    except ValidationError as error:
+        wrong = error.errors(include_url=False, include_context=False, include_input=False)
+        raise HTTPException(422, [{**e, "loc": ("body", *e["loc"])} for e in wrong]) from error
+
+
+def read_budget_s(request: Request) -> float | None:
+    """How much longer the caller waits, in seconds, or None if it does not say. Raises HTTPException 422."""
+    text = request.headers.get(DEADLINE_HEADER)
+    if text is None:
+        return None
+    if not (text.isascii() and text.isdecimal() and len(text) <= 12):
+        problem = {
+            "type": "deadline",
+            "loc": ("header", DEADLINE_HEADER),
+            "msg": "Input should be whole milliseconds",
+        }
+        raise HTTPException(422, [problem])
+    return int(text) / 1000
+
+
+SERVER_TIMING = "server-timing"
+_QUOTED_CHARS = 500
+
+
+def relay(answer: Answer, hop: str) -> Response:
+    """The next hop's result, or its 503 with Retry-After, as they are and with its Server-Timing.
+
+    Anything else is a failure of the hop, named in the detail: HTTPException 504 where it ran out of time
+    itself, 502 otherwise. A 503 is left alone so that each caller behind does not make a retry of it.
+    """
+    if answer.status == 503:
+        names = ("content-type", "retry-after", SERVER_TIMING)
+        return Response(
+            answer.body, 503, {name: answer.headers[name] for name in names if _plain(answer, name)}
+        )
+    timing = {SERVER_TIMING: answer.headers[SERVER_TIMING]} if _plain(answer, SERVER_TIMING) else {}
+    if answer.status != 200:
+        status = 504 if answer.status == 504 else 502
+        raise HTTPException(status, f"{hop} answered {answer.status}: {_reason(answer)}", timing)
+    try:
+        PipelineResponse.model_validate_json(answer.body)
+    except ValidationError as error:
+        raise HTTPException(
+            502, f"{hop} answered 200, but not with a result of the pipeline", timing
+        ) from error
+    return Response(answer.body, 200, timing, "application/json")
+
+
+def _plain(answer: Answer, name: str) -> bool:
+    """Whether there is such a header, and one that may be sent on."""
+    value = answer.headers.get(name, "")
+    return bool(value) and value.isascii() and value.isprintable()
+
+
+def _reason(answer: Answer) -> str:
+    """The detail of an error that a service of ours answered, or else the beginning of what it is."""
+    try:
+        detail = json.loads(answer.body)["detail"]
+    except (ValueError, TypeError, KeyError, RecursionError):
+        detail = answer.body.decode("utf-8", "replace")
+    return str(detail)[:_QUOTED_CHARS]
+
 
 # With the module, lest the first of many instances to start pays for the import.
 require(ClientName.HTTPX)

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from services.clients import ClientName
 from services.documented import defaults, is_http_url, next_hop
 from services.environment import (
     NAME_REMEDY,
@@ -20,7 +19,8 @@ from services.environment import (
     whole,
     yes_or_no,
 )
-from services.work import Distribution, Work, WorkKind
+from services.names import ClientName, Distribution, WorkKind
+from services.work import Work
 
 __all__ = ["VARIABLES", "ServiceSettings", "SettingsError"]
 

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from time import perf_counter, thread_time
 from typing import TypeVar
 
-from services.work import Work, WorkKind, service_times
+from services.names import WorkKind
+from services.work import Work, service_times
 
 __all__ = ["QueueFullError", "Station", "Visit", "burn"]
 

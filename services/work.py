@@ -6,39 +6,13 @@ import math
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass
-from enum import StrEnum
 
-from services.choices import choice
+from services.names import Distribution, WorkKind, choice
 
-__all__ = ["Distribution", "Work", "WorkKind", "service_times"]
+__all__ = ["Work", "service_times"]
 
 LOGNORMAL_SIGMA = 1.0
 """Spread of the logarithm of a lognormal service time: a standard deviation of 1.31 means."""
-
-
-class WorkKind(StrEnum):
-    """How a service spends a request's service time. `documented` is another name of `io`."""
-
-    IO = "io"
-    """It waits, as for a disk or another machine."""
-    CPU = "cpu"
-    """It burns that much of a worker thread's own CPU time."""
-    TEXT = "text"
-    """It does the text processing alone, with no service time added."""
-
-    @classmethod
-    def _missing_(cls, value: object) -> WorkKind | None:
-        return cls.IO if value == "documented" else None
-
-
-class Distribution(StrEnum):
-    """How service times are spread around their mean."""
-
-    CONSTANT = "constant"
-    EXPONENTIAL = "exponential"
-    LOGNORMAL = "lognormal"
-    NONE = "none"
-    """No service time at all, whatever the mean says."""
 
 
 @dataclass(frozen=True, slots=True)

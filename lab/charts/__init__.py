@@ -5,7 +5,6 @@ from __future__ import annotations
 from lab.charts.answer import Answer, answer, bearing, outcome
 from lab.charts.balancers import balancer_answer, balancer_table, balancers
 from lab.charts.breakdown import where_the_time_went
-from lab.charts.chart import Chart
 from lab.charts.clients import client_answer, client_table, clients
 from lab.charts.comparison import comparison
 from lab.charts.cores import core_answer, cores
@@ -17,6 +16,7 @@ from lab.charts.percentiles import percentiles
 from lab.charts.policies import policies, policy_answer, policy_table
 from lab.charts.protocols import byte_table, coding_table, protocol_answer, protocols
 from lab.charts.scalability import scalability, scalability_table
+from lab.charts.style import Chart
 from lab.charts.tables import Table, cells, verdicts
 
 __all__ = [

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from lab.charts.captions import caption
-from lab.charts.findings import Claim, Finding, findings_of
+from lab.charts.findings import Claim, Finding, caption, findings_of
 from lab.charts.series import reasons, valid
 from lab.compare import Comparison
 from lab.compare import Finding as ComparedAs

@@ -8,9 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 import pandas as pd
 
 from lab.charts.answer import Answer
-from lab.charts.chart import Chart
 from lab.charts.dot_plot import Quantity, believed, figure_text, interval_of, line_chart, values_of
-from lab.charts.style import styled
+from lab.charts.style import Chart, styled
 from lab.charts.tables import Table, figure_of
 from lab.faults import FaultRun
 from lab.measure.statistics import ratio_interval

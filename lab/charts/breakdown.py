@@ -13,9 +13,8 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Patch
 
 from lab.charts.axes import label_axes, legend_below, panel_axes
-from lab.charts.chart import Chart
 from lab.charts.series import Series, panels_of, valid
-from lab.charts.style import GREY, INK, SERVICE_COLOURS, styled
+from lab.charts.style import GREY, INK, SERVICE_COLOURS, Chart, styled
 
 __all__ = ["Part", "parts_of", "where_the_time_went"]
 

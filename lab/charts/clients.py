@@ -8,15 +8,13 @@ from collections.abc import Mapping
 import pandas as pd
 
 from lab.charts.answer import Answer
-from lab.charts.captions import caption
-from lab.charts.chart import Chart
 from lab.charts.dot_plot import Quantity, believed, figure_text, interval_of, line_chart
-from lab.charts.findings import Claim, findings_of
+from lab.charts.findings import Claim, caption, findings_of
 from lab.charts.series import positive
-from lab.charts.style import styled
+from lab.charts.style import Chart, styled
 from lab.charts.tables import Table, figure_of
 from lab.measure.statistics import Interval, ratio_interval
-from services.clients import ClientName
+from services.names import ClientName
 
 __all__ = ["client_answer", "client_table", "clients"]
 

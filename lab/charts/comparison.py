@@ -11,8 +11,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 
 from lab.charts.axes import legend_below
-from lab.charts.chart import Chart
-from lab.charts.style import GREY, INK, new_figure, styled
+from lab.charts.style import GREY, INK, Chart, new_figure, styled
 from lab.compare import CellComparison, Comparison, Finding
 
 __all__ = ["comparison"]

@@ -13,16 +13,15 @@ from matplotlib.container import ErrorbarContainer
 
 from lab.charts.answer import Answer
 from lab.charts.axes import legend_below, log_steps
-from lab.charts.chart import Chart
 from lab.charts.marks import DASHED
-from lab.charts.style import GREY, Look, look, new_figure, styled
+from lab.charts.style import GREY, Chart, Look, look, new_figure, styled
 from lab.charts.tables import figure_of
 from lab.expectations import RATIO, Verdict, judge
 from lab.measure.factors import topology_of
 from lab.measure.statistics import Interval, ratio_interval
+from lab.names import TopologyName
 from lab.theory.bounds import scaling_bound
-from lab.topology import TopologyName
-from services.work import WorkKind
+from services.names import WorkKind
 
 __all__ = ["core_answer", "cores"]
 

@@ -11,22 +11,23 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 
 from lab.charts.axes import label_axes, legend_below, log_steps, log_values, panel_axes
-from lab.charts.captions import caption
-from lab.charts.chart import Chart
-from lab.charts.findings import Claim, Finding, findings_of
-from lab.charts.limits import Limit, LimitOf, latency_limit, throughput_limit
+from lab.charts.findings import Claim, Finding, caption, findings_of
 from lab.charts.marks import (
+    Limit,
+    LimitOf,
     band_entry,
     draw_band,
     draw_limit,
     draw_points,
     draw_ratio,
     invalid_entry,
+    latency_limit,
     limit_entry,
     points_entry,
+    throughput_limit,
 )
 from lab.charts.series import Panel, Point, Series, panels_of
-from lab.charts.style import Look, looks, styled
+from lab.charts.style import Chart, Look, looks, styled
 from lab.expectations import Band, Expectation, expected_of
 
 __all__ = ["latency", "throughput"]

@@ -16,8 +16,7 @@ from matplotlib.transforms import blended_transform_factory
 
 from lab.charts.answer import Answer
 from lab.charts.axes import legend_below, log_values
-from lab.charts.chart import Chart
-from lab.charts.style import INK, look, new_figure, styled
+from lab.charts.style import INK, Chart, look, new_figure, styled
 from lab.charts.tables import Table
 from lab.faults.report import FaultRun, Incident
 from services.balancer.events import EventKind

@@ -1,9 +1,12 @@
-"""What rows say of the documented claims: each with its interval, its verdict, and the sentence to say it."""
+"""What rows say of the documented claims: each with its interval, its verdict, and the sentence to say it.
+
+The sentences under a chart, in Markdown.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -13,10 +16,10 @@ from lab.charts.series import Panel, Series, panels_of, positive
 from lab.expectations import RATIO, Band, Verdict, expected_of, judge, sentence
 from lab.measure.factors import topology_of
 from lab.measure.statistics import Interval, log_interval, ratio_interval
+from lab.names import TopologyName
 from lab.theory.bounds import knee, stations_of
-from lab.topology import TopologyName
 
-__all__ = ["Claim", "Finding", "findings_of"]
+__all__ = ["Claim", "Finding", "caption", "findings_of"]
 
 
 class Claim(StrEnum):
@@ -110,3 +113,21 @@ def _knee(series: Series) -> float:
     """The concurrency from which saturation is possible at all; 0 where theory does not know it."""
     concurrency = knee(stations_of(topology_of(series.factors)))
     return 0.0 if math.isinf(concurrency) else concurrency
+
+
+NOTHING = (
+    "Nothing here is what the documents speak of: they are judged in a closed loop without think time, "
+    "at concurrency 1 (sequential) and 3 (parallel with four replicas)."
+)
+
+
+def caption(findings: Sequence[Finding]) -> str:
+    """One sentence for each finding, its verdict in bold; a list where there are several."""
+    sentences = [_emphasised(finding) for finding in findings] or [NOTHING]
+    return sentences[0] if len(sentences) == 1 else "\n".join(f"- {each}" for each in sentences)
+
+
+def _emphasised(finding: Finding) -> str:
+    """The sentence with the last mention of its verdict in bold: an earlier one is somebody's name."""
+    head, verdict, tail = str(finding).rpartition(str(finding.verdict))
+    return f"{head}**{verdict}**{tail}"

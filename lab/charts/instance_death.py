@@ -9,8 +9,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from lab.charts.axes import legend_below, log_values
-from lab.charts.chart import Chart
-from lab.charts.style import look, new_figure, styled
+from lab.charts.style import Chart, look, new_figure, styled
 from lab.faults import FaultRun
 
 __all__ = ["deaths"]

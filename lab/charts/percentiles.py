@@ -7,10 +7,9 @@ import math
 import pandas as pd
 
 from lab.charts.axes import label_axes, legend_below, log_steps, log_values, panel_axes
-from lab.charts.chart import Chart
 from lab.charts.marks import DASHED, draw_points, invalid_entry, limit_entry, points_entry
 from lab.charts.series import Series, panels_of
-from lab.charts.style import GREY, look, styled
+from lab.charts.style import GREY, Chart, look, styled
 from lab.saturation import Saturation
 
 __all__ = ["percentiles"]

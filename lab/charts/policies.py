@@ -9,11 +9,9 @@ from matplotlib.patches import Patch
 
 from lab.charts.answer import Answer
 from lab.charts.axes import legend_below
-from lab.charts.chart import Chart
-from lab.charts.style import INK, look, new_figure, styled
+from lab.charts.style import INK, Chart, look, new_figure, styled
 from lab.charts.tables import Table
-from lab.policies.scenario import Scenario
-from lab.policy_comparison import Standing
+from lab.policy_comparison import Scenario, Standing
 
 __all__ = ["policies", "policy_answer", "policy_table"]
 

@@ -8,12 +8,11 @@ from collections.abc import Mapping
 import pandas as pd
 
 from lab.charts.answer import Answer
-from lab.charts.chart import Chart
 from lab.charts.dot_plot import Quantity, believed, interval_of, line_chart, values_of
-from lab.charts.style import styled
+from lab.charts.style import Chart, styled
 from lab.charts.tables import Table, figure_of
 from lab.measure.statistics import Interval, ratio_interval
-from services.protocols import ProtocolName
+from services.names import ProtocolName
 
 __all__ = ["byte_table", "coding_table", "protocol_answer", "protocols"]
 
@@ -57,7 +56,7 @@ def byte_table(measured: pd.DataFrame) -> Table:
 
 
 def coding_table(measured: pd.DataFrame) -> Table:
-    """What a message costs to code and decode, from `lab.protocols.coding_costs`."""
+    """What a message costs to code and decode, from `lab.protocol_costs.coding_costs`."""
     header = ("form", "text (bytes)", "message (bytes)", "coding (µs)", "decoding (µs)")
     return Table(
         header,

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from lab.measure.statistics import Interval, log_interval
-from lab.topology import TopologyName
+from lab.names import TopologyName
 
 __all__ = ["Panel", "Point", "Series", "panels_of", "positive", "reasons", "valid"]
 

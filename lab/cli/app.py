@@ -8,19 +8,11 @@ from typing import Annotated
 import typer
 
 from lab.cli.benchmark import benchmark
-from lab.cli.chart import chart
-from lab.cli.check import check
 from lab.cli.doctor import doctor
-from lab.cli.kill import kill
-from lab.cli.logs import logs
-from lab.cli.restart import restart
-from lab.cli.results import compare
-from lab.cli.running import down
-from lab.cli.saturate import saturate
-from lab.cli.stats import stats
-from lab.cli.test import test
+from lab.cli.results import chart, check, compare
+from lab.cli.running import down, kill, logs, restart, stats, test
 from lab.cli.up import up
-from lab.cli.url import load
+from lab.cli.url import load, saturate
 from lab.errors import BadParameter, LabError
 
 __all__ = ["app", "run"]

@@ -6,8 +6,7 @@ from typing import Annotated
 
 import typer
 
-from lab.cli.choices import JSON, UpOffset, UpProtocol
-from lab.cli.options import Processes
+from lab.cli.options import JSON, Processes, UpOffset, UpProtocol
 from lab.errors import BadParameter
 
 __all__ = ["benchmark"]
@@ -37,7 +36,7 @@ def benchmark(
     from lab.cli.summary import print_summary, summaries
     from lab.expectations import expected_of
     from lab.placement.cores import moved_to
-    from lab.sweep.generators import Generators, read_cores
+    from lab.sweep.trial import Generators, read_cores
 
     upkeep = find(offset, protocol)
     options, generators = upkeep.options, Generators(processes, read_cores(cpu))

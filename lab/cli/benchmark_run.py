@@ -6,17 +6,17 @@ from collections.abc import Sequence
 
 from lab.arrivals import Closed
 from lab.cli.topology_options import TopologyOptions
-from lab.load.models import LoadModel
-from lab.load.process import run
 from lab.load.result import Progress
+from lab.load.run import run
 from lab.load.spec import LoadSpec, PipelineBody, processes_for
 from lab.measure.columns import Factors
 from lab.measure.measurement import Measurement
 from lab.measure.row import Trial, factors_of, measure
+from lab.names import LoadModel
 from lab.progress import seconds_bar
-from lab.sweep.generators import Generators
+from lab.sweep.trial import Generators
 from lab.topology import Topology
-from services.protocols import ProtocolName
+from services.names import ProtocolName
 
 __all__ = ["drive"]
 

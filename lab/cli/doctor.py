@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from lab.cli.choices import JSON
+from lab.cli.options import JSON
 
 __all__ = ["doctor"]
 

@@ -1,4 +1,7 @@
-"""The options that say how to reach a URL, shared by the commands that load one."""
+"""The options that say how to reach a URL, shared by the commands that load one.
+
+The options that several commands share, each described once.
+"""
 
 from __future__ import annotations
 
@@ -7,17 +10,24 @@ from typing import Annotated
 
 import typer
 
+from services.names import ProtocolName
+
 __all__ = [
     "CPU",
+    "JSON",
     "URL",
     "BodyFile",
     "CAFile",
     "HeaderLines",
     "Method",
+    "Offset",
     "PayloadBytes",
     "Processes",
     "Remote",
     "Seed",
+    "ServerName",
+    "UpOffset",
+    "UpProtocol",
 ]
 
 URL = Annotated[str, typer.Argument(metavar="URL", help="What to load, http or https.")]
@@ -34,3 +44,16 @@ Processes = Annotated[int, typer.Option(min=1, help="Load generators, where one 
 Remote = Annotated[
     bool, typer.Option("--remote", help="Leave to load a host that is not loopback, because it is yours.")
 ]
+
+
+Offset = Annotated[int, typer.Option(help="Add this to every documented port.")]
+UpOffset = Annotated[
+    int | None,
+    typer.Option("--offset", help="Which of several topologies that are up: the one at this offset."),
+]
+UpProtocol = Annotated[
+    ProtocolName | None,
+    typer.Option("--protocol", help="Which of several topologies that are up: the one that speaks this."),
+]
+ServerName = Annotated[str, typer.Argument(metavar="SERVER", help="Its name, such as service1a.")]
+JSON = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]

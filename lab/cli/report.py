@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from lab.arrivals import Closed
 from lab.load.spec import LoadSpec
 from lab.measure.measurement import Measurement
-from lab.measure.precision import PERCENTILES
+from lab.measure.percentiles import PERCENTILES
 from lab.measure.statistics import Interval
 from lab.measure.validity import MEANING, Reason
 

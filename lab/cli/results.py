@@ -1,4 +1,9 @@
-"""`lab compare`: is B better or worse than A?"""
+"""`lab compare`: is B better or worse than A?
+
+`lab chart`: the pictures of a result, as a notebook shows them.
+
+`lab check`: does a CSV keep the contract of columns?
+"""
 
 from __future__ import annotations
 
@@ -7,9 +12,9 @@ from typing import Annotated
 
 import typer
 
-from lab.cli.choices import JSON
+from lab.cli.options import JSON
 
-__all__ = ["compare"]
+__all__ = ["chart", "check", "compare"]
 
 
 def compare(
@@ -37,3 +42,32 @@ def compare(
         print_comparison(compared)
     if compared.regressions:
         raise typer.Exit(1)
+
+
+def chart(
+    results: Annotated[Path, typer.Argument(metavar="CSV", help="The result of a sweep.")],
+    folder: Annotated[Path, typer.Option("--to", help="Where to write the pictures.")] = Path("build"),
+) -> None:
+    """Draw throughput, latency and where the time went of a result, and print what they say."""
+    from lab import charts
+    from lab.results.csv_file import read
+
+    rows = read(results)
+    for name, draw in (
+        ("throughput", charts.throughput),
+        ("latency", charts.latency),
+        ("where-the-time-went", charts.where_the_time_went),
+    ):
+        drawn = draw(rows)
+        typer.echo(drawn.save(folder / f"{results.stem}-{name}.png"))
+        typer.echo(drawn.caption + "\n")
+
+
+def check(
+    paths: Annotated[list[Path], typer.Argument(metavar="CSV…", help="Results of sweeps.")],
+) -> None:
+    """Hold committed results against results/schema.json's contract of columns."""
+    from lab.results import csv_file
+
+    for path in paths:
+        typer.echo(f"{path}: {csv_file.check(path)} rows, all as the schema says")

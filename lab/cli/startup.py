@@ -10,9 +10,9 @@ from tqdm import tqdm
 
 from lab.errors import StartFailed
 from lab.machine import Fact
-from lab.names import PlacementName
+from lab.names import PlacementName, TopologyName
 from lab.placement.ports import holders
-from lab.topology import Topology, TopologyName
+from lab.topology import Topology
 
 __all__ = ["busy_ports", "startups"]
 

@@ -16,7 +16,7 @@ import psutil
 
 from lab.cli.topology_options import TopologyOptions
 from lab.errors import NotRunning, PlacementError
-from services.protocols import ProtocolName
+from services.names import ProtocolName
 
 __all__ = ["Upkeep", "claimed", "everything_up", "find", "require_free", "state_directory"]
 

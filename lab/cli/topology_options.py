@@ -8,12 +8,11 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Self
 
 from lab.errors import BadParameter
-from lab.names import BalancerName, PlacementName
-from lab.topology import Topology, TopologyName
+from lab.names import BalancerName, PlacementName, TopologyName
+from lab.topology import Topology
 from services.balancer.settings import PolicyName
-from services.clients import ClientName
-from services.protocols import ProtocolName
-from services.work import Distribution, Work, WorkKind
+from services.names import ClientName, Distribution, ProtocolName, WorkKind
+from services.work import Work
 
 __all__ = ["REPLICAS", "TopologyOptions"]
 

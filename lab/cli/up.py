@@ -8,15 +8,12 @@ from typing import Annotated
 
 import typer
 
-from lab.cli.choices import Offset
+from lab.cli.options import Offset
 from lab.cli.topology_options import REPLICAS, TopologyOptions
 from lab.errors import BadParameter
-from lab.names import BalancerName, PlacementName
-from lab.topology import TopologyName
+from lab.names import BalancerName, PlacementName, TopologyName
 from services.balancer.settings import PolicyName
-from services.clients import ClientName
-from services.protocols import ProtocolName
-from services.work import Distribution, WorkKind
+from services.names import ClientName, Distribution, ProtocolName, WorkKind
 
 __all__ = ["up"]
 

@@ -3,11 +3,12 @@
 from lab.compare.comparison import (
     CellComparison,
     Comparison,
+    Finding,
+    Metric,
     compare,
     compare_files,
+    differences,
 )
-from lab.compare.differences import differences
-from lab.compare.finding import Finding, Metric
 
 __all__ = [
     "CellComparison",

@@ -1,18 +1,22 @@
-"""The same cells of two results, and whether one is better: said only where enough trials show it."""
+"""The same cells of two results, and whether one is better: said only where enough trials show it.
+
+What differs in where two results come from, in plain words.
+
+What can be compared, and what is said of it.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from statistics import mean, median
 
 import pandas as pd
 
 from lab.compare.cells import Key, Pairing, Sides
-from lab.compare.differences import differences
-from lab.compare.finding import LEVEL, Finding, Metric, finding_of
 from lab.errors import BadParameter, ResultsError
 from lab.measure.statistics import (
     Interval,
@@ -23,9 +27,139 @@ from lab.measure.statistics import (
     smallest_p,
 )
 from lab.results.csv_file import read
-from lab.results.sidecar import Sidecar
+from lab.results.sidecar import Provenance, Sidecar
 
-__all__ = ["CellComparison", "Comparison", "compare", "compare_files"]
+__all__ = [
+    "LEVEL",
+    "CellComparison",
+    "Comparison",
+    "Finding",
+    "Metric",
+    "compare",
+    "compare_files",
+    "differences",
+    "finding_of",
+]
+
+
+def differences(a: Sidecar, b: Sidecar) -> list[str]:
+    """Sentences; none if nothing recorded differs. A sweep of several sessions counts with all of them."""
+    return [*_of_trees(a, b), *_of_machines(a, b), *_of_software(a, b), *_of_parameters(a, b)]
+
+
+def _of_trees(a: Sidecar, b: Sidecar) -> Iterator[str]:
+    of_a, of_b = (_told(_commit(p) for p in sidecar.provenance) for sidecar in (a, b))
+    if of_a != of_b:
+        yield f"Commit: {of_a} in A, {of_b} in B."
+    for name, sidecar in (("A", a), ("B", b)):
+        if any(p.dirty for p in sidecar.provenance):
+            yield f"{name} was made with changes that are in no commit: its commit does not tell what ran."
+
+
+def _of_machines(a: Sidecar, b: Sidecar) -> Iterator[str]:
+    same = True
+    for what, tell in (
+        ("Processor", lambda p: f"{p.cpu_model}, {p.cpu_count} usable"),
+        ("Memory", lambda p: f"{p.memory_mb / 1024:.0f} GB"),
+        ("System", lambda p: p.system),
+    ):
+        of_a, of_b = _told(map(tell, a.provenance)), _told(map(tell, b.provenance))
+        if of_a != of_b:
+            same = False
+            yield f"{what}: {of_a} in A, {of_b} in B."
+    if not same:
+        yield "The machines differ, so a difference in the figures need not come from the code."
+
+
+def _of_software(a: Sidecar, b: Sidecar) -> Iterator[str]:
+    for what, tell in (
+        ("Python", lambda p: p.python),
+        ("Event loop", lambda p: p.event_loop),
+        ("Parser", lambda p: p.parser),
+    ):
+        of_a, of_b = _told(map(tell, a.provenance)), _told(map(tell, b.provenance))
+        if of_a != of_b:
+            yield f"{what}: {of_a} in A, {of_b} in B."
+    for package in sorted({n for s in (a, b) for p in s.provenance for n in p.packages}):
+        of_a, of_b = (_told(p.packages.get(package, "not installed") for p in s.provenance) for s in (a, b))
+        if of_a != of_b:
+            yield f"{package}: {of_a} in A, {of_b} in B."
+
+
+def _of_parameters(a: Sidecar, b: Sidecar) -> Iterator[str]:
+    for name in sorted({*a.parameters, *b.parameters}):
+        of_a, of_b = a.parameters.get(name), b.parameters.get(name)
+        if of_a != of_b:
+            yield f"Parameter {name}: {of_a} in A, {of_b} in B."
+
+
+def _commit(provenance: Provenance) -> str:
+    return (provenance.commit or "unknown")[:10]
+
+
+def _told(facts: Iterable[str]) -> str:
+    """Each fact once, in order."""
+    return " and ".join(dict.fromkeys(facts))
+
+
+LEVEL = 0.05
+"""The chance of any false alarm among all cells together."""
+
+
+class Metric(StrEnum):
+    """What can be compared, by its column."""
+
+    THROUGHPUT = "throughput_rps"
+    RESPONSE_TIME_MEAN = "response_time_mean_ms"
+    RESPONSE_TIME_P50 = "response_time_p50_ms"
+    RESPONSE_TIME_P90 = "response_time_p90_ms"
+    RESPONSE_TIME_P95 = "response_time_p95_ms"
+    RESPONSE_TIME_P99 = "response_time_p99_ms"
+
+    @property
+    def more_is_better(self) -> bool:
+        """Whether a ratio above 1 is an improvement."""
+        return self is Metric.THROUGHPUT
+
+
+class Finding(StrEnum):
+    """What B is, beside A."""
+
+    BETTER = "better"
+    WORSE = "worse"
+    NOTHING_SUCCEEDED = "nothing succeeded"
+    """In no trial of B, where in A something did: there is no figure to compare."""
+    FAILS_MORE = "fails more"
+    """In every trial of B a larger share of requests failed than in any of A, by more than the threshold."""
+    NO_DIFFERENCE_SHOWN = "no difference shown"
+    TOO_FEW_TRIALS = "too few trials"
+    """Even if every trial of one side beat every trial of the other, it would not show."""
+
+    @property
+    def is_regression(self) -> bool:
+        """Whether B is worse than A in this way."""
+        return self in (Finding.WORSE, Finding.NOTHING_SUCCEEDED, Finding.FAILS_MORE)
+
+
+def finding_of(
+    ratio: float, p: float, failed: tuple[Sequence[float], Sequence[float]], metric: Metric, threshold: float
+) -> Finding:
+    """What a cell shows. Failures come first: of what fails, the speed of the rest tells nothing.
+
+    `ratio` is B over A, `p` corrected, nan where too few trials could tell; `failed` holds the share of the
+    requests that failed in each trial of A and of B.
+    """
+    in_a, in_b = failed
+    if min(in_b) == 1 > min(in_a):
+        return Finding.NOTHING_SUCCEEDED
+    if min(in_b) > max(in_a) + threshold:
+        return Finding.FAILS_MORE
+    if math.isnan(p):
+        return Finding.TOO_FEW_TRIALS
+    if p >= LEVEL or abs(math.log(ratio)) <= math.log1p(threshold):
+        return Finding.NO_DIFFERENCE_SHOWN
+    return Finding.BETTER if (ratio > 1) == metric.more_is_better else Finding.WORSE
+
 
 THRESHOLD = 0.05
 """How far a ratio must lie from 1. Trials of one sweep share a sitting, so their scatter does not show what
@@ -102,7 +236,7 @@ class Comparison:
             if labels:
                 said.append(f"Only {where} has: {'; '.join(labels)}.")
         for finding in Finding:
-            labels = tuple(_told(cell) for cell in self.cells if cell.finding is finding)
+            labels = tuple(_naming_failures(cell) for cell in self.cells if cell.finding is finding)
             if labels:
                 share = f"{len(labels)} of {len(self.cells)}"
                 said.append(f"{finding.capitalize()} in {share}: {'; '.join(labels)}.")
@@ -186,7 +320,7 @@ def _cell(
     )
 
 
-def _told(cell: CellComparison) -> str:
+def _naming_failures(cell: CellComparison) -> str:
     if cell.finding is not Finding.FAILS_MORE:
         return cell.label
     return f"{cell.label} ({cell.failed_a:.3g} of the requests in A, {cell.failed_b:.3g} in B)"

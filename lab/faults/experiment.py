@@ -9,14 +9,12 @@ from pathlib import Path
 
 from lab.arrivals import Constant
 from lab.errors import LoadError
-from lab.faults.acting import require_targets
 from lab.faults.fault import Fault, timeline
-from lab.faults.injector import Director, Happened
-from lab.faults.ledgers import repeated
-from lab.faults.report import FaultRun, incidents_of, requests_of
+from lab.faults.injector import Director, Happened, require_targets
+from lab.faults.report import FaultRun, incidents_of, repeated, requests_of
 from lab.faults.watch import Seen, Watch
-from lab.load.process import run
 from lab.load.result import LoadResult
+from lab.load.run import run
 from lab.load.spec import LoadSpec, PipelineBody
 from lab.measure.columns import Factors
 from lab.measure.measurement import Measurement
@@ -24,7 +22,7 @@ from lab.measure.row import Servers, Trial, factors_of, measure
 from lab.measure.validity import Reason
 from lab.placement import BalancerName, PlacementName, Running, start
 from lab.topology import Topology
-from services.protocols import ProtocolName
+from services.names import ProtocolName
 
 __all__ = ["EXEMPT", "run_faults"]
 

@@ -6,15 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lab.errors import BadParameter
-from lab.faults.acting import require_targets
 from lab.faults.experiment import SETTLE_S, run_faults
 from lab.faults.fault import Fault, timeline
+from lab.faults.injector import require_targets
 from lab.faults.report import FaultRun
 from lab.placement import BalancerName, PlacementName, start
 from lab.topology import Topology
-from services.clients import ClientName
-from services.names import PolicyName
-from services.protocols import ProtocolName
+from services.names import ClientName, PolicyName, ProtocolName
 from services.work import Work
 
 __all__ = ["FaultPlan", "plan_faults", "play"]

@@ -1,4 +1,7 @@
-"""What became of the requests, and how long it took to notice each fault and to get over it."""
+"""What became of the requests, and how long it took to notice each fault and to get over it.
+
+What the instances' ledgers say: which requests were executed, and which more than once.
+"""
 
 from __future__ import annotations
 
@@ -6,16 +9,18 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import inf
+from pathlib import Path
 
 from lab.faults.fault import Fault
 from lab.faults.injector import Happened
 from lab.faults.watch import Seen
-from lab.load.journal import Entry
 from lab.load.outcomes import Outcome
+from lab.load.result import Entry
 from lab.measure.measurement import Measurement
+from lab.topology import Service, Topology
 from services.balancer.events import EventKind
 
-__all__ = ["FaultRun", "Incident", "Request", "incidents_of"]
+__all__ = ["FaultRun", "Incident", "Request", "executions", "incidents_of", "repeated"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,3 +172,20 @@ def requests_of(journal: Sequence[Entry], origin_ns: int) -> tuple[Request, ...]
     return tuple(
         Request((e.intended_ns - origin_ns) / 1e9, e.response_time_s, e.outcome, e.succeeded) for e in journal
     )
+
+
+def executions(folder: Path, service: Service) -> Counter[str]:
+    """How often each request was begun by the instances of that service, by its id."""
+    counted: Counter[str] = Counter()
+    # Every file of that service: instances that came or went while it ran have theirs too.
+    for file in folder.glob(f"{service.name}*"):
+        counted.update(file.read_text(encoding="utf-8").split())
+    return counted
+
+
+def repeated(folder: Path, topology: Topology) -> dict[str, int]:
+    """By name of service: how many requests it began to execute more than once."""
+    return {
+        service.name: sum(1 for times in executions(folder, service).values() if times > 1)
+        for service in topology.services
+    }

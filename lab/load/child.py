@@ -28,10 +28,10 @@ from typing import Any
 
 from lab.arrivals import Closed
 from lab.errors import BadParameter, LabError
-from lab.load import corpus, requests
+from lab.load import requests
 from lab.load.endpoints import site_of
-from lab.load.files import make_room
 from lab.load.generator import Generator, Share
+from lab.load.process_limits import make_room
 from lab.load.result import usage_between
 from lab.load.spec import LoadSpec, PipelineBody
 from services.loops import loop_name, run
@@ -119,9 +119,9 @@ async def _agree(generator: Generator, hear: Hear) -> None:
 def _renderer(spec: LoadSpec, prefix: str) -> requests.Render:
     rpc = requests.split_url(spec.url).scheme == "grpc"
     if isinstance(spec.body, PipelineBody):
-        texts = [corpus.cut(text, spec.body.payload_bytes) for text in corpus.load(spec.body.corpus)]
+        texts = [requests.cut(text, spec.body.payload_bytes) for text in requests.load(spec.body.corpus)]
         if rpc:
-            from lab.load.rpc_template import rpc_messages  # protobuf only for who speaks it
+            from lab.load.grpc_endpoint import rpc_messages  # protobuf only for who speaks it
 
             return requests.numbered([(b"", message) for message in rpc_messages(texts, prefix)], prefix)
         given = {name.lower() for name, _ in spec.headers}
@@ -180,3 +180,7 @@ def _die_with(parent: int) -> None:
 def _tell(key: str, value: dict[str, Any]) -> None:
     sys.stdout.write(json.dumps({key: value}) + "\n")
     sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()

@@ -9,17 +9,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lab.arrivals import Closed, Schedule
-from lab.load.carrier import Carrier
-from lab.load.crew import Crew
 from lab.load.endpoints import Site
-from lab.load.inflight import InFlight
 from lab.load.outcomes import code_of_no_connection
 from lab.load.pacer import NEVER, Agenda, Pacer
 from lab.load.process_limits import Usage, read_usage
 from lab.load.recorder import Recorder
 from lab.load.requests import Render
 from lab.load.spec import LoadSpec
-from lab.load.workers import Caller, Repeater
+from lab.load.workers import Caller, Carrier, Crew, InFlight, Repeater
 from services.wire.errors import NotConnected
 
 if TYPE_CHECKING:

@@ -1,25 +1,30 @@
 """Load over gRPC: what looks to a caller like its own connection is one call at a time on a shared channel.
 
 So everything else about a run, from its schedule to its rows, is as over HTTP. The speed is that of grpc.aio.
+
+The pipeline's first message in protobuf, ready to be numbered.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 
 import grpc
 
 from lab.load.outcomes import RPC_STATUSES
+from lab.load.requests import ID_DIGITS, MARK
+from services.messages import TextRequest
 from services.rpc.channels import open_channel
+from services.rpc.codec import encode
 from services.rpc.statuses import SERVER_TIMING, failure_of, text_metadata
 from services.wire.deadlines import Deadlines
 from services.wire.errors import FailureKind, NoAnswer, NotConnected, WireError
 from services.wire.exchange import Exchange, Headers
 
-__all__ = ["RpcConnection", "RpcSite"]
+__all__ = ["RpcConnection", "RpcSite", "rpc_messages"]
 
 _OK = 200
 
@@ -132,3 +137,17 @@ class RpcConnection:
         on_closed, self.on_closed = self.on_closed, None
         if on_closed is not None:
             on_closed(self)
+
+
+def rpc_messages(texts: Iterable[str], prefix: str) -> list[bytes]:
+    """The messages, each with the mark in place of its request_id.
+
+    Protobuf writes a field's length before it, so that is the length of what will replace the mark.
+    """
+    request_id = f"{prefix}-{'0' * ID_DIGITS}".encode()
+    messages = []
+    for text in texts:
+        message = encode(TextRequest(text=text, request_id=request_id.decode()))
+        assert message.endswith(request_id), "the request_id is the last field"
+        messages.append(message.removesuffix(request_id) + MARK.encode())
+    return messages

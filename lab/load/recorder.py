@@ -7,23 +7,92 @@ the run is over, or until there are so many that memory is the greater worry.
 Time is cut into slices, and a window is a range of slices. A request belongs to the slice of its intended
 start, wherever it ended: one that a stalled server holds beyond the end of the window is not lost to it.
 Completions are counted in the slice in which they happened, for throughput.
+
+A histogram for every slice of a run.
+
+Rows of whole numbers, packed as they come.
 """
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lab.load.histogram import BINS, Histogram, bin_of
 from lab.load.outcomes import SUCCEEDED, name_of
-from lab.load.packed import Packed
-from lab.load.sliced import SlicedHistogram
-from lab.load.timeline import Timeline
-from lab.load.window import Window
+from lab.load.result import Window
+from lab.load.timeline import Timeline, by_slice
 from services import server_timing
 
-__all__ = ["Recorder"]
+__all__ = ["Packed", "Recorder", "SlicedHistogram"]
+
+Column = NDArray[np.int64]
+
+
+class SlicedHistogram:
+    """One histogram a slice. Rows are zeros that the system backs with memory only where they are touched."""
+
+    def __init__(self, slices: int) -> None:
+        self._counts = np.zeros((slices, BINS), dtype=np.int32)
+        self._sums = np.zeros(slices, dtype=np.int64)
+        self._mins = np.full(slices, np.iinfo(np.int64).max, dtype=np.int64)
+        self._maxs = np.zeros(slices, dtype=np.int64)
+
+    def record(self, position: Column, durations_ns: Column) -> None:
+        """Add durations, each to the slice at its position. Slices are added as they are needed."""
+        self._reach(int(position.max()))
+        for row, where in by_slice(position):
+            values = np.maximum(durations_ns[where], 0)
+            bins, counts = np.unique(bin_of(values), return_counts=True)
+            self._counts[row, bins] += counts.astype(np.int32)
+            self._sums[row] += values.sum()
+            self._mins[row] = min(self._mins[row], values.min())
+            self._maxs[row] = max(self._maxs[row], values.max())
+
+    def window(self, first: int, last: int) -> Histogram:
+        """That of slices `first` to `last` together, the last one not included."""
+        counts = self._counts[first:last].sum(axis=0, dtype=np.int64)
+        if not counts.any():
+            return Histogram()
+        sums, mins, maxs = self._sums[first:last], self._mins[first:last], self._maxs[first:last]
+        return Histogram(counts, int(sums.sum()), int(mins.min()), int(maxs.max()))
+
+    def _reach(self, position: int) -> None:
+        more = max(position + 1, 2 * len(self._sums)) - len(self._sums)
+        if position >= len(self._sums):
+            self._counts = np.concatenate([self._counts, np.zeros((more, BINS), dtype=np.int32)])
+            self._sums = np.append(self._sums, np.zeros(more, dtype=np.int64))
+            self._mins = np.append(self._mins, np.full(more, np.iinfo(np.int64).max, dtype=np.int64))
+            self._maxs = np.append(self._maxs, np.zeros(more, dtype=np.int64))
+
+
+class Packed:
+    """Rows in arrays, the oldest first."""
+
+    def __init__(self) -> None:
+        self.rows = 0
+        self._arrays: deque[NDArray[np.int64]] = deque()
+
+    def take(self, rows: list[Any]) -> NDArray[np.int64]:
+        """Pack the rows of a list, and empty it."""
+        packed = np.array(rows, dtype=np.int64)
+        rows.clear()
+        self._arrays.append(packed)
+        self.rows += len(packed)
+        return packed
+
+    def give(self, least: int) -> NDArray[np.int64]:
+        """The oldest rows: `least` or a few more, as long as there are so many."""
+        given, rows = [], 0
+        while self._arrays and rows < least:
+            given.append(self._arrays.popleft())
+            rows += len(given[-1])
+        self.rows -= rows
+        return np.concatenate(given)
+
 
 _MOST_ROWS = 1 << 21
 """Beyond so many (64 MB), some are binned while the run goes on."""
@@ -32,8 +101,6 @@ _PIECE = 1 << 13
 _LARGE_PIECE = 1 << 16
 """Rows binned at a time when nobody waits: what the caches hold."""
 _CODES = 2048  # from -1024 to 1023, as outcomes' codes lie
-
-Column = NDArray[np.int64]
 
 
 class Recorder:

@@ -1,4 +1,7 @@
-"""A request as bytes: rendered once, but for the request_id that makes each its own."""
+"""A request as bytes: rendered once, but for the request_id that makes each its own.
+
+The text that requests carry: English prose that every Python has, or the user's own files.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +9,24 @@ import itertools
 import json
 import re
 from collections.abc import Callable, Iterable, Sequence
+from functools import cache
+from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
-from lab.errors import BadParameter
+from lab.errors import BadParameter, CorpusError
 
-__all__ = ["ID_DIGITS", "MARK", "Render", "constant", "head", "numbered", "pipeline_bodies", "split_url"]
+__all__ = [
+    "ID_DIGITS",
+    "MARK",
+    "Render",
+    "constant",
+    "cut",
+    "head",
+    "load",
+    "numbered",
+    "pipeline_bodies",
+    "split_url",
+]
 
 Render = Callable[[], bytes]
 """Gives the bytes of the next request."""
@@ -106,3 +122,51 @@ def pipeline_bodies(texts: Iterable[str], prefix: str) -> list[tuple[bytes, int]
     bodies = [json.dumps({"text": text, "request_id": MARK}, ensure_ascii=False).encode() for text in texts]
     growth = len(prefix) + 1 + ID_DIGITS - len(MARK)
     return [(body, len(body) + growth) for body in bodies]
+
+
+def load(corpus: str | None = None) -> tuple[str, ...]:
+    """The texts of a corpus: `pydoc_data.topics` where none is named, else a file or a folder of .txt files.
+
+    Files are read as UTF-8, in order of name. Raises CorpusError, which names the file at fault.
+    """
+    if corpus is None:
+        return (_topics(),)
+    path = Path(corpus).expanduser()
+    if not path.exists():
+        raise CorpusError(f"corpus {corpus} does not exist: name a text file or a folder of .txt files")
+    files = sorted(path.glob("*.txt")) if path.is_dir() else [path]
+    if not files:
+        raise CorpusError(f"corpus {corpus} holds no .txt file: put one there, or name a file")
+    return tuple(_read(file) for file in files)
+
+
+def cut(text: str, size: int) -> str:
+    """The first `size` bytes of the text in UTF-8, or fewer where a character would be split.
+
+    A text that is too short is repeated, with a space between.
+    """
+    encoded = text.encode()
+    if len(encoded) < size:
+        encoded = b"".join(itertools.islice(itertools.repeat(encoded + b" "), size // (len(encoded) + 1) + 1))
+    return encoded[:size].decode(errors="ignore")
+
+
+@cache
+def _topics() -> str:
+    from pydoc_data.topics import topics  # 700 kB of source: only where it is wanted
+
+    return " ".join(" ".join(topics[name].split()) for name in sorted(topics))
+
+
+def _read(file: Path) -> str:
+    try:
+        text = file.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise CorpusError(
+            f"{file} is not UTF-8 ({error.reason} at byte {error.start}): convert it"
+        ) from error
+    except OSError as error:
+        raise CorpusError(f"{file} cannot be read: {error.strerror}") from error
+    if not text.strip():
+        raise CorpusError(f"{file} holds no text: remove it from the corpus, or fill it")
+    return text

@@ -1,23 +1,116 @@
-"""What a run of load came to: raw figures, without a verdict on them."""
+"""What a run of load came to: raw figures, without a verdict on them.
+
+What was recorded of one window, of one generator or of several together.
+
+Every request of a run, one by one: for experiments in which each of them counts.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
 import numpy as np
 
-from lab.load.journal import Entry
-from lab.load.outcomes import succeeded, was_sent
+from lab.load.histogram import Histogram
+from lab.load.outcomes import is_success, name_of, succeeded, was_sent
 from lab.load.process_limits import Usage
 from lab.load.spec import LoadSpec
 from lab.load.timeline import Timeline
-from lab.load.window import Window
 
-__all__ = ["GeneratorHealth", "LoadResult", "Progress", "usage_between"]
+__all__ = ["Entry", "GeneratorHealth", "LoadResult", "Progress", "Window", "entries_of", "usage_between"]
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """What was recorded of requests intended to start in one window."""
+
+    outcomes: dict[str, int]
+    """How many, by name of outcome; those dropped are not among them."""
+    dropped: int
+    """Never sent, because the run was over first."""
+    response_time: Histogram
+    """Of successes, from the intended start."""
+    service_time: Histogram
+    """Of successes, from the actual send."""
+    schedule_lag: Histogram
+    """How late the pacer was with each."""
+    stages: dict[str, tuple[float, int]]
+    """By Server-Timing metric: milliseconds in all, and the number of successes that named it."""
+
+    @classmethod
+    def merged(cls, windows: Iterable[Window]) -> Window:
+        """That of several generators together."""
+        parts = list(windows)
+        outcomes: Counter[str] = Counter()
+        stages: dict[str, tuple[float, int]] = {}
+        for part in parts:
+            outcomes.update(part.outcomes)
+            for metric, (total, count) in part.stages.items():
+                before = stages.get(metric, (0.0, 0))
+                stages[metric] = (before[0] + total, before[1] + count)
+        return cls(
+            outcomes=dict(outcomes),
+            dropped=sum(part.dropped for part in parts),
+            response_time=Histogram.merged(part.response_time for part in parts),
+            service_time=Histogram.merged(part.service_time for part in parts),
+            schedule_lag=Histogram.merged(part.schedule_lag for part in parts),
+            stages=stages,
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data."""
+        return {
+            "outcomes": self.outcomes,
+            "dropped": self.dropped,
+            "response_time": self.response_time.to_json(),
+            "service_time": self.service_time.to_json(),
+            "schedule_lag": self.schedule_lag.to_json(),
+            "stages": self.stages,
+        }
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Window:
+        """The inverse of `to_json`."""
+        return cls(
+            outcomes=data["outcomes"],
+            dropped=data["dropped"],
+            response_time=Histogram.from_json(data["response_time"]),
+            service_time=Histogram.from_json(data["service_time"]),
+            schedule_lag=Histogram.from_json(data["schedule_lag"]),
+            stages={metric: (total, count) for metric, (total, count) in data["stages"].items()},
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One request. Times are of `time.monotonic_ns`, which every process of this machine shares."""
+
+    intended_ns: int
+    sent_ns: int
+    """0 where no connection could be made."""
+    ended_ns: int
+    outcome: str
+    """The name of what became of it, such as `http_200` or `refused`."""
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether it was answered with a status of success."""
+        return is_success(self.outcome)
+
+    @property
+    def response_time_s(self) -> float:
+        """From the intended start to the end, whatever the outcome."""
+        return (self.ended_ns - self.intended_ns) / 1e9
+
+
+def entries_of(rows: Iterable[Sequence[int]]) -> tuple[Entry, ...]:
+    """From rows of intended start, send, end and outcome's code, in order of intended start."""
+    entries = (Entry(intended, sent, ended, name_of(code)) for intended, sent, ended, code in rows)
+    return tuple(sorted(entries, key=lambda entry: entry.intended_ns))
 
 
 @dataclass(frozen=True, slots=True)

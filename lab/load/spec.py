@@ -12,8 +12,8 @@ from typing import Any
 
 from lab.arrivals import Closed, Load, Schedule, load_from_json, load_to_json
 from lab.errors import BadParameter, RemoteRefused
-from lab.load.models import WarmupMode
 from lab.load.requests import head, split_url
+from lab.names import WarmupMode
 
 __all__ = ["MOST_IN_FLIGHT", "LoadSpec", "PipelineBody", "WarmupMode", "processes_for"]
 

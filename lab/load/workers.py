@@ -1,22 +1,41 @@
 """One connection's part in the load: it sends a request, takes down what became of it, and is free again.
 
 This is the hot loop: what is done here is done for every request.
+
+The callers there are, and the requests that wait for one.
+
+How many requests are in flight, integrated over time as they come and go.
+
+Counted apart from the recorded times, so that Little's law sets two measurements against each other.
+
+What carries requests, one at a time: a connection of HTTP/1.1, or a call on a channel of gRPC.
 """
 
 from __future__ import annotations
 
+import asyncio
 import time
-from typing import Protocol
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Protocol, TypeAlias, Union
 
-from lab.load.carrier import Carrier
+from lab.load.endpoints import Site
 from lab.load.outcomes import SUCCEEDED, code_of
 from lab.load.recorder import Recorder
 from lab.load.requests import Render
 from services.server_timing import find
-from services.wire.errors import NotSent, WireError
+from services.wire.connection import Connection
+from services.wire.deadlines import Deadlines
+from services.wire.errors import NotConnected, NotSent, WireError
 from services.wire.exchange import Exchange, Headers
 
-__all__ = ["Caller", "Repeater", "Turns"]
+if TYPE_CHECKING:
+    from lab.load.grpc_endpoint import RpcConnection, RpcSite
+
+__all__ = ["Caller", "Carrier", "Crew", "InFlight", "Repeater", "Turns"]
+
+Carrier: TypeAlias = Union[Connection, "RpcConnection"]
+
 
 _clock = time.monotonic_ns
 
@@ -125,3 +144,136 @@ class Repeater(Caller):
             self.send(now, now)
         else:
             self._turns.ended(self, now)
+
+
+class InFlight:
+    """A counter with its integral, slice by slice. Times are the monotonic clock's, in ns."""
+
+    __slots__ = ("_area", "_edge", "_last", "_slice_ns", "areas", "count", "peak")
+
+    def __init__(self, start_ns: int, slice_ns: int) -> None:
+        self.count = 0
+        self.peak = 0
+        self.areas: list[int] = []
+        """The integral over each slice that is over, in requests times ns."""
+        self._area = 0
+        self._last = start_ns
+        self._edge = start_ns + slice_ns
+        self._slice_ns = slice_ns
+
+    def change(self, by: int, now_ns: int) -> None:
+        """So many more, or fewer, from now on."""
+        if now_ns >= self._edge:
+            self._roll(now_ns)
+        self._area += self.count * (now_ns - self._last)
+        self._last = now_ns
+        self.count += by
+        self.peak = max(self.peak, self.count)
+
+    def _roll(self, now_ns: int) -> None:
+        while now_ns >= self._edge:
+            self.areas.append(self._area + self.count * (self._edge - self._last))
+            self._area = 0
+            self._last = self._edge
+            self._edge += self._slice_ns
+
+
+class Crew:
+    """Gives each request to an idle caller, or hires one more, up to `limit`; beyond that requests wait.
+
+    A connection in the making belongs to no request: whichever comes first, an idle caller or a new one,
+    takes the request that has waited longest, and if no connection can be made, that is the one that fails.
+    """
+
+    def __init__(
+        self,
+        site: Site | RpcSite,
+        limit: int,
+        in_flight: InFlight,
+        hire: Callable[[Carrier], Caller],
+        on_no_connection: Callable[[int, NotConnected], None],
+    ) -> None:
+        self._site = site
+        self._limit = limit
+        self._in_flight = in_flight
+        self._hire = hire
+        self._on_no_connection = on_no_connection
+        self._deadlines = Deadlines()
+        self._callers: set[Caller] = set()
+        self._idle: list[Caller] = []
+        self._waiting: deque[int] = deque()
+        self._connecting: set[asyncio.Task[None]] = set()
+        self._accepting = True
+
+    def put(self, intended_ns: int) -> None:
+        """Send a request as soon as there is a caller for it: now, if one is idle."""
+        if self._idle:
+            self._send(self._idle.pop(), intended_ns, time.monotonic_ns())
+        else:
+            self._waiting.append(intended_ns)
+            self._connect()
+
+    def put_back(self, intended_ns: int) -> None:
+        """Send a request before all others that wait."""
+        self._waiting.appendleft(intended_ns)
+        self._connect()
+
+    def free(self, caller: Caller, now_ns: int) -> None:
+        """A caller's request is over: it takes the next, unless its connection went with the last."""
+        if caller.connection is None:
+            self._connect()
+        elif self._waiting:
+            self._send(caller, self._waiting.popleft(), now_ns)
+        else:
+            self._idle.append(caller)
+
+    def lost(self, caller: Caller) -> None:
+        """A caller's connection is gone."""
+        self._callers.discard(caller)
+        if caller in self._idle:
+            self._idle.remove(caller)
+
+    def dismiss(self) -> Sequence[int]:
+        """Send nothing more. Gives the intended starts of what still waited."""
+        self._accepting = False
+        unsent = list(self._waiting)
+        self._waiting.clear()
+        return unsent
+
+    async def close(self) -> None:
+        """Close every connection. What is still in flight on one fails as unanswered."""
+        self.dismiss()
+        for task in self._connecting:
+            task.cancel()
+        await asyncio.gather(*self._connecting, return_exceptions=True)
+        for caller in list(self._callers):
+            if caller.connection is not None:
+                caller.connection.abort()
+        self._deadlines.close()
+
+    def _send(self, caller: Caller, intended_ns: int, now_ns: int) -> None:
+        self._in_flight.change(1, now_ns)
+        caller.send(intended_ns, now_ns)
+
+    def _connect(self) -> None:
+        """Make one more connection, if what waits calls for it and the limit allows it."""
+        making = len(self._connecting)
+        if self._accepting and making < len(self._waiting) and making + len(self._callers) < self._limit:
+            task = asyncio.get_running_loop().create_task(self._open())
+            self._connecting.add(task)
+            task.add_done_callback(self._connected)
+
+    def _connected(self, task: asyncio.Task[None]) -> None:
+        self._connecting.discard(task)
+        self._connect()
+
+    async def _open(self) -> None:
+        try:
+            connection = await self._site.connect(self._deadlines)
+        except NotConnected as error:
+            if self._waiting:
+                self._on_no_connection(self._waiting.popleft(), error)
+            return
+        caller = self._hire(connection)
+        self._callers.add(caller)
+        self.free(caller, time.monotonic_ns())

@@ -7,11 +7,11 @@ from typing import Any
 
 from lab.arrivals import Closed, Constant, Load, LoadModel, Poisson
 from lab.errors import BadParameter
-from lab.topology import Topology, TopologyName
+from lab.names import TopologyName
+from lab.topology import Topology
 from services.balancer.settings import PolicyName
-from services.clients import ClientName
-from services.protocols import ProtocolName
-from services.work import Distribution, Work, WorkKind
+from services.names import ClientName, Distribution, ProtocolName, WorkKind
+from services.work import Work
 
 __all__ = ["DEFAULT_CORPUS", "Combination", "corpus_of", "load_of", "topology_of"]
 

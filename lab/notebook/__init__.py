@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lab.lazy import lazily
+from lab.imports import lazily
 
 if TYPE_CHECKING:
     from lab.notebook.execution import Executed, execute, read_notebook

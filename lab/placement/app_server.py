@@ -16,7 +16,7 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from services.standalone import BACKLOG
+from services.command import BACKLOG
 
 __all__ = ["AppServer", "abort_with_reset"]
 

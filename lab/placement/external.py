@@ -13,12 +13,12 @@ from lab.names import BalancerName
 from lab.placement.ports import listen, listen_all
 from lab.placement.protocol_http import ask_balancer
 from lab.placement.proxies import GRPC_PROXIES, NOT_OVER_GRPC, PROXIES, Profile, Proxy, ProxyProcess
-from lab.placement.proxies.binaries import find
+from lab.placement.proxies.proxy import find
 from lab.placement.running import Running, Usage
 from lab.placement.server_settings import balancer_settings
 from lab.topology import Balancer, Instance, Topology
 from services.balancer.settings import BalancerSettings
-from services.protocols import ProtocolName
+from services.names import ProtocolName
 
 __all__ = ["Proxied"]
 

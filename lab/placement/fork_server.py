@@ -1,4 +1,7 @@
-"""The near end of a warden: starting servers as processes, signalling them, and asking how they are."""
+"""The near end of a warden: starting servers as processes, signalling them, and asking how they are.
+
+Lines, and open files with them, over a socket between two processes.
+"""
 
 from __future__ import annotations
 
@@ -13,9 +16,24 @@ from signal import Signals
 from typing import Any
 
 from lab.errors import NotRunning
-from lab.placement.lines import read_line
 
-__all__ = ["Custody", "clean_environ"]
+__all__ = ["Custody", "clean_environ", "read_line"]
+
+
+def read_line(sock: socket.socket) -> tuple[bytes, list[int]]:
+    """A line, and the descriptors that came with it. The line is empty where the other end is closed.
+
+    Nobody may send a second line before the first is answered: it would be taken for part of that.
+    """
+    line, descriptors = bytearray(), []
+    while not line.endswith(b"\n"):
+        part, came, _, _ = socket.recv_fds(sock, 65536, 1)
+        descriptors += came
+        if not part:
+            return b"", descriptors
+        line += part
+    return bytes(line), descriptors
+
 
 ANSWER_S = 30.0
 """How long the warden may take to answer: at first it imports what all servers need."""

@@ -30,7 +30,7 @@ from contextlib import suppress
 from importlib import import_module
 from typing import Any, NoReturn
 
-from lab.placement.lines import read_line
+from lab.placement.fork_server import read_line
 
 __all__ = ["main"]
 

@@ -11,13 +11,11 @@ from email.utils import formatdate
 import psutil
 
 from lab.errors import LabError, NotSupported, StartFailed
-from lab.placement.background import BackgroundLoop
-from lab.placement.collector import SPARED
+from lab.placement.background import SPARED, BackgroundLoop, ThreadClock
 from lab.placement.logs import LogRing, RingHandler, current_ring
 from lab.placement.ports import listen, listen_all
 from lab.placement.protocol import Freezable, Server
 from lab.placement.running import Running, Usage
-from lab.placement.threads import ThreadClock
 from lab.topology import Topology
 
 __all__ = ["InProcess"]

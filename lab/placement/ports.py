@@ -14,7 +14,7 @@ import psutil
 
 from lab.errors import BadParameter, PortInUse, StartFailed
 from lab.topology import Topology
-from services.standalone import BACKLOG
+from services.command import BACKLOG
 
 __all__ = [
     "free_offset",

@@ -1,4 +1,7 @@
-"""A topology that is alive: what can be asked of it and done to it, wherever its servers run."""
+"""A topology that is alive: what can be asked of it and done to it, wherever its servers run.
+
+From a topology's protocol to the way of doing things in it.
+"""
 
 from __future__ import annotations
 
@@ -11,12 +14,31 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
-from lab.errors import BadParameter, NotRunning, PlacementError
+from lab.errors import BadParameter, NotRunning, NotSupported, PlacementError
 from lab.placement.cores import kept_on
-from lab.placement.speaking import speech_of
+from lab.placement.protocol import Speech
 from lab.topology import Balancer, Instance, Topology
+from services.names import ProtocolName
 
-__all__ = ["Running", "Usage"]
+__all__ = ["Running", "Usage", "speech_of"]
+
+
+def speech_of(topology: Topology) -> Speech:
+    """That of its protocol; gRPC is imported only for those who speak it, and not installed for all.
+
+    Raises NotSupported where it is not.
+    """
+    if topology.protocol is ProtocolName.GRPC:
+        try:
+            from lab.placement.protocol_grpc import GrpcSpeech
+        except ModuleNotFoundError as error:
+            raise NotSupported(
+                f"gRPC needs {error.name}, which is not installed: pip install 'pipeline-lab[grpc]'"
+            ) from None
+        return GrpcSpeech()
+    from lab.placement.protocol_http import HttpSpeech
+
+    return HttpSpeech()
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,11 +8,11 @@ import time
 from dataclasses import asdict, dataclass
 from importlib import import_module
 
-from lab.names import PlacementName
+from lab.names import PlacementName, TopologyName
 from lab.placement.ports import free_offset
 from lab.placement.server_settings import IMPORTED_LATE
 from lab.placement.start import start
-from lab.topology import Topology, TopologyName
+from lab.topology import Topology
 
 __all__ = ["Startup", "measure_startup"]
 

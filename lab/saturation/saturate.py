@@ -8,8 +8,8 @@ from enum import StrEnum
 
 from lab.arrivals import Closed, Constant, Load, LoadModel, Poisson
 from lab.errors import BadParameter
-from lab.load.process import run
 from lab.load.result import Progress
+from lab.load.run import run
 from lab.load.spec import LoadSpec, processes_for
 from lab.measure.columns import Factors
 from lab.measure.conditions import Condition

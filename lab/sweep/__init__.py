@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from lab.results.folder import baseline, newest, result_path
-from lab.sweep.plan import Plan
-from lab.sweep.planning import parameters_in, plan_sweep
+from lab.sweep.plan import Plan, parameters_in, plan_sweep
 from lab.sweep.presets import PresetName
-from lab.sweep.rate_sweep import drive, find_limit, shares_of
+from lab.sweep.rate_sweep import Target, drive, find_limit, open_target, shares_of
 from lab.sweep.runner import run_sweep
-from lab.sweep.target import Target, open_target
 
 __all__ = [
     "Plan",

@@ -12,10 +12,9 @@ from typing import Any
 from lab.arrivals import LoadModel
 from lab.measure.columns import Factors
 from lab.measure.factors import Combination
+from lab.names import TopologyName
 from lab.sweep.levels import Level
-from lab.topology import TopologyName
-from services.protocols import ProtocolName
-from services.work import Distribution, WorkKind
+from services.names import Distribution, ProtocolName, WorkKind
 
 __all__ = ["Grid", "cell_id"]
 

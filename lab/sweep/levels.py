@@ -14,12 +14,9 @@ from lab.arrivals import LoadModel
 from lab.errors import BadParameter
 from lab.load.spec import WarmupMode
 from lab.measure.measurement import Column, Measurement
-from lab.names import BalancerName, PlacementName
-from lab.topology import TopologyName
+from lab.names import BalancerName, PlacementName, TopologyName
 from services.balancer.settings import PolicyName
-from services.clients import ClientName
-from services.protocols import ProtocolName
-from services.work import Distribution, WorkKind
+from services.names import ClientName, Distribution, ProtocolName, WorkKind
 
 __all__ = ["Level", "factor_names", "read_levels", "unknown"]
 

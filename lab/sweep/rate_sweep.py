@@ -1,31 +1,119 @@
-"""How much a service bears, and what it does on the way there: a search, then a sweep over rates below."""
+"""How much a service bears, and what it does on the way there: a search, then a sweep over rates below.
+
+Any HTTP service as something to load: somebody's own, by its URL, or an example that the lab starts.
+"""
 
 from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from lab.arrivals import Constant, Load, LoadModel, Poisson
+from lab.arrivals import Closed, Constant, Load, LoadModel, Poisson
 from lab.errors import BadParameter
-from lab.load.process import run
 from lab.load.result import Progress
+from lab.load.run import run
+from lab.load.spec import LoadSpec, PipelineBody
 from lab.measure.columns import Factors
 from lab.measure.conditions import Condition
 from lab.measure.measurement import Measurement
 from lab.measure.row import Trial, factors_of, histograms_of, measure
 from lab.measure.validity import MEANING, Reason
+from lab.placement import start
 from lab.progress import SecondsBar, seconds_bar
 from lab.results.csv_file import Results
 from lab.results.folder import HOME
 from lab.saturation import Ending, Question, Saturation, probing, saturate
-from lab.sweep.target import Target
 from lab.sweep.trial import trial_seed
 from lab.sweep.windows import Windows
+from lab.topology import Topology
+from services.names import ClientName
+from services.work import Work
 
-__all__ = ["drive", "find_limit", "shares_of"]
+__all__ = ["Target", "drive", "find_limit", "open_target", "shares_of"]
+
+EXAMPLE_WORK_MS = 10.0
+"""Of each service of the example: its pipeline bears 100 requests a second."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What is loaded, and what the lab has to start for it, if anything."""
+
+    name: str
+    spec: LoadSpec
+    """What is sent; each measurement brings its own load, window and seed."""
+    topology: Topology | None = None
+    """What the lab starts whenever this is loaded; None is a service that is there already."""
+
+    @contextmanager
+    def up(self) -> Iterator[None]:
+        """Keep it up meanwhile, and no longer. Raises what starting a topology raises."""
+        if self.topology is None:
+            yield
+            return
+        with start(self.topology):
+            yield
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.spec.method} {self.spec.url}"
+
+    def _repr_markdown_(self) -> str:
+        return str(self)
+
+
+def open_target(
+    url: str = "",
+    *,
+    method: str = "GET",
+    headers: Mapping[str, str | int] | None = None,
+    body: str = "",
+    remote: bool = False,
+    processes: int = 1,
+    port_offset: int = 0,
+) -> Target:
+    """The service at that URL; without one, a pipeline that the lab starts when it is loaded, on the
+    documented ports. `processes` load generators share what is sent to it.
+
+    Raises BadParameter for what is no URL, RemoteRefused for a host that is not loopback where `remote` does
+    not say that it may be loaded.
+    """
+    if not url:
+        return _example(processes, port_offset)
+    spec = LoadSpec(
+        url=url,
+        load=_users(processes),
+        method=method.upper(),
+        headers=tuple((name, str(value)) for name, value in (headers or {}).items()),
+        body=body.encode() or None,
+        processes=processes,
+        remote=remote,
+    )
+    spec.check()
+    return Target("your service", spec)
+
+
+def _users(processes: int) -> Closed:
+    """A load that each generator has a part of, until a measurement brings its own."""
+    return Closed(max(1, processes))
+
+
+def _example(processes: int, port_offset: int) -> Target:
+    topology = Topology.sequential().with_work(Work(mean_ms=EXAMPLE_WORK_MS)).with_client(ClientName.WIRE)
+    topology = topology.shifted(port_offset)
+    spec = LoadSpec(
+        url=topology.entry_url,
+        load=_users(processes),
+        processes=processes,
+        method="POST",
+        body=PipelineBody(),
+    )
+    spec.check()
+    return Target("an example that the lab starts", spec, topology)
+
 
 SHARES = (0.2, 0.4, 0.6, 0.8, 0.9, 1.0)
 """Of the rate that it bears: where to look at what it does."""

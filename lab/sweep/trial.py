@@ -1,24 +1,68 @@
-"""One trial: the topology comes up afresh, is loaded and measured, and goes."""
+"""One trial: the topology comes up afresh, is loaded and measured, and goes.
+
+Who puts the load on in a sweep: how many processes, and on which cores.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import asdict
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
-from lab.load.process import run
+from lab.errors import BadParameter
 from lab.load.result import LoadResult, Progress
+from lab.load.run import run
 from lab.load.spec import LoadSpec, PipelineBody, WarmupMode, processes_for
 from lab.measure.columns import Factors
 from lab.measure.factors import Combination, corpus_of, load_of, topology_of
 from lab.measure.measurement import Measurement
 from lab.measure.row import Servers, Trial, histograms_of, measure
 from lab.placement import BalancerName, PlacementName, Running, Usage, start
-from lab.sweep.generators import Generators
+from lab.placement.cores import cores_beside
 
-__all__ = ["place", "run_trial", "trial_seed"]
+__all__ = ["Generators", "place", "read_cores", "run_trial", "trial_seed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Generators:
+    """The load generators of a sweep, the same in every trial."""
+
+    processes: int = 1
+    """How many: more where one is not enough. A closed loop of fewer users has one for each of them."""
+    cores: tuple[int, ...] = ()
+    """Those that generators have to themselves, one each and in turn; without any, all run anywhere."""
+
+    @property
+    def cores_of_servers(self) -> frozenset[int]:
+        """The cores that servers are kept on, apart from generators; none where they run anywhere.
+
+        Raises BadParameter as `cores_beside` does.
+        """
+        return cores_beside(self.cores) if self.cores else frozenset()
+
+    @property
+    def parameters(self) -> Mapping[str, Any]:
+        """What differs from one generator that runs anywhere, as a sweep's parameters name it."""
+        told = {"processes": self.processes, "cpu": list(self.cores)}
+        usual = {"processes": 1, "cpu": []}
+        return {name: value for name, value in told.items() if value != usual[name]}
+
+
+def read_cores(value: object) -> tuple[int, ...]:
+    """Cores from `1`, `2,3` or a list of them; none from None. Raises BadParameter for what is none."""
+    if value is None:
+        return ()
+    each = value.split(",") if isinstance(value, str) else value if isinstance(value, list) else [value]
+    try:
+        cores = tuple(dict.fromkeys(int(str(one)) for one in each))
+    except ValueError:
+        cores = ()
+    if not cores or min(cores) < 0:
+        raise BadParameter(f"cpu cannot be {value!r}: it takes numbers of cores, as 1 or 2,3")
+    return cores
+
 
 ANYWHERE = Generators()
 

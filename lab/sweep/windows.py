@@ -10,8 +10,7 @@ from lab.measure.factors import Combination, load_of, topology_of
 from lab.names import PlacementName
 from lab.theory.bounds import processor, throughput_bound
 from lab.theory.prediction import predict_closed
-from services.clients import ClientName
-from services.work import WorkKind
+from services.names import ClientName, WorkKind
 
 __all__ = ["Window", "Windows", "predicted_rps"]
 

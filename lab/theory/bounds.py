@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lab.topology import Topology
-from services.work import WorkKind
+from services.names import WorkKind
 
 __all__ = [
     "Station",

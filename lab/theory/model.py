@@ -1,19 +1,31 @@
-"""What is simulated: the stages of a pipeline."""
+"""What is simulated: the stages of a pipeline.
+
+Random numbers one at a time, drawn many at a time: NumPy's price is per call, not per number.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import repeat
 
 import numpy as np
+from numpy.typing import NDArray
 
-from lab.theory.draws import endless
 from lab.topology import Service, Topology
 from services.balancer.policies import PolicyName
-from services.work import LOGNORMAL_SIGMA, Distribution
+from services.names import Distribution
+from services.work import LOGNORMAL_SIGMA
 
-__all__ = ["Stage", "stages_of"]
+__all__ = ["Stage", "endless", "stages_of"]
+
+BATCH = 1 << 14
+
+
+def endless(draw: Callable[[int], NDArray[np.float64]]) -> Iterator[float]:
+    """The numbers that `draw(count)` draws, call after call, as Python floats."""
+    while True:
+        yield from draw(BATCH).tolist()
 
 
 @dataclass(frozen=True, slots=True)

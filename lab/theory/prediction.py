@@ -15,7 +15,7 @@ from lab.theory.bounds import (
 from lab.theory.product_form import closed_response_time, closed_throughput, open_response_time
 from lab.theory.queues import md1_mean_response_time
 from lab.topology import Topology
-from services.work import Distribution, WorkKind
+from services.names import Distribution, WorkKind
 
 __all__ = ["Prediction", "predict_closed", "predict_constant", "predict_poisson"]
 

@@ -1,27 +1,137 @@
-"""A pipeline simulated event by event, with the very policy objects that the balancers run."""
+"""A pipeline simulated event by event, with the very policy objects that the balancers run.
+
+A stage at work: its policy, its instances, and who waits before them.
+
+What a simulation found, and how far chance lets it be trusted.
+"""
 
 from __future__ import annotations
 
+import math
 from array import array
-from collections.abc import Sequence
-from heapq import heappop, heappush
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from heapq import heappop, heappush, heapreplace
 from itertools import accumulate, islice, pairwise
 from math import inf
 
 import numpy as np
-from numpy.random import SeedSequence, default_rng
+from numpy.random import Generator, SeedSequence, default_rng
+from numpy.typing import NDArray
+from scipy.special import stdtrit
 
-from lab.theory.draws import endless
-from lab.theory.line import Line, Visit
-from lab.theory.model import Stage
-from lab.theory.simulated import Simulated
-from lab.theory.traffic import Closed, Poisson, Traffic
+from lab.arrivals import Closed, Poisson
+from lab.theory.model import Stage, endless
+from services.balancer.instances import Instance
+from services.balancer.policies import Policy, build
 
-__all__ = ["simulate"]
+__all__ = ["Line", "Simulated", "Visit", "simulate"]
+
+Visit = tuple["Line", "_Server", float, "Visit | None"]
+"""Where a request is, at which instance, since when, and the visit before, which lasts until this ends."""
+
+
+class Line:
+    """One stage of a simulation. Requests are known by number."""
+
+    __slots__ = ("_policy", "_service_times", "following", "servers", "waiting")
+
+    def __init__(self, stage: Stage, generator: Generator, seed: int) -> None:
+        self._policy: Policy = build(stage.policy, limit=stage.limit, seed=seed)
+        self._service_times: Iterator[float] = stage.service_times(generator)
+        self.servers = tuple(_Server(stage, place) for place in range(stage.instances))
+        self.following: Line | None = None
+        self.waiting: deque[tuple[int, Visit | None]] = deque()
+        """Requests for which no instance has room."""
+        for server in self.servers:
+            self._policy.add(server)
+
+    def begin(self, now: float, before: Visit | None) -> tuple[float, Visit] | None:
+        """Give a request to an instance: when it is served there, and its visit. None if none has room."""
+        server = self._policy.choose(now)
+        if not isinstance(server, _Server):  # which is to say: None
+            return None
+        server.requests += 1
+        self._policy.started(server, now)
+        service_time = next(self._service_times) * server.slowness
+        free = server.free[0]
+        served = (free if free > now else now) + service_time
+        heapreplace(server.free, served)
+        return served, (self, server, now, before)
+
+    def end(self, visit: Visit, now: float) -> None:
+        """The instance has answered."""
+        _, server, begun, _ = visit
+        self._policy.finished(server, now, now - begun)
+
+
+class _Server(Instance):
+    """An instance that knows when each of its slots comes free, and how much slower than others it is."""
+
+    __slots__ = ("free", "slowness")
+
+    def __init__(self, stage: Stage, place: int) -> None:
+        weight = stage.weights[place] if place < len(stage.weights) else 1
+        super().__init__(f"instance{place}", "simulated", place, weight)
+        self.slowness = 1 / stage.speeds[place] if place < len(stage.speeds) else 1.0
+        self.free = [0.0] * stage.slots
+        """A heap of times in seconds."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Simulated:
+    """The requests after the warm-up."""
+
+    arrived_s: NDArray[np.float64]
+    """When each arrived, in order, in seconds since the beginning of the simulation."""
+    response_times_s: NDArray[np.float64]
+    """How long each was in the pipeline, in the same order."""
+    requests: tuple[tuple[int, ...], ...]
+    """How many each instance of each stage was given, those of the warm-up included."""
+
+    @property
+    def mean_s(self) -> float:
+        """The mean response time."""
+        return float(self.response_times_s.mean())
+
+    @property
+    def throughput_rps(self) -> float:
+        """Answers a second, over the middle nine tenths of them: the last stragglers would blur it.
+
+        Infinite where all come at once, as a single one does.
+        """
+        early, late = np.quantile(self.arrived_s + self.response_times_s, (0.05, 0.95))
+        return 0.9 * (len(self.arrived_s) - 1) / float(late - early) if late > early else math.inf
+
+    def quantile_s(self, quantile: float) -> float:
+        """The response time that this part of the requests (0 to 1) does not exceed."""
+        return float(np.quantile(self.response_times_s, quantile))
+
+    def margin_s(self, confidence: float = 0.95, batches: int = 30) -> float:
+        """Half the width of the mean's confidence interval.
+
+        By batch means (Law, Simulation Modeling and Analysis, 9.5.3), since neighbours are alike: the means
+        of `batches` stretches, taken as independent, and Student's t. Raises ValueError where a stretch
+        would have fewer than 100 requests.
+        """
+        length = len(self.response_times_s) // batches
+        if length < 100:
+            raise ValueError(
+                f"{len(self.response_times_s)} requests are too few for {batches} batches of 100"
+            )
+        means = self.response_times_s[: length * batches].reshape(batches, length).mean(axis=1)
+        t = float(stdtrit(batches - 1, (1 + confidence) / 2))
+        return t * float(means.std(ddof=1)) / math.sqrt(batches)
 
 
 def simulate(
-    stages: Stage | Sequence[Stage], traffic: Traffic, *, requests: int, warmup: int = 0, seed: int = 0
+    stages: Stage | Sequence[Stage],
+    traffic: Closed | Poisson,
+    *,
+    requests: int,
+    warmup: int = 0,
+    seed: int = 0,
 ) -> Simulated:
     """Send `warmup` + `requests` requests through the stages, and tell what became of the latter.
 

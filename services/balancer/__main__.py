@@ -13,8 +13,8 @@ import sys
 from services.addresses import address_of
 from services.balancer.server import BalancerServer
 from services.balancer.settings import VARIABLES, BalancerSettings, SettingsError
+from services.command import listen, name_of, table
 from services.loops import run
-from services.standalone import listen, name_of, table
 
 __all__ = ["main"]
 

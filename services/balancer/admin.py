@@ -1,17 +1,167 @@
-"""What a balancer answers itself: its state, and changes to the set of its instances."""
+"""What a balancer answers itself: its state, and changes to the set of its instances.
+
+The counts as Prometheus wants them, made when it asks: a counter touched per request would cost more.
+
+Who asks a balancer to change something, and why not just anybody may.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from ipaddress import IPv6Address, ip_address
+from itertools import accumulate
 from typing import Any
 
-from services.balancer.addresses import Address
-from services.balancer.balancer import Core, DuplicateInstance, UnknownInstance
-from services.balancer.caller import Caller
-from services.balancer.metrics import Metrics
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+from prometheus_client.metrics_core import Metric
 
-__all__ = ["ADMIN", "Admin"]
+from services.addresses import Address
+from services.balancer.balancer import Core, DuplicateInstance, UnknownInstance
+from services.balancer.counters import DURATION_BUCKETS_S
+from services.balancer.health import State
+
+__all__ = ["ADMIN", "Admin", "Caller", "Metrics"]
+
+
+class Metrics:
+    """A collector over one balancer's counts. Label values are the service's name and instances' labels."""
+
+    content_type = CONTENT_TYPE_LATEST
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+        self._registry = CollectorRegistry(auto_describe=False)
+        self._registry.register(self)
+
+    def text(self) -> bytes:
+        """The answer to GET /metrics."""
+        return bytes(generate_latest(self._registry))
+
+    def collect(self) -> Iterator[Metric]:
+        """What prometheus-client calls."""
+        yield self._requests()
+        yield self._attempts()
+        yield self._by_reason(
+            "balancer_retries", "Requests that went to another instance.", self._core.counts.retries
+        )
+        yield self._by_reason(
+            "balancer_denials", "Requests that might have, and did not.", self._core.counts.denials
+        )
+        yield self._durations()
+        yield from self._instances()
+        queue = GaugeMetricFamily("balancer_queue_length", "Requests that wait for room.", labels=["service"])
+        queue.add_metric([self._service], len(self._core.line))
+        yield queue
+
+    @property
+    def _service(self) -> str:
+        return self._core.settings.service
+
+    def _requests(self) -> Metric:
+        family = CounterMetricFamily(
+            "balancer_requests",
+            "Requests answered, by the instance that did (none: the balancer). 499: the client went away.",
+            labels=["service", "instance", "code"],
+        )
+        for (label, code), number in self._core.counts.answers.items():
+            family.add_metric([self._service, label, str(code)], number)
+        return family
+
+    def _attempts(self) -> Metric:
+        family = CounterMetricFamily(
+            "balancer_attempts",
+            "Attempts at instances that have ended, by how they did.",
+            labels=["service", "instance", "result"],
+        )
+        counts = self._core.counts
+        for label, number in counts.answered_attempts(self._core.roster).items():
+            family.add_metric([self._service, label, "answered"], number)
+            family.add_metric([self._service, label, "abandoned"], counts.released[label])
+        for (label, kind), number in counts.failures.items():
+            family.add_metric([self._service, label, str(kind)], number)
+        return family
+
+    def _by_reason(self, name: str, text: str, numbers: dict[str, int]) -> Metric:
+        family = CounterMetricFamily(name, text, labels=["service", "reason"])
+        for reason, number in numbers.items():
+            family.add_metric([self._service, str(reason)], number)
+        return family
+
+    def _durations(self) -> Metric:
+        family = HistogramMetricFamily(
+            "balancer_request_duration_seconds",
+            "From a request that has come, a short body with it, to the end of its answer.",
+            labels=["service"],
+        )
+        counts = self._core.counts
+        bounds = [*(str(bound) for bound in DURATION_BUCKETS_S), "+Inf"]
+        buckets = list(zip(bounds, accumulate(counts.timings), strict=True))
+        family.add_metric([self._service], buckets, counts.seconds)
+        return family
+
+    def _instances(self) -> Iterator[Metric]:
+        labels = ["service", "instance"]
+        up = GaugeMetricFamily("balancer_instance_up", "1 if requests go there, else 0.", labels=labels)
+        flight = GaugeMetricFamily("balancer_in_flight", "Attempts begun and not ended.", labels=labels)
+        ejections = CounterMetricFamily("balancer_ejections", "Times it was ejected.", labels=labels)
+        for instance in self._core.roster:
+            names = [self._service, instance.label]
+            up.add_metric(names, float(self._core.roster.state(instance) is State.SERVING))
+            flight.add_metric(names, instance.in_flight)
+            ejections.add_metric(names, self._core.counts.ejections[instance.label])
+        yield from (up, flight, ejections)
+
+
+_JSON_TYPE = b"application/json"
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks, as far as that decides whether it may change anything: programs on this machine may.
+
+    A web page that somebody looks at on this machine is none of them. Browsers name it in Origin, and let it
+    send JSON only where they were told that it may.
+    """
+
+    address: str
+    """The peer's IP address."""
+    from_page: bool = False
+    """Whether the request has an Origin."""
+    sends_json: bool = True
+    """Whether it says that its body is JSON."""
+
+    @classmethod
+    def of(cls, address: bytes, lines: Iterable[bytes]) -> Caller:
+        """From the peer's address and the header lines of its request."""
+        headers = [(name.lower(), value) for name, _, value in (line.partition(b":") for line in lines)]
+        types = {
+            value.partition(b";")[0].strip().lower() for name, value in headers if name == b"content-type"
+        }
+        from_page = any(name == b"origin" for name, _ in headers)
+        return cls(address.decode(), from_page, types == {_JSON_TYPE})
+
+    def objection(self, body: bytes) -> tuple[int, str] | None:
+        """Status and reason of the refusal to change what it asks for; None if it may."""
+        if not _is_loopback(self.address):
+            return 403, f"instances are changed from the same machine alone, and {self.address} is another"
+        if self.from_page:
+            return 403, "instances are not changed by web pages: send no Origin"
+        if body and not self.sends_json:
+            return 415, "say that the body is JSON: send Content-Type: application/json"
+        return None
+
+
+def _is_loopback(text: str) -> bool:
+    try:
+        address = ip_address(text)
+    except ValueError:
+        return False
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return (mapped or address).is_loopback
+
 
 ADMIN = b"/admin/"
 

@@ -1,4 +1,7 @@
-"""One attempt at a request: from a connection to the instance to the end of its answer."""
+"""One attempt at a request: from a connection to the instance to the end of its answer.
+
+Who sent a request, as seen by what forwards it.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +9,10 @@ import time
 from typing import Protocol
 
 from services.balancer.balancer import Core
-from services.balancer.client import Client
-from services.balancer.http.bodies import Download
+from services.balancer.http.bodies import Download, Upload
 from services.balancer.http.request_head import CHUNKED, RequestHead
 from services.balancer.http.response_head import AnswerHead, answer_head, length_line
 from services.balancer.instances import Instance
-from services.balancer.upload import Upload
 from services.wire import (
     BrokenAnswer,
     Connection,
@@ -24,7 +25,35 @@ from services.wire import (
     WireError,
 )
 
-__all__ = ["Attempt", "Attempted"]
+__all__ = ["Attempt", "Attempted", "Client"]
+
+
+class Client(Protocol):
+    """Takes exactly one answer: pieces by `write` and the last by `done`, or `refuse`, or `abort`."""
+
+    def provenance(self, head: RequestHead) -> bytes:
+        """The header lines that say where the request comes from and on what ways, up to `X-Request-ID: `."""
+
+    def keeps_alive(self) -> bool:
+        """Whether its connection stays open after this answer."""
+
+    def write(self, data: bytes) -> None:
+        """Pass on a piece of the answer."""
+
+    def done(self, last: bytes, now: float, close: bool = False) -> None:
+        """Pass on the last piece of the answer, and `close` where nothing else marks its end."""
+
+    def refuse(self, status: int, detail: str, retry_after_s: int | None = None) -> None:
+        """There will be no other answer than this."""
+
+    def abort(self) -> None:
+        """The answer ends in the middle, and the client must not take it for whole."""
+
+    def pause_upload(self) -> None:
+        """The instance cannot take in more of the body for now."""
+
+    def resume_upload(self) -> None:
+        """It can again."""
 
 
 class Attempted(Protocol):

@@ -7,17 +7,15 @@ import secrets
 import time
 from collections.abc import Collection
 
-from services.balancer.addresses import Address
+from services.addresses import Address
 from services.balancer.counters import Counts
-from services.balancer.eventlog import EventLog
-from services.balancer.events import Event, EventKind
+from services.balancer.events import Event, EventKind, EventLog
 from services.balancer.health import HealthRules
 from services.balancer.http.request_head import RequestHead
 from services.balancer.instance_set import Roster
 from services.balancer.instances import Instance
-from services.balancer.line import InLine, Line
 from services.balancer.policies import build
-from services.balancer.queue import WaitingQueue
+from services.balancer.queue import InLine, Line, WaitingQueue
 from services.balancer.retries import RetryBudget, RetryRules
 from services.balancer.settings import BalancerSettings
 from services.wire import Deadlines, Pool

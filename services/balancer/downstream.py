@@ -7,9 +7,8 @@ import json
 import time
 from typing import cast
 
-from services.balancer.admin import ADMIN, Admin
+from services.balancer.admin import ADMIN, Admin, Caller
 from services.balancer.balancer import Core
-from services.balancer.caller import Caller
 from services.balancer.downstream_socket import ClientSocket
 from services.balancer.forward import Forward
 from services.balancer.http.request_head import Refusal, RequestHead

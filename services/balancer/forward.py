@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import time
 
-from services.balancer.attempt import Attempt
+from services.balancer.attempt import Attempt, Client
 from services.balancer.balancer import Core
-from services.balancer.blame import Blame, blame
-from services.balancer.client import Client
 from services.balancer.events import Event, EventKind
+from services.balancer.health import Blame, blame
+from services.balancer.http.bodies import Upload
 from services.balancer.http.request_head import RequestHead
 from services.balancer.http.response_head import UNTIL_CLOSE, AnswerHead
 from services.balancer.instances import Instance
 from services.balancer.retries import Verdict, after_failure, after_status
-from services.balancer.upload import Upload
 from services.wire import FailureKind, NotConnected, NotSent, WireError
 
 __all__ = ["ABANDONED", "Forward"]

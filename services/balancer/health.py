@@ -1,4 +1,7 @@
-"""Which instances are fit to be chosen: passive ejection of outliers, active checks, and trials."""
+"""Which instances are fit to be chosen: passive ejection of outliers, active checks, and trials.
+
+What a failed attempt says of the instance it went to.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +12,31 @@ from heapq import heappop, heappush
 from itertools import count
 from math import inf
 
-from services.balancer.blame import Blame
 from services.balancer.events import Event, EventKind
 from services.balancer.instances import Instance
+from services.wire.errors import FailureKind, NotSent, WireError
 
-__all__ = ["Health", "HealthRules", "Reason", "State"]
+__all__ = ["Blame", "Health", "HealthRules", "Reason", "State", "blame"]
+
+
+class Blame(StrEnum):
+    """What a failure says of the instance."""
+
+    NONE = "none"
+    """Nothing: this side gave up, or a kept-alive connection had just been closed."""
+    FAILED = "failed"
+    UNREACHABLE = "unreachable"
+    """Nobody is there."""
+
+
+def blame(error: WireError) -> Blame:
+    """What a failed attempt says of the instance it went to."""
+    if error.kind is FailureKind.ABORTED or isinstance(error, NotSent):
+        return Blame.NONE
+    return Blame.UNREACHABLE if error.kind in _NOBODY_THERE else Blame.FAILED
+
+
+_NOBODY_THERE = frozenset({FailureKind.REFUSED, FailureKind.UNREACHABLE, FailureKind.UNRESOLVED})
 
 
 @dataclass(frozen=True, slots=True)

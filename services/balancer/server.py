@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import socket
 
+from services.addresses import Address
 from services.balancer.active_checks import Checks
-from services.balancer.addresses import Address
 from services.balancer.admin import Admin
 from services.balancer.balancer import Core
 from services.balancer.downstream import Downstream
 from services.balancer.instances import Instance
 from services.balancer.settings import BalancerSettings
-from services.standalone import BACKLOG
+from services.command import BACKLOG
 
 __all__ = ["BalancerServer"]
 

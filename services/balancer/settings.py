@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from services.balancer.addresses import Address, read_addresses
+from services.addresses import Address, read_addresses
 from services.documented import PATHS
 from services.environment import (
     NAME_REMEDY,

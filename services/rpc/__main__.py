@@ -6,10 +6,8 @@ import argparse
 import os
 import sys
 
-from services.command import serve
-from services.rpc.missing import not_installed
+from services.command import name_of, not_installed, serve
 from services.settings import ServiceSettings, SettingsError
-from services.standalone import name_of
 
 try:  # here and not in `main`: who forks many servers imports this module once for all of them
     from services.rpc.service import ServiceServer

@@ -7,9 +7,8 @@ from typing import TypeVar
 
 from google.protobuf.message import DecodeError, Message
 
-from services.messages import PipelineResponse, ReportRequest, TextRequest
+from services.messages import Analysis, PipelineResponse, ReportRequest, TextRequest
 from services.rpc import pipeline_pb2 as pb
-from services.text import Analysis
 
 __all__ = ["MalformedError", "decode_report", "decode_response", "decode_text", "encode", "parse"]
 

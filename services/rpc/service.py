@@ -15,9 +15,8 @@ from services.messages import ReportRequest, TextRequest
 from services.rpc.channels import open_channel
 from services.rpc.codec import MalformedError, decode_report, decode_response, decode_text, encode
 from services.rpc.methods import ASK, METHODS
-from services.rpc.relay import relay
 from services.rpc.server import Answer, Context, RpcServer
-from services.rpc.statuses import ANSWERED_BY, RETRY_AFTER, SERVER_TIMING, RefusedError, text_metadata
+from services.rpc.statuses import ANSWERED_BY, RETRY_AFTER, SERVER_TIMING, RefusedError, relay, text_metadata
 from services.settings import ServiceSettings, SettingsError
 from services.slots import QueueFullError, Visit
 

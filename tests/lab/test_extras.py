@@ -77,7 +77,7 @@ def test_a_client_that_is_not_installed_is_told_in_one_line(without: Run) -> Non
 
 
 def test_coding_costs_can_be_imported_without_grpc_and_not_had(without: Run) -> None:
-    code = "from lab.protocols import coding_costs; coding_costs(10)"
+    code = "from lab.protocol_costs import coding_costs; coding_costs(10)"
     done = without(["google"], "-c", code)
     said = f"ExtraMissing: protobuf needs google, which is not installed: {GRPC}"
     assert done.stderr.splitlines()[-1].endswith(said)

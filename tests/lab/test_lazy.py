@@ -18,7 +18,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleT
     folder = tmp_path / "lazy_example"
     folder.mkdir()
     (folder / "__init__.py").write_text(
-        "from lab.lazy import lazily\n"
+        "from lab.imports import lazily\n"
         "__getattr__, __dir__ = lazily(__name__, {'lazy_example.home': ('answer', 'lost')})\n"
     )
     (folder / "home.py").write_text("answer = 42\n")

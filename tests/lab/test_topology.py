@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lab.topology import Balancer, Instance, Service, Topology, TopologyName
+from lab.names import TopologyName
+from lab.topology import Balancer, Instance, Service, Topology
 from services.balancer.settings import PolicyName
-from services.clients import ClientName
-from services.protocols import ProtocolName
-from services.work import Work, WorkKind
+from services.names import ClientName, ProtocolName, WorkKind
+from services.work import Work
 
 SERVICES = ("service1", "service2", "service3", "service4")
 replicas = st.integers(1, 12)

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from services.clients import ClientName
 from services.documented import PATHS
+from services.names import ClientName, WorkKind
 from services.pipeline import create_app
 from services.settings import ServiceSettings
-from services.text import clean, count, report
-from services.work import Work, WorkKind
+from services.stages import clean, count, report
+from services.work import Work
 
 TEXTS = [
     "The cat, the CAT",

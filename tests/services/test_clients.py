@@ -9,10 +9,19 @@ from typing import Any, TypeVar
 
 import pytest
 
-from services.clients import ClientName, open_client, require
+from services.clients import (
+    Answer,
+    Client,
+    HopBrokenError,
+    HopError,
+    HopTimeoutError,
+    HopUnreachableError,
+    open_client,
+    require,
+)
 from services.environment import SettingsError
-from services.hops import Answer, Client, HopBrokenError, HopError, HopTimeoutError, HopUnreachableError
 from services.loops import new_event_loop
+from services.names import ClientName
 
 T = TypeVar("T")
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from services.fault_injection import Faults
-from services.ledger import Ledger
+from services.instance import Ledger
 from services.pipeline import create_app
 from services.settings import ServiceSettings
 from services.work import Work

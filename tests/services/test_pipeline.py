@@ -17,10 +17,11 @@ import pytest
 from fastapi import FastAPI
 
 from services.documented import PATHS
+from services.names import WorkKind
 from services.pipeline import create_app
 from services.settings import ServiceSettings, SettingsError
 from services.stages import STAGES, Stage
-from services.work import Work, WorkKind
+from services.work import Work
 
 BODY = {"text": "The cat, the CAT", "request_id": "r1"}
 RESULT = {"status": "success", "message": "m", "word_count": 1, "report": "r", "top_words": [["a", 1]]}

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lab.topology import Topology
-from services.clients import ClientName
+from services.names import ClientName, Distribution, WorkKind
 from services.settings import VARIABLES, ServiceSettings, SettingsError
-from services.work import Distribution, Work, WorkKind
+from services.work import Work
 
 names = st.from_regex(r"[A-Za-z0-9._-]+", fullmatch=True)
 services = st.one_of(st.sampled_from(["service1", "service2", "service3", "service4"]), names)

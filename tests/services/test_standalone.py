@@ -7,8 +7,8 @@ import socket
 
 import pytest
 
+from services.command import listen
 from services.environment import SettingsError
-from services.standalone import listen
 
 
 def test_a_busy_port_is_to_be_freed_or_another_chosen() -> None:

@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.loops import run
+from services.names import Distribution, WorkKind
 from services.slots import QueueFullError, Station, Visit, burn
-from services.work import Distribution, Work, WorkKind
+from services.work import Work
 
 IDLE = Work(WorkKind.TEXT)
 

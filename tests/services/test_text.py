@@ -6,7 +6,8 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.text import Analysis, clean, count, report
+from services.messages import Analysis
+from services.stages import clean, count, report
 
 words = st.lists(st.sampled_from(["the", "cat", "sat", "on", "a", "mat", "7"]))
 

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.work import Distribution, Work, WorkKind, service_times
+from services.names import Distribution, WorkKind
+from services.work import Work, service_times
 
 
 def test_the_default_is_the_documented_profile() -> None:

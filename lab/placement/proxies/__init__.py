@@ -10,7 +10,7 @@ from lab.placement.proxies.nginx import Nginx
 from lab.placement.proxies.proxy import Place, Profile, Proxy
 from lab.placement.proxies.proxy_process import ProxyProcess
 from lab.placement.proxies.traefik import Traefik
-from services.protocols import ProtocolName
+from services.names import ProtocolName
 
 __all__ = ["GRPC_PROXIES", "NOT_OVER_GRPC", "PROXIES", "Place", "Profile", "Proxy", "ProxyProcess"]
 

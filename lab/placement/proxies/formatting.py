@@ -7,8 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from lab.placement.proxies.proxy import Count
-from services.addresses import address_of
-from services.balancer.addresses import Address
+from services.addresses import Address, address_of
 from services.balancer.settings import BalancerSettings
 
 __all__ = [

@@ -3,27 +3,253 @@
 It keeps no counts by instance. The cheapest honest way to them is an access log of its own format, written
 64 KiB at a time and read when somebody asks: about 40 bytes and less than 2 µs a request (of some 20). An
 answer that breaks off after its head counts as an answer.
+
+What nginx is told.
+
+What nginx is told before instances that speak gRPC.
+
+On its port it takes HTTP/1.1 and HTTP/2, told apart by how a connection begins.
 """
 
 # ruff: noqa: ARG002  (the signatures are every balancer's)
+
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator, Mapping
+from math import ceil
 from pathlib import Path
 from signal import SIGUSR1
 from typing import ClassVar
 
-import lab.placement.proxies.nginx_grpc_config as grpc_config
 from lab.names import BalancerName
 from lab.placement.proxies.access_log import Attempt, AttemptLog, LogCounter
-from lab.placement.proxies.binaries import Program
-from lab.placement.proxies.nginx_config import ATTEMPTS, CONFIG, POLICIES, configuration
-from lab.placement.proxies.proxy import Counter, Place, Profile, Proxy, SendSignal
+from lab.placement.proxies.formatting import (
+    all_failed,
+    documented_health,
+    hostport,
+    milliseconds,
+    refusal,
+    too_large,
+)
+from lab.placement.proxies.proxy import Counter, Place, Profile, Program, Proxy, SendSignal
 from services.balancer.settings import BalancerSettings, PolicyName
-from services.protocols import ProtocolName
+from services.names import ProtocolName
 
-__all__ = ["Nginx"]
+__all__ = [
+    "ATTEMPTS",
+    "CONFIG",
+    "POLICIES",
+    "UPSTREAM",
+    "Nginx",
+    "answered_here",
+    "block",
+    "configuration",
+    "document",
+    "limits",
+    "upstream",
+]
+
+CONFIG = "nginx.conf"
+ATTEMPTS = "attempts.log"
+UPSTREAM = "instances"
+LINE = "$upstream_addr|$upstream_header_time|$status"
+TEMPORARY = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+MANY = 1_000_000_000
+
+POLICIES = {
+    PolicyName.ROUND_ROBIN: "",
+    PolicyName.WEIGHTED_ROUND_ROBIN: "",
+    PolicyName.LEAST_CONNECTIONS: "least_conn;",
+    PolicyName.RANDOM: "random;",
+    PolicyName.POWER_OF_TWO: "random two least_conn;",
+}
+"""Without a policy it goes round, heeding weights where there are any."""
+
+
+def configuration(settings: BalancerSettings, place: Place, *, matched: bool) -> str:
+    """The file nginx.conf."""
+    http = [
+        *(limits(settings) if matched else []),
+        *(_towards_instances(settings) if matched else []),
+        *block(f"upstream {UPSTREAM}", upstream(settings, matched)),
+        *block("server", [*_server(settings, place), *(_failover(settings) if matched else [])]),
+    ]
+    return document(place, http, matched=matched)
+
+
+def document(place: Place, http: list[str], *, matched: bool) -> str:
+    """The whole file, around what it is told of HTTP."""
+    counting = [
+        f"log_format attempts '{LINE}';",
+        f'access_log "{place.path(ATTEMPTS)}" attempts buffer=64k;',
+        *(f'{kind}_temp_path "{place.path(kind)}";' for kind in TEMPORARY),
+    ]
+    lines = [
+        "daemon off;",
+        "master_process off;",
+        f'pid "{place.path("nginx.pid")}";',
+        "error_log stderr error;",
+        *block("events", ["worker_connections 4096;"] if matched else []),
+        *block("http", [*counting, *http]),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def limits(settings: BalancerSettings) -> list[str]:
+    """Towards the client."""
+    return [
+        "tcp_nodelay on;",
+        "server_tokens off;",
+        f"client_max_body_size {settings.body_limit_bytes};",
+        f"client_body_buffer_size {settings.replay_limit_bytes};",
+        f"client_header_timeout {milliseconds(settings.head_timeout_s)};",
+        f"client_body_timeout {milliseconds(settings.body_timeout_s)};",
+        f"keepalive_timeout {milliseconds(settings.idle_timeout_s)};",
+        f"keepalive_requests {MANY};",
+    ]
+
+
+def _towards_instances(settings: BalancerSettings) -> list[str]:
+    return [
+        "proxy_http_version 1.1;",
+        "proxy_buffer_size 16k;",
+        "proxy_buffers 16 16k;",
+        "proxy_max_temp_file_size 0;",
+        f"proxy_connect_timeout {milliseconds(settings.connect_timeout_s)};",
+        f"proxy_read_timeout {milliseconds(settings.try_timeout_s)};",
+        f"proxy_send_timeout {milliseconds(settings.try_timeout_s)};",
+        f"proxy_next_upstream_timeout {milliseconds(settings.total_timeout_s)};",
+        'proxy_set_header Connection "";',
+        "proxy_set_header Host $http_host;",
+        "proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;",
+        "proxy_set_header X-Request-ID $known_request_id;",
+        f'proxy_set_header Via "1.1 {settings.name}";',
+        *block(
+            "map $http_x_request_id $known_request_id", ["default $http_x_request_id;", '"" $request_id;']
+        ),
+    ]
+
+
+def upstream(settings: BalancerSettings, matched: bool) -> list[str]:
+    """The instances, and the connections kept to them."""
+    weighted = settings.policy is PolicyName.WEIGHTED_ROUND_ROBIN
+    ejection = f" max_fails=1 fail_timeout={ceil(settings.backoff_s)}s" if matched else ""
+    kept = [
+        "keepalive 512;",
+        f"keepalive_requests {MANY};",
+        f"keepalive_timeout {milliseconds(settings.instance_idle_s)};",
+    ]
+    return [
+        # nginx wants the policy named before the connections that it keeps.
+        *filter(None, [POLICIES[settings.policy]]),
+        *(
+            f"server {hostport(instance)}{f' weight={instance.weight}' if weighted else ''}{ejection};"
+            for instance in settings.instances
+        ),
+        *(kept if matched else []),
+    ]
+
+
+def _server(settings: BalancerSettings, place: Place) -> list[str]:
+    return [*answered_here(settings, place), *block("location /", [f"proxy_pass http://{UPSTREAM};"])]
+
+
+def answered_here(settings: BalancerSettings, place: Place) -> list[str]:
+    """Where it listens, and what goes to no instance."""
+    health = f"return 200 '{json.dumps(documented_health(settings))}';"
+    return [
+        f"listen {hostport(settings)} backlog=1024;",
+        *block("location = /health", ["access_log off;", "default_type application/json;", health]),
+        *block("location = /stats", ["access_log off;", f"proxy_pass http://{place.endpoint};"]),
+    ]
+
+
+def _failover(settings: BalancerSettings) -> list[str]:
+    """Retries of what was sent, on the routes where that is safe, and answers that nginx would give as pages.
+
+    Where it says 502 or 504 itself, that becomes 503; an instance's own pass through.
+    """
+    lines = []
+    for path in sorted(settings.idempotent):
+        again = "proxy_next_upstream error timeout non_idempotent;"
+        lines += block(f"location = {path}", [again, f"proxy_pass http://{UPSTREAM};"])
+    retry_after = "add_header Retry-After 1 always;"
+    return [
+        *lines,
+        "error_page 413 @too_large;",
+        "error_page 502 504 = @failed;",
+        *block("location @too_large", [*JSON_TYPE, f"return 413 '{too_large(settings)}';"]),
+        *block("location @failed", [*JSON_TYPE, retry_after, f"return 503 '{refusal(settings)}';"]),
+    ]
+
+
+JSON_TYPE = ["default_type application/json;"]
+
+
+def block(head: str, lines: list[str]) -> list[str]:
+    """Directives in braces."""
+    return [f"{head} {{", *(f"    {line}" for line in lines), "}"]
+
+
+STREAMS = 4096
+"""Calls at once on one connection; more of them wait at the client."""
+PASS = f"grpc_pass grpc://{UPSTREAM};"
+
+
+def grpc_configuration(settings: BalancerSettings, place: Place, *, matched: bool) -> str:
+    """The file nginx.conf."""
+    server = [*answered_here(settings, place), "http2 on;", *block("location /", [PASS])]
+    http = [
+        *(limits(settings) if matched else []),
+        *(_grpc_towards_instances(settings) if matched else []),
+        *block(f"upstream {UPSTREAM}", upstream(settings, matched)),
+        *block("server", [*server, *(_grpc_failover(settings) if matched else [])]),
+    ]
+    return document(place, http, matched=matched)
+
+
+def _grpc_towards_instances(settings: BalancerSettings) -> list[str]:
+    return [
+        f"http2_max_concurrent_streams {STREAMS};",
+        "grpc_buffer_size 16k;",
+        f"grpc_connect_timeout {milliseconds(settings.connect_timeout_s)};",
+        f"grpc_read_timeout {milliseconds(settings.try_timeout_s)};",
+        f"grpc_send_timeout {milliseconds(settings.try_timeout_s)};",
+        f"grpc_next_upstream_timeout {milliseconds(settings.total_timeout_s)};",
+        "grpc_set_header X-Forwarded-For $proxy_add_x_forwarded_for;",
+        f'grpc_set_header Via "2 {settings.name}";',
+    ]
+
+
+def _grpc_failover(settings: BalancerSettings) -> list[str]:
+    """Retries on the methods where they are safe, and as statuses of gRPC what nginx would give as pages."""
+    lines = []
+    for method in sorted(settings.idempotent):
+        lines += block(f"location = {method}", ["grpc_next_upstream error timeout non_idempotent;", PASS])
+    return [
+        *lines,
+        "error_page 413 = @too_large;",
+        "error_page 502 504 = @failed;",
+        *block("location @too_large", _status(settings, RESOURCE_EXHAUSTED, "the message is over the limit")),
+        *block("location @failed", _status(settings, UNAVAILABLE, all_failed(settings))),
+    ]
+
+
+RESOURCE_EXHAUSTED, UNAVAILABLE = 8, 14
+
+
+def _status(settings: BalancerSettings, code: int, message: str) -> list[str]:
+    """An answer without a body, which ends a call."""
+    return [
+        "default_type application/grpc;",
+        f"add_header grpc-status {code} always;",
+        f'add_header grpc-message "{message}" always;',
+        f'add_header answered-by "{settings.name}" always;',
+        "return 204;",
+    ]
+
 
 REOPEN_S = 2.0
 """How long nginx may take to write down what it still holds."""
@@ -51,7 +277,7 @@ class Nginx(Proxy):
 
     def _configuration(self, settings: BalancerSettings, place: Place, *, matched: bool) -> dict[str, str]:
         speaks_grpc = self.protocol is ProtocolName.GRPC
-        write = grpc_config.configuration if speaks_grpc else configuration
+        write = grpc_configuration if speaks_grpc else configuration
         return {CONFIG: write(settings, place, matched=matched)}
 
 

@@ -22,9 +22,8 @@ import lab.placement.proxies.watchdog as leash
 from lab.errors import NotRunning, PlacementError, StartFailed
 from lab.placement.logs import LogFile
 from lab.placement.ports import listen
-from lab.placement.proxies.binaries import find
 from lab.placement.proxies.formatting import documented_health, documented_stats
-from lab.placement.proxies.proxy import Place, Profile, Proxy
+from lab.placement.proxies.proxy import Place, Profile, Proxy, find
 from lab.placement.proxies.stats_server import Endpoint
 from services.balancer.settings import BalancerSettings
 

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from services.balancer.policies.least_connections import LeastConnections
-from services.balancer.policies.limited import Limited
-from services.balancer.policies.policy import Policy
-from services.balancer.policies.power_of_two import PowerOfTwo
-from services.balancer.policies.round_robin import RoundRobin
-from services.balancer.policies.two_choices import PeakEwma
-from services.balancer.policies.uniform import Uniform
-from services.balancer.policies.weighted import WeightedRoundRobin
+from services.balancer.policies.policy import Limited, Policy
+from services.balancer.policies.random_choice import Uniform
+from services.balancer.policies.round_robin import RoundRobin, WeightedRoundRobin
+from services.balancer.policies.two_choices import PeakEwma, PowerOfTwo
 from services.names import PolicyName
 
 __all__ = [

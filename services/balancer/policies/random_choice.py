@@ -1,4 +1,7 @@
-"""Drawing instances at random: what the policies that leave it to chance have in common."""
+"""Drawing instances at random: what the policies that leave it to chance have in common.
+
+Any instance, each as likely.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from random import Random
 from services.balancer.instances import Instance
 from services.balancer.policies.policy import Policy
 
-__all__ = ["Drawing"]
+__all__ = ["Drawing", "Uniform"]
 
 
 class Drawing(Policy):
@@ -64,3 +67,15 @@ class Drawing(Policy):
         array, places = self._array, self._places
         array[one], array[other] = array[other], array[one]
         places[array[one]], places[array[other]] = one, other
+
+
+# ruff: noqa: ARG002  (the signature is the policy's)
+
+
+class Uniform(Drawing):
+    """The policy `random`: it looks at nothing, and so is the one to compare others with."""
+
+    __slots__ = ()
+
+    def choose(self, now: float, tried: Collection[Instance] = ()) -> Instance | None:
+        return self.draw(tried)

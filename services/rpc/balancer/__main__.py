@@ -8,9 +8,7 @@ import os
 import sys
 
 from services.balancer.settings import BalancerSettings, SettingsError
-from services.command import serve
-from services.rpc.missing import not_installed
-from services.standalone import name_of
+from services.command import name_of, not_installed, serve
 
 try:  # here and not in `main`: who forks many servers imports this module once for all of them
     from services.rpc.balancer.server import RpcBalancerServer

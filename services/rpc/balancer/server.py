@@ -11,8 +11,7 @@ from urllib.parse import unquote
 
 import grpc
 
-from services.balancer.admin import Admin
-from services.balancer.caller import Caller
+from services.balancer.admin import Admin, Caller
 from services.balancer.settings import BalancerSettings
 from services.rpc import pipeline_pb2 as pb
 from services.rpc.balancer.balancer import Hub

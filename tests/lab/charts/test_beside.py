@@ -11,7 +11,7 @@ import pytest
 from lab import charts
 from lab.faults import Fault, FaultRun, Incident
 from lab.faults.report import Request
-from services.clients import ClientName
+from services.names import ClientName
 
 
 def retold(made: list[dict[str, Any]], factor: str, rates: dict[str, float], **other: Any) -> None:

@@ -21,7 +21,7 @@ from lab.faults.report import Request
 from lab.faults.watch import Seen
 from lab.measure.measurement import Measurement
 from lab.measure.statistics import Interval
-from lab.policies import Scenario, Standing
+from lab.policy_comparison import Scenario, Standing
 from services.balancer.events import EventKind
 from services.names import PolicyName
 

@@ -10,7 +10,7 @@ import pytest
 
 from lab import charts
 from lab.charts.style import look
-from lab.theory.scalability import ScalabilityLaw
+from lab.saturation.scalability import ScalabilityLaw
 
 LEVELS = (1, 2, 4, 8, 16, 32)
 EDGE = 0.7

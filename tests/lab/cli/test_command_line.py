@@ -19,7 +19,7 @@ import pytest
 
 from lab.cli import benchmark_run, startup
 from lab.cli.state import everything_up
-from lab.load import process as process_of_load
+from lab.load import run as process_of_load
 from lab.load.result import LoadResult
 from lab.machine import usable_cores
 from lab.placement import PlacementName

@@ -7,10 +7,9 @@ import json
 import pytest
 
 from lab.errors import ProgramMissing
-from lab.names import BalancerName
+from lab.names import BalancerName, TopologyName
 from lab.placement.proxies import GRPC_PROXIES
-from lab.placement.proxies.binaries import find
-from lab.topology import TopologyName
+from lab.placement.proxies.proxy import find
 
 
 def test_what_is_up_in_grpc_passes_its_own_test_and_is_found_by_its_protocol(lab, offset) -> None:

@@ -10,11 +10,9 @@ from hypothesis import strategies as st
 
 from lab.cli.topology_options import TopologyOptions
 from lab.errors import BadParameter
-from lab.names import BalancerName, PlacementName
-from lab.topology import TopologyName
+from lab.names import BalancerName, PlacementName, TopologyName
 from services.balancer.settings import PolicyName
-from services.clients import ClientName
-from services.work import Distribution, WorkKind
+from services.names import ClientName, Distribution, WorkKind
 
 means = st.floats(0, 1000)
 options = st.builds(

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lab.compare import Comparison, Finding, Metric, compare, compare_files, differences
+from lab.compare import Comparison, Finding, Metric, compare, compare_files, comparison
 from lab.errors import BadParameter, ResultsError
 from lab.measure.measurement import Measurement
 from lab.results.csv_file import Results
@@ -214,7 +214,7 @@ def sidecar(**changes: object) -> Sidecar:
 
 
 def test_results_of_one_origin_have_no_differences() -> None:
-    assert differences(sidecar(), sidecar()) == []
+    assert comparison(sidecar(), sidecar()) == []
 
 
 @pytest.mark.parametrize(
@@ -235,13 +235,13 @@ def test_results_of_one_origin_have_no_differences() -> None:
     ],
 )
 def test_what_differs_in_origin_is_said_in_plain_words(changes: dict[str, object], sentence: str) -> None:
-    assert sentence in differences(sidecar(), sidecar(**changes))
+    assert sentence in comparison(sidecar(), sidecar(**changes))
 
 
 def test_a_parameter_that_differs_is_named() -> None:
     other = sidecar()
     other.parameters = {"seed": 2}
-    assert differences(sidecar(), other) == ["Parameter seed: 1 in A, 2 in B."]
+    assert comparison(sidecar(), other) == ["Parameter seed: 1 in A, 2 in B."]
 
 
 def test_two_files_are_compared_with_their_sidecars(

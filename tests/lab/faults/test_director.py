@@ -54,7 +54,7 @@ def test_the_balancers_are_watched_no_longer_when_a_fault_has_failed(monkeypatch
     def fail(*_: Any) -> None:
         raise PlacementError("it would not")
 
-    monkeypatch.setattr("lab.faults.acting.begin", fail)
+    monkeypatch.setattr("lab.faults.injector.begin", fail)
     monkeypatch.setattr("lab.faults.experiment.SETTLE_S", 0.2)
     plain = Topology.parallel(2).with_work(lab.Work(mean_ms=1, slots=8))
     with pytest.raises(PlacementError, match="it would not"):

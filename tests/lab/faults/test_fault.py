@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lab.errors import BadParameter
-from lab.faults.acting import require_targets
 from lab.faults.fault import Fault, FaultKind, timeline
+from lab.faults.injector import require_targets
 from lab.topology import Topology
 
 times = st.integers(4, 500).map(lambda n: n / 4)

@@ -9,8 +9,8 @@ import pytest
 import lab
 from lab.errors import PlacementError
 from lab.faults import Fault, FaultRun, run_faults
-from lab.faults.acting import begin
-from lab.faults.ledgers import executions
+from lab.faults.injector import begin
+from lab.faults.report import executions
 from lab.placement.ports import free_offset
 from lab.topology import Topology
 from services.balancer.events import EventKind

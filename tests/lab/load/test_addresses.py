@@ -11,7 +11,7 @@ from scripted_server import ScriptedServer
 
 from lab.arrivals import Closed, Constant
 from lab.errors import RemoteRefused
-from lab.load.process import run
+from lab.load.run import run
 from lab.load.spec import LoadSpec
 
 NAME = "pipeline.test"

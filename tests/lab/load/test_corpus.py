@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lab.errors import CorpusError
-from lab.load.corpus import cut, load
+from lab.load.requests import cut, load
 
 
 def test_without_a_name_there_is_english_prose() -> None:

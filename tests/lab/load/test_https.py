@@ -14,7 +14,7 @@ from scripted_server import Manner, serving
 
 from lab.arrivals import Closed, Constant, Load
 from lab.errors import BadParameter
-from lab.load.process import run
+from lab.load.run import run
 from lab.load.spec import LoadSpec
 
 NAME = "pipeline.test"

@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from lab.arrivals import Closed, Constant
 from lab.errors import BadParameter
 from lab.load.endpoints import site_of
-from lab.load.process import run
+from lab.load.grpc_endpoint import rpc_messages
 from lab.load.requests import numbered
-from lab.load.rpc_template import rpc_messages
+from lab.load.run import run
 from lab.load.spec import LoadSpec, PipelineBody
 from lab.placement.background import BackgroundLoop
 from services.rpc.codec import decode_text

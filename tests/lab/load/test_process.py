@@ -20,8 +20,8 @@ from scripted_server import Manner, ScriptedServer, serving
 from lab.arrivals import Closed, Constant, Poisson
 from lab.errors import BadParameter, CorpusError, GeneratorFailed, RemoteRefused
 from lab.load import run as generators
-from lab.load.process import run
 from lab.load.result import LoadResult, Progress
+from lab.load.run import run
 from lab.load.spec import LoadSpec, PipelineBody, WarmupMode
 
 
@@ -171,7 +171,7 @@ def test_a_generator_that_says_nothing_is_given_up_and_killed(
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> None:
-    monkeypatch.setattr("lab.load.process._START_S", 1.0)
+    monkeypatch.setattr("lab.load.run._START_S", 1.0)
     note = tmp_path / "pid"
     other_child(f"import os, time; open({str(note)!r}, 'w').write(str(os.getpid())); time.sleep(600)")
     with pytest.raises(GeneratorFailed, match="hung: no ready within 1 s"):
@@ -184,7 +184,7 @@ def test_the_generator_dies_with_its_parent_whatever_it_dies_of(death: signal.Si
     with serving(lambda _: Manner.ANSWER) as server:
         program = f"""
             from lab.arrivals import Constant
-            from lab.load.process import run
+            from lab.load.run import run
             from lab.load.spec import LoadSpec
             run(LoadSpec(url={server.url!r}, load=Constant(50), duration_s=60.0))
         """

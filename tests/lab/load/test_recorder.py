@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lab.load.histogram import Histogram
-from lab.load.inflight import InFlight
 from lab.load.outcomes import Outcome, code_of
 from lab.load.recorder import Recorder
+from lab.load.result import Window
 from lab.load.timeline import Timeline
-from lab.load.window import Window
+from lab.load.workers import InFlight
 
 START, SLICE = 5_000, 1_000
 ms = st.integers(0, 30_000)

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lab.load.warmup import mser5
+from lab.load.timeline import mser5
 
 
 def _noise(length: int) -> np.ndarray:

@@ -9,8 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from lab.load.histogram import Histogram
-from lab.measure.percentiles import order_statistics_interval
-from lab.measure.precision import effective_samples
+from lab.measure.percentiles import effective_samples, order_statistics_interval
 
 RUNS, SAMPLES, SLICES = 300, 6000, 300
 MEAN_NS = 1e7

@@ -8,7 +8,7 @@ import weakref
 import pytest
 
 import lab
-from lab.placement.collector import SPARED, THRESHOLDS
+from lab.placement.background import SPARED, THRESHOLDS
 from lab.placement.ports import free_offset
 
 

@@ -16,7 +16,7 @@ import lab
 from lab.errors import ProgramMissing
 from lab.placement.ports import reserved_offset
 from lab.placement.proxies import PROXIES
-from lab.placement.proxies.binaries import find
+from lab.placement.proxies.proxy import find
 
 CYCLES = 2
 EXAMPLE = json.dumps({"text": "The cat, the CAT", "request_id": "r1"}).encode()

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 import lab
 from lab.arrivals import Closed
 from lab.errors import NotSupported
-from lab.load.process import run
+from lab.load.run import run
 from lab.load.spec import LoadSpec, PipelineBody
 from lab.placement.ports import free_offset, require_free
 from services.rpc import pipeline_pb2 as pb

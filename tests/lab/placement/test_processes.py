@@ -22,7 +22,7 @@ import pytest
 
 import lab
 from lab.errors import NotRunning, NotSupported, PortInUse, StartFailed
-from lab.placement.lines import read_line
+from lab.placement.fork_server import read_line
 from lab.placement.ports import free_offset, reserved_offset
 from lab.topology import Topology
 

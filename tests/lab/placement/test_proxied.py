@@ -15,7 +15,7 @@ import lab
 from lab.errors import NotSupported, PortInUse, ProgramMissing
 from lab.placement.ports import free_offset
 from lab.placement.proxies import PROXIES, ProxyProcess
-from lab.placement.proxies.binaries import find
+from lab.placement.proxies.proxy import find
 from lab.topology import Topology
 
 EXAMPLE = json.dumps({"text": "The cat, the CAT", "request_id": "r1"}).encode()

@@ -14,7 +14,7 @@ import lab
 from lab.errors import ProgramMissing
 from lab.placement.ports import free_offset
 from lab.placement.proxies import GRPC_PROXIES, Profile
-from lab.placement.proxies.binaries import find
+from lab.placement.proxies.proxy import find
 from services.rpc import pipeline_pb2 as pb
 from services.rpc import pipeline_pb2_grpc as stubs
 from services.rpc.channels import CHANNEL_OPTIONS

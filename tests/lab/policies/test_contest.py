@@ -6,8 +6,7 @@ import pytest
 
 from lab.errors import BadParameter
 from lab.placement.ports import reserved_offset
-from lab.policies import Scenario, contest, plan_contest
-from lab.policies.scenario import Setting
+from lab.policy_comparison import Scenario, Setting, contest, plan_contest
 from lab.topology import Topology
 from services.names import PolicyName
 

@@ -10,10 +10,9 @@ from hypothesis import strategies as st
 
 from lab.errors import BadParameter
 from lab.placement.ports import reserved_offset
-from lab.protocols import coding_costs, wire_bytes
-from lab.protocols.relay import Relay
+from lab.protocol_costs import Relay, coding_costs, wire_bytes
 from lab.topology import Topology
-from services.protocols import ProtocolName
+from services.names import ProtocolName
 
 
 @settings(max_examples=10)

@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 
 from lab.errors import BadParameter
-from lab.saturation.scalability import ScalabilityFit, fit_scalability, knee
+from lab.saturation.scalability import ScalabilityFit, ScalabilityLaw, fit_scalability, knee
 from lab.theory.bounds import response_time_bound, stations_of, throughput_bound
-from lab.theory.scalability import ScalabilityLaw
 from lab.topology import Topology
 
 LEVELS = [1, 2, 3, 4, 8, 16, 32]

@@ -9,7 +9,7 @@ import pytest
 from lab.arrivals import Closed, Constant, Poisson
 from lab.errors import BadParameter
 from lab.measure.factors import load_of, topology_of
-from services.work import Distribution, WorkKind
+from services.names import Distribution, WorkKind
 
 FACTORS: dict[str, Any] = {
     "topology": "parallel",

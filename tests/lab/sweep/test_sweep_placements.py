@@ -11,7 +11,6 @@ import pytest
 
 import lab
 from lab.errors import ProgramMissing
-from lab.load import process
 from lab.load.result import LoadResult, Progress
 from lab.machine import usable_cores
 from lab.measure.columns import Factors
@@ -20,7 +19,7 @@ from lab.measure.row import Trial
 from lab.placement import BalancerName, Running
 from lab.placement.ports import reserved_offset
 from lab.placement.proxies import PROXIES
-from lab.placement.proxies.binaries import find
+from lab.placement.proxies.proxy import find
 from lab.results.csv_file import read_measurements
 from lab.sweep import plan_sweep, run_sweep, trial
 from lab.topology import Topology
@@ -95,7 +94,7 @@ def test_generators_and_servers_keep_to_cores_of_their_own(
         return lab.start(*arguments, **named)
 
     def run(*arguments: Any, **named: Any) -> LoadResult:
-        loads.append(process.run(*arguments, **named))
+        loads.append(run.run(*arguments, **named))
         return loads[-1]
 
     monkeypatch.setattr(trial, "start", start)

@@ -18,7 +18,8 @@ from lab.theory.bounds import (
     total_demand,
 )
 from lab.topology import Topology
-from services.work import Work, WorkKind
+from services.names import WorkKind
+from services.work import Work
 
 demands = st.floats(0.001, 1)
 networks = st.lists(st.builds(Station, demands, st.integers(1, 4)), min_size=1, max_size=8)

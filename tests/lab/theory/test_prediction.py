@@ -4,7 +4,8 @@ import pytest
 
 from lab.theory.prediction import Prediction, predict_closed, predict_constant, predict_poisson
 from lab.topology import Topology
-from services.work import Distribution, Work, WorkKind
+from services.names import Distribution, WorkKind
+from services.work import Work
 
 SEQUENTIAL, PARALLEL = Topology.sequential(), Topology.parallel()
 EXPONENTIAL = Work(distribution=Distribution.EXPONENTIAL)

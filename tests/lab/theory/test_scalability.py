@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lab.theory.scalability import ScalabilityLaw
+from lab.saturation.scalability import ScalabilityLaw
 
 
 @given(st.floats(1, 1000), st.floats(0, 0.9), st.floats(1e-5, 0.1))

@@ -11,15 +11,20 @@ from hypothesis import strategies as st
 from numpy.random import SeedSequence, default_rng
 from numpy.typing import NDArray
 
+from lab.arrivals import Closed, Poisson
 from lab.theory.model import Stage, stages_of
-from lab.theory.policies import power_of_two_mean_response_time, round_robin_mean_response_time
-from lab.theory.queues import lindley_waits, mm1_mean_response_time, mmc_mean_response_time
-from lab.theory.simulated import Simulated
-from lab.theory.simulator import simulate
-from lab.theory.traffic import Closed, Poisson
+from lab.theory.queues import (
+    lindley_waits,
+    mm1_mean_response_time,
+    mmc_mean_response_time,
+    power_of_two_mean_response_time,
+    round_robin_mean_response_time,
+)
+from lab.theory.simulator import Simulated, simulate
 from lab.topology import Topology
 from services.balancer.policies import PolicyName
-from services.work import Distribution, Work
+from services.names import Distribution
+from services.work import Work
 
 SURE = 0.9999
 """The confidence of every comparison with a mean: the seeds are fixed, and 1 in 10,000 seeds would fail."""

@@ -8,7 +8,7 @@ import json
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from services.balancer.caller import Caller
+from services.balancer.admin import Caller
 from services.wire import Connection
 
 JSON = "Content-Type: application/json\r\n"

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.balancer.addresses import Address, read_addresses
+from services.addresses import Address, read_addresses
 from services.balancer.settings import VARIABLES, BalancerSettings, PolicyName, SettingsError
 
 INSTANCES = "service1a=127.0.0.1:8051,service1b=127.0.0.1:8055"

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from services.balancer.blame import Blame, blame
 from services.balancer.events import Event, EventKind
-from services.balancer.health import Health, HealthRules, Reason, State
+from services.balancer.health import Blame, Health, HealthRules, Reason, State, blame
 from services.balancer.instances import Instance
 from services.wire.errors import BrokenAnswer, FailureKind, NoAnswer, NotConnected, NotSent
 

@@ -6,9 +6,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from services.balancer.blame import Blame
 from services.balancer.events import Event, EventKind
-from services.balancer.health import HealthRules, Reason, State
+from services.balancer.health import Blame, HealthRules, Reason, State
 from services.balancer.instance_set import Roster
 from services.balancer.instances import Instance
 from services.balancer.policies import PolicyName, build

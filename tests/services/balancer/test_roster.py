@@ -6,9 +6,8 @@ from collections import Counter
 
 import pytest
 
-from services.balancer.blame import Blame
 from services.balancer.events import Event, EventKind
-from services.balancer.health import HealthRules, State
+from services.balancer.health import Blame, HealthRules, State
 from services.balancer.instance_set import Roster
 from services.balancer.instances import Instance
 from services.balancer.policies import PolicyName, RoundRobin, build

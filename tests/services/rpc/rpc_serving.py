@@ -13,6 +13,7 @@ import grpc
 from services.balancer.settings import Address, BalancerSettings
 from services.documented import PATHS
 from services.messages import TextRequest
+from services.names import WorkKind
 from services.rpc.balancer.server import RpcBalancerServer
 from services.rpc.channels import open_channel
 from services.rpc.codec import encode
@@ -21,7 +22,7 @@ from services.rpc.server import RpcServer
 from services.rpc.service import ServiceServer
 from services.rpc.statuses import text_metadata
 from services.settings import ServiceSettings
-from services.work import Work, WorkKind
+from services.work import Work
 
 PROCESS = METHODS["/process"]
 REPORT = METHODS["/report"]

@@ -8,11 +8,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from services.messages import PipelineResponse, ReportRequest, TextRequest
+from services.messages import Analysis, PipelineResponse, ReportRequest, TextRequest
 from services.rpc import pipeline_pb2 as pb
 from services.rpc.codec import MalformedError, decode_report, decode_response, decode_text, encode
 from services.rpc.generate import GENERATED, ROOT, generate
-from services.text import Analysis
 
 TEXTS = st.text(max_size=200)
 COUNTS = st.integers(0, 2**40)

@@ -21,12 +21,13 @@ from rpc_serving import (
 )
 
 from services.messages import TextRequest
+from services.names import WorkKind
 from services.rpc.channels import open_channel
 from services.rpc.codec import decode_response, encode
 from services.rpc.server import RpcServer
 from services.rpc.service import ServiceServer
 from services.settings import SettingsError
-from services.work import Work, WorkKind
+from services.work import Work
 
 Code = grpc.StatusCode
 SLOW = Work(WorkKind.IO, mean_ms=60_000)

@@ -17,7 +17,7 @@ import pytest
 from lab.errors import ProgramMissing
 from lab.names import BalancerName
 from lab.placement.proxies import PROXIES, Profile, ProxyProcess
-from lab.placement.proxies.binaries import find
+from lab.placement.proxies.proxy import find
 from services.balancer.settings import Address, BalancerSettings
 
 T = TypeVar("T")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from lab.placement.proxies import GRPC_PROXIES, PROXIES, Place, Profile, Proxy
 from services.balancer.settings import Address, BalancerSettings, PolicyName
-from services.protocols import ProtocolName
+from services.names import ProtocolName
 
 FOLDER = Path(__file__).parent / "golden"
 PLACE = Place(Path("/tmp/lab"), "127.0.0.1:9000")

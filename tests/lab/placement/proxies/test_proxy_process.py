@@ -19,8 +19,8 @@ import pytest
 from lab.errors import NotRunning, PortInUse, ProgramMissing, StartFailed
 from lab.names import BalancerName
 from lab.placement.proxies import PROXIES, Profile, ProxyProcess, proxy_process
-from lab.placement.proxies.binaries import Program, find
 from lab.placement.proxies.nginx import Nginx
+from lab.placement.proxies.proxy import Program, find
 
 on_linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux does that, or shows it")
 every = pytest.mark.parametrize("name", PROXIES)
