@@ -13,7 +13,7 @@ import numpy as np
 from benchmarks.goals import Finding, at_most, told
 from benchmarks.one_service import BODY, JSON, one_service
 from lab.arrivals import Constant
-from lab.load.result import Entry
+from lab.load.result import RequestRecord
 from lab.load.run import run
 from lab.load.spec import LoadSpec
 from lab.placement import PlacementName, Running, start
@@ -33,7 +33,7 @@ CYCLE_S = 6.5
 class _Pool:
     """What all cycles came to."""
 
-    outcomes: list[Entry] = field(default_factory=list)
+    outcomes: list[RequestRecord] = field(default_factory=list)
     baseline_s: list[float] = field(default_factory=list)
     first_second_s: list[float] = field(default_factory=list)
     second_second_s: list[float] = field(default_factory=list)
@@ -124,7 +124,7 @@ def _events(running: Running, name: str) -> list[dict[str, Any]]:
     return [event for event in events if (event["instance"] or "").startswith(f"{name}:")]
 
 
-def _between(journal: tuple[Entry, ...], begin_s: float, end_s: float) -> list[float]:
+def _between(journal: tuple[RequestRecord, ...], begin_s: float, end_s: float) -> list[float]:
     return [e.response_time_s for e in journal if begin_s <= e.intended_ns / 1e9 < end_s and e.succeeded]
 
 

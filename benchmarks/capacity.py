@@ -9,7 +9,7 @@ from benchmarks.server import serving
 from lab.arrivals import Closed, LoadModel
 from lab.load.spec import LoadSpec
 from lab.measure.conditions import Condition
-from lab.saturation import Question, probing, saturate
+from lab.saturation import SearchSpec, probing, saturate
 
 __all__ = ["capacity"]
 
@@ -20,7 +20,7 @@ GOAL = ("p99=200ms", "errors=0")
 
 def capacity() -> Iterator[Finding]:
     """Servers of known capacity, constant arrivals: the highest rate found, and the probes it took."""
-    question = Question(goal=tuple(map(Condition.parse, GOAL)), duration_s=3.0, model=LoadModel.CONSTANT)
+    question = SearchSpec(goal=tuple(map(Condition.parse, GOAL)), duration_s=3.0, model=LoadModel.CONSTANT)
     for known in CAPACITIES:
         with serving("queue", distribution="constant", mean_s=1 / known, seed=1, count=1_000_000) as server:
             found = saturate(question, probing(LoadSpec(url=server.url, load=Closed(1), warmup_s=0.3)))

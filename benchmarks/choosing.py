@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from itertools import islice
 
 from benchmarks.goals import Finding, at_most
-from services.balancer.instances import Instance
+from services.balancer.instances import InstanceState
 from services.balancer.policies import Policy, PolicyName, build
 
 __all__ = ["choosing"]
@@ -41,13 +41,13 @@ def choosing() -> Iterator[Finding]:
 def _policy(name: PolicyName, weights: list[int]) -> Policy:
     policy = build(name, limit=None, seed=1)
     for number, weight in enumerate(weights):
-        policy.add(Instance(str(number), "127.0.0.1", 1 + number, weight))
+        policy.add(InstanceState(str(number), "127.0.0.1", 1 + number, weight))
     return policy
 
 
-def _chosen(policy: Policy) -> Iterator[Instance]:
+def _chosen(policy: Policy) -> Iterator[InstanceState]:
     """Choices one after the other, of which each is answered a while later."""
-    under_way: deque[Instance] = deque()
+    under_way: deque[InstanceState] = deque()
     now = 0.0
     while True:
         now += 0.001

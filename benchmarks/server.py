@@ -24,7 +24,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from lab.load.pacer import Agenda, Pacer
+from lab.load.pacer import Pacer, PendingStarts
 from services.loops import run
 
 __all__ = ["BREAKS", "Served", "service_times_s", "serving"]
@@ -125,7 +125,7 @@ class _Delay(_Null):
         self._delay_ns = round(settings["ms"] * 1e6)
         self._waiting: deque[tuple[int, asyncio.Transport]] = deque()
         self._took: list[int] = []
-        self._pacer = Pacer(Agenda(np.empty(0, dtype=np.int64)), self._answer)
+        self._pacer = Pacer(PendingStarts(np.empty(0, dtype=np.int64)), self._answer)
 
     def serve(self, transport: asyncio.Transport) -> None:
         now = time.monotonic_ns()
@@ -153,7 +153,7 @@ class _Queue(_Null):
         self._wanted = iter(np.rint(wanted * 1e9).astype(np.int64).tolist())
         self._waiting: deque[asyncio.Transport] = deque()
         self._worked: list[int] = []
-        self._pacer = Pacer(Agenda(np.empty(0, dtype=np.int64)), self._done)
+        self._pacer = Pacer(PendingStarts(np.empty(0, dtype=np.int64)), self._done)
 
     def serve(self, transport: asyncio.Transport) -> None:
         self._waiting.append(transport)

@@ -16,7 +16,7 @@ from lab.load.spec import LoadSpec
 from lab.measure.columns import Factors
 from lab.measure.measurement import Measurement
 from lab.measure.row import Trial, measure
-from lab.measure.validity import Reason
+from lab.measure.validity import InvalidReason
 
 __all__ = ["starved"]
 
@@ -36,7 +36,9 @@ def starved() -> Iterator[Finding]:
         yield told("load that takes the generator half a core", rate, "req/s")
         with _neighbour(cores[-1]):
             rows = [_row(server.url, cores[-1], rate, seed) for seed in range(RUNS)]
-        bound = sum(Reason.GENERATOR_BOUND in (row.health.invalid_reason or "").split() for row in rows)
+        bound = sum(
+            InvalidReason.GENERATOR_BOUND in (row.health.invalid_reason or "").split() for row in rows
+        )
         yield at_least("runs beside the neighbour that say generator_bound, of 20", bound, RUNS)
         spoken = sum(row.outcome.response_time_p50_ms is not None for row in rows)
         yield at_most("runs beside the neighbour that print a percentile", spoken, 0)

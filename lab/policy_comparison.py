@@ -28,7 +28,15 @@ from lab.topology import Balancer, Instance, Service, Topology
 from services.names import Distribution, PolicyName
 from services.work import Work
 
-__all__ = ["SLOWDOWN", "Contest", "Scenario", "Setting", "Standing", "contest", "plan_contest"]
+__all__ = [
+    "SLOWDOWN",
+    "PolicyComparison",
+    "PolicyResult",
+    "Scenario",
+    "Setting",
+    "compare_policies",
+    "plan_comparison",
+]
 
 SLOWDOWN = 4.0
 """How many times as long the slow instance takes."""
@@ -98,7 +106,7 @@ _BODY = json.dumps(
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class PolicyResult:
     """How one policy did in one scenario. Times in ms, None where there are too few answers to tell."""
 
     scenario: Scenario
@@ -116,7 +124,7 @@ class Standing:
 
 
 @dataclass(frozen=True, slots=True)
-class Contest:
+class PolicyComparison:
     """What is to be tried. `expected_s` is about how long that takes."""
 
     settings: tuple[Setting, ...]
@@ -143,7 +151,7 @@ class Contest:
         return str(self)
 
 
-def plan_contest(
+def plan_comparison(
     *,
     policies: Sequence[str] | None = None,
     work_ms: float = 20.0,
@@ -153,7 +161,7 @@ def plan_contest(
     simulated_requests: int = 200_000,
     seed: int = 1,
     port_offset: int = 0,
-) -> Contest:
+) -> PolicyComparison:
     """What is to be tried; nothing is started. Raises BadParameter, naming what makes no sense."""
     parts = {
         Scenario.ONE_SLOW: utilization_one_slow,
@@ -172,21 +180,21 @@ def plan_contest(
     except ValueError as error:
         raise BadParameter(f"{error}: choose from {', '.join(PolicyName)}") from None
     settings = tuple(Setting(scenario, float(work_ms), part, seed) for scenario, part in parts.items())
-    return Contest(settings, chosen, float(duration_s), simulated_requests, port_offset)
+    return PolicyComparison(settings, chosen, float(duration_s), simulated_requests, port_offset)
 
 
-def contest(plan: Contest) -> tuple[Standing, ...]:
+def compare_policies(plan: PolicyComparison) -> tuple[PolicyResult, ...]:
     """Try them all, each on a topology that comes up afresh. Raises what starting and loading one raise."""
     return tuple(_standing(plan, setting, policy) for setting in plan.settings for policy in plan.policies)
 
 
-def _standing(plan: Contest, setting: Setting, policy: PolicyName) -> Standing:
+def _standing(plan: PolicyComparison, setting: Setting, policy: PolicyName) -> PolicyResult:
     load, share = _measured(plan, setting, policy)
     simulated = _simulated(plan, setting, policy)
     begin_ns = load.journal[0].intended_ns + WARMUP_S * 1e9
     times = [1000 * e.response_time_s for e in load.journal if e.succeeded and e.intended_ns >= begin_ns]
     mean = mean_interval(batch_means(times))
-    return Standing(
+    return PolicyResult(
         scenario=setting.scenario,
         policy=policy,
         measured=Interval(mean.estimate, max(0.0, mean.low), mean.high),
@@ -199,7 +207,7 @@ def _standing(plan: Contest, setting: Setting, policy: PolicyName) -> Standing:
     )
 
 
-def _measured(plan: Contest, setting: Setting, policy: PolicyName) -> tuple[LoadResult, float]:
+def _measured(plan: PolicyComparison, setting: Setting, policy: PolicyName) -> tuple[LoadResult, float]:
     """What the load came to, and the first instance's share of it."""
     topology = setting.topology(policy).shifted(plan.port_offset)
     spec = LoadSpec(
@@ -221,7 +229,7 @@ def _measured(plan: Contest, setting: Setting, policy: PolicyName) -> tuple[Load
     return load, counts[0] / sum(counts)
 
 
-def _simulated(plan: Contest, setting: Setting, policy: PolicyName) -> Simulated:
+def _simulated(plan: PolicyComparison, setting: Setting, policy: PolicyName) -> Simulated:
     return simulate(
         setting.stage(policy),
         Poisson(setting.rate),

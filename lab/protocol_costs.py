@@ -33,14 +33,14 @@ from services.messages import TextRequest
 from services.names import ProtocolName, WorkKind
 from services.work import Work
 
-__all__ = ["Relay", "coding_costs", "lengths_of", "wire_bytes"]
+__all__ = ["CountingProxy", "coding_costs", "lengths_of", "wire_bytes"]
 
 _PIECE = 64 * 1024
 CONNECT_S = 5.0
 
 
 @dataclass(slots=True)
-class Relay:
+class CountingProxy:
     """Listens on a port of its own from `start` to `stop`, and passes everything on to one server.
 
     It counts what TCP carries: heads, frames and all that opens a connection of HTTP, but not the headers of
@@ -138,12 +138,12 @@ def _measure(
 
 
 @contextmanager
-def _relayed(url: str) -> Iterator[tuple[Relay, str]]:
+def _relayed(url: str) -> Iterator[tuple[CountingProxy, str]]:
     """A relay before the server of that URL, and the URL that leads through it."""
     scheme, _, rest = url.partition("://")
     address, _, path = rest.partition("/")
     host, _, port = address.rpartition(":")
-    relay = Relay(host, int(port))
+    relay = CountingProxy(host, int(port))
     loop = BackgroundLoop("byte relay")
     loop.start()
     try:

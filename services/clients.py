@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     import httpx
 
 __all__ = [
-    "Answer",
     "Client",
+    "HopAnswer",
     "HopBrokenError",
     "HopError",
     "HopTimeoutError",
@@ -61,7 +61,7 @@ class HopBrokenError(HopError):
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class HopAnswer:
     """A whole answer, whatever its status. Header names are in lower case, repeated ones joined by commas."""
 
     status: int
@@ -72,11 +72,11 @@ class Answer:
 class Client(Protocol):
     """What a service calls the next hop with. Belongs to one event loop."""
 
-    async def post(self, url: str, body: bytes, headers: Mapping[str, str], timeout_s: float) -> Answer:
+    async def post(self, url: str, body: bytes, headers: Mapping[str, str], timeout_s: float) -> HopAnswer:
         """One POST and its answer, whatever the status. `timeout_s` covers all of it. Raises HopError."""
 
 
-Send: TypeAlias = Callable[[str, bytes, Mapping[str, str]], Awaitable[Answer]]
+Send: TypeAlias = Callable[[str, bytes, Mapping[str, str]], Awaitable[HopAnswer]]
 
 
 class TimedClient:
@@ -88,7 +88,7 @@ class TimedClient:
     def __init__(self, send: Send) -> None:
         self._send = send
 
-    async def post(self, url: str, body: bytes, headers: Mapping[str, str], timeout_s: float) -> Answer:
+    async def post(self, url: str, body: bytes, headers: Mapping[str, str], timeout_s: float) -> HopAnswer:
         """See Client."""
         try:
             async with asyncio.timeout(timeout_s):
@@ -136,7 +136,7 @@ async def _httpx() -> AsyncIterator[Client]:
 async def _httpx_per_request() -> AsyncIterator[Client]:
     import httpx
 
-    async def send(url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
+    async def send(url: str, body: bytes, headers: Mapping[str, str]) -> HopAnswer:
         # Whatever the URL, each new client reads the trusted certificates: most of what it costs, and meant.
         async with httpx.AsyncClient(timeout=None, trust_env=False) as client:
             return await _httpx_post(client, url, body, headers)
@@ -154,7 +154,7 @@ async def _httpx_aiohttp() -> AsyncIterator[Client]:
         transport = AiohttpTransport(verify=_no_tls(), trust_env=False, client=session)
         async with _httpx_client(transport) as client:
 
-            async def send(url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
+            async def send(url: str, body: bytes, headers: Mapping[str, str]) -> HopAnswer:
                 try:
                     return await _httpx_post(client, url, body, headers)
                 except aiohttp.ClientError as error:  # the transport lets some through
@@ -173,7 +173,9 @@ def _httpx_client(transport: httpx.AsyncBaseTransport) -> httpx.AsyncClient:
     return httpx.AsyncClient(transport=transport, cookies=cookies, timeout=None, trust_env=False)
 
 
-async def _httpx_post(client: httpx.AsyncClient, url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
+async def _httpx_post(
+    client: httpx.AsyncClient, url: str, body: bytes, headers: Mapping[str, str]
+) -> HopAnswer:
     import httpx
 
     try:
@@ -182,7 +184,7 @@ async def _httpx_post(client: httpx.AsyncClient, url: str, body: bytes, headers:
         raise HopUnreachableError(_said(error)) from error
     except httpx.RequestError as error:
         raise HopBrokenError(_said(error)) from error
-    return Answer(response.status_code, dict(response.headers), response.content)
+    return HopAnswer(response.status_code, dict(response.headers), response.content)
 
 
 @asynccontextmanager
@@ -191,11 +193,13 @@ async def _aiohttp() -> AsyncIterator[Client]:
 
     async with _session() as session:
 
-        async def send(url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
+        async def send(url: str, body: bytes, headers: Mapping[str, str]) -> HopAnswer:
             try:
                 # aiohttp repeats on a connection that was closed meanwhile, but never a POST.
                 async with session.post(url, data=body, headers=headers, allow_redirects=False) as response:
-                    return Answer(response.status, _joined(response.headers.items()), await response.read())
+                    return HopAnswer(
+                        response.status, _joined(response.headers.items()), await response.read()
+                    )
             except aiohttp.ClientError as error:
                 raise _aiohttp_failure(error) from error
 
@@ -224,7 +228,7 @@ class _Wire:
     def __init__(self, client: WireClient) -> None:
         self._client = client
 
-    async def post(self, url: str, body: bytes, headers: Mapping[str, str], timeout_s: float) -> Answer:
+    async def post(self, url: str, body: bytes, headers: Mapping[str, str], timeout_s: float) -> HopAnswer:
         try:
             response = await self._client.post(url, body, headers, timeout_s)
         except WireError as error:
@@ -234,7 +238,7 @@ class _Wire:
                 raise HopUnreachableError(_said(error)) from error
             raise HopBrokenError(_said(error)) from error
         pairs = ((name.decode("latin-1"), value.decode("latin-1")) for name, value in response.headers)
-        return Answer(response.status, _joined(pairs), response.body)
+        return HopAnswer(response.status, _joined(pairs), response.body)
 
 
 @asynccontextmanager

@@ -13,10 +13,10 @@ from typing import TypeVar
 
 from services.messages import PipelineResponse, ReportRequest, TextRequest
 from services.settings import ServiceSettings, SettingsError
-from services.slots import Station, Visit
+from services.slots import Slots, SlotTimes
 from services.stages import STAGES
 
-__all__ = ["BudgetSpentError", "Ledger", "Made", "Workplace"]
+__all__ = ["BudgetSpentError", "Ledger", "Made", "ServiceInstance"]
 
 
 class Ledger:
@@ -58,7 +58,7 @@ class BudgetSpentError(Exception):
     """The caller's time ran out before the end of the request."""
 
 
-class Workplace:
+class ServiceInstance:
     """The stage, the slots and the ledger of one instance. Belongs to one event loop.
 
     Raises SettingsError for a route that is none of the pipeline's and for a next hop too many or missing.
@@ -74,14 +74,14 @@ class Workplace:
                 f"SERVICE_NEXT_URL (next_url) is {settings.next_url!r}: {settings.path} {wanted}"
             )
         self.settings = settings
-        self.station = Station(settings.work, settings.instance)
+        self.station = Slots(settings.work, settings.instance)
         self.ledger = Ledger(settings.ledger_limit, settings.ledger_file) if settings.ledger_limit else None
 
     async def make(
         self,
         message: TextRequest | ReportRequest,
         encode: Callable[[Made], EncodedT],
-        visit: Visit,
+        visit: SlotTimes,
         deadline: float | None,
     ) -> EncodedT:
         """Takes the message through a slot, and gives what the stage makes of it, encoded in there too.
@@ -109,7 +109,7 @@ class Workplace:
             raise self._spent()
         return left_s
 
-    def timing(self, visit: Visit, beyond: str | None) -> str:
+    def timing(self, visit: SlotTimes, beyond: str | None) -> str:
         """The value of Server-Timing: where the time went here, and before that of the hops beyond."""
         service = self.settings.service
         here = f"{service}-queue;dur={visit.queue_s * 1000:.3f}, {service}-work;dur={visit.work_s * 1000:.3f}"

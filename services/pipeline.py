@@ -19,18 +19,18 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ValidationError
 from starlette.requests import ClientDisconnect
 
-from services.clients import Answer, Client, HopError, HopTimeoutError, open_client, require
+from services.clients import Client, HopAnswer, HopError, HopTimeoutError, open_client, require
 from services.fault_injection import FaultyApp
-from services.instance import BudgetSpentError, Made, Workplace
+from services.instance import BudgetSpentError, Made, ServiceInstance
 from services.messages import PipelineResponse
 from services.names import ClientName
 from services.settings import ServiceSettings
-from services.slots import QueueFullError, Visit
+from services.slots import QueueFullError, SlotTimes
 
 __all__ = [
     "DEADLINE_HEADER",
     "SERVER_TIMING",
-    "ServiceInstance",
+    "HttpHandler",
     "create_app",
     "parse",
     "read_body",
@@ -100,7 +100,7 @@ SERVER_TIMING = "server-timing"
 _QUOTED_CHARS = 500
 
 
-def relay(answer: Answer, hop: str) -> Response:
+def relay(answer: HopAnswer, hop: str) -> Response:
     """The next hop's result, or its 503 with Retry-After, as they are and with its Server-Timing.
 
     Anything else is a failure of the hop, named in the detail: HTTPException 504 where it ran out of time
@@ -124,13 +124,13 @@ def relay(answer: Answer, hop: str) -> Response:
     return Response(answer.body, 200, timing, "application/json")
 
 
-def _plain(answer: Answer, name: str) -> bool:
+def _plain(answer: HopAnswer, name: str) -> bool:
     """Whether there is such a header, and one that may be sent on."""
     value = answer.headers.get(name, "")
     return bool(value) and value.isascii() and value.isprintable()
 
 
-def _reason(answer: Answer) -> str:
+def _reason(answer: HopAnswer) -> str:
     """The detail of an error that a service of ours answered, or else the beginning of what it is."""
     try:
         detail = json.loads(answer.body)["detail"]
@@ -151,7 +151,7 @@ def create_app(settings: ServiceSettings) -> FastAPI:
     Raises SettingsError for a route that is none of the pipeline's, for a next hop too many or missing, and
     for a client that is not installed.
     """
-    instance = ServiceInstance(settings)
+    instance = HttpHandler(settings)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -187,11 +187,11 @@ def _kind(settings: ServiceSettings) -> Callable[..., FastAPI]:
     return partial(FaultyApp, route=settings.path, seed=settings.work.seed)
 
 
-class ServiceInstance:
+class HttpHandler:
     """What one instance of a service does with an HTTP request: slot, text, work, then the next hop."""
 
     def __init__(self, settings: ServiceSettings) -> None:
-        self.place = Workplace(settings)
+        self.place = ServiceInstance(settings)
         require(settings.client)
         self.settings = settings
         self.client: Client | None = None
@@ -212,7 +212,7 @@ class ServiceInstance:
 
     async def answer(self, request: Request) -> Response:
         """POST on the service's route. Server-Timing tells where the time went, here and beyond."""
-        visit = Visit()
+        visit = SlotTimes()
         try:
             response = await self._serve(request, visit)
         except HTTPException as error:
@@ -220,7 +220,7 @@ class ServiceInstance:
         response.headers[SERVER_TIMING] = self.place.timing(visit, response.headers.get(SERVER_TIMING))
         return response
 
-    async def _serve(self, request: Request, visit: Visit) -> Response:
+    async def _serve(self, request: Request, visit: SlotTimes) -> Response:
         budget_s = read_budget_s(request)
         deadline = None if budget_s is None else asyncio.get_running_loop().time() + budget_s
         body = await read_body(request, self.settings.body_limit_bytes, self.settings.timeout_s)

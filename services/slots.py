@@ -16,7 +16,7 @@ from typing import TypeVar
 from services.names import WorkKind
 from services.work import Work, service_times
 
-__all__ = ["QueueFullError", "Station", "Visit", "burn"]
+__all__ = ["QueueFullError", "SlotTimes", "Slots", "burn"]
 
 T = TypeVar("T")
 
@@ -33,14 +33,14 @@ class QueueFullError(Exception):
 
 
 @dataclass(slots=True)
-class Visit:
+class SlotTimes:
     """How long one request waited for a slot and held it, in seconds; filled in by the station."""
 
     queue_s: float = 0.0
     work_s: float = 0.0
 
 
-class Station:
+class Slots:
     """The slots of one instance. Belongs to one event loop.
 
     `work` can be replaced while requests are served, which is how an instance is slowed down: what is
@@ -70,7 +70,7 @@ class Station:
         """How many requests wait for a slot."""
         return len(self._waiting)
 
-    async def serve(self, step: Callable[[], T], visit: Visit) -> T:
+    async def serve(self, step: Callable[[], T], visit: SlotTimes) -> T:
         """Waits for a slot, does the step and spends the service time in it, and gives the slot back.
 
         Raises QueueFullError at once where the queue is full, and whatever the step raises.

@@ -14,7 +14,7 @@ from typing import Any
 from services.documented import PATHS
 from services.messages import Analysis, PipelineResponse, ReportRequest, TextRequest
 
-__all__ = ["STAGES", "Stage", "clean", "count", "report"]
+__all__ = ["STAGES", "PipelineStage", "clean", "count", "report"]
 
 TOP_WORDS = 10
 _DROPPED = re.compile(r"[^a-z0-9\s]+")
@@ -53,7 +53,7 @@ def report(analysis: Analysis) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Stage:
+class PipelineStage:
     """One step of the pipeline, pure: `does` makes of a valid `takes` what is posted to the next hop.
 
     The `last` one has no next hop; what it makes is the answer of the whole pipeline.
@@ -89,9 +89,9 @@ def _report(request: ReportRequest) -> PipelineResponse:
 
 _process_path, _preprocess_path, _analyze_path, _report_path = PATHS
 
-STAGES: Mapping[str, Stage] = {
-    _process_path: Stage(TextRequest, _accept),
-    _preprocess_path: Stage(TextRequest, _preprocess),
-    _analyze_path: Stage(TextRequest, _analyze),
-    _report_path: Stage(ReportRequest, _report, last=True),
+STAGES: Mapping[str, PipelineStage] = {
+    _process_path: PipelineStage(TextRequest, _accept),
+    _preprocess_path: PipelineStage(TextRequest, _preprocess),
+    _analyze_path: PipelineStage(TextRequest, _analyze),
+    _report_path: PipelineStage(ReportRequest, _report, last=True),
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lab.charts.answer import Answer, answer, bearing, outcome
+from lab.charts.answer import Answer, answer, capacity_answer, outcome
 from lab.charts.balancers import balancer_answer, balancer_table, balancers
 from lab.charts.breakdown import where_the_time_went
 from lab.charts.clients import client_answer, client_table, clients
@@ -29,8 +29,8 @@ __all__ = [
     "balancer_answer",
     "balancer_table",
     "balancers",
-    "bearing",
     "byte_table",
+    "capacity_answer",
     "cells",
     "client_answer",
     "client_table",

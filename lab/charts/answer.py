@@ -9,12 +9,12 @@ import pandas as pd
 
 from lab.charts.findings import Claim, Finding, caption, findings_of
 from lab.charts.series import reasons, valid
+from lab.compare import Change as ComparedAs
 from lab.compare import Comparison
-from lab.compare import Finding as ComparedAs
 from lab.expectations import RATIO, Verdict
 from lab.saturation import Saturation
 
-__all__ = ["Answer", "answer", "bearing", "outcome"]
+__all__ = ["Answer", "answer", "capacity_answer", "outcome"]
 
 _OPENINGS = {
     Verdict.WITHIN: f"Yes: {RATIO} is what it does.",
@@ -92,7 +92,7 @@ def outcome(compared: Comparison) -> Answer:
     return Answer(f"**{shown}.**{'' if math.isnan(compared.geometric_mean) else mean}{few}")
 
 
-def bearing(saturation: Saturation, rows: pd.DataFrame) -> Answer:
+def capacity_answer(saturation: Saturation, rows: pd.DataFrame) -> Answer:
     """How much a service bears, from the search for it, and how many of the trials below it are valid."""
     kept = saturation.highest_kept
     opening = f"It bears {kept:.3g} req/s." if kept else "It keeps the goal at no rate that was tried."

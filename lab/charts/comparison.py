@@ -12,17 +12,17 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 
 from lab.charts.axes import legend_below
 from lab.charts.style import GREY, INK, Chart, new_figure, styled
-from lab.compare import CellComparison, Comparison, Finding
+from lab.compare import CellComparison, Change, Comparison
 
 __all__ = ["comparison"]
 
-_MARKS: Mapping[Finding, Mapping[str, Any]] = {
-    Finding.BETTER: {"color": "#0072B2", "marker": "^"},
-    Finding.WORSE: {"color": "#D55E00", "marker": "v"},
-    Finding.NOTHING_SUCCEEDED: {"color": "#D55E00", "marker": "X"},
-    Finding.FAILS_MORE: {"color": "#D55E00", "marker": "P"},
-    Finding.NO_DIFFERENCE_SHOWN: {"color": GREY, "marker": "o"},
-    Finding.TOO_FEW_TRIALS: {"color": GREY, "marker": "D", "markerfacecolor": "white"},
+_MARKS: Mapping[Change, Mapping[str, Any]] = {
+    Change.BETTER: {"color": "#0072B2", "marker": "^"},
+    Change.WORSE: {"color": "#D55E00", "marker": "v"},
+    Change.NOTHING_SUCCEEDED: {"color": "#D55E00", "marker": "X"},
+    Change.FAILS_MORE: {"color": "#D55E00", "marker": "P"},
+    Change.NO_DIFFERENCE_SHOWN: {"color": GREY, "marker": "o"},
+    Change.TOO_FEW_TRIALS: {"color": GREY, "marker": "D", "markerfacecolor": "white"},
 }
 _MARK: Mapping[str, Any] = {"linestyle": "none", "markersize": 8, "zorder": 4}
 
@@ -77,7 +77,7 @@ def _axes(ax: Axes, compared: Comparison) -> None:
 
 
 def _handles(compared: Comparison) -> list[Line2D]:
-    found = [finding for finding in Finding if any(cell.finding is finding for cell in compared.cells)]
+    found = [finding for finding in Change if any(cell.finding is finding for cell in compared.cells)]
     handles = [Line2D([], [], linestyle="none", markersize=8, label=str(f), **_MARKS[f]) for f in found]
     if math.isnan(compared.geometric_mean):
         return handles

@@ -11,7 +11,7 @@ from lab.charts.answer import Answer
 from lab.charts.axes import legend_below
 from lab.charts.style import INK, Chart, look, new_figure, styled
 from lab.charts.tables import Table
-from lab.policy_comparison import Scenario, Standing
+from lab.policy_comparison import PolicyResult, Scenario
 
 __all__ = ["policies", "policy_answer", "policy_table"]
 
@@ -22,7 +22,7 @@ _TIE = 1.1
 
 
 @styled
-def policies(standings: Sequence[Standing]) -> Chart:
+def policies(standings: Sequence[PolicyResult]) -> Chart:
     """A panel for each scenario, a pair of bars for each policy, the best simulated mean on top."""
     scenarios = list(dict.fromkeys(each.scenario for each in standings))
     most = max(len(_ranked(standings, scenario)) for scenario in scenarios)
@@ -41,7 +41,7 @@ def policies(standings: Sequence[Standing]) -> Chart:
     return Chart(figure, "\n".join(f"- {each}" for each in sentences), " ".join(sentences))
 
 
-def policy_table(standings: Sequence[Standing]) -> Table:
+def policy_table(standings: Sequence[PolicyResult]) -> Table:
     """A line for each policy in each scenario, the best simulated mean first."""
     header = (
         "scenario",
@@ -60,17 +60,17 @@ def policy_table(standings: Sequence[Standing]) -> Table:
     )
 
 
-def policy_answer(standings: Sequence[Standing]) -> Answer:
+def policy_answer(standings: Sequence[PolicyResult]) -> Answer:
     """Who wins each scenario, by simulation, and whether the measurement agrees with it."""
     scenarios = dict.fromkeys(each.scenario for each in standings)
     return Answer("\n\n".join(_verdict(_ranked(standings, scenario)) for scenario in scenarios))
 
 
-def _ranked(standings: Sequence[Standing], scenario: Scenario) -> list[Standing]:
+def _ranked(standings: Sequence[PolicyResult], scenario: Scenario) -> list[PolicyResult]:
     return sorted((s for s in standings if s.scenario is scenario), key=lambda s: s.simulated_ms)
 
 
-def _draw(ax: Axes, ranked: Sequence[Standing]) -> None:
+def _draw(ax: Axes, ranked: Sequence[PolicyResult]) -> None:
     rows = range(len(ranked))
     means = [each.measured.estimate for each in ranked]
     spans = [
@@ -103,7 +103,7 @@ def _draw(ax: Axes, ranked: Sequence[Standing]) -> None:
     ax.set_xlabel("mean response_time (ms)")
 
 
-def _line(each: Standing) -> tuple[str, ...]:
+def _line(each: PolicyResult) -> tuple[str, ...]:
     interval = f"{each.measured.low:.0f}–{each.measured.high:.0f}"
     return (
         str(each.scenario),
@@ -118,7 +118,7 @@ def _line(each: Standing) -> tuple[str, ...]:
     )
 
 
-def _sentence(ranked: Sequence[Standing]) -> str:
+def _sentence(ranked: Sequence[PolicyResult]) -> str:
     inside = sum(each.simulated_ms in each.measured for each in ranked)
     best, worst = ranked[0], ranked[-1]
     return (
@@ -128,7 +128,7 @@ def _sentence(ranked: Sequence[Standing]) -> str:
     )
 
 
-def _verdict(ranked: Sequence[Standing]) -> str:
+def _verdict(ranked: Sequence[PolicyResult]) -> str:
     best, worst = ranked[0], ranked[-1]
     tied = [str(each.policy) for each in ranked if each.simulated_ms < _TIE * best.simulated_ms]
     winners = " and ".join(filter(None, [", ".join(tied[:-1]), tied[-1]]))

@@ -10,14 +10,14 @@ from typing import Any
 
 from lab.topology import Topology
 
-__all__ = ["Answer", "Finding", "acceptance", "attempts", "get", "post", "report", "unasked"]
+__all__ = ["Check", "Reply", "acceptance", "attempts", "get", "post", "report", "unasked"]
 
 EXAMPLE = {"text": "The cat, the CAT", "request_id": "r1"}
 TIMEOUT_S = 30.0
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Reply:
     """What a server said. Status 0, with the reason as body, is that it said nothing."""
 
     status: int
@@ -35,7 +35,7 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class Check:
     """One thing that was checked, and what was found instead where it is not so."""
 
     what: str
@@ -43,7 +43,7 @@ class Finding:
     found: str = ""
 
 
-def acceptance(topology: Topology) -> Iterator[Finding]:
+def acceptance(topology: Topology) -> Iterator[Check]:
     """Check a documented topology that is up: its health, the documented example, bad input, statistics.
 
     Where nothing answers at the entry, that is the last finding: all others would only follow from it.
@@ -59,10 +59,10 @@ def acceptance(topology: Topology) -> Iterator[Finding]:
     yield from _statistics(topology, before)
 
 
-def unasked(entry: str) -> Finding:
+def unasked(entry: str) -> Check:
     """What is found where the server of that name, the entry, is down."""
     restart = f"`lab restart {entry}` brings it back"
-    return Finding("the entry answers", False, f"{entry} is down, so nothing more was asked: {restart}")
+    return Check("the entry answers", False, f"{entry} is down, so nothing more was asked: {restart}")
 
 
 def report(topology: Topology, text: str) -> str:
@@ -70,17 +70,17 @@ def report(topology: Topology, text: str) -> str:
     return str(post(topology.entry_url, {"text": text, "request_id": "lab-test"}).json().get("report", ""))
 
 
-def get(url: str) -> Answer:
+def get(url: str) -> Reply:
     """What a GET of that URL is answered."""
     return _ask("GET", url, None)
 
 
-def post(url: str, body: Any) -> Answer:
+def post(url: str, body: Any) -> Reply:
     """What a POST of that body, as JSON, is answered."""
     return _ask("POST", url, json.dumps(body).encode())
 
 
-def _health(topology: Topology) -> Iterator[Finding]:
+def _health(topology: Topology) -> Iterator[Check]:
     for service in topology.services:
         named = [(instance.name, instance.url, service.name) for instance in service.instances]
         if service.balancer:
@@ -88,36 +88,36 @@ def _health(topology: Topology) -> Iterator[Finding]:
         for name, url, says in named:
             answer = get(f"{url}/health")
             ok = answer.status == 200 and answer.json() == {"status": "healthy", "service": says}
-            yield Finding(f"{name} is healthy", ok, _short(answer))
+            yield Check(f"{name} is healthy", ok, _short(answer))
 
 
-def _example(topology: Topology, answer: Answer) -> Iterator[Finding]:
+def _example(topology: Topology, answer: Reply) -> Iterator[Check]:
     body = answer.json()
-    yield Finding(f"POST {topology.entry_url} answers 200", answer.status == 200, _short(answer))
+    yield Check(f"POST {topology.entry_url} answers 200", answer.status == 200, _short(answer))
     yield _equal("status", body.get("status"), "success")
     yield _equal("word_count", body.get("word_count"), 4)
     yield _equal("top_words", body.get("top_words"), [["the", 2], ["cat", 2]])
     for field in ("message", "report"):
         value = body.get(field)
-        yield Finding(f"{field} is a text", isinstance(value, str) and value != "", repr(value))
+        yield Check(f"{field} is a text", isinstance(value, str) and value != "", repr(value))
     yield _equal("fields", sorted(body), ["message", "report", "status", "top_words", "word_count"])
     timed = {entry.partition(";")[0].strip() for entry in answer.headers.get("server-timing", "").split(",")}
     wanted = {f"{service.name}-{part}" for service in topology.services for part in ("queue", "work")}
-    yield Finding("Server-Timing names queue and work of every service", wanted <= timed, repr(sorted(timed)))
+    yield Check("Server-Timing names queue and work of every service", wanted <= timed, repr(sorted(timed)))
 
 
-def _bad_input(topology: Topology) -> Iterator[Finding]:
+def _bad_input(topology: Topology) -> Iterator[Check]:
     for what, body in (("a missing field", {"text": "x"}), ("a wrong type", {"text": 1, "request_id": "r"})):
         answer = post(topology.entry_url, body)
-        yield Finding(f"{what} is answered 422", answer.status == 422, _short(answer))
+        yield Check(f"{what} is answered 422", answer.status == 422, _short(answer))
     answer = get(topology.entry_url)
-    yield Finding("a wrong method is answered 405", answer.status == 405, _short(answer))
+    yield Check("a wrong method is answered 405", answer.status == 405, _short(answer))
 
 
-def _statistics(topology: Topology, before: dict[str, int]) -> Iterator[Finding]:
+def _statistics(topology: Topology, before: dict[str, int]) -> Iterator[Check]:
     for name, number in attempts(topology).items():
         counted = number > before[name] >= 0
-        yield Finding(f"{name} counts what passes it in /stats", counted, f"{before[name]}, then {number}")
+        yield Check(f"{name} counts what passes it in /stats", counted, f"{before[name]}, then {number}")
 
 
 def attempts(topology: Topology) -> dict[str, int]:
@@ -136,25 +136,25 @@ def attempts(topology: Topology) -> dict[str, int]:
     return counts
 
 
-def _equal(field: str, found: Any, wanted: Any) -> Finding:
+def _equal(field: str, found: Any, wanted: Any) -> Check:
     shown = wanted if isinstance(wanted, str) else json.dumps(wanted)
-    return Finding(f"{field}: {shown}", found == wanted, json.dumps(found))
+    return Check(f"{field}: {shown}", found == wanted, json.dumps(found))
 
 
-def _ask(method: str, url: str, body: bytes | None) -> Answer:
+def _ask(method: str, url: str, body: bytes | None) -> Reply:
     address, _, path = url.removeprefix("http://").partition("/")
     connection = http.client.HTTPConnection(address, timeout=TIMEOUT_S)
     try:
         connection.request(method, f"/{path}", body, {"Content-Type": "application/json"} if body else {})
         response = connection.getresponse()
         headers = {name.lower(): value for name, value in response.getheaders()}
-        return Answer(response.status, headers, response.read())
+        return Reply(response.status, headers, response.read())
     except (OSError, http.client.HTTPException) as error:
-        return Answer(0, {}, repr(error).encode())
+        return Reply(0, {}, repr(error).encode())
     finally:
         connection.close()
 
 
-def _short(answer: Answer) -> str:
+def _short(answer: Reply) -> str:
     body = answer.body[:200].decode(errors="replace")
     return f"{answer.status} {body}" if answer.status else body

@@ -9,7 +9,7 @@ from typing import Any
 import grpc
 from grpc_health.v1 import health_pb2
 
-from lab.cli.acceptance import EXAMPLE, TIMEOUT_S, Finding, unasked
+from lab.cli.acceptance import EXAMPLE, TIMEOUT_S, Check, unasked
 from lab.cli.acceptance import attempts as attempts_over_http
 from lab.names import BalancerName
 from lab.topology import Topology
@@ -35,7 +35,7 @@ class _Ended:
     metadata: Mapping[str, str] = field(default_factory=dict)
 
 
-def acceptance(topology: Topology, balancer: BalancerName) -> Iterator[Finding]:
+def acceptance(topology: Topology, balancer: BalancerName) -> Iterator[Check]:
     """Check a documented topology that is up: its health, the documented example, bad input, statistics.
 
     Other people's balancers tell those over HTTP. Where nothing answers at the entry, that is the last
@@ -46,7 +46,7 @@ def acceptance(topology: Topology, balancer: BalancerName) -> Iterator[Finding]:
         ended = _call(host, port, _CHECK, health_pb2.HealthCheckRequest().SerializeToString())
         status = health_pb2.HealthCheckResponse.FromString(ended.body).status
         serving = status == health_pb2.HealthCheckResponse.SERVING
-        yield Finding(f"{name} is healthy", serving, _short(ended))
+        yield Check(f"{name} is healthy", serving, _short(ended))
         if not serving:
             unserving.add(name)
     if topology.entry.name in unserving:
@@ -59,7 +59,7 @@ def acceptance(topology: Topology, balancer: BalancerName) -> Iterator[Finding]:
     yield from _bad_input(topology)
     for name, attempts in counting(topology).items():
         counted = attempts > before[name] >= 0
-        yield Finding(f"{name} counts what passes it in {place}", counted, f"{before[name]}, then {attempts}")
+        yield Check(f"{name} counts what passes it in {place}", counted, f"{before[name]}, then {attempts}")
 
 
 def report(topology: Topology, text: str) -> str:
@@ -68,32 +68,32 @@ def report(topology: Topology, text: str) -> str:
     return pb.PipelineResponse.FromString(ended.body).report
 
 
-def _example(topology: Topology, ended: _Ended) -> Iterator[Finding]:
-    yield Finding(f"a call of {topology.entry_url} ends OK", ended.code is grpc.StatusCode.OK, _short(ended))
+def _example(topology: Topology, ended: _Ended) -> Iterator[Check]:
+    yield Check(f"a call of {topology.entry_url} ends OK", ended.code is grpc.StatusCode.OK, _short(ended))
     try:
         answer: Any = decode_response(ended.body)
     except MalformedError as error:
-        yield Finding("the answer is a result of the pipeline", False, str(error))
+        yield Check("the answer is a result of the pipeline", False, str(error))
         return
-    yield Finding("word_count: 4", answer.word_count == 4, repr(answer.word_count))
+    yield Check("word_count: 4", answer.word_count == 4, repr(answer.word_count))
     wanted = (("the", 2), ("cat", 2))
-    yield Finding("top_words: the 2, cat 2", answer.top_words == wanted, repr(answer.top_words))
-    yield Finding("report is a text", answer.report != "", repr(answer.report))
+    yield Check("top_words: the 2, cat 2", answer.top_words == wanted, repr(answer.top_words))
+    yield Check("report is a text", answer.report != "", repr(answer.report))
     timed = {part.partition(";")[0].strip() for part in ended.metadata.get(SERVER_TIMING, "").split(",")}
     named = {f"{service.name}-{part}" for service in topology.services for part in ("queue", "work")}
-    yield Finding("server-timing names queue and work of every service", named <= timed, repr(sorted(timed)))
+    yield Check("server-timing names queue and work of every service", named <= timed, repr(sorted(timed)))
 
 
-def _bad_input(topology: Topology) -> Iterator[Finding]:
+def _bad_input(topology: Topology) -> Iterator[Check]:
     missing = pb.TextRequest(text="x").SerializeToString()
     for what, body in (("a missing field", missing), ("what is no protobuf", b"\xff\xff")):
         ended = _post(topology, body)
         invalid = ended.code is grpc.StatusCode.INVALID_ARGUMENT
-        yield Finding(f"{what} is answered INVALID_ARGUMENT", invalid, _short(ended))
+        yield Check(f"{what} is answered INVALID_ARGUMENT", invalid, _short(ended))
     server = topology.entry
     ended = _call(server.host, server.port, "/pipeline.Nothing/Nothing", b"")
     unknown = ended.code is grpc.StatusCode.UNIMPLEMENTED
-    yield Finding("an unknown method is answered UNIMPLEMENTED", unknown, _short(ended))
+    yield Check("an unknown method is answered UNIMPLEMENTED", unknown, _short(ended))
 
 
 def _attempts(topology: Topology) -> dict[str, int]:

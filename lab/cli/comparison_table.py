@@ -8,7 +8,7 @@ import math
 from rich.console import Console
 from rich.table import Table
 
-from lab.compare import CellComparison, Comparison, Finding, Metric
+from lab.compare import CellComparison, Change, Comparison, Metric
 from lab.errors import BadParameter
 
 __all__ = ["as_data", "metric_named", "print_comparison"]
@@ -54,10 +54,10 @@ def as_data(compared: Comparison) -> str:
     )
 
 
-def _colour(finding: Finding) -> str:
+def _colour(finding: Change) -> str:
     if finding.is_regression:
         return "red"
-    return "green" if finding is Finding.BETTER else "default"
+    return "green" if finding is Change.BETTER else "default"
 
 
 def _cells(cell: CellComparison) -> tuple[str, ...]:

@@ -20,7 +20,7 @@ from lab.load.run import run
 from lab.load.spec import LoadSpec, PipelineBody
 from lab.measure.measurement import Measurement
 from lab.measure.row import Trial, factors_of, histograms_of, measure
-from lab.measure.validity import Reason
+from lab.measure.validity import InvalidReason
 from lab.progress import SecondsBar, seconds_bar
 from lab.results.csv_file import Results, require_resumable
 from lab.results.sidecar import Sidecar
@@ -66,7 +66,7 @@ def load_once(spec: LoadSpec) -> tuple[Measurement, LoadResult]:
 
         loaded = run(spec, on_progress=progress)
         bar.finish(total_s)
-    planned = {Reason.NOT_STEADY} if spec.load.model in CHANGING else set()
+    planned = {InvalidReason.NOT_STEADY} if spec.load.model in CHANGING else set()
     trial = Trial(NAME, cell_of(spec))
     return measure(trial, factors_of(spec), loaded, exempt=planned), loaded
 

@@ -9,7 +9,7 @@ from lab.load.spec import LoadSpec
 from lab.measure.measurement import Measurement
 from lab.measure.percentiles import PERCENTILES
 from lab.measure.statistics import Interval
-from lab.measure.validity import MEANING, Reason
+from lab.measure.validity import MEANING, InvalidReason
 
 __all__ = ["report"]
 
@@ -54,14 +54,16 @@ def report(spec: LoadSpec, measured: Measurement, intervals: Mapping[int, Interv
         ("verdict", "valid" if health.valid else f"invalid, so no latency is given: {health.invalid_reason}"),
     ]
     if not nothing:
-        lines += [("", _advice(spec, Reason(name))) for name in (health.invalid_reason or "").split()]
+        lines += [("", _advice(spec, InvalidReason(name))) for name in (health.invalid_reason or "").split()]
     return "\n".join(f"{name:<14}{text}" for name, text in lines)
 
 
-def _advice(spec: LoadSpec, reason: Reason) -> str:
+def _advice(spec: LoadSpec, reason: InvalidReason) -> str:
     is_open = not isinstance(spec.load, Closed)
     more = (
-        ", or allow more in flight (--concurrency)" if is_open and reason is Reason.RATE_NOT_ACHIEVED else ""
+        ", or allow more in flight (--concurrency)"
+        if is_open and reason is InvalidReason.RATE_NOT_ACHIEVED
+        else ""
     )
     return f"{reason}: {MEANING[reason]}{more}"
 

@@ -14,13 +14,13 @@ from lab.measure.measurement import Measurement
 from lab.progress import SecondsBar, seconds_bar
 from lab.results.csv_file import Results, read_measurements
 from lab.results.sidecar import Sidecar
-from lab.saturation import Probe, Question, Saturation, probing
+from lab.saturation import Probe, Saturation, SearchSpec, probing
 from lab.saturation import saturate as find
 
 __all__ = ["probe_line", "search"]
 
 
-def search(question: Question, base: LoadSpec, csv: Path | None, say: Callable[[str], None]) -> Saturation:
+def search(question: SearchSpec, base: LoadSpec, csv: Path | None, say: Callable[[str], None]) -> Saturation:
     """Probe until the limit is known, with a live line for each probe and `say` for what came of it.
 
     Every probe is on the disk before the next begins. Raises BadParameter if the CSV is there already and

@@ -154,7 +154,7 @@ def saturate(
     from lab.cli.saturation_run import search
     from lab.load.spec import LoadSpec
     from lab.measure.conditions import Condition
-    from lab.saturation import Question
+    from lab.saturation import SearchSpec
 
     content = read_body(body, payload_bytes)
     base = LoadSpec(
@@ -169,7 +169,7 @@ def saturate(
         ca_file=ca_file,
         remote=remote,
     )
-    question = Question(
+    question = SearchSpec(
         goal=tuple(Condition.parse(text) for text in slo),
         model=arrivals,
         guess=guess,

@@ -2,8 +2,8 @@
 
 from lab.compare.comparison import (
     CellComparison,
+    Change,
     Comparison,
-    Finding,
     Metric,
     compare,
     compare_files,
@@ -12,8 +12,8 @@ from lab.compare.comparison import (
 
 __all__ = [
     "CellComparison",
+    "Change",
     "Comparison",
-    "Finding",
     "Metric",
     "compare",
     "compare_files",

@@ -32,8 +32,8 @@ from lab.results.sidecar import Provenance, Sidecar
 __all__ = [
     "LEVEL",
     "CellComparison",
+    "Change",
     "Comparison",
-    "Finding",
     "Metric",
     "compare",
     "compare_files",
@@ -122,7 +122,7 @@ class Metric(StrEnum):
         return self is Metric.THROUGHPUT
 
 
-class Finding(StrEnum):
+class Change(StrEnum):
     """What B is, beside A."""
 
     BETTER = "better"
@@ -138,12 +138,12 @@ class Finding(StrEnum):
     @property
     def is_regression(self) -> bool:
         """Whether B is worse than A in this way."""
-        return self in (Finding.WORSE, Finding.NOTHING_SUCCEEDED, Finding.FAILS_MORE)
+        return self in (Change.WORSE, Change.NOTHING_SUCCEEDED, Change.FAILS_MORE)
 
 
 def finding_of(
     ratio: float, p: float, failed: tuple[Sequence[float], Sequence[float]], metric: Metric, threshold: float
-) -> Finding:
+) -> Change:
     """What a cell shows. Failures come first: of what fails, the speed of the rest tells nothing.
 
     `ratio` is B over A, `p` corrected, nan where too few trials could tell; `failed` holds the share of the
@@ -151,14 +151,14 @@ def finding_of(
     """
     in_a, in_b = failed
     if min(in_b) == 1 > min(in_a):
-        return Finding.NOTHING_SUCCEEDED
+        return Change.NOTHING_SUCCEEDED
     if min(in_b) > max(in_a) + threshold:
-        return Finding.FAILS_MORE
+        return Change.FAILS_MORE
     if math.isnan(p):
-        return Finding.TOO_FEW_TRIALS
+        return Change.TOO_FEW_TRIALS
     if p >= LEVEL or abs(math.log(ratio)) <= math.log1p(threshold):
-        return Finding.NO_DIFFERENCE_SHOWN
-    return Finding.BETTER if (ratio > 1) == metric.more_is_better else Finding.WORSE
+        return Change.NO_DIFFERENCE_SHOWN
+    return Change.BETTER if (ratio > 1) == metric.more_is_better else Change.WORSE
 
 
 THRESHOLD = 0.05
@@ -179,7 +179,7 @@ class CellComparison:
     """B over A, of geometric means."""
     p: float
     """Of Mann and Whitney's U, corrected for the number of cells; nan where too few trials could tell."""
-    finding: Finding
+    finding: Change
     failed_a: float = 0.0
     """The share of the requests that failed, on average over all trials, valid or not."""
     failed_b: float = 0.0
@@ -235,7 +235,7 @@ class Comparison:
         for where, labels in (("A", self.only_in_a), ("B", self.only_in_b)):
             if labels:
                 said.append(f"Only {where} has: {'; '.join(labels)}.")
-        for finding in Finding:
+        for finding in Change:
             labels = tuple(_naming_failures(cell) for cell in self.cells if cell.finding is finding)
             if labels:
                 share = f"{len(labels)} of {len(self.cells)}"
@@ -321,6 +321,6 @@ def _cell(
 
 
 def _naming_failures(cell: CellComparison) -> str:
-    if cell.finding is not Finding.FAILS_MORE:
+    if cell.finding is not Change.FAILS_MORE:
         return cell.label
     return f"{cell.label} ({cell.failed_a:.3g} of the requests in A, {cell.failed_b:.3g} in B)"

@@ -10,23 +10,30 @@ from pathlib import Path
 from lab.arrivals import Constant
 from lab.errors import LoadError
 from lab.faults.fault import Fault, timeline
-from lab.faults.injector import Director, Happened, require_targets
+from lab.faults.injector import FaultInjector, FaultRecord, require_targets
 from lab.faults.report import FaultRun, incidents_of, repeated, requests_of
-from lab.faults.watch import Seen, Watch
+from lab.faults.watch import BalancerEvent, Watch
 from lab.load.result import LoadResult
 from lab.load.run import run
 from lab.load.spec import LoadSpec, PipelineBody
 from lab.measure.columns import Factors
 from lab.measure.measurement import Measurement
 from lab.measure.row import Servers, Trial, factors_of, measure
-from lab.measure.validity import Reason
+from lab.measure.validity import InvalidReason
 from lab.placement import BalancerName, PlacementName, Running, start
 from lab.topology import Topology
 from services.names import ProtocolName
 
 __all__ = ["EXEMPT", "run_faults"]
 
-EXEMPT = frozenset({Reason.SERVERS_CHANGED, Reason.NOT_STEADY, Reason.LITTLES_LAW, Reason.RATE_NOT_ACHIEVED})
+EXEMPT = frozenset(
+    {
+        InvalidReason.SERVERS_CHANGED,
+        InvalidReason.NOT_STEADY,
+        InvalidReason.LITTLES_LAW,
+        InvalidReason.RATE_NOT_ACHIEVED,
+    }
+)
 """What faults mean to happen, so that it is no reason against the run."""
 SETTLE_S = 4.0
 """How long the load goes on after the last fault."""
@@ -89,9 +96,9 @@ def run_faults(
 
 def _play(
     running: Running, faults: tuple[Fault, ...], spec: LoadSpec
-) -> tuple[LoadResult, tuple[Happened, ...], tuple[Seen, ...]]:
+) -> tuple[LoadResult, tuple[FaultRecord, ...], tuple[BalancerEvent, ...]]:
     """The load, with the faults as they were and all that balancers told of, both on the monotonic clock."""
-    director, watch = Director(running, faults), Watch(running)
+    director, watch = FaultInjector(running, faults), Watch(running)
     watch.start()
     try:
         load = run(spec, on_progress=director.heed)

@@ -18,14 +18,14 @@ from lab.placement.running import Running
 from lab.topology import Balancer, Topology
 from services.fault_injection import FAULTS_PATH
 
-__all__ = ["Director", "Happened", "begin", "end", "require_targets"]
+__all__ = ["FaultInjector", "FaultRecord", "begin", "end", "require_targets"]
 
 PATIENCE_S = 15.0
 """How long what was begun may take to end once nothing more is to happen."""
 
 
 @dataclass(frozen=True, slots=True)
-class Happened:
+class FaultRecord:
     """A fault as it was, in seconds on the monotonic clock."""
 
     fault: Fault
@@ -37,7 +37,7 @@ class Happened:
     """After that."""
 
 
-class Director:
+class FaultInjector:
     """One thread a fault, so that a slow one delays no other. Made before the load, `close`d after it."""
 
     def __init__(self, running: Running, faults: tuple[Fault, ...]) -> None:
@@ -45,7 +45,7 @@ class Director:
         self._faults = faults
         self._over = threading.Event()
         self._threads: list[threading.Thread] = []
-        self._happened: dict[Fault, Happened] = {}
+        self._happened: dict[Fault, FaultRecord] = {}
         self._errors: list[BaseException] = []
 
     def heed(self, progress: Progress) -> None:
@@ -58,7 +58,7 @@ class Director:
             self._threads.append(thread)
             thread.start()
 
-    def close(self) -> tuple[Happened, ...]:
+    def close(self) -> tuple[FaultRecord, ...]:
         """Undo at once what still goes on, and tell what happened.
 
         Raises what went wrong with a fault, PlacementError for faults that neither happen nor fail.
@@ -83,7 +83,7 @@ class Director:
             self._over.wait(began + fault.lasts_s - time.monotonic())
             relieved = time.monotonic()
             acting.end(self._running, fault)
-            self._happened[fault] = Happened(fault, began, relieved, time.monotonic())
+            self._happened[fault] = FaultRecord(fault, began, relieved, time.monotonic())
         except Exception as error:  # it is for whoever closes this
             self._errors.append(error)
 

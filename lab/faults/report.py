@@ -12,10 +12,10 @@ from math import inf
 from pathlib import Path
 
 from lab.faults.fault import Fault
-from lab.faults.injector import Happened
-from lab.faults.watch import Seen
+from lab.faults.injector import FaultRecord
+from lab.faults.watch import BalancerEvent
 from lab.load.outcomes import Outcome
-from lab.load.result import Entry
+from lab.load.result import RequestRecord
 from lab.measure.measurement import Measurement
 from lab.topology import Service, Topology
 from services.balancer.events import EventKind
@@ -84,7 +84,7 @@ class FaultRun:
     executed_twice: Mapping[str, int]
     """By service: requests it began to execute more than once."""
     incidents: tuple[Incident, ...]
-    events: tuple[Seen, ...]
+    events: tuple[BalancerEvent, ...]
     """Of the balancers, `at_s` in seconds since the load began; none where balancers tell of none."""
     balancers_rss_mb: float | None
     """Resident memory of all balancers in 10⁶ bytes when it was over; None where services share it."""
@@ -119,7 +119,10 @@ class FaultRun:
 
 
 def incidents_of(
-    happened: Sequence[Happened], requests: Sequence[Request], events: Sequence[Seen], origin_s: float
+    happened: Sequence[FaultRecord],
+    requests: Sequence[Request],
+    events: Sequence[BalancerEvent],
+    origin_s: float,
 ) -> tuple[Incident, ...]:
     """The incidents in order of time. `happened` is on the monotonic clock, the rest since the load began."""
     ordered = sorted(happened, key=lambda each: each.began_s)
@@ -138,7 +141,11 @@ def incidents_of(
 
 
 def _incident(
-    happened: Happened, requests: Sequence[Request], failed: int, events: Sequence[Seen], origin_s: float
+    happened: FaultRecord,
+    requests: Sequence[Request],
+    failed: int,
+    events: Sequence[BalancerEvent],
+    origin_s: float,
 ) -> Incident:
     began, ended = happened.began_s - origin_s, happened.ended_s - origin_s
     own = [event for event in events if event.instance == happened.fault.target]
@@ -162,12 +169,14 @@ GRACE_S = 1.0
 """An ejection so soon after a fault's end is still its consequence: what it met was under way before."""
 
 
-def _first(events: Sequence[Seen], kind: EventKind, since_s: float, until_s: float = inf) -> float | None:
+def _first(
+    events: Sequence[BalancerEvent], kind: EventKind, since_s: float, until_s: float = inf
+) -> float | None:
     times = (event.at_s for event in events if event.kind is kind and since_s <= event.at_s <= until_s)
     return next(times, None)
 
 
-def requests_of(journal: Sequence[Entry], origin_ns: int) -> tuple[Request, ...]:
+def requests_of(journal: Sequence[RequestRecord], origin_ns: int) -> tuple[Request, ...]:
     """The requests of a run's journal, on its own clock."""
     return tuple(
         Request((e.intended_ns - origin_ns) / 1e9, e.response_time_s, e.outcome, e.succeeded) for e in journal

@@ -11,13 +11,13 @@ from lab.errors import PlacementError
 from lab.placement.running import Running
 from services.balancer.events import EventKind
 
-__all__ = ["Seen", "Watch"]
+__all__ = ["BalancerEvent", "Watch"]
 
 EVERY_S = 0.5
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Seen:
+class BalancerEvent:
     """One event. `at_s` is on the monotonic clock; `instance` a name, and empty where it is of none."""
 
     at_s: float
@@ -32,7 +32,7 @@ class Watch:
 
     def __init__(self, running: Running) -> None:
         self._running = running
-        self._seen: set[Seen] = set()
+        self._seen: set[BalancerEvent] = set()
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._look_on, name="fault watch", daemon=True)
 
@@ -40,7 +40,7 @@ class Watch:
         """Begin to look."""
         self._thread.start()
 
-    def close(self) -> tuple[Seen, ...]:
+    def close(self) -> tuple[BalancerEvent, ...]:
         """Look once more, and give all that was seen, in order of time."""
         self._over.set()
         self._thread.join()
@@ -60,6 +60,6 @@ class Watch:
                         self._seen.update(map(_seen, events))
 
 
-def _seen(event: dict[str, Any]) -> Seen:
+def _seen(event: dict[str, Any]) -> BalancerEvent:
     name = (event["instance"] or "").rpartition(":")[0]
-    return Seen(event["at"], event["balancer"], EventKind(event["event"]), name, event["reason"])
+    return BalancerEvent(event["at"], event["balancer"], EventKind(event["event"]), name, event["reason"])

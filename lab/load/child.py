@@ -29,9 +29,9 @@ from typing import Any
 from lab.arrivals import Closed
 from lab.errors import BadParameter, LabError
 from lab.load import requests
-from lab.load.endpoints import site_of
+from lab.load.endpoints import endpoint_of
 from lab.load.generator import Generator, Share
-from lab.load.process_limits import make_room
+from lab.load.process_limits import raise_fd_limit
 from lab.load.result import usage_between
 from lab.load.spec import LoadSpec, PipelineBody
 from services.loops import loop_name, run
@@ -57,11 +57,11 @@ def main() -> None:
 
 async def _generate(task: dict[str, Any]) -> None:
     spec = LoadSpec.from_json(task["spec"])
-    site = site_of(spec, task["addresses"])
+    site = endpoint_of(spec, task["addresses"])
     share = Share(*task["share"])
     hear = _listen()
     core = _take_core(spec, share)
-    make_room(share.of(spec.load.concurrency if isinstance(spec.load, Closed) else spec.max_connections))
+    raise_fd_limit(share.of(spec.load.concurrency if isinstance(spec.load, Closed) else spec.max_connections))
     render = _renderer(spec, f"{task['run']}-{share.index}")
     schedule = spec.schedule()
     # Nothing made so far is ever garbage, and a request makes no cycles: collecting would only cost pauses.

@@ -19,13 +19,13 @@ from services.wire.deadlines import Deadlines
 from services.wire.errors import NotConnected
 
 if TYPE_CHECKING:
-    from lab.load.grpc_endpoint import RpcSite
+    from lab.load.grpc_endpoint import GrpcEndpoint
 
-__all__ = ["Site", "site_of"]
+__all__ = ["HttpEndpoint", "endpoint_of"]
 
 
 @dataclass(frozen=True, slots=True)
-class Site:
+class HttpEndpoint:
     """One end of all connections of a run. Its name was looked up when it was checked, and is not again."""
 
     addresses: tuple[str, ...]
@@ -36,7 +36,7 @@ class Site:
     collect_headers: bool
 
     @classmethod
-    def of(cls, spec: LoadSpec, addresses: Sequence[str]) -> Site:
+    def of(cls, spec: LoadSpec, addresses: Sequence[str]) -> HttpEndpoint:
         """That of the spec's URL. Raises BadParameter for a file of certificates that holds none."""
         url = split_url(spec.url)
         tls = _tls(url.hostname or "", spec.ca_file) if url.scheme == "https" else None
@@ -63,21 +63,21 @@ class Site:
         )
 
 
-def site_of(spec: LoadSpec, addresses: Sequence[str]) -> Site | RpcSite:
+def endpoint_of(spec: LoadSpec, addresses: Sequence[str]) -> HttpEndpoint | GrpcEndpoint:
     """That of the spec's URL at the addresses that its check found, in the protocol that the URL names.
 
     Raises BadParameter for a URL of no use, and ExtraMissing for gRPC where that is not installed.
     """
     url = split_url(spec.url)
     if url.scheme != "grpc":
-        return Site.of(spec, addresses)
+        return HttpEndpoint.of(spec, addresses)
     with needing(Extra.GRPC, spec.url):
-        from lab.load.grpc_endpoint import RpcSite
+        from lab.load.grpc_endpoint import GrpcEndpoint
     if not url.port:
         raise BadParameter(f"{spec.url} names no port: gRPC has none of its own")
     targets = [address_of(address, url.port) for address in addresses]
     authority = address_of(url.hostname or "", url.port)
-    return RpcSite(targets, authority, url.path, spec.connect_timeout_s, spec.stages)
+    return GrpcEndpoint(targets, authority, url.path, spec.connect_timeout_s, spec.stages)
 
 
 class _NamedContext(ssl.SSLContext):

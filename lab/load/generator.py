@@ -9,18 +9,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lab.arrivals import Closed, Schedule
-from lab.load.endpoints import Site
+from lab.load.endpoints import HttpEndpoint
 from lab.load.outcomes import code_of_no_connection
-from lab.load.pacer import NEVER, Agenda, Pacer
-from lab.load.process_limits import Usage, read_usage
+from lab.load.pacer import NEVER, Pacer, PendingStarts
+from lab.load.process_limits import ProcessUsage, read_usage
 from lab.load.recorder import Recorder
 from lab.load.requests import Render
 from lab.load.spec import LoadSpec
-from lab.load.workers import Caller, Carrier, Crew, InFlight, Repeater
+from lab.load.workers import Carrier, ClosedLoopWorker, InFlight, Worker, WorkerPool
 from services.wire.errors import NotConnected
 
 if TYPE_CHECKING:
-    from lab.load.grpc_endpoint import RpcSite
+    from lab.load.grpc_endpoint import GrpcEndpoint
 
 __all__ = ["Generator", "Share"]
 
@@ -52,7 +52,7 @@ class Generator:
     def __init__(
         self,
         spec: LoadSpec,
-        site: Site | RpcSite,
+        site: HttpEndpoint | GrpcEndpoint,
         share: Share,
         schedule: Schedule,
         render: Render,
@@ -62,7 +62,7 @@ class Generator:
         slices = spec.warmup_slices + spec.slices
         self.recorder = Recorder(start_ns, spec.slice_ns, slices, journal=spec.journal)
         self.in_flight = InFlight(start_ns, spec.slice_ns)
-        self.usage: list[tuple[int, Usage]] = []
+        self.usage: list[tuple[int, ProcessUsage]] = []
         """(time since the start in ns, usage) about once a slice."""
         self.render = render
         self.read_timeout_s = spec.read_timeout_s
@@ -76,10 +76,10 @@ class Generator:
         self._start_ns = start_ns
         self._users = self._turns_missing = share.of(closed.concurrency) if closed else 0
         self._think_ns = round(closed.think_time_s * 1e9) if closed else 0
-        self._caller = Repeater if closed and not self._think_ns else Caller
+        self._caller = ClosedLoopWorker if closed and not self._think_ns else Worker
         limit = self._users or share.of(spec.max_connections)
-        self._crew = Crew(site, limit, self.in_flight, self._hire, self._on_no_connection)
-        self._pacer = Pacer(Agenda(schedule.part(share.index, share.parts), start_ns), self._crew.put)
+        self._crew = WorkerPool(site, limit, self.in_flight, self._hire, self._on_no_connection)
+        self._pacer = Pacer(PendingStarts(schedule.part(share.index, share.parts), start_ns), self._crew.put)
         self.timer = self._pacer.timer
         self._drained = asyncio.Event()
         if not closed:
@@ -110,7 +110,7 @@ class Generator:
                 self._beat(now)
                 await asyncio.sleep(min(_BEAT_S, (self.end_ns - now) / 1e9))
             self._pacer.issue_due()
-            self.recorder.dropped.extend(self._crew.dismiss())
+            self.recorder.dropped.extend(self._crew.stop())
             if self.in_flight.count:
                 self._drained.clear()  # nothing may have been in flight for a moment, before those just sent
                 with contextlib.suppress(TimeoutError):
@@ -120,7 +120,7 @@ class Generator:
             await self._crew.close()
             self._finish(time.monotonic_ns())
 
-    def ended(self, caller: Caller, now_ns: int) -> None:
+    def ended(self, caller: Worker, now_ns: int) -> None:
         """A caller's request is over: see to the next."""
         self.in_flight.change(-1, now_ns)
         self._crew.free(caller, now_ns)
@@ -129,18 +129,18 @@ class Generator:
         if now_ns >= self.end_ns and not self.in_flight.count:
             self._drained.set()
 
-    def not_sent(self, caller: Caller, intended_ns: int, now_ns: int) -> None:
+    def not_sent(self, caller: Worker, intended_ns: int, now_ns: int) -> None:
         """A request could not be put on its connection: it goes on another, and keeps its intended start."""
         self.in_flight.change(-1, now_ns)
         if caller.connection is not None:
             caller.connection.abort()
         self._crew.put_back(intended_ns)
 
-    def lost(self, caller: Caller) -> None:
+    def lost(self, caller: Worker) -> None:
         """A caller's connection is gone."""
         self._crew.lost(caller)
 
-    def _hire(self, connection: Carrier) -> Caller:
+    def _hire(self, connection: Carrier) -> Worker:
         return self._caller(self, connection)
 
     def _on_no_connection(self, intended_ns: int, error: NotConnected) -> None:
@@ -165,7 +165,7 @@ class Generator:
             self._look_for_turn(now_ns)
         self.recorder.lags.extend(self._pacer.lags_ns)
         self._pacer.lags_ns.clear()
-        self.recorder.gather()
+        self.recorder.flush()
         elapsed = now_ns - self._start_ns
         if not self.usage or elapsed - self.usage[-1][0] >= self._spec.slice_ns:
             self.usage.append((elapsed, read_usage()))

@@ -24,12 +24,12 @@ from services.wire.deadlines import Deadlines
 from services.wire.errors import FailureKind, NoAnswer, NotConnected, WireError
 from services.wire.exchange import Exchange, Headers
 
-__all__ = ["RpcConnection", "RpcSite", "rpc_messages"]
+__all__ = ["GrpcConnection", "GrpcEndpoint", "rpc_messages"]
 
 _OK = 200
 
 
-class RpcSite:
+class GrpcEndpoint:
     """One method of one server, and the channels to it, each made when it is first asked for.
 
     `targets` are the addresses, as `host:port`, that the server's name was found to stand for, at least one;
@@ -51,14 +51,14 @@ class RpcSite:
         self._connect_timeout_s = connect_timeout_s
         self._channels: dict[str, grpc.aio.Channel] = {}
 
-    async def connect(self, _: Deadlines) -> RpcConnection:
+    async def connect(self, _: Deadlines) -> GrpcConnection:
         """What calls go through, to the first address that takes them. Raises NotConnected."""
         try:
             async with asyncio.timeout(self._connect_timeout_s):
                 channel = await self._channel()
         except TimeoutError as error:
             raise NotConnected(FailureKind.CONNECT_TIMEOUT, self.authority) from error
-        return RpcConnection(self, channel.unary_unary(self.method))
+        return GrpcConnection(self, channel.unary_unary(self.method))
 
     async def _channel(self) -> grpc.aio.Channel:
         *others, last = self._targets
@@ -78,11 +78,11 @@ class RpcSite:
         return channel
 
 
-class RpcConnection:
+class GrpcConnection:
     """Makes one call at a time. Of every call the exchange is told exactly once how it ended."""
 
-    def __init__(self, site: RpcSite, call: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes]) -> None:
-        self.on_closed: Callable[[RpcConnection], None] | None = None
+    def __init__(self, site: GrpcEndpoint, call: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes]) -> None:
+        self.on_closed: Callable[[GrpcConnection], None] | None = None
         """Called once when this is of no more use, before the exchange in flight, if any, is told."""
         self._site = site
         self._call = call

@@ -1,6 +1,6 @@
 """Keeps a schedule: hands out each intended start when its time has come, and never moves one.
 
-`Agenda` is the arithmetic and takes no clock; `Pacer` ties it to an alarm.
+`PendingStarts` is the arithmetic and takes no clock; `Pacer` ties it to an alarm.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 
 from lab.load.timers import new_alarm
 
-__all__ = ["Agenda", "Pacer"]
+__all__ = ["Pacer", "PendingStarts"]
 
 NEVER = 1 << 62
 _BLOCK = 4096
 
 
-class Agenda:
+class PendingStarts:
     """Intended starts still to come: those of a schedule, and those added one by one."""
 
     __slots__ = ("_added", "_next", "_schedule", "left")
@@ -60,7 +60,7 @@ class Pacer:
 
     __slots__ = ("_agenda", "_alarm", "_issue", "lags_ns")
 
-    def __init__(self, agenda: Agenda, issue: Callable[[int], None]) -> None:
+    def __init__(self, agenda: PendingStarts, issue: Callable[[int], None]) -> None:
         self._agenda = agenda
         self._issue = issue
         self.lags_ns: list[tuple[int, int]] = []

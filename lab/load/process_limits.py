@@ -13,20 +13,20 @@ from pathlib import Path
 
 from lab.errors import BadParameter
 
-__all__ = ["Usage", "make_room", "read_usage"]
+__all__ = ["ProcessUsage", "raise_fd_limit", "read_usage"]
 
 _SCHEDSTAT = Path("/proc/self/schedstat")
 
 
 @dataclass(frozen=True, slots=True)
-class Usage:
+class ProcessUsage:
     """Seconds since the process began. `run_delay_s` (ready, but not let run) is None but on Linux."""
 
     cpu_s: float
     run_delay_s: float | None
 
 
-def read_usage() -> Usage:
+def read_usage() -> ProcessUsage:
     """User and system time of the process, and the run delay of its main thread (/proc/self/schedstat)."""
     delay = None
     if sys.platform == "linux":
@@ -34,14 +34,14 @@ def read_usage() -> Usage:
             delay = int(_SCHEDSTAT.read_bytes().split()[1]) / 1e9
         except (OSError, IndexError, ValueError):  # a kernel built without CONFIG_SCHED_INFO
             delay = None
-    return Usage(time.process_time(), delay)
+    return ProcessUsage(time.process_time(), delay)
 
 
 _OTHERS = 32
 """What is open beside the connections, with some to spare."""
 
 
-def make_room(connections: int) -> None:
+def raise_fd_limit(connections: int) -> None:
     """See to it that this process may have so many connections, as far as the system leaves that to it.
 
     Else those it could not open would count as failures of the server. Raises BadParameter beyond that.

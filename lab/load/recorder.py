@@ -1,7 +1,7 @@
 """Takes down every request of one generator, and gives back the figures of any window of the run.
 
 The hot loop appends tuples to plain lists, which costs it some 40 ns a request. Every few milliseconds
-`gather` packs them into arrays, which takes microseconds. Binning them takes milliseconds, so it waits until
+`flush` packs them into arrays, which takes microseconds. Binning them takes milliseconds, so it waits until
 the run is over, or until there are so many that memory is the greater worry.
 
 Time is cut into slices, and a window is a range of slices. A request belongs to the slice of its intended
@@ -23,11 +23,11 @@ from numpy.typing import NDArray
 
 from lab.load.histogram import BINS, Histogram, bin_of
 from lab.load.outcomes import SUCCEEDED, name_of
-from lab.load.result import Window
+from lab.load.result import MeasurementWindow
 from lab.load.timeline import Timeline, by_slice
 from services import server_timing
 
-__all__ = ["Packed", "Recorder", "SlicedHistogram"]
+__all__ = ["PackedRows", "Recorder", "SlicedHistogram"]
 
 Column = NDArray[np.int64]
 
@@ -69,7 +69,7 @@ class SlicedHistogram:
             self._maxs = np.append(self._maxs, np.zeros(more, dtype=np.int64))
 
 
-class Packed:
+class PackedRows:
     """Rows in arrays, the oldest first."""
 
     def __init__(self) -> None:
@@ -119,8 +119,8 @@ class Recorder:
         """As of the last gathering; so is `failed`."""
         self.failed = 0
         self._start_ns = start_ns
-        self._packed_ended = Packed()
-        self._packed_lags = Packed()
+        self._packed_ended = PackedRows()
+        self._packed_lags = PackedRows()
         self._journal: list[Column] | None = [] if journal else None
         self._timeline = Timeline.empty(slice_ns, slices)
         self._response = SlicedHistogram(slices)
@@ -150,7 +150,7 @@ class Recorder:
         self._bin_all()
         return [row for rows in self._journal or () for row in rows.tolist()]
 
-    def gather(self) -> None:
+    def flush(self) -> None:
         """Take what was appended. The lists are emptied in place, so bound appends stay good."""
         if self.ended:
             ended = self._packed_ended.take(self.ended)
@@ -170,7 +170,7 @@ class Recorder:
         if self._packed_lags.rows > _MOST_ROWS:
             self._bin_lags(self._packed_lags.give(_PIECE))
 
-    def window(self, first: int, last: int) -> Window:
+    def window(self, first: int, last: int) -> MeasurementWindow:
         """What was recorded in slices `first` to `last`, the last one not included."""
         self._bin_all()
         outcomes: Counter[str] = Counter()
@@ -183,7 +183,7 @@ class Recorder:
                 before = stages.get(metric.decode("ascii"), (0.0, 0))
                 stages[metric.decode("ascii")] = (before[0] + total, before[1] + count)
         dropped = self._slices(np.array(self.dropped, dtype=np.int64))
-        return Window(
+        return MeasurementWindow(
             outcomes=dict(outcomes),
             dropped=int(np.count_nonzero((dropped >= first) & (dropped < last))),
             response_time=self._response.window(first, last),
@@ -193,7 +193,7 @@ class Recorder:
         )
 
     def _bin_all(self) -> None:
-        self.gather()
+        self.flush()
         while self._packed_ended.rows:
             self._bin_ended(self._packed_ended.give(_LARGE_PIECE))
         while self._packed_lags.rows:

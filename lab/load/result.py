@@ -17,15 +17,23 @@ import numpy as np
 
 from lab.load.histogram import Histogram
 from lab.load.outcomes import is_success, name_of, succeeded, was_sent
-from lab.load.process_limits import Usage
+from lab.load.process_limits import ProcessUsage
 from lab.load.spec import LoadSpec
 from lab.load.timeline import Timeline
 
-__all__ = ["Entry", "GeneratorHealth", "LoadResult", "Progress", "Window", "entries_of", "usage_between"]
+__all__ = [
+    "GeneratorHealth",
+    "LoadResult",
+    "MeasurementWindow",
+    "Progress",
+    "RequestRecord",
+    "records_of",
+    "usage_between",
+]
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
+class MeasurementWindow:
     """What was recorded of requests intended to start in one window."""
 
     outcomes: dict[str, int]
@@ -42,7 +50,7 @@ class Window:
     """By Server-Timing metric: milliseconds in all, and the number of successes that named it."""
 
     @classmethod
-    def merged(cls, windows: Iterable[Window]) -> Window:
+    def merged(cls, windows: Iterable[MeasurementWindow]) -> MeasurementWindow:
         """That of several generators together."""
         parts = list(windows)
         outcomes: Counter[str] = Counter()
@@ -73,7 +81,7 @@ class Window:
         }
 
     @classmethod
-    def from_json(cls, data: dict[str, Any]) -> Window:
+    def from_json(cls, data: dict[str, Any]) -> MeasurementWindow:
         """The inverse of `to_json`."""
         return cls(
             outcomes=data["outcomes"],
@@ -86,7 +94,7 @@ class Window:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class RequestRecord:
     """One request. Times are of `time.monotonic_ns`, which every process of this machine shares."""
 
     intended_ns: int
@@ -107,9 +115,9 @@ class Entry:
         return (self.ended_ns - self.intended_ns) / 1e9
 
 
-def entries_of(rows: Iterable[Sequence[int]]) -> tuple[Entry, ...]:
+def records_of(rows: Iterable[Sequence[int]]) -> tuple[RequestRecord, ...]:
     """From rows of intended start, send, end and outcome's code, in order of intended start."""
-    entries = (Entry(intended, sent, ended, name_of(code)) for intended, sent, ended, code in rows)
+    entries = (RequestRecord(intended, sent, ended, name_of(code)) for intended, sent, ended, code in rows)
     return tuple(sorted(entries, key=lambda entry: entry.intended_ns))
 
 
@@ -156,7 +164,7 @@ class LoadResult:
     """What was cut off in fact."""
     window_s: float
     """How long the window was in fact."""
-    window: Window
+    window: MeasurementWindow
     """Outcomes, histograms and stages of the requests intended to start in the window."""
     totals: dict[str, int]
     """Outcomes of the whole run by name: every attempt, warm-up and drain included."""
@@ -166,7 +174,7 @@ class LoadResult:
     first_slice: int
     last_slice: int
     generators: tuple[GeneratorHealth, ...]
-    journal: tuple[Entry, ...] = ()
+    journal: tuple[RequestRecord, ...] = ()
     """Every request of the whole run, where the spec asks for it."""
 
     @property
@@ -263,16 +271,16 @@ class LoadResult:
                 **data,
                 "spec": LoadSpec.from_json(data["spec"]),
                 "started_at": datetime.fromisoformat(data["started_at"]),
-                "window": Window.from_json(data["window"]),
+                "window": MeasurementWindow.from_json(data["window"]),
                 "timeline": Timeline.from_json(data["timeline"]),
                 "generators": tuple(GeneratorHealth(**health) for health in data["generators"]),
-                "journal": tuple(Entry(**entry) for entry in data["journal"]),
+                "journal": tuple(RequestRecord(**entry) for entry in data["journal"]),
             }
         )
 
 
 def usage_between(
-    samples: Sequence[tuple[int, Usage]], begin_ns: int, end_ns: int
+    samples: Sequence[tuple[int, ProcessUsage]], begin_ns: int, end_ns: int
 ) -> tuple[float, float | None]:
     """Processor time and run delay between two times, in seconds a second. `samples` are (ns, usage)."""
     times = [at for at, _ in samples]

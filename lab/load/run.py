@@ -26,7 +26,7 @@ from typing import Any
 import lab
 from lab import errors
 from lab.errors import GeneratorFailed, LabError
-from lab.load.result import GeneratorHealth, LoadResult, Progress, Window, entries_of
+from lab.load.result import GeneratorHealth, LoadResult, MeasurementWindow, Progress, records_of
 from lab.load.spec import LoadSpec, WarmupMode
 from lab.load.timeline import Timeline, mser5
 
@@ -187,14 +187,14 @@ def run(spec: LoadSpec, *, on_progress: Callable[[Progress], None] | None = None
         schedule_hash=schedule_hash,
         warmup_s=first * spec.slice_ns / 1e9,
         window_s=(last - first) * spec.slice_ns / 1e9,
-        window=Window.merged(Window.from_json(part["window"]) for part in parts),
+        window=MeasurementWindow.merged(MeasurementWindow.from_json(part["window"]) for part in parts),
         totals=dict(sum((Counter(one["totals"]) for one in done), Counter())),
         dropped_in_all=sum(one["dropped"] for one in done),
         timeline=timeline,
         first_slice=first,
         last_slice=last,
         generators=tuple(GeneratorHealth(**part["health"]) for part in parts),
-        journal=entries_of(row for part in parts for row in part["journal"]),
+        journal=records_of(row for part in parts for row in part["journal"]),
     )
 
 

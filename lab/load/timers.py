@@ -16,13 +16,13 @@ from collections.abc import Callable
 from functools import partial
 from typing import Protocol
 
-__all__ = ["Alarm", "SpinAlarm", "TimerfdAlarm", "new_alarm"]
+__all__ = ["SpinTimer", "Timer", "TimerfdTimer", "new_alarm"]
 
 _SPIN_NS = 2_000_000
 """Loop timers of uvloop and asyncio may be late by a millisecond; the spin covers that and never more."""
 
 
-class Alarm(Protocol):
+class Timer(Protocol):
     """Calls back once for every time it is set, at or after that time and never before."""
 
     name: str
@@ -34,7 +34,7 @@ class Alarm(Protocol):
         """Never go off again, and give back what it holds."""
 
 
-class TimerfdAlarm:
+class TimerfdTimer:
     """Linux's timerfd on CLOCK_MONOTONIC, in absolute time. Raises OSError where there is none."""
 
     name = "timerfd"
@@ -66,7 +66,7 @@ class TimerfdAlarm:
             self._timer.clear()
 
 
-class SpinAlarm:
+class SpinTimer:
     """A loop timer that goes off early, and a bounded spin through the loop for the rest."""
 
     name = "timer and spin"
@@ -98,14 +98,14 @@ class SpinAlarm:
             self._handle = self._loop.call_soon(self._spin)
 
 
-def new_alarm(loop: asyncio.AbstractEventLoop, ring: Callable[[], None]) -> Alarm:
+def new_alarm(loop: asyncio.AbstractEventLoop, ring: Callable[[], None]) -> Timer:
     """The most punctual alarm that this system has."""
     if sys.platform == "linux":
         try:
-            return TimerfdAlarm(loop, ring)
+            return TimerfdTimer(loop, ring)
         except (OSError, AttributeError):  # a sandbox without it, or a libc
             pass
-    return SpinAlarm(loop, ring)
+    return SpinTimer(loop, ring)
 
 
 _ABSOLUTE = 1  # TFD_TIMER_ABSTIME

@@ -19,7 +19,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol, TypeAlias, Union
 
-from lab.load.endpoints import Site
+from lab.load.endpoints import HttpEndpoint
 from lab.load.outcomes import SUCCEEDED, code_of
 from lab.load.recorder import Recorder
 from lab.load.requests import Render
@@ -30,17 +30,17 @@ from services.wire.errors import NotConnected, NotSent, WireError
 from services.wire.exchange import Exchange, Headers
 
 if TYPE_CHECKING:
-    from lab.load.grpc_endpoint import RpcConnection, RpcSite
+    from lab.load.grpc_endpoint import GrpcConnection, GrpcEndpoint
 
-__all__ = ["Caller", "Carrier", "Crew", "InFlight", "Repeater", "Turns"]
+__all__ = ["Carrier", "ClosedLoopWorker", "InFlight", "Worker", "WorkerEvents", "WorkerPool"]
 
-Carrier: TypeAlias = Union[Connection, "RpcConnection"]
+Carrier: TypeAlias = Union[Connection, "GrpcConnection"]
 
 
 _clock = time.monotonic_ns
 
 
-class Turns(Protocol):
+class WorkerEvents(Protocol):
     """Who decides what a caller does next."""
 
     end_ns: int
@@ -50,17 +50,17 @@ class Turns(Protocol):
     read_timeout_s: float
     is_head: bool
 
-    def ended(self, caller: Caller, now_ns: int) -> None:
+    def ended(self, caller: Worker, now_ns: int) -> None:
         """The caller's request is over and taken down."""
 
-    def not_sent(self, caller: Caller, intended_ns: int, now_ns: int) -> None:
+    def not_sent(self, caller: Worker, intended_ns: int, now_ns: int) -> None:
         """The caller's connection turned out to be useless before anything was written on it."""
 
-    def lost(self, caller: Caller) -> None:
+    def lost(self, caller: Worker) -> None:
         """The caller's connection is gone; if a request was in flight on it, `ended` follows."""
 
 
-class Caller(Exchange):
+class Worker(Exchange):
     """Sends one request at a time over its connection."""
 
     __slots__ = (
@@ -74,7 +74,7 @@ class Caller(Exchange):
         "connection",
     )
 
-    def __init__(self, turns: Turns, connection: Carrier) -> None:
+    def __init__(self, turns: WorkerEvents, connection: Carrier) -> None:
         self.connection: Carrier | None = connection
         self._turns = turns
         self._answers = turns.recorder.ended.append
@@ -129,7 +129,7 @@ class Caller(Exchange):
         self._turns.lost(self)
 
 
-class Repeater(Caller):
+class ClosedLoopWorker(Worker):
     """A caller of a closed loop without think time: an answer is the intended start of its next request."""
 
     __slots__ = ()
@@ -178,7 +178,7 @@ class InFlight:
             self._edge += self._slice_ns
 
 
-class Crew:
+class WorkerPool:
     """Gives each request to an idle caller, or hires one more, up to `limit`; beyond that requests wait.
 
     A connection in the making belongs to no request: whichever comes first, an idle caller or a new one,
@@ -187,10 +187,10 @@ class Crew:
 
     def __init__(
         self,
-        site: Site | RpcSite,
+        site: HttpEndpoint | GrpcEndpoint,
         limit: int,
         in_flight: InFlight,
-        hire: Callable[[Carrier], Caller],
+        hire: Callable[[Carrier], Worker],
         on_no_connection: Callable[[int, NotConnected], None],
     ) -> None:
         self._site = site
@@ -199,8 +199,8 @@ class Crew:
         self._hire = hire
         self._on_no_connection = on_no_connection
         self._deadlines = Deadlines()
-        self._callers: set[Caller] = set()
-        self._idle: list[Caller] = []
+        self._callers: set[Worker] = set()
+        self._idle: list[Worker] = []
         self._waiting: deque[int] = deque()
         self._connecting: set[asyncio.Task[None]] = set()
         self._accepting = True
@@ -218,7 +218,7 @@ class Crew:
         self._waiting.appendleft(intended_ns)
         self._connect()
 
-    def free(self, caller: Caller, now_ns: int) -> None:
+    def free(self, caller: Worker, now_ns: int) -> None:
         """A caller's request is over: it takes the next, unless its connection went with the last."""
         if caller.connection is None:
             self._connect()
@@ -227,13 +227,13 @@ class Crew:
         else:
             self._idle.append(caller)
 
-    def lost(self, caller: Caller) -> None:
+    def lost(self, caller: Worker) -> None:
         """A caller's connection is gone."""
         self._callers.discard(caller)
         if caller in self._idle:
             self._idle.remove(caller)
 
-    def dismiss(self) -> Sequence[int]:
+    def stop(self) -> Sequence[int]:
         """Send nothing more. Gives the intended starts of what still waited."""
         self._accepting = False
         unsent = list(self._waiting)
@@ -242,7 +242,7 @@ class Crew:
 
     async def close(self) -> None:
         """Close every connection. What is still in flight on one fails as unanswered."""
-        self.dismiss()
+        self.stop()
         for task in self._connecting:
             task.cancel()
         await asyncio.gather(*self._connecting, return_exceptions=True)
@@ -251,7 +251,7 @@ class Crew:
                 caller.connection.abort()
         self._deadlines.close()
 
-    def _send(self, caller: Caller, intended_ns: int, now_ns: int) -> None:
+    def _send(self, caller: Worker, intended_ns: int, now_ns: int) -> None:
         self._in_flight.change(1, now_ns)
         caller.send(intended_ns, now_ns)
 

@@ -14,7 +14,7 @@ from typing import Any
 from lab.expectations import Verdict
 from lab.measure.validity import THRESHOLD
 
-__all__ = ["Against", "Factors", "Health", "Outcome", "TimeSpent", "What"]
+__all__ = ["Against", "Factors", "TimeSpent", "TrialHealth", "TrialOutcome", "What"]
 
 
 def _column(description: str, *, required: bool = False, **constraints: Any) -> Any:
@@ -78,7 +78,7 @@ class Factors:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class TrialOutcome:
     """What came of the requests whose intended start lies in the measurement window."""
 
     requests: int = _amount("Requests sent: succeeded and failed.", required=True)
@@ -134,7 +134,7 @@ class TimeSpent:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Health:
+class TrialHealth:
     """Whether the figures can be trusted, and what they cost."""
 
     schedule_lag_p99_ms: float | None = _amount(

@@ -14,14 +14,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from lab.errors import BadParameter
-from lab.measure.columns import Outcome
+from lab.measure.columns import TrialOutcome
 from lab.measure.measurement import Measurement
 from lab.measure.percentiles import sample_floor
 
-__all__ = ["Condition", "Quantity"]
+__all__ = ["Condition", "ConditionMetric"]
 
 
-class Quantity(StrEnum):
+class ConditionMetric(StrEnum):
     """What a condition is about."""
 
     MEAN = "mean"
@@ -37,14 +37,14 @@ class Quantity(StrEnum):
     @property
     def is_time(self) -> bool:
         """Whether it is a response_time."""
-        return self not in (Quantity.ERRORS, Quantity.THROUGHPUT)
+        return self not in (ConditionMetric.ERRORS, ConditionMetric.THROUGHPUT)
 
 
 @dataclass(frozen=True, slots=True)
 class Condition:
     """One quantity held against one figure: milliseconds, a number, requests a second, or a share of 1."""
 
-    quantity: Quantity
+    quantity: ConditionMetric
     sign: str
     """`<`, `<=`, `>` or `>=`."""
     value: float
@@ -54,13 +54,13 @@ class Condition:
     def parse(cls, text: str) -> Condition:
         """From what a person typed. Raises BadParameter, which names what can be typed."""
         found = _FORM.fullmatch(text.strip())
-        if not found or found["quantity"] not in list(Quantity):
+        if not found or found["quantity"] not in list(ConditionMetric):
             raise _misunderstood(text)
-        quantity, unit = Quantity(found["quantity"]), found["unit"]
+        quantity, unit = ConditionMetric(found["quantity"]), found["unit"]
         scale = _scales(quantity).get(unit)
         if scale is None:
             raise _misunderstood(text)
-        good = ">=" if quantity is Quantity.THROUGHPUT else "<="
+        good = ">=" if quantity is ConditionMetric.THROUGHPUT else "<="
         sign = good if found["sign"] == "=" else found["sign"]
         return cls(quantity, sign, float(found["value"]) * scale, is_share=unit == "%")
 
@@ -81,10 +81,10 @@ class Condition:
         value = self.value * 100 if self.is_share else self.value
         return f"{self.quantity} {self.sign} {value:g}{unit}"
 
-    def _value_in(self, outcome: Outcome) -> float | None:
-        if self.quantity is Quantity.THROUGHPUT:
+    def _value_in(self, outcome: TrialOutcome) -> float | None:
+        if self.quantity is ConditionMetric.THROUGHPUT:
             return outcome.throughput_rps
-        if self.quantity is Quantity.ERRORS:
+        if self.quantity is ConditionMetric.ERRORS:
             errors = outcome.failed + outcome.dropped
             due = outcome.requests + outcome.dropped
             return errors / due if self.is_share and due else float(errors)
@@ -104,15 +104,15 @@ _SIGNS: Mapping[str, Callable[[float, float], bool]] = {
 }
 
 
-def _scales(quantity: Quantity) -> Mapping[str, float]:
+def _scales(quantity: ConditionMetric) -> Mapping[str, float]:
     """What each unit that this quantity may have is worth in its own."""
     if quantity.is_time:
         return {"": 1.0, "us": 0.001, "ms": 1.0, "s": 1000.0}
-    return {"": 1.0, "%": 0.01} if quantity is Quantity.ERRORS else {"": 1.0}
+    return {"": 1.0, "%": 0.01} if quantity is ConditionMetric.ERRORS else {"": 1.0}
 
 
 def _misunderstood(text: str) -> BadParameter:
     return BadParameter(
-        f"{text!r} is no condition: it takes one of {', '.join(Quantity)}, a sign and a figure, "
+        f"{text!r} is no condition: it takes one of {', '.join(ConditionMetric)}, a sign and a figure, "
         "as in p99=200ms, errors=0, errors<=1% or throughput>=100"
     )

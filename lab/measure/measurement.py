@@ -10,7 +10,7 @@ from types import UnionType
 from typing import Any, ClassVar, get_args, get_type_hints
 
 from lab.errors import SchemaMismatch
-from lab.measure.columns import Against, Factors, Health, Outcome, TimeSpent, What
+from lab.measure.columns import Against, Factors, TimeSpent, TrialHealth, TrialOutcome, What
 
 __all__ = ["Cell", "Column", "Measurement"]
 
@@ -51,17 +51,17 @@ class Measurement:
 
     what: What
     factors: Factors
-    outcome: Outcome
+    outcome: TrialOutcome
     spent: TimeSpent = field(default_factory=TimeSpent)
-    health: Health
+    health: TrialHealth
     against: Against = field(default_factory=Against)
 
     GROUPS: ClassVar[Mapping[str, type[Any]]] = {
         "what": What,
         "factors": Factors,
-        "outcome": Outcome,
+        "outcome": TrialOutcome,
         "spent": TimeSpent,
-        "health": Health,
+        "health": TrialHealth,
         "against": Against,
     }
 
@@ -94,7 +94,7 @@ class Measurement:
         if not named:
             raise ValueError("a measurement is invalid for a reason, and none was given")
         latency: dict[str, Any] = {
-            f.name: None for f in fields(Outcome) if f.name.startswith(("response_time", "service_time"))
+            f.name: None for f in fields(TrialOutcome) if f.name.startswith(("response_time", "service_time"))
         }
         return replace(
             self,

@@ -12,12 +12,12 @@ from lab.arrivals import Closed
 from lab.load.histogram import Histogram
 from lab.load.result import LoadResult
 from lab.load.spec import LoadSpec, PipelineBody
-from lab.measure.columns import Factors, Health, Outcome, TimeSpent, What
+from lab.measure.columns import Factors, TimeSpent, TrialHealth, TrialOutcome, What
 from lab.measure.measurement import Measurement
 from lab.measure.percentiles import sample_floor
 from lab.measure.references import against
 from lab.measure.statistics import batch_means, difference_p
-from lab.measure.validity import Evidence, Reason, reasons_against
+from lab.measure.validity import Evidence, InvalidReason, reasons_against
 from lab.topology import Topology
 
 __all__ = ["Servers", "Trial", "factors_of", "histograms_of", "measure"]
@@ -58,7 +58,7 @@ def measure(
     servers: Servers | None = None,
     *,
     topology: Topology | None = None,
-    exempt: Set[Reason] = frozenset(),
+    exempt: Set[InvalidReason] = frozenset(),
 ) -> Measurement:
     """The row of one trial, judged. `topology` is for what theory predicts, `exempt` for planned changes."""
     servers = servers or Servers()
@@ -108,9 +108,9 @@ def histograms_of(load: LoadResult) -> dict[str, dict[str, object]]:
     }
 
 
-def _outcome(load: LoadResult) -> Outcome:
+def _outcome(load: LoadResult) -> TrialOutcome:
     response, service = load.window.response_time, load.window.service_time
-    return Outcome(
+    return TrialOutcome(
         requests=load.requests,
         succeeded=load.succeeded,
         failed=load.failed,
@@ -142,11 +142,11 @@ def _time_spent(load: LoadResult) -> TimeSpent:
     return TimeSpent(**columns, overhead_ms=_known(mean - math.fsum(stages.values())))
 
 
-def _health(load: LoadResult, servers: Servers) -> Health:
+def _health(load: LoadResult, servers: Servers) -> TrialHealth:
     in_flight = load.in_flight_mean
     residual = abs(in_flight - load.completion_rate * load.residence_s) / in_flight if in_flight else math.nan
     lag = load.window.schedule_lag
-    return Health(
+    return TrialHealth(
         schedule_lag_p99_ms=_ms(lag.percentile_ns(99)),
         generator_cpu_cores=max(generator.cpu_cores for generator in load.generators),
         servers_cpu_cores=servers.cpu_cores,

@@ -9,7 +9,7 @@ from enum import StrEnum
 from lab.errors import BadParameter
 from lab.measure.percentiles import sample_floor
 
-__all__ = ["EXEMPTIBLE", "MEANING", "THRESHOLD", "Evidence", "Reason", "reasons_against"]
+__all__ = ["EXEMPTIBLE", "MEANING", "THRESHOLD", "Evidence", "InvalidReason", "reasons_against"]
 
 MOST_CPU = 0.9
 """Cores. A loop this busy queues requests of its own, which would be taken for the server's."""
@@ -28,7 +28,7 @@ DRIFT_LEVEL = 0.001
 """The p-value below which such a change is not taken for chance."""
 
 
-class Reason(StrEnum):
+class InvalidReason(StrEnum):
     """Why the latency of a trial is not to be believed."""
 
     GENERATOR_BOUND = "generator_bound"
@@ -46,28 +46,39 @@ class Reason(StrEnum):
 
 
 MEANING = {
-    Reason.GENERATOR_BOUND: "the generator lacked processor time or sent late; give it a core, or load less",
-    Reason.RATE_NOT_ACHIEVED: "not all that was due was sent; ask for less",
-    Reason.LITTLES_LAW: "what was in flight, its rate and its time contradict each other; measure longer",
-    Reason.NOT_STEADY: "times were others at the end than at the beginning; warm up longer, or ask for less",
-    Reason.TOO_FEW_SAMPLES: "fewer answers than a median needs; measure longer",
-    Reason.SERVERS_CHANGED: "a server came, went or restarted meanwhile",
+    InvalidReason.GENERATOR_BOUND: "the generator lacked processor time or sent late;"
+    " give it a core, or load less",
+    InvalidReason.RATE_NOT_ACHIEVED: "not all that was due was sent; ask for less",
+    InvalidReason.LITTLES_LAW: "what was in flight, its rate and its time contradict each other;"
+    " measure longer",
+    InvalidReason.NOT_STEADY: "times were others at the end than at the beginning;"
+    " warm up longer, or ask for less",
+    InvalidReason.TOO_FEW_SAMPLES: "fewer answers than a median needs; measure longer",
+    InvalidReason.SERVERS_CHANGED: "a server came, went or restarted meanwhile",
 }
 """Each reason in words, and what to do about it."""
 
 THRESHOLD = {
-    Reason.GENERATOR_BOUND: f"more than {MOST_CPU:g} cores used, {MOST_RUN_DELAY:g} s/s waited for one, or "
+    InvalidReason.GENERATOR_BOUND: f"more than {MOST_CPU:g} cores used, {MOST_RUN_DELAY:g} s/s waited for"
+    " one, or "
     f"p99 of schedule lag above {MOST_LAG_MS:g} ms and {MOST_LAG_SHARE:.0%} of that of service_time",
-    Reason.RATE_NOT_ACHIEVED: f"more than {MOST_DROPPED:.0%} of what was due not sent",
-    Reason.LITTLES_LAW: f"a residual above {MOST_RESIDUAL:g} and a request's share of the window together",
-    Reason.NOT_STEADY: f"more than {MOST_DRIFT:.0%} of drift, and p < {DRIFT_LEVEL:g} for chance to make it",
-    Reason.TOO_FEW_SAMPLES: f"fewer than {sample_floor(0.5)} successes",
-    Reason.SERVERS_CHANGED: "any change",
+    InvalidReason.RATE_NOT_ACHIEVED: f"more than {MOST_DROPPED:.0%} of what was due not sent",
+    InvalidReason.LITTLES_LAW: f"a residual above {MOST_RESIDUAL:g} and a request's share of the window"
+    " together",
+    InvalidReason.NOT_STEADY: f"more than {MOST_DRIFT:.0%} of drift, and p < {DRIFT_LEVEL:g} for chance"
+    " to make it",
+    InvalidReason.TOO_FEW_SAMPLES: f"fewer than {sample_floor(0.5)} successes",
+    InvalidReason.SERVERS_CHANGED: "any change",
 }
 """From where on each holds."""
 
 EXEMPTIBLE = frozenset(
-    {Reason.RATE_NOT_ACHIEVED, Reason.LITTLES_LAW, Reason.NOT_STEADY, Reason.SERVERS_CHANGED}
+    {
+        InvalidReason.RATE_NOT_ACHIEVED,
+        InvalidReason.LITTLES_LAW,
+        InvalidReason.NOT_STEADY,
+        InvalidReason.SERVERS_CHANGED,
+    }
 )
 """What an experiment may declare that it means to happen. A bound generator and too few samples never are."""
 
@@ -96,7 +107,7 @@ class Evidence:
     servers_changed: bool = False
 
 
-def reasons_against(evidence: Evidence, exempt: Set[Reason] = frozenset()) -> frozenset[Reason]:
+def reasons_against(evidence: Evidence, exempt: Set[InvalidReason] = frozenset()) -> frozenset[InvalidReason]:
     """All reasons not to believe this latency, less those the experiment declared; none means valid.
 
     Raises BadParameter for an exemption that nobody may declare.
@@ -106,12 +117,14 @@ def reasons_against(evidence: Evidence, exempt: Set[Reason] = frozenset()) -> fr
             f"{sorted(exempt - EXEMPTIBLE)} cannot be exempt: only {sorted(EXEMPTIBLE)} can be planned"
         )
     checks = {
-        Reason.GENERATOR_BOUND: _generator_bound(evidence),
-        Reason.RATE_NOT_ACHIEVED: evidence.dropped > MOST_DROPPED * evidence.due,
-        Reason.LITTLES_LAW: _above(evidence.littles_law_residual, MOST_RESIDUAL + evidence.request_share),
-        Reason.NOT_STEADY: _not_steady(evidence),
-        Reason.TOO_FEW_SAMPLES: evidence.succeeded < sample_floor(0.5),
-        Reason.SERVERS_CHANGED: evidence.servers_changed,
+        InvalidReason.GENERATOR_BOUND: _generator_bound(evidence),
+        InvalidReason.RATE_NOT_ACHIEVED: evidence.dropped > MOST_DROPPED * evidence.due,
+        InvalidReason.LITTLES_LAW: _above(
+            evidence.littles_law_residual, MOST_RESIDUAL + evidence.request_share
+        ),
+        InvalidReason.NOT_STEADY: _not_steady(evidence),
+        InvalidReason.TOO_FEW_SAMPLES: evidence.succeeded < sample_floor(0.5),
+        InvalidReason.SERVERS_CHANGED: evidence.servers_changed,
     }
     return frozenset(reason for reason, holds in checks.items() if holds) - exempt
 

@@ -20,7 +20,7 @@ from lab.topology import Balancer, Instance, Topology
 from services.balancer.settings import BalancerSettings
 from services.names import ProtocolName
 
-__all__ = ["Proxied"]
+__all__ = ["ExternalBalancers"]
 
 GRACE_S = 1.0
 """How long requests in flight may take to finish when the block is left."""
@@ -28,7 +28,7 @@ RESTART_GRACE_S = 10.0
 """How long they may take when a single balancer is stopped in good order."""
 
 
-class Proxied(Running):
+class ExternalBalancers(Running):
     """Real balancers before the instances of another placement, which runs everything but them."""
 
     def __init__(
@@ -58,9 +58,9 @@ class Proxied(Running):
         process = self._processes.get(name)
         return process.alive if process else self._inner.alive(name)
 
-    def lives(self) -> dict[str, object]:
+    def incarnations(self) -> dict[str, object]:
         balancers = {name: process for name, process in self._processes.items() if process.alive}
-        return {**self._inner.lives(), **balancers}
+        return {**self._inner.incarnations(), **balancers}
 
     def kill(self, name: str) -> None:
         with self._changing:

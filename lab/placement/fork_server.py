@@ -17,7 +17,7 @@ from typing import Any
 
 from lab.errors import NotRunning
 
-__all__ = ["Custody", "clean_environ", "read_line"]
+__all__ = ["ForkServerClient", "clean_environ", "read_line"]
 
 
 def read_line(sock: socket.socket) -> tuple[bytes, list[int]]:
@@ -40,7 +40,7 @@ ANSWER_S = 30.0
 END_S = 5.0
 
 
-class Custody:
+class ForkServerClient:
     """A warden and the servers it keeps, from `start` to `close`. Safe to use from any thread.
 
     Everything raises NotRunning once the warden has ended.

@@ -37,7 +37,7 @@ __all__ = ["main"]
 PR_SET_PDEATHSIG = 1
 
 
-class Warden:
+class ForkServer:
     """The servers, by name, and the socket that commands come from."""
 
     def __init__(self, control: socket.socket) -> None:
@@ -110,7 +110,7 @@ def main() -> None:
         import_module(name)
     gc.collect()
     gc.freeze()  # a collection in a child would touch, and so copy, all that it shares
-    warden = Warden(control)
+    warden = ForkServer(control)
     try:
         with suppress(ConnectionError):  # who asked went before the answer
             warden.serve()

@@ -45,7 +45,7 @@ class InProcess(Running):
     def alive(self, name: str) -> bool:
         return name in self._servers
 
-    def lives(self) -> dict[str, Server]:
+    def incarnations(self) -> dict[str, Server]:
         return dict(self._servers)
 
     def kill(self, name: str) -> None:

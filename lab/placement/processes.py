@@ -10,7 +10,7 @@ from signal import SIGCONT, SIGKILL, SIGSTOP, SIGTERM
 import psutil
 
 from lab.errors import NotRunning, NotSupported, StartFailed
-from lab.placement.fork_server import Custody, clean_environ
+from lab.placement.fork_server import ForkServerClient, clean_environ
 from lab.placement.logs import LogFile
 from lab.placement.ports import listen, listen_all
 from lab.placement.running import Running, Usage
@@ -38,7 +38,7 @@ class Processes(Running):
     def __init__(self, topology: Topology, *, balancers: bool = True, cores: Collection[int] = ()) -> None:
         super().__init__(topology, balancers=balancers, cores=cores)
         self._resources = ExitStack()
-        self._custody = Custody()
+        self._custody = ForkServerClient()
         self._logs: dict[str, LogFile] = {}
         self._pids: dict[str, int] = {}
         self._cpu_s: dict[tuple[str, int], float] = {}
@@ -47,7 +47,7 @@ class Processes(Running):
     def alive(self, name: str) -> bool:
         return name in self._running()
 
-    def lives(self) -> dict[str, int]:
+    def incarnations(self) -> dict[str, int]:
         return self._running()
 
     def kill(self, name: str) -> None:
@@ -115,7 +115,7 @@ class Processes(Running):
         self._logs, self._cpu_s = {}, {}
         with ExitStack() as stack:
             stack.callback(self._close_logs)
-            self._custody = Custody()
+            self._custody = ForkServerClient()
             stack.callback(self._custody.close)
             self._custody.start((self._speech.service_module, self._speech.balancer_module))
             names = [name for name, _, _ in self._addresses()]

@@ -8,7 +8,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from lab.topology import Balancer, Instance, Topology
 
-__all__ = ["Freezable", "Server", "Speech"]
+__all__ = ["Freezable", "ProtocolAdapter", "Server"]
 
 
 class Server(Protocol):
@@ -35,7 +35,7 @@ class Freezable(Protocol):
         """Go on."""
 
 
-class Speech(Protocol):
+class ProtocolAdapter(Protocol):
     """One protocol's way of doing things."""
 
     service_module: str

@@ -16,17 +16,17 @@ from lab.placement.server_settings import balancer_settings, service_settings
 from lab.topology import PIPELINE, Balancer, Instance, Topology
 from services.addresses import address_of
 from services.rpc import pipeline_pb2 as pb
-from services.rpc.balancer.server import RpcBalancerServer
+from services.rpc.balancer.server import GrpcBalancerServer
 from services.rpc.channels import CHANNEL_OPTIONS
 from services.rpc.methods import ASK
 from services.rpc.service import ServiceServer
 
-__all__ = ["GrpcSpeech"]
+__all__ = ["GrpcAdapter"]
 
 _CHECK = "/grpc.health.v1.Health/Check"
 
 
-class GrpcSpeech:
+class GrpcAdapter:
     """`grpc`: servers of grpc.aio. Asks over channels of gRPC's threads, which need no loop here."""
 
     service_module = "services.rpc.__main__"
@@ -38,7 +38,7 @@ class GrpcSpeech:
         if service.app != PIPELINE:
             raise NotSupported(f"{service.name} runs an application of its own, which speaks HTTP: take http")
         if isinstance(server, Balancer):
-            return RpcBalancerServer(balancer_settings(topology, service))
+            return GrpcBalancerServer(balancer_settings(topology, service))
         return ServiceServer(service_settings(topology, service, server))
 
     def is_healthy(self, host: str, port: int) -> bool:

@@ -17,7 +17,7 @@ from lab.placement.server_settings import balancer_settings, create_app, service
 from lab.topology import Balancer, Instance, Topology
 from services.balancer.server import BalancerServer
 
-__all__ = ["HttpSpeech", "ask_balancer", "is_healthy"]
+__all__ = ["HttpAdapter", "ask_balancer", "is_healthy"]
 
 ASK_S = 5.0
 """How long a balancer may take to answer."""
@@ -54,7 +54,7 @@ def ask_balancer(
         connection.close()
 
 
-class HttpSpeech:
+class HttpAdapter:
     """`http`: uvicorn's protocol for services, the lab's own for balancers."""
 
     service_module = "services.__main__"

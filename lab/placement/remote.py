@@ -21,7 +21,7 @@ class Remote(Running):
         _, server = self._topology.server(name)
         return self._speech.is_healthy(server.host, server.port)
 
-    def lives(self) -> dict[str, bool]:
+    def incarnations(self) -> dict[str, bool]:
         return {name: True for name, _ in self._topology.ports() if self.alive(name)}
 
     def kill(self, name: str) -> None:

@@ -16,29 +16,29 @@ from typing import Any, Self
 
 from lab.errors import BadParameter, NotRunning, NotSupported, PlacementError
 from lab.placement.cores import kept_on
-from lab.placement.protocol import Speech
+from lab.placement.protocol import ProtocolAdapter
 from lab.topology import Balancer, Instance, Topology
 from services.names import ProtocolName
 
-__all__ = ["Running", "Usage", "speech_of"]
+__all__ = ["Running", "Usage", "adapter_of"]
 
 
-def speech_of(topology: Topology) -> Speech:
+def adapter_of(topology: Topology) -> ProtocolAdapter:
     """That of its protocol; gRPC is imported only for those who speak it, and not installed for all.
 
     Raises NotSupported where it is not.
     """
     if topology.protocol is ProtocolName.GRPC:
         try:
-            from lab.placement.protocol_grpc import GrpcSpeech
+            from lab.placement.protocol_grpc import GrpcAdapter
         except ModuleNotFoundError as error:
             raise NotSupported(
                 f"gRPC needs {error.name}, which is not installed: pip install 'pipeline-lab[grpc]'"
             ) from None
-        return GrpcSpeech()
-    from lab.placement.protocol_http import HttpSpeech
+        return GrpcAdapter()
+    from lab.placement.protocol_http import HttpAdapter
 
-    return HttpSpeech()
+    return HttpAdapter()
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ class Running(ABC):
         Servers stay on these `cores`, or run on any where none is named.
         """
         self._topology = topology
-        self._speech = speech_of(topology)
+        self._speech = adapter_of(topology)
         self._balancers = balancers
         self._cores = cores
         self._up = False
@@ -149,7 +149,7 @@ class Running(ABC):
         """Whether the server of that name is up."""
 
     @abstractmethod
-    def lives(self) -> Mapping[str, object]:
+    def incarnations(self) -> Mapping[str, object]:
         """By the name of each server that is up, what is another once it has been restarted.
 
         Two such answers are equal where nothing came, went or restarted between them. Of what is remote they

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from lab.errors import BadParameter, NotSupported
 from lab.names import BalancerName, PlacementName
-from lab.placement.external import Proxied
+from lab.placement.external import ExternalBalancers
 from lab.placement.in_process import InProcess
 from lab.placement.ports import require_loopback
 from lab.placement.processes import Processes
@@ -62,7 +62,7 @@ def start(
     if whose is BalancerName.BUILTIN:
         return kind(topology, cores=cores)
     inner = kind(topology, balancers=False, cores=cores)
-    return Proxied(topology, inner, whose, how, cores=cores)
+    return ExternalBalancers(topology, inner, whose, how, cores=cores)
 
 
 def _named(names: type[N], name: str) -> N:

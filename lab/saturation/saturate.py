@@ -15,14 +15,14 @@ from lab.measure.columns import Factors
 from lab.measure.conditions import Condition
 from lab.measure.measurement import Measurement
 from lab.measure.row import Trial, factors_of, measure
-from lab.measure.validity import Reason
-from lab.saturation.search import Found, Search
+from lab.measure.validity import InvalidReason
+from lab.saturation.search import Search, SearchResult
 
-__all__ = ["Ending", "Probe", "Question", "Saturation", "probing", "saturate"]
+__all__ = ["Ending", "Probe", "Saturation", "SearchSpec", "probing", "saturate"]
 
 KEEPS_UP = 0.99
 """A server that answers a smaller share of what arrives is overloaded, however short its queue still is."""
-PLANNED = frozenset({Reason.RATE_NOT_ACHIEVED, Reason.NOT_STEADY, Reason.LITTLES_LAW})
+PLANNED = frozenset({InvalidReason.RATE_NOT_ACHIEVED, InvalidReason.NOT_STEADY, InvalidReason.LITTLES_LAW})
 """Beyond saturation connections run out and queues grow without end: that is what is looked for."""
 FIRST_CONCURRENCY = 32
 """Of the closed loop whose throughput is the first guess of a rate, and the first guess of a concurrency."""
@@ -40,7 +40,7 @@ Probe = Callable[[Load, float], Measurement]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Question:
+class SearchSpec:
     """Up to which level does the goal hold, all of its conditions together?
 
     Levels are requests a second that arrive evenly or as a Poisson stream, or requests in flight in a closed
@@ -110,7 +110,7 @@ class Ending(StrEnum):
 class Saturation:
     """What a search came to. `highest_kept` is the answer, and the limit lies below `lowest_broken`."""
 
-    question: Question
+    question: SearchSpec
     highest_kept: float | None
     lowest_broken: float | None
     ending: Ending
@@ -142,7 +142,7 @@ class Saturation:
         return f"{kept} keeps {goal}, {broken} does not ({count}, {self.ending})."
 
 
-def saturate(question: Question, probe: Probe) -> Saturation:
+def saturate(question: SearchSpec, probe: Probe) -> Saturation:
     """Search until the limit is known as precisely as asked, or probes run out. Raises what they raise."""
     closed = question.model is LoadModel.CLOSED
     probes: list[Measurement] = []
@@ -205,21 +205,21 @@ def probing(
     return probe
 
 
-def _judged(question: Question, level: float, measurement: Measurement) -> Found | None:
+def _judged(question: SearchSpec, level: float, measurement: Measurement) -> SearchResult | None:
     """What a probe says of its level; None where it says nothing.
 
     The level of a Poisson stream is the rate at which it really arrived: it scatters about the one asked for.
     """
     outcome = measurement.outcome
-    if Reason.GENERATOR_BOUND in (measurement.health.invalid_reason or ""):
+    if InvalidReason.GENERATOR_BOUND in (measurement.health.invalid_reason or ""):
         return None
     arrived = (outcome.requests + outcome.dropped) / measurement.factors.duration_s
     level = arrived if question.model is LoadModel.POISSON else level
     if question.model is not LoadModel.CLOSED:
         answered = (outcome.throughput_rps or 0.0) * outcome.requests / max(1, outcome.succeeded)
         if answered < KEEPS_UP * arrived:
-            return Found(level, kept=False, capacity=answered or None)
+            return SearchResult(level, kept=False, capacity=answered or None)
     holds = [condition.holds(measurement) for condition in question.goal]
     if False in holds:
-        return Found(level, kept=False)
-    return Found(level, kept=True) if measurement.health.valid and None not in holds else None
+        return SearchResult(level, kept=False)
+    return SearchResult(level, kept=True) if measurement.health.valid and None not in holds else None

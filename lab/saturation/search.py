@@ -7,11 +7,11 @@ from dataclasses import dataclass, field, replace
 
 from lab.errors import BadParameter
 
-__all__ = ["Found", "Search"]
+__all__ = ["Search", "SearchResult"]
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class SearchResult:
     """What one probe found."""
 
     level: float
@@ -37,7 +37,7 @@ class Search:
     most_probes: int = 8
     whole: bool = False
     """Whether levels are whole numbers; then it ends at neighbours too."""
-    found: tuple[Found, ...] = field(default=())
+    found: tuple[SearchResult, ...] = field(default=())
 
     def __post_init__(self) -> None:
         if not (self.guess > 0 and math.isfinite(self.guess)):
@@ -67,7 +67,7 @@ class Search:
             return False
         return high <= low * (1 + self.precision) * (1 + 1e-9) or (self.whole and high - low <= 1)
 
-    def after(self, found: Found) -> Search:
+    def after(self, found: SearchResult) -> Search:
         """The same, one probe wiser."""
         known = not found.kept and found.capacity is not None and found.capacity > 0
         guess = found.capacity if known and found.capacity else self.guess

@@ -21,19 +21,19 @@ from lab.measure.columns import Factors
 from lab.measure.conditions import Condition
 from lab.measure.measurement import Measurement
 from lab.measure.row import Trial, factors_of, histograms_of, measure
-from lab.measure.validity import MEANING, Reason
+from lab.measure.validity import MEANING, InvalidReason
 from lab.placement import start
 from lab.progress import SecondsBar, seconds_bar
 from lab.results.csv_file import Results
 from lab.results.folder import HOME
-from lab.saturation import Ending, Question, Saturation, probing, saturate
+from lab.saturation import Ending, Saturation, SearchSpec, probing, saturate
 from lab.sweep.trial import trial_seed
 from lab.sweep.windows import Windows
 from lab.topology import Topology
 from services.names import ClientName
 from services.work import Work
 
-__all__ = ["Target", "drive", "find_limit", "open_target", "shares_of"]
+__all__ = ["Target", "find_limit", "open_target", "run_rates", "shares_of"]
 
 EXAMPLE_WORK_MS = 10.0
 """Of each service of the example: its pipeline bears 100 requests a second."""
@@ -125,7 +125,7 @@ _MODELS: Mapping[str, type[Poisson | Constant]] = {"poisson": Poisson, "constant
 def find_limit(target: Target, slo: str, *, arrivals: str = "poisson", duration_s: float = 5.0) -> Saturation:
     """The highest rate that keeps a goal such as "p95=200ms, errors=0". Raises BadParameter for no goal."""
     goal = tuple(Condition.parse(part) for part in slo.split(","))
-    question = Question(goal=goal, model=_model(arrivals), duration_s=duration_s)
+    question = SearchSpec(goal=goal, model=_model(arrivals), duration_s=duration_s)
     step_s = target.spec.warmup_s + duration_s + OVERHEAD_S
     with target.up(), seconds_bar(question.most_probes * step_s) as bar:
         probe = probing(target.spec, _factors(target), on_progress=lambda progress: _show(bar, progress))
@@ -147,7 +147,7 @@ def shares_of(saturation: Saturation) -> list[float]:
     return [float(f"{share * saturation.highest_kept:.3g}") for share in SHARES]
 
 
-def drive(
+def run_rates(
     target: Target,
     rates: Sequence[float],
     *,
@@ -193,8 +193,8 @@ def _remedy(saturation: Saturation) -> str:
         return "See whether url, method, headers and body are what the service takes"
     if saturation.ending is not Ending.NOT_MEASURABLE:
         return "Loosen the goal, or see what its requests fail of"
-    reasons = (saturation.probes[-1].health.invalid_reason or Reason.TOO_FEW_SAMPLES).split()
-    return "This says nothing of the service: " + "; ".join(MEANING[Reason(name)] for name in reasons)
+    reasons = (saturation.probes[-1].health.invalid_reason or InvalidReason.TOO_FEW_SAMPLES).split()
+    return "This says nothing of the service: " + "; ".join(MEANING[InvalidReason(name)] for name in reasons)
 
 
 def _order(rates: Sequence[float], trials: int, seed: int) -> Iterator[tuple[float, int]]:

@@ -113,7 +113,7 @@ class _Watch:
         self._running = running
         self._on_progress = on_progress
         self._samples: list[tuple[float, Usage]] = []
-        self._lives = running.lives()
+        self._incarnations = running.incarnations()
 
     def __call__(self, progress: Progress) -> None:
         self._samples.append((progress.elapsed_s, self._running.cpu_seconds()))
@@ -129,7 +129,7 @@ class _Watch:
             balancers_cpu_cores=self._cores(load, lambda usage: usage.balancers_s) if balanced else None,
             rss_mb=self._running.rss_mb(),
             retries=_retries(self._running),
-            changed=self._running.lives() != self._lives,
+            changed=self._running.incarnations() != self._incarnations,
         )
 
     def _cores(self, load: LoadResult, of: Callable[[Usage], float | None]) -> float | None:

@@ -12,7 +12,7 @@ from lab.theory.bounds import processor, throughput_bound
 from lab.theory.prediction import predict_closed
 from services.names import ClientName, WorkKind
 
-__all__ = ["Window", "Windows", "predicted_rps"]
+__all__ = ["TrialWindow", "Windows", "predicted_rps"]
 
 LONGEST_S = 120.0
 """Nobody waits longer for one trial, whatever it could say after that."""
@@ -27,7 +27,7 @@ BUNCHES = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
+class TrialWindow:
     """Seconds that are cut off, and seconds that are measured."""
 
     warmup_s: float
@@ -42,7 +42,7 @@ class Windows:
     shortest_s: float
     longest_s: float = LONGEST_S
 
-    def of(self, combination: Combination) -> Window:
+    def of(self, combination: Combination) -> TrialWindow:
         """The window of that cell. A `warmup_s` or `duration_s` of its own is kept."""
         rate = predicted_rps(combination)
         turn_s = (combination["concurrency"] or 1) / rate if rate else 0.0
@@ -51,7 +51,7 @@ class Windows:
         warmup_s = combination.get("warmup_s")
         if warmup_s is None:
             warmup_s = max(TURNS * turn_s, SHORTEST_WARMUP_S)
-        return Window(round(float(warmup_s), 1), round(float(duration_s), 1))
+        return TrialWindow(round(float(warmup_s), 1), round(float(duration_s), 1))
 
     def seconds(self, rate: float | None) -> float:
         """How long to look where so many answers a second are expected; the shortest where nobody knows."""

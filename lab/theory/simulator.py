@@ -23,16 +23,16 @@ from scipy.special import stdtrit
 
 from lab.arrivals import Closed, Poisson
 from lab.theory.model import Stage, endless
-from services.balancer.instances import Instance
+from services.balancer.instances import InstanceState
 from services.balancer.policies import Policy, build
 
-__all__ = ["Line", "Simulated", "Visit", "simulate"]
+__all__ = ["Simulated", "SimulatedStage", "_Visit", "simulate"]
 
-Visit = tuple["Line", "_Server", float, "Visit | None"]
+_Visit = tuple["SimulatedStage", "_Server", float, "_Visit | None"]
 """Where a request is, at which instance, since when, and the visit before, which lasts until this ends."""
 
 
-class Line:
+class SimulatedStage:
     """One stage of a simulation. Requests are known by number."""
 
     __slots__ = ("_policy", "_service_times", "following", "servers", "waiting")
@@ -41,13 +41,13 @@ class Line:
         self._policy: Policy = build(stage.policy, limit=stage.limit, seed=seed)
         self._service_times: Iterator[float] = stage.service_times(generator)
         self.servers = tuple(_Server(stage, place) for place in range(stage.instances))
-        self.following: Line | None = None
-        self.waiting: deque[tuple[int, Visit | None]] = deque()
+        self.following: SimulatedStage | None = None
+        self.waiting: deque[tuple[int, _Visit | None]] = deque()
         """Requests for which no instance has room."""
         for server in self.servers:
             self._policy.add(server)
 
-    def begin(self, now: float, before: Visit | None) -> tuple[float, Visit] | None:
+    def begin(self, now: float, before: _Visit | None) -> tuple[float, _Visit] | None:
         """Give a request to an instance: when it is served there, and its visit. None if none has room."""
         server = self._policy.choose(now)
         if not isinstance(server, _Server):  # which is to say: None
@@ -60,13 +60,13 @@ class Line:
         heapreplace(server.free, served)
         return served, (self, server, now, before)
 
-    def end(self, visit: Visit, now: float) -> None:
+    def end(self, visit: _Visit, now: float) -> None:
         """The instance has answered."""
         _, server, begun, _ = visit
         self._policy.finished(server, now, now - begun)
 
 
-class _Server(Instance):
+class _Server(InstanceState):
     """An instance that knows when each of its slots comes free, and how much slower than others it is."""
 
     __slots__ = ("free", "slowness")
@@ -151,7 +151,7 @@ def simulate(
         )
     arrivals_seed, *seeds = SeedSequence(seed).spawn(1 + len(each))
     lines = [
-        Line(stage, default_rng(own), seed + n)
+        SimulatedStage(stage, default_rng(own), seed + n)
         for n, (stage, own) in enumerate(zip(each, seeds, strict=True))
     ]
     run = _Run(lines, warmup + requests)
@@ -172,14 +172,14 @@ class _Run:
 
     __slots__ = ("_events", "_first", "_think_time_s", "_total", "answered", "arrived")
 
-    def __init__(self, lines: Sequence[Line], total: int) -> None:
+    def __init__(self, lines: Sequence[SimulatedStage], total: int) -> None:
         for line, following in pairwise(lines):
             line.following = following
         self._first = lines[0]
         self._total = total
         self._think_time_s: float | None = None
         """None in an open loop, where nobody waits for an answer to send the next request."""
-        self._events: list[tuple[float, int, Visit | None]] = []
+        self._events: list[tuple[float, int, _Visit | None]] = []
         """A heap: when, which request, and the visit whose service ends then; None for an arrival."""
         self.arrived = array("d")
         self.answered = array("d", bytes(8 * total))
@@ -213,14 +213,14 @@ class _Run:
                 self.answered[request] = now
                 self._answer(now, visit)
 
-    def _enter(self, line: Line, request: int, now: float, before: Visit | None) -> None:
+    def _enter(self, line: SimulatedStage, request: int, now: float, before: _Visit | None) -> None:
         begun = line.begin(now, before)
         if begun is None:
             line.waiting.append((request, before))
         else:
             heappush(self._events, (begun[0], request, begun[1]))
 
-    def _answer(self, now: float, visit: Visit | None) -> None:
+    def _answer(self, now: float, visit: _Visit | None) -> None:
         """The last stage has answered, and with it all before."""
         while visit is not None:
             line = visit[0]

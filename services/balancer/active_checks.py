@@ -6,17 +6,17 @@ import asyncio
 import time
 
 from services.addresses import address_of
-from services.balancer.balancer import Core
-from services.balancer.instances import Instance
+from services.balancer.balancer import LoadBalancer
+from services.balancer.instances import InstanceState
 from services.wire import WireClient, WireError
 
-__all__ = ["Checks"]
+__all__ = ["ActiveChecks"]
 
 
-class Checks:
+class ActiveChecks:
     """One task an instance, so that one that is frozen delays no other's checks."""
 
-    def __init__(self, core: Core) -> None:
+    def __init__(self, core: LoadBalancer) -> None:
         self._core = core
         settings = core.settings
         self._client = WireClient(
@@ -25,7 +25,7 @@ class Checks:
             idle_timeout_s=settings.instance_idle_s,
             max_body_bytes=64 * 1024,
         )
-        self._tasks: dict[Instance, asyncio.Task[None]] = {}
+        self._tasks: dict[InstanceState, asyncio.Task[None]] = {}
 
     async def start(self) -> None:
         """Begin to check the instances there are."""
@@ -33,12 +33,12 @@ class Checks:
         for instance in self._core.roster:
             self.add(instance)
 
-    def add(self, instance: Instance) -> None:
+    def add(self, instance: InstanceState) -> None:
         """Check this one too."""
         if self._core.settings.check_interval_s:
             self._tasks[instance] = asyncio.ensure_future(self._watch(instance))
 
-    def remove(self, instance: Instance) -> None:
+    def remove(self, instance: InstanceState) -> None:
         """Check it no more."""
         task = self._tasks.pop(instance, None)
         if task is not None:
@@ -51,7 +51,7 @@ class Checks:
         self._tasks.clear()
         self._client.close()
 
-    async def _watch(self, instance: Instance) -> None:
+    async def _watch(self, instance: InstanceState) -> None:
         settings = self._core.settings
         url = f"http://{address_of(instance.host, instance.port)}/health"
         while True:

@@ -19,11 +19,11 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.metrics_core import Metric
 
 from services.addresses import Address
-from services.balancer.balancer import Core, DuplicateInstance, UnknownInstance
+from services.balancer.balancer import DuplicateInstance, LoadBalancer, UnknownInstance
 from services.balancer.counters import DURATION_BUCKETS_S
 from services.balancer.health import State
 
-__all__ = ["ADMIN", "Admin", "Caller", "Metrics"]
+__all__ = ["ADMIN", "Admin", "AdminAccess", "Metrics"]
 
 
 class Metrics:
@@ -31,7 +31,7 @@ class Metrics:
 
     content_type = CONTENT_TYPE_LATEST
 
-    def __init__(self, core: Core) -> None:
+    def __init__(self, core: LoadBalancer) -> None:
         self._core = core
         self._registry = CollectorRegistry(auto_describe=False)
         self._registry.register(self)
@@ -119,7 +119,7 @@ _JSON_TYPE = b"application/json"
 
 
 @dataclass(frozen=True, slots=True)
-class Caller:
+class AdminAccess:
     """Who asks, as far as that decides whether it may change anything: programs on this machine may.
 
     A web page that somebody looks at on this machine is none of them. Browsers name it in Origin, and let it
@@ -134,7 +134,7 @@ class Caller:
     """Whether it says that its body is JSON."""
 
     @classmethod
-    def of(cls, address: bytes, lines: Iterable[bytes]) -> Caller:
+    def of(cls, address: bytes, lines: Iterable[bytes]) -> AdminAccess:
         """From the peer's address and the header lines of its request."""
         headers = [(name.lower(), value) for name, _, value in (line.partition(b":") for line in lines)]
         types = {
@@ -177,7 +177,9 @@ class Admin:
     adds an instance, DELETE /admin/instances/service1e removes one. See Caller for who may do so.
     """
 
-    def __init__(self, core: Core, add: Callable[[Address], object], remove: Callable[[str], object]) -> None:
+    def __init__(
+        self, core: LoadBalancer, add: Callable[[Address], object], remove: Callable[[str], object]
+    ) -> None:
         self._core = core
         self._add = add
         self._remove = remove
@@ -192,7 +194,7 @@ class Admin:
         self.paths = frozenset(self._reads)
         """What is for the balancer itself, beside all that begins with ADMIN."""
 
-    def answer(self, method: bytes, path: bytes, body: bytes, caller: Caller) -> tuple[int, str, bytes]:
+    def answer(self, method: bytes, path: bytes, body: bytes, caller: AdminAccess) -> tuple[int, str, bytes]:
         """Status, content type and body of the answer."""
         read = self._reads.get(path)
         if read is not None and method in (b"GET", b"HEAD"):

@@ -8,11 +8,11 @@ from __future__ import annotations
 import time
 from typing import Protocol
 
-from services.balancer.balancer import Core
+from services.balancer.balancer import LoadBalancer
 from services.balancer.http.bodies import Download, Upload
 from services.balancer.http.request_head import CHUNKED, RequestHead
 from services.balancer.http.response_head import AnswerHead, answer_head, length_line
-from services.balancer.instances import Instance
+from services.balancer.instances import InstanceState
 from services.wire import (
     BrokenAnswer,
     Connection,
@@ -25,10 +25,10 @@ from services.wire import (
     WireError,
 )
 
-__all__ = ["Attempt", "Attempted", "Client"]
+__all__ = ["Attempt", "Attempted", "ResponseSink"]
 
 
-class Client(Protocol):
+class ResponseSink(Protocol):
     """Takes exactly one answer: pieces by `write` and the last by `done`, or `refuse`, or `abort`."""
 
     def provenance(self, head: RequestHead) -> bytes:
@@ -59,8 +59,8 @@ class Client(Protocol):
 class Attempted(Protocol):
     """The request, as its attempts see it. Of each it is told how it ended, unless that was given up."""
 
-    core: Core
-    client: Client
+    core: LoadBalancer
+    client: ResponseSink
     head: RequestHead
     body: bytes
     """What is sent anew with each attempt."""
@@ -98,7 +98,7 @@ class Attempt(Exchange):
     _broken: BrokenAnswer | None = None
     _turned_down = 0  # the status of an answer that is taken for a failure
 
-    def __init__(self, request: Attempted, instance: Instance, pool: Pool, now: float) -> None:
+    def __init__(self, request: Attempted, instance: InstanceState, pool: Pool, now: float) -> None:
         self.instance = instance
         self.begun = now
         self._request = request

@@ -8,19 +8,19 @@ import time
 from collections.abc import Collection
 
 from services.addresses import Address
-from services.balancer.counters import Counts
+from services.balancer.counters import Counters
 from services.balancer.events import Event, EventKind, EventLog
 from services.balancer.health import HealthRules
 from services.balancer.http.request_head import RequestHead
-from services.balancer.instance_set import Roster
-from services.balancer.instances import Instance
+from services.balancer.instance_set import InstanceSet
+from services.balancer.instances import InstanceState
 from services.balancer.policies import build
-from services.balancer.queue import InLine, Line, WaitingQueue
+from services.balancer.queue import Queued, RequestQueue, WaitingQueue
 from services.balancer.retries import RetryBudget, RetryRules
 from services.balancer.settings import BalancerSettings
 from services.wire import Deadlines, Pool
 
-__all__ = ["Core", "DuplicateInstance", "UnknownInstance"]
+__all__ = ["DuplicateInstance", "LoadBalancer", "UnknownInstance"]
 
 _SAFE = frozenset((b"GET", b"HEAD", b"OPTIONS"))
 _ROOM = frozenset((EventKind.RESTORED, EventKind.EJECTED))
@@ -34,7 +34,7 @@ class DuplicateInstance(ValueError):  # noqa: N818
     """There is an instance of that name and port already."""
 
 
-class Core:
+class LoadBalancer:
     """Instances and their pools, who waits for them, what may be retried, and what is counted.
 
     Belongs to the running loop. All times are of time.monotonic, which is the loop's clock too, but finer.
@@ -44,9 +44,9 @@ class Core:
         self.settings = settings
         self.loop = asyncio.get_running_loop()
         self.deadlines = Deadlines(self.loop)
-        self.counts = Counts()
+        self.counts = Counters()
         self.log = EventLog(settings.name)
-        self.roster = Roster(
+        self.roster = InstanceSet(
             build(settings.policy, limit=settings.in_flight_limit or None, seed=settings.seed),
             HealthRules(
                 settings.failures,
@@ -60,9 +60,9 @@ class Core:
             on_event=self.hear,
         )
         self.budget = RetryBudget(time.monotonic(), settings.retry_ratio, settings.retry_per_s)
-        queue: WaitingQueue[InLine] = WaitingQueue(settings.queue_limit, settings.queue_timeout_s, self.hear)
-        self.line = Line(queue, self.roster, self.deadlines)
-        self.pools: dict[Instance, Pool] = {}
+        queue: WaitingQueue[Queued] = WaitingQueue(settings.queue_limit, settings.queue_timeout_s, self.hear)
+        self.line = RequestQueue(queue, self.roster, self.deadlines)
+        self.pools: dict[InstanceState, Pool] = {}
         self.draining = self.closed = False
         # What every request asks for, one step nearer.
         self.total_timeout_s = settings.total_timeout_s
@@ -103,7 +103,7 @@ class Core:
         if event.kind in _ROOM:
             self.loop.call_soon(self.line.move)
 
-    def choose(self, now: float, tried: Collection[Instance]) -> Instance | None:
+    def choose(self, now: float, tried: Collection[InstanceState]) -> InstanceState | None:
         """The instance for a request that comes now, and overtakes nobody in line who could go there."""
         instance = self.roster.choose(now, tried)
         if instance is not None and self.line.anyone:
@@ -112,13 +112,13 @@ class Core:
             instance = self.roster.choose(now, tried)
         return instance
 
-    def budget_after(self, tried: Collection[Instance]) -> RetryBudget | None:
+    def budget_after(self, tried: Collection[InstanceState]) -> RetryBudget | None:
         """What pays for another attempt at a request that has been to `tried`; None if that is everywhere."""
         return None if all(instance in tried for instance in self.roster) else self.budget
 
-    def add(self, address: Address) -> Instance:
+    def add(self, address: Address) -> InstanceState:
         """From now on requests may go there. Raises DuplicateInstance."""
-        instance = Instance(address.name, address.host, address.port, address.weight)
+        instance = InstanceState(address.name, address.host, address.port, address.weight)
         if any(known.label == instance.label for known in self.roster):
             raise DuplicateInstance(f"there is a {instance.label} already")
         self.pools[instance] = Pool(
@@ -133,7 +133,7 @@ class Core:
         self.loop.call_soon(self.line.move)
         return instance
 
-    def remove(self, name: str) -> Instance:
+    def remove(self, name: str) -> InstanceState:
         """By name or label: no more requests go there, those in flight end. Raises UnknownInstance."""
         for instance in self.roster:
             if name in (instance.name, instance.label):

@@ -7,15 +7,15 @@ from collections import Counter
 from collections.abc import Iterable
 
 from services.balancer.events import Event, EventKind
-from services.balancer.instances import Instance
+from services.balancer.instances import InstanceState
 
-__all__ = ["DURATION_BUCKETS_S", "Counts"]
+__all__ = ["DURATION_BUCKETS_S", "Counters"]
 
 DURATION_BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
 """Upper bounds, as OpenTelemetry's semantic conventions advise for http.server.request.duration."""
 
 
-class Counts:
+class Counters:
     """Counters since the start. Requests are what clients sent, attempts what instances were asked.
 
     Instances go by their labels, under which one that was removed may come back.
@@ -50,10 +50,10 @@ class Counts:
         self.ejections: Counter[str] = Counter()
         self._past: Counter[str] = Counter()
         """Attempts that ended and did not fail at instances that are gone."""
-        self._leaving: list[Instance] = []
+        self._leaving: list[InstanceState] = []
         """Those that were removed and may have attempts in flight."""
 
-    def answered(self, by: Instance | None, status: int, seconds: float) -> None:
+    def answered(self, by: InstanceState | None, status: int, seconds: float) -> None:
         """A request is over."""
         key = (by.label if by is not None else "", status)
         answers = self.answers
@@ -70,14 +70,14 @@ class Counts:
         elif event.kind is EventKind.EJECTED and event.instance is not None:
             self.ejections[event.instance.label] += 1
 
-    def removed(self, instance: Instance) -> None:
+    def removed(self, instance: InstanceState) -> None:
         """No request goes there any more. What it has counted, and will until its last attempt, is kept."""
         self._leaving.append(instance)
         for gone in [known for known in self._leaving if not known.in_flight]:
             self._leaving.remove(gone)
             self._past[gone.label] += gone.requests - gone.errors
 
-    def answered_attempts(self, present: Iterable[Instance]) -> dict[str, int]:
+    def answered_attempts(self, present: Iterable[InstanceState]) -> dict[str, int]:
         """Attempts that were answered, by label, at the instances there are and those that were removed."""
         numbers = self._past.copy()
         for instance in (*present, *self._leaving):

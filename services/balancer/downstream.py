@@ -7,12 +7,12 @@ import json
 import time
 from typing import cast
 
-from services.balancer.admin import ADMIN, Admin, Caller
-from services.balancer.balancer import Core
-from services.balancer.downstream_socket import ClientSocket
+from services.balancer.admin import ADMIN, Admin, AdminAccess
+from services.balancer.balancer import LoadBalancer
+from services.balancer.downstream_socket import DownstreamSocket
 from services.balancer.forward import Forward
 from services.balancer.http.request_head import Refusal, RequestHead
-from services.balancer.http.request_reader import Awaited, Intake
+from services.balancer.http.request_reader import Expected, RequestReader
 from services.balancer.http.response_head import local_answer
 
 __all__ = ["Downstream"]
@@ -21,8 +21,8 @@ PIPELINED_BYTES = 64 * 1024
 """So much of later requests is taken in while one is being answered."""
 
 
-class Downstream(ClientSocket):
-    """One connection, from which an Intake reads requests, each of which a Forward sends on its way."""
+class Downstream(DownstreamSocket):
+    """One connection: a RequestReader reads its requests, and a Forward sends each of them on."""
 
     __slots__ = (
         "_address",
@@ -35,12 +35,12 @@ class Downstream(ClientSocket):
         "_provenance",
     )
 
-    def __init__(self, core: Core, admin: Admin, connections: set[Downstream]) -> None:
+    def __init__(self, core: LoadBalancer, admin: Admin, connections: set[Downstream]) -> None:
         super().__init__(core)
         self._admin = admin
         self._own = admin.paths
         self._connections = connections
-        self._intake = Intake(core, self)
+        self._intake = RequestReader(core, self)
         self._address = self._provenance = b""
         self._answering: RequestHead | None = None
         self._forward: Forward | None = None
@@ -107,7 +107,7 @@ class Downstream(ClientSocket):
         else:
             transport.close()
 
-    # What Intake calls.
+    # What RequestReader calls.
 
     def on_request(self, head: RequestHead, body: bytes, kept: bool, whole: bool) -> None:
         """Answer a request: here if it is for the balancer itself, else by an instance."""
@@ -117,7 +117,7 @@ class Downstream(ClientSocket):
             forward = self._forward = Forward(self._core, self, head, body, kept, whole)
             forward.start()
         elif whole:
-            caller = Caller.of(self._address, head.lines[1:])
+            caller = AdminAccess.of(self._address, head.lines[1:])
             status, content_type, answer = self._admin.answer(head.method, head.path, body, caller)
             self._answer_here(status, answer, content_type)
         else:
@@ -128,10 +128,10 @@ class Downstream(ClientSocket):
         if self._forward is not None:
             self._forward.feed(piece, last)
 
-    def on_awaited(self, what: Awaited) -> None:
+    def on_awaited(self, what: Expected) -> None:
         """The client has so long to send more."""
         settings = self._core.settings
-        self._watch(settings.head_timeout_s if what is Awaited.HEAD else settings.body_timeout_s)
+        self._watch(settings.head_timeout_s if what is Expected.HEAD else settings.body_timeout_s)
 
     def on_expectation(self) -> None:
         """Let the client send its body."""
@@ -199,7 +199,7 @@ class Downstream(ClientSocket):
     def resume_upload(self) -> None:
         """It can again."""
         if self._paused and self._intake.coming is not None:
-            self.on_awaited(Awaited.BODY)  # it was not the client who was slow
+            self.on_awaited(Expected.BODY)  # it was not the client who was slow
         self._resume_reading()
 
     # What the server calls.

@@ -8,9 +8,9 @@ import struct
 import time
 from abc import abstractmethod
 
-from services.balancer.balancer import Core
+from services.balancer.balancer import LoadBalancer
 
-__all__ = ["ClientSocket"]
+__all__ = ["DownstreamSocket"]
 
 LINGER_S = 1.0
 """How long a client may stay once the last answer on its connection was sent, so that it gets to read it."""
@@ -18,12 +18,12 @@ LINGER_S = 1.0
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
-class ClientSocket(asyncio.Protocol):
+class DownstreamSocket(asyncio.Protocol):
     """Holds the transport, and a date by which the client must have moved."""
 
     __slots__ = ("_core", "_due", "_held_up", "_lingering", "_paused", "_transport", "_unsent")
 
-    def __init__(self, core: Core) -> None:
+    def __init__(self, core: LoadBalancer) -> None:
         self._core = core
         self._transport: asyncio.Transport | None = None
         self._due = 0.0

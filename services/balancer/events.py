@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from services.balancer.instances import Instance
+from services.balancer.instances import InstanceState
 
 __all__ = ["Event", "EventKind", "EventLog", "Listener", "ignore"]
 
@@ -38,7 +38,7 @@ class Event:
 
     kind: EventKind
     at: float
-    instance: Instance | None
+    instance: InstanceState | None
     reason: str
 
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import time
 
-from services.balancer.attempt import Attempt, Client
-from services.balancer.balancer import Core
+from services.balancer.attempt import Attempt, ResponseSink
+from services.balancer.balancer import LoadBalancer
 from services.balancer.events import Event, EventKind
-from services.balancer.health import Blame, blame
+from services.balancer.health import FailureCause, blame
 from services.balancer.http.bodies import Upload
 from services.balancer.http.request_head import RequestHead
 from services.balancer.http.response_head import UNTIL_CLOSE, AnswerHead
-from services.balancer.instances import Instance
-from services.balancer.retries import Verdict, after_failure, after_status
+from services.balancer.instances import InstanceState
+from services.balancer.retries import RetryDecision, after_failure, after_status
 from services.wire import FailureKind, NotConnected, NotSent, WireError
 
 __all__ = ["ABANDONED", "Forward"]
@@ -34,10 +34,16 @@ class Forward:
     _over = _waiting = _slowed = False
 
     def __init__(
-        self, core: Core, client: Client, head: RequestHead, body: bytes, kept: bool, uploaded: bool
+        self,
+        core: LoadBalancer,
+        client: ResponseSink,
+        head: RequestHead,
+        body: bytes,
+        kept: bool,
+        uploaded: bool,
     ) -> None:
         """`body` is what has come of it so far: all, if `uploaded`, as it is if it is `kept`."""
-        self.tried: tuple[Instance, ...] = ()
+        self.tried: tuple[InstanceState, ...] = ()
         self.core = core
         self.client = client
         self.head = head
@@ -48,7 +54,7 @@ class Forward:
         if head.deadline_ms is not None:
             self.deadline = min(self.deadline, now + head.deadline_ms / 1000)
         self.request_id = head.request_id or core.new_id()
-        self._again: tuple[Instance, str] | None = None
+        self._again: tuple[InstanceState, str] | None = None
         """Who failed it last and how, while it is to be tried elsewhere but nobody knows yet where."""
 
     @property
@@ -116,7 +122,7 @@ class Forward:
         else:
             self._refuse(503, self._story("all instances failed" if self.tried else "no instance is left"), 1)
 
-    def _go(self, instance: Instance, now: float) -> None:
+    def _go(self, instance: InstanceState, now: float) -> None:
         core = self.core
         if self._again is not None:
             core.hear(Event(EventKind.RETRIED, now, *self._again))
@@ -133,7 +139,7 @@ class Forward:
 
     # What the line calls while the request waits for room.
 
-    def on_room(self, instance: Instance) -> None:
+    def on_room(self, instance: InstanceState) -> None:
         """Go there."""
         if self._waiting:
             self._waiting = False
@@ -171,16 +177,16 @@ class Forward:
         core, attempt, now = self.core, self._attempt, time.monotonic()
         budget = core.budget_after(self.tried)
         verdict = after_status(status, core.rules(self.head), budget, now, replayable=self.upload is None)
-        if verdict is not None and verdict is not Verdict.RETRY:
+        if verdict is not None and verdict is not RetryDecision.RETRY:
             core.hear(Event(EventKind.DENIED, now, attempt.instance if attempt else None, verdict))
-        return verdict is Verdict.RETRY
+        return verdict is RetryDecision.RETRY
 
     def turned_down(self, status: int) -> None:
         """That answer has come to its end: on to another instance."""
         attempt = self._attempt
         assert attempt is not None
         kind = f"status_{status}"
-        self._note(attempt, kind, time.monotonic(), Blame.FAILED)
+        self._note(attempt, kind, time.monotonic(), FailureCause.FAILED)
         self._begin_anew(attempt.instance, kind)
         self.core.line.move()
 
@@ -197,7 +203,7 @@ class Forward:
         starved = timed_out and not attempt.held_up and self.upload is not None and not self.upload.whole
         hurried = timed_out and now - attempt.begun < core.try_timeout_s - 0.01
         # Neither a client's slowness nor its impatience says anything of the instance.
-        blamed = Blame.NONE if starved or hurried or (spent and attempt.passing) else blame(error)
+        blamed = FailureCause.NONE if starved or hurried or (spent and attempt.passing) else blame(error)
         self._note(attempt, error.kind, now, blamed)
         if attempt.passing:
             self._finish()
@@ -214,19 +220,19 @@ class Forward:
 
     # What comes after a failed attempt.
 
-    def _note(self, attempt: Attempt, kind: str, now: float, blamed: Blame) -> None:
+    def _note(self, attempt: Attempt, kind: str, now: float, blamed: FailureCause) -> None:
         """Let all know who has to: the counts, the roster, and at last perhaps the client."""
         label = attempt.instance.label
         self.core.counts.failures[label, kind] += 1
         self.core.roster.failed(attempt.instance, attempt.begun, now, blamed)
         self._failures += (f"{label} {kind}",)
 
-    def _next(self, error: WireError, instance: Instance, now: float) -> None:
+    def _next(self, error: WireError, instance: InstanceState, now: float) -> None:
         core = self.core
         replayable = self.upload is None or isinstance(error, NotConnected | NotSent)
         budget = core.budget_after(self.tried)
         verdict = after_failure(error, core.rules(self.head), budget, now, replayable=replayable)
-        if verdict is Verdict.RETRY:
+        if verdict is RetryDecision.RETRY:
             if isinstance(error, NotSent):
                 self.tried = self.tried[:-1]  # only that one connection had been closed
             self._begin_anew(instance, error.kind)
@@ -235,7 +241,7 @@ class Forward:
             status = 504 if error.kind is FailureKind.READ_TIMEOUT else 502
             self._refuse(status, self._story(f"not tried again: {verdict.replace('_', ' ')}"))
 
-    def _begin_anew(self, failed: Instance, reason: str) -> None:
+    def _begin_anew(self, failed: InstanceState, reason: str) -> None:
         self._again = failed, reason
         self._attempt = None
         self._try(time.monotonic())

@@ -13,13 +13,13 @@ from itertools import count
 from math import inf
 
 from services.balancer.events import Event, EventKind
-from services.balancer.instances import Instance
+from services.balancer.instances import InstanceState
 from services.wire.errors import FailureKind, NotSent, WireError
 
-__all__ = ["Blame", "Health", "HealthRules", "Reason", "State", "blame"]
+__all__ = ["FailureCause", "Health", "HealthRules", "State", "TransitionReason", "blame"]
 
 
-class Blame(StrEnum):
+class FailureCause(StrEnum):
     """What a failure says of the instance."""
 
     NONE = "none"
@@ -29,11 +29,11 @@ class Blame(StrEnum):
     """Nobody is there."""
 
 
-def blame(error: WireError) -> Blame:
+def blame(error: WireError) -> FailureCause:
     """What a failed attempt says of the instance it went to."""
     if error.kind is FailureKind.ABORTED or isinstance(error, NotSent):
-        return Blame.NONE
-    return Blame.UNREACHABLE if error.kind in _NOBODY_THERE else Blame.FAILED
+        return FailureCause.NONE
+    return FailureCause.UNREACHABLE if error.kind in _NOBODY_THERE else FailureCause.FAILED
 
 
 _NOBODY_THERE = frozenset({FailureKind.REFUSED, FailureKind.UNREACHABLE, FailureKind.UNRESOLVED})
@@ -81,7 +81,7 @@ class State(StrEnum):
     """Ejected, and one request is under way to see whether it is fit again."""
 
 
-class Reason(StrEnum):
+class TransitionReason(StrEnum):
     """Why it was ejected or restored."""
 
     UNREACHABLE = "unreachable"
@@ -106,32 +106,32 @@ class Health:
 
     def __init__(self, rules: HealthRules) -> None:
         self._rules = rules
-        self._out: dict[Instance, _Ejection] = {}
-        self._strikes: dict[Instance, int] = {}
-        self._fails: dict[Instance, int] = {}
-        self._past: dict[Instance, tuple[int, float]] = {}
+        self._out: dict[InstanceState, _Ejection] = {}
+        self._strikes: dict[InstanceState, int] = {}
+        self._fails: dict[InstanceState, int] = {}
+        self._past: dict[InstanceState, tuple[int, float]] = {}
         """How many ejections in a row it had, and when the last of them ended."""
-        self._backoffs: list[tuple[float, int, Instance]] = []
+        self._backoffs: list[tuple[float, int, InstanceState]] = []
         """A heap of when ejections end; what no longer holds is dropped when it comes up."""
         self._order = count()
 
     @property
-    def out(self) -> Collection[Instance]:
+    def out(self) -> Collection[InstanceState]:
         """Those that are ejected or on trial: a view, which stays true."""
         return self._out.keys()
 
     @property
-    def failing(self) -> Collection[Instance]:
+    def failing(self) -> Collection[InstanceState]:
         """Those that failed since they last answered and are not ejected for it yet: a view too."""
         return self._strikes.keys()
 
-    def state(self, instance: Instance) -> State:
+    def state(self, instance: InstanceState) -> State:
         ejection = self._out.get(instance)
         if ejection is None:
             return State.SERVING
         return State.EJECTED if ejection.trial_at is None else State.TRIAL
 
-    def due(self, now: float) -> Instance | None:
+    def due(self, now: float) -> InstanceState | None:
         """An ejected instance that may have its trial now."""
         while self._backoffs and self._backoffs[0][0] <= now:
             until, _, instance = self._backoffs[0]
@@ -141,47 +141,49 @@ class Health:
             heappop(self._backoffs)
         return None
 
-    def started(self, instance: Instance, now: float) -> None:
+    def started(self, instance: InstanceState, now: float) -> None:
         """An attempt begins: the trial, if the instance is due for one."""
         ejection = self._out.get(instance)
         if ejection is not None and ejection.trial_at is None and ejection.until <= now:
             ejection.trial_at = now
 
-    def succeeded(self, instance: Instance, begun: float, now: float) -> Event | None:
+    def succeeded(self, instance: InstanceState, begun: float, now: float) -> Event | None:
         """The instance answered an attempt begun at `begun`."""
         self._strikes.pop(instance, None)
         ejection = self._out.get(instance)
         if ejection is None or ejection.by_checks or begun < ejection.since:
             return None
-        return self._restore(instance, now, Reason.TRIAL)
+        return self._restore(instance, now, TransitionReason.TRIAL)
 
-    def failed(self, instance: Instance, begun: float, now: float, blamed: Blame) -> Event | None:
+    def failed(self, instance: InstanceState, begun: float, now: float, blamed: FailureCause) -> Event | None:
         """The instance failed an attempt begun at `begun`."""
-        if blamed is Blame.NONE:
+        if blamed is FailureCause.NONE:
             self.released(instance, begun)
             return None
         ejection = self._out.get(instance)
         if ejection is not None:
             if ejection.trial_at is None or begun < ejection.trial_at:
                 return None
-            return self._eject(instance, now, Reason.TRIAL, unreachable=blamed is Blame.UNREACHABLE)
+            return self._eject(
+                instance, now, TransitionReason.TRIAL, unreachable=blamed is FailureCause.UNREACHABLE
+            )
         if begun < self._past.get(instance, _NEVER)[1]:
             return None
-        if blamed is Blame.UNREACHABLE:
-            return self._eject(instance, now, Reason.UNREACHABLE, unreachable=True)
+        if blamed is FailureCause.UNREACHABLE:
+            return self._eject(instance, now, TransitionReason.UNREACHABLE, unreachable=True)
         strikes = self._strikes[instance] = self._strikes.get(instance, 0) + 1
         if strikes < self._rules.failures:
             return None
-        return self._eject(instance, now, Reason.FAILURES, unreachable=False)
+        return self._eject(instance, now, TransitionReason.FAILURES, unreachable=False)
 
-    def released(self, instance: Instance, begun: float) -> None:
+    def released(self, instance: InstanceState, begun: float) -> None:
         """An attempt was given up, and nothing was learned."""
         ejection = self._out.get(instance)
         if ejection is not None and ejection.trial_at is not None and begun >= ejection.trial_at:
             ejection.trial_at = None
             heappush(self._backoffs, (ejection.until, next(self._order), instance))
 
-    def check_passed(self, instance: Instance, now: float) -> Event | None:
+    def check_passed(self, instance: InstanceState, now: float) -> Event | None:
         """A check of its /health was answered well."""
         self._fails.pop(instance, None)
         ejection = self._out.get(instance)
@@ -190,9 +192,9 @@ class Health:
         ejection.passes += 1
         if ejection.passes < self._rules.rise or not (ejection.seen_by_checks or ejection.row == 1):
             return None
-        return self._restore(instance, now, Reason.CHECKS)
+        return self._restore(instance, now, TransitionReason.CHECKS)
 
-    def check_failed(self, instance: Instance, now: float) -> Event | None:
+    def check_failed(self, instance: InstanceState, now: float) -> Event | None:
         """A check of its /health was not answered, or not well."""
         fails = self._fails[instance] = self._fails.get(instance, 0) + 1
         ejection = self._out.get(instance)
@@ -206,16 +208,18 @@ class Health:
             self._out[instance] = _Ejection(
                 now, inf, self._row(instance, now), seen_by_checks=True, by_checks=True
             )
-            return Event(EventKind.EJECTED, now, instance, Reason.CHECKS)
+            return Event(EventKind.EJECTED, now, instance, TransitionReason.CHECKS)
         ejection.by_checks, ejection.until, ejection.trial_at = True, inf, None
         return None
 
-    def forget(self, instance: Instance) -> None:
+    def forget(self, instance: InstanceState) -> None:
         """The instance is gone for good."""
         for known in (self._out, self._strikes, self._fails, self._past):
             known.pop(instance, None)
 
-    def _eject(self, instance: Instance, now: float, reason: Reason, *, unreachable: bool) -> Event:
+    def _eject(
+        self, instance: InstanceState, now: float, reason: TransitionReason, *, unreachable: bool
+    ) -> Event:
         earlier = self._out.get(instance)
         row = earlier.row + 1 if earlier else self._row(instance, now)
         backoff = min(self._rules.backoff_cap_s, self._rules.backoff_s * 2.0 ** min(row - 1, 64))
@@ -224,11 +228,11 @@ class Health:
         heappush(self._backoffs, (ejection.until, next(self._order), instance))
         return Event(EventKind.EJECTED, now, instance, reason)
 
-    def _restore(self, instance: Instance, now: float, reason: Reason) -> Event:
+    def _restore(self, instance: InstanceState, now: float, reason: TransitionReason) -> Event:
         self._past[instance] = (self._out.pop(instance).row, now)
         return Event(EventKind.RESTORED, now, instance, reason)
 
-    def _row(self, instance: Instance, now: float) -> int:
+    def _row(self, instance: InstanceState, now: float) -> int:
         """Which ejection in a row this one is."""
         row, ended = self._past.get(instance, _NEVER)
         return row + 1 if now - ended < self._rules.backoff_cap_s else 1

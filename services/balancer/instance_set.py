@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 
 from services.balancer.events import Event, EventKind, Listener, ignore
-from services.balancer.health import Blame, Health, HealthRules, State
-from services.balancer.instances import Instance
+from services.balancer.health import FailureCause, Health, HealthRules, State
+from services.balancer.instances import InstanceState
 from services.balancer.policies.policy import Policy
 
-__all__ = ["Roster", "SlowStart"]
+__all__ = ["InstanceSet", "SlowStart"]
 
 
 class SlowStart:
@@ -27,23 +27,23 @@ class SlowStart:
         if duration_s < 0:
             raise ValueError(f"slow_start_s is {duration_s}: a time of 0 seconds or more")
         self._duration_s = duration_s
-        self._warming: dict[Instance, _Warming] = {}
+        self._warming: dict[InstanceState, _Warming] = {}
 
     @property
-    def warming(self) -> Collection[Instance]:
+    def warming(self) -> Collection[InstanceState]:
         """Those that do not take their whole share yet: a view, which stays true."""
         return self._warming.keys()
 
-    def begin(self, instance: Instance, now: float) -> None:
+    def begin(self, instance: InstanceState, now: float) -> None:
         """The instance returns."""
         if self._duration_s:
             self._warming[instance] = _Warming(now)
 
-    def end(self, instance: Instance) -> None:
+    def end(self, instance: InstanceState) -> None:
         """The instance is gone again."""
         self._warming.pop(instance, None)
 
-    def takes(self, instance: Instance, now: float) -> bool:
+    def takes(self, instance: InstanceState, now: float) -> bool:
         """Whether the instance takes the request that the policy would give it."""
         warming = self._warming.get(instance)
         if warming is None:
@@ -71,7 +71,7 @@ class _Warming:
 _LEAST = 0.1
 
 
-class Roster:
+class InstanceSet:
     """A policy over those instances that are fit, with the counts of attempts and errors.
 
     Of every attempt it is told that it `started`, at once after `choose`, and then one of `succeeded`,
@@ -96,20 +96,20 @@ class Roster:
         self._health = Health(self._rules)
         self._slow_start = SlowStart(slow_start_s)
         self._on_event = on_event
-        self._members: dict[Instance, None] = {}
+        self._members: dict[InstanceState, None] = {}
         self._panicking = False
         # Empty while all is well, which is then all that an attempt asks.
         self._out = self._health.out
         self._failing = self._health.failing
         self._warming = self._slow_start.warming
 
-    def __iter__(self) -> Iterator[Instance]:
+    def __iter__(self) -> Iterator[InstanceState]:
         return iter(tuple(self._members))
 
     def __len__(self) -> int:
         return len(self._members)
 
-    def __contains__(self, instance: Instance) -> bool:
+    def __contains__(self, instance: InstanceState) -> bool:
         return instance in self._members
 
     @property
@@ -117,18 +117,18 @@ class Roster:
         """Whether so few are fit that all are chosen from."""
         return self._panicking
 
-    def state(self, instance: Instance) -> State:
+    def state(self, instance: InstanceState) -> State:
         """Whether it serves, is ejected or on trial."""
         return self._health.state(instance)
 
-    def add(self, instance: Instance) -> None:
+    def add(self, instance: InstanceState) -> None:
         """From now on it may be chosen."""
         if instance not in self._members:
             self._members[instance] = None
             self._policy.add(instance)
             self._settle()
 
-    def remove(self, instance: Instance) -> None:
+    def remove(self, instance: InstanceState) -> None:
         """From now on it is not chosen; what is in flight there still ends, and is still counted."""
         if instance in self._members:
             del self._members[instance]
@@ -137,7 +137,7 @@ class Roster:
             self._slow_start.end(instance)
             self._settle()
 
-    def choose(self, now: float, tried: Collection[Instance] = ()) -> Instance | None:
+    def choose(self, now: float, tried: Collection[InstanceState] = ()) -> InstanceState | None:
         """The instance for a request that has been to `tried` already.
 
         None if there is none: then waiting helps only if `saturated`.
@@ -151,55 +151,55 @@ class Roster:
             return self._last_resort(tried) if self._out and tried else None
         return self._ease(instance, now, tried) if self._warming else instance
 
-    def saturated(self, tried: Collection[Instance] = ()) -> bool:
+    def saturated(self, tried: Collection[InstanceState] = ()) -> bool:
         """Whether a request that has been to `tried` will find an instance if it waits until one has room."""
         return self._policy.saturated(tried)
 
-    def started(self, instance: Instance, now: float) -> None:
+    def started(self, instance: InstanceState, now: float) -> None:
         """An attempt begins there."""
         instance.requests += 1
         self._policy.started(instance, now)
         if self._out:
             self._health.started(instance, now)
 
-    def succeeded(self, instance: Instance, begun: float, now: float) -> None:
+    def succeeded(self, instance: InstanceState, begun: float, now: float) -> None:
         """The attempt was answered, whatever the status."""
         self._policy.finished(instance, now, now - begun)
         if (self._out or self._failing) and instance in self._members:
             self._apply(self._health.succeeded(instance, begun, now))
 
-    def failed(self, instance: Instance, begun: float, now: float, blamed: Blame) -> None:
+    def failed(self, instance: InstanceState, begun: float, now: float, blamed: FailureCause) -> None:
         """The attempt failed, and `blamed` says how to take it. It counts as an error in any case."""
         instance.errors += 1
         self._policy.finished(instance, now, None)
         if instance in self._members:
             self._apply(self._health.failed(instance, begun, now, blamed))
 
-    def released(self, instance: Instance, begun: float, now: float) -> None:
+    def released(self, instance: InstanceState, begun: float, now: float) -> None:
         """The attempt was given up because the client went away: no error, and nothing learned."""
         self._policy.finished(instance, now, None)
         if self._out:
             self._health.released(instance, begun)
 
-    def check_passed(self, instance: Instance, now: float) -> None:
+    def check_passed(self, instance: InstanceState, now: float) -> None:
         """An active check was answered well."""
         if instance in self._members:
             self._apply(self._health.check_passed(instance, now))
 
-    def check_failed(self, instance: Instance, now: float) -> None:
+    def check_failed(self, instance: InstanceState, now: float) -> None:
         """An active check was not."""
         if instance in self._members:
             self._apply(self._health.check_failed(instance, now))
 
-    def _last_resort(self, tried: Collection[Instance]) -> Instance | None:
+    def _last_resort(self, tried: Collection[InstanceState]) -> InstanceState | None:
         """The instance ejected longest ago that has not had this request, once no fit one can take it."""
         if self._policy.saturated(tried):
             return None
         return next((i for i in self._out if i not in tried and not self._policy.full(i)), None)
 
-    def _ease(self, instance: Instance, now: float, tried: Collection[Instance]) -> Instance:
+    def _ease(self, instance: InstanceState, now: float, tried: Collection[InstanceState]) -> InstanceState:
         """The first that takes the request, starting from the policy's choice; that choice if none does."""
-        candidate: Instance | None = instance
+        candidate: InstanceState | None = instance
         passed_over = list(tried)
         while candidate is not None and not self._slow_start.takes(candidate, now):
             passed_over.append(candidate)

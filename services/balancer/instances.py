@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-__all__ = ["Instance"]
+__all__ = ["InstanceState"]
 
 
 @dataclass(slots=True, eq=False)
-class Instance:
+class InstanceState:
     """The state of one instance. Compared and hashed by identity: a policy keeps it as a key.
 
     `in_flight` belongs to the policy (`started` adds, `finished` takes away); `requests` and `errors` to

@@ -12,11 +12,11 @@ from itertools import islice
 from typing import Generic, Protocol, TypeVar
 
 from services.balancer.events import Event, EventKind, Listener, ignore
-from services.balancer.instance_set import Roster
-from services.balancer.instances import Instance
+from services.balancer.instance_set import InstanceSet
+from services.balancer.instances import InstanceState
 from services.wire import Deadlines
 
-__all__ = ["InLine", "Line", "WaitingQueue"]
+__all__ = ["Queued", "RequestQueue", "WaitingQueue"]
 
 Waiting = TypeVar("Waiting")
 Found = TypeVar("Found")
@@ -88,26 +88,26 @@ class WaitingQueue(Generic[Waiting]):
 _REACH = 8
 
 
-class InLine(Protocol):
+class Queued(Protocol):
     """A request that waits."""
 
     @property
-    def tried(self) -> Collection[Instance]:
+    def tried(self) -> Collection[InstanceState]:
         """Where it is not to go, for it has been there."""
 
-    def on_room(self, instance: Instance) -> None:
+    def on_room(self, instance: InstanceState) -> None:
         """There is room there; it is out of the line, and goes there at once."""
 
     def on_queued_out(self) -> None:
         """It has waited too long, and is out of the line."""
 
 
-class Line:
+class RequestQueue:
     """The waiting queue of one balancer, moved on whenever there is room."""
 
     __slots__ = ("_deadlines", "_queue", "_roster", "anyone")
 
-    def __init__(self, queue: WaitingQueue[InLine], roster: Roster, deadlines: Deadlines) -> None:
+    def __init__(self, queue: WaitingQueue[Queued], roster: InstanceSet, deadlines: Deadlines) -> None:
         self._queue = queue
         self._roster = roster
         self._deadlines = deadlines
@@ -117,7 +117,7 @@ class Line:
     def __len__(self) -> int:
         return len(self._queue)
 
-    def join(self, waiting: InLine) -> bool:
+    def join(self, waiting: Queued) -> bool:
         """Wait for room. False if too many do already."""
         if not self._queue.offer(waiting, time.monotonic()):
             return False
@@ -126,7 +126,7 @@ class Line:
             self._set_timer()
         return True
 
-    def leave(self, waiting: InLine) -> None:
+    def leave(self, waiting: Queued) -> None:
         """It gave up."""
         self._queue.withdraw(waiting)
         self.anyone = bool(self._queue)
@@ -141,7 +141,7 @@ class Line:
             waiting, instance = found
             waiting.on_room(instance)
 
-    def _find(self, waiting: InLine) -> Instance | None:
+    def _find(self, waiting: Queued) -> InstanceState | None:
         return self._roster.choose(time.monotonic(), waiting.tried)
 
     def close(self) -> None:

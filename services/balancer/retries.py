@@ -8,7 +8,7 @@ from math import exp, expm1
 
 from services.wire.errors import BrokenAnswer, FailureKind, NotConnected, NotSent, WireError
 
-__all__ = ["RetryBudget", "RetryRules", "Verdict", "after_failure", "after_status"]
+__all__ = ["RetryBudget", "RetryDecision", "RetryRules", "after_failure", "after_status"]
 
 CUT_OFF = frozenset(
     {FailureKind.RESET, FailureKind.CLOSED_EARLY, FailureKind.SHORT_BODY, FailureKind.READ_TIMEOUT}
@@ -26,7 +26,7 @@ class RetryRules:
     """Answers that the route wants taken as failures; all others pass through with their body."""
 
 
-class Verdict(StrEnum):
+class RetryDecision(StrEnum):
     """Whether it may, and if not, why."""
 
     RETRY = "retry"
@@ -94,7 +94,7 @@ class RetryBudget:
 
 def after_failure(
     error: WireError, rules: RetryRules, budget: RetryBudget | None, now: float, *, replayable: bool
-) -> Verdict:
+) -> RetryDecision:
     """Whether a request may be tried elsewhere after its attempt failed so. Pays for the retry if it must.
 
     Not to be asked once anything of an answer was passed on: that is never tried again. What came of one and
@@ -105,24 +105,24 @@ def after_failure(
     over a new connection: it was only the old one that had been closed.
     """
     if isinstance(error, BrokenAnswer) and error.kind not in CUT_OFF:
-        return Verdict.BROKEN_ANSWER
+        return RetryDecision.BROKEN_ANSWER
     if not replayable:
-        return Verdict.NOT_REPLAYABLE
+        return RetryDecision.NOT_REPLAYABLE
     if isinstance(error, NotConnected | NotSent):
-        return Verdict.RETRY
+        return RetryDecision.RETRY
     return _again(rules, budget, now)
 
 
 def after_status(
     status: int, rules: RetryRules, budget: RetryBudget | None, now: float, *, replayable: bool
-) -> Verdict | None:
+) -> RetryDecision | None:
     """The same after an answer with this status, none of it passed on; None if the answer is to be."""
     if status not in rules.statuses:
         return None
-    return _again(rules, budget, now) if replayable else Verdict.NOT_REPLAYABLE
+    return _again(rules, budget, now) if replayable else RetryDecision.NOT_REPLAYABLE
 
 
-def _again(rules: RetryRules, budget: RetryBudget | None, now: float) -> Verdict:
+def _again(rules: RetryRules, budget: RetryBudget | None, now: float) -> RetryDecision:
     if not rules.idempotent:
-        return Verdict.NOT_IDEMPOTENT
-    return Verdict.RETRY if budget is None or budget.spend(now) else Verdict.NO_BUDGET
+        return RetryDecision.NOT_IDEMPOTENT
+    return RetryDecision.RETRY if budget is None or budget.spend(now) else RetryDecision.NO_BUDGET

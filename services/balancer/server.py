@@ -6,11 +6,11 @@ import asyncio
 import socket
 
 from services.addresses import Address
-from services.balancer.active_checks import Checks
+from services.balancer.active_checks import ActiveChecks
 from services.balancer.admin import Admin
-from services.balancer.balancer import Core
+from services.balancer.balancer import LoadBalancer
 from services.balancer.downstream import Downstream
-from services.balancer.instances import Instance
+from services.balancer.instances import InstanceState
 from services.balancer.settings import BalancerSettings
 from services.command import BACKLOG
 
@@ -26,14 +26,14 @@ class BalancerServer:
     def __init__(self, settings: BalancerSettings) -> None:
         self.settings = settings
         self._connections: set[Downstream] = set()
-        self._core: Core | None = None
-        self._checks: Checks | None = None
+        self._core: LoadBalancer | None = None
+        self._checks: ActiveChecks | None = None
         self._listener: asyncio.Server | None = None
 
     async def start(self, sock: socket.socket) -> None:
         """Accept connections on a bound socket, and own it from now on."""
-        core = self._core = Core(self.settings)
-        checks = self._checks = Checks(core)
+        core = self._core = LoadBalancer(self.settings)
+        checks = self._checks = ActiveChecks(core)
         await checks.start()
         admin = Admin(core, self.add_instance, self.remove_instance)
         self._listener = await core.loop.create_server(
@@ -71,7 +71,7 @@ class BalancerServer:
         """The documented answer to GET /stats."""
         return self._require_core().stats()
 
-    def add_instance(self, address: Address) -> Instance:
+    def add_instance(self, address: Address) -> InstanceState:
         """From now on requests may go there. Raises DuplicateInstance."""
         instance = self._require_core().add(address)
         if self._checks is not None:
@@ -84,7 +84,7 @@ class BalancerServer:
         if self._checks is not None:
             self._checks.remove(instance)
 
-    def _require_core(self) -> Core:
+    def _require_core(self) -> LoadBalancer:
         if self._core is None:
             raise RuntimeError(f"{self.settings.name} was not started")
         return self._core

@@ -13,7 +13,7 @@ from services.rpc import pipeline_pb2 as pb
 from services.rpc.codec import MalformedError, parse
 from services.rpc.server import Answer, Context
 from services.rpc.statuses import ANSWERED_BY
-from services.slots import Station
+from services.slots import Slots
 
 __all__ = ["FaultyAnswer"]
 
@@ -33,7 +33,7 @@ class FaultyAnswer:
     Errors are INTERNAL and not executed; a drop is executed, and then ends as a connection that broke.
     """
 
-    def __init__(self, answer: Answer, station: Station, seed: int) -> None:
+    def __init__(self, answer: Answer, station: Slots, seed: int) -> None:
         self.faults = Faults()
         self._answer = answer
         self._station = station

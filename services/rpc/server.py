@@ -14,7 +14,7 @@ from grpc_reflection.v1alpha import reflection
 from services.addresses import address_of
 from services.rpc.methods import service_of
 
-__all__ = ["Answer", "Context", "RpcServer"]
+__all__ = ["Answer", "Context", "GrpcServer"]
 
 Context = grpc.aio.ServicerContext[bytes, bytes]
 Answer = Callable[[bytes, Context], Awaitable[bytes]]
@@ -24,7 +24,7 @@ CLOSE_S = 0.5
 """How long calls that were cut may take to go."""
 
 
-class RpcServer:
+class GrpcServer:
     """Serves on one port from `start` to `stop` or `abort`, all on the loop that `start` is awaited on.
 
     `methods` answers by full name; what answers any other method, if given, `others` makes from its name.

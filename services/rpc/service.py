@@ -10,15 +10,15 @@ from urllib.parse import urlsplit
 import grpc
 
 from services.addresses import address_of
-from services.instance import BudgetSpentError, Workplace
+from services.instance import BudgetSpentError, ServiceInstance
 from services.messages import ReportRequest, TextRequest
 from services.rpc.channels import open_channel
 from services.rpc.codec import MalformedError, decode_report, decode_response, decode_text, encode
 from services.rpc.methods import ASK, METHODS
-from services.rpc.server import Answer, Context, RpcServer
+from services.rpc.server import Answer, Context, GrpcServer
 from services.rpc.statuses import ANSWERED_BY, RETRY_AFTER, SERVER_TIMING, RefusedError, relay, text_metadata
 from services.settings import ServiceSettings, SettingsError
-from services.slots import QueueFullError, Visit
+from services.slots import QueueFullError, SlotTimes
 
 __all__ = ["ServiceServer"]
 
@@ -30,7 +30,7 @@ _DECODERS: Mapping[type, Callable[[bytes], TextRequest | ReportRequest]] = {
 }
 
 
-class ServiceServer(RpcServer):
+class ServiceServer(GrpcServer):
     """One instance of a service on one port. Belongs to the running loop.
 
     `station` holds its slots: replace `station.work` to slow it down while it runs. `ledger`
@@ -39,7 +39,7 @@ class ServiceServer(RpcServer):
     """
 
     def __init__(self, settings: ServiceSettings) -> None:
-        self._seat = _Seat(settings)
+        self._seat = GrpcHandler(settings)
         self.station = self._seat.place.station
         self.ledger = self._seat.place.ledger
         methods: dict[str, Answer] = {METHODS[settings.path]: self._seat.answer}
@@ -56,11 +56,11 @@ class ServiceServer(RpcServer):
         await self._seat.close()
 
 
-class _Seat:
+class GrpcHandler:
     """Answers the method of one service, and calls the next."""
 
     def __init__(self, settings: ServiceSettings) -> None:
-        self.place = Workplace(settings)
+        self.place = ServiceInstance(settings)
         self.settings = settings
         self._decode = _DECODERS[self.place.stage.takes]
         self._channel: grpc.aio.Channel | None = None
@@ -70,7 +70,7 @@ class _Seat:
 
     async def answer(self, request: bytes, context: Context) -> bytes:
         """The call. Trailing metadata tells where the time went, here and beyond, as Server-Timing does."""
-        visit = Visit()
+        visit = SlotTimes()
         try:
             body, beyond = await self._serve(request, context, visit)
         except Exception as error:
@@ -96,7 +96,7 @@ class _Seat:
         self._channel = open_channel(address_of(parts.hostname or "", parts.port or 80))
         self._next = self._channel.unary_unary(METHODS[parts.path])
 
-    async def _serve(self, request: bytes, context: Context, visit: Visit) -> tuple[bytes, str | None]:
+    async def _serve(self, request: bytes, context: Context, visit: SlotTimes) -> tuple[bytes, str | None]:
         budget_s = context.time_remaining()
         deadline = None if budget_s is None else asyncio.get_running_loop().time() + budget_s
         made = await self.place.make(self._decode(request), encode, visit, deadline)

@@ -14,7 +14,7 @@ from services.wire.connecting import connect
 from services.wire.deadlines import Deadlines
 from services.wire.errors import BrokenAnswer, FailureKind, NoAnswer, NotSent, WireError
 from services.wire.exchange import Exchange, Headers
-from services.wire.repeated_head import EMPTY_LINE, Recurring
+from services.wire.repeated_head import EMPTY_LINE, RepeatedHead
 
 __all__ = ["MAX_HEAD_BYTES", "Connection"]
 
@@ -76,7 +76,7 @@ class Connection(asyncio.Protocol):
         self._exchange: Exchange | None = None
         self._headers: Headers = []
         self._head_seen = self._raw_head = b""
-        self._recurring = Recurring()
+        self._recurring = RepeatedHead()
         self._closed = False
         self._spoiled = False
         self._keep_alive = True

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["EMPTY_LINE", "Recurring"]
+__all__ = ["EMPTY_LINE", "RepeatedHead"]
 
 EMPTY_LINE = b"\r\n\r\n"
 """What ends a head: the end of its last line, and an empty one."""
@@ -10,7 +10,7 @@ EMPTY_LINE = b"\r\n\r\n"
 MEMORABLE_BYTES = 1024
 
 
-class Recurring:
+class RepeatedHead:
     """The head of an earlier answer on a connection, and what it said.
 
     Of an answer that is not chunked, nothing but the head says how long it is. So what begins with the same

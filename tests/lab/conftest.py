@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from lab.measure.columns import Factors, Health, Outcome, What
+from lab.measure.columns import Factors, TrialHealth, TrialOutcome, What
 from lab.measure.measurement import Measurement
 
 MeasurementFactory = Callable[..., Measurement]
@@ -34,7 +34,7 @@ def make_measurement() -> MeasurementFactory:
                 started_at=datetime(2025, 1, 2, 3, 4, 5, tzinfo=UTC),
             ),
             factors=Factors(topology=topology, load_model="closed", concurrency=1, duration_s=10.0),
-            outcome=Outcome(
+            outcome=TrialOutcome(
                 requests=62,
                 succeeded=60,
                 failed=2,
@@ -45,7 +45,7 @@ def make_measurement() -> MeasurementFactory:
                 response_time_p50_ms=p50_ms,
                 service_time_p50_ms=p50_ms,
             ),
-            health=Health(
+            health=TrialHealth(
                 valid=valid, invalid_reason=None if valid else "not_steady", schedule_lag_p99_ms=0.25
             ),
         )

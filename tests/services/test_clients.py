@@ -10,8 +10,8 @@ from typing import Any, TypeVar
 import pytest
 
 from services.clients import (
-    Answer,
     Client,
+    HopAnswer,
     HopBrokenError,
     HopError,
     HopTimeoutError,
@@ -47,8 +47,8 @@ def using(
 
 def post(
     name: ClientName, url: str, *, times: int = 1, timeout_s: float = 10, **options: Any
-) -> list[Answer]:
-    async def work(client: Client) -> list[Answer]:
+) -> list[HopAnswer]:
+    async def work(client: Client) -> list[HopAnswer]:
         return [await client.post(url, b"body", {"X-A": "b"}, timeout_s) for _ in range(times)]
 
     return using(name, work, **options)

@@ -20,7 +20,7 @@ from services.documented import PATHS
 from services.names import WorkKind
 from services.pipeline import create_app
 from services.settings import ServiceSettings, SettingsError
-from services.stages import STAGES, Stage
+from services.stages import STAGES, PipelineStage
 from services.work import Work
 
 BODY = {"text": "The cat, the CAT", "request_id": "r1"}
@@ -306,7 +306,7 @@ def test_a_fault_of_the_service_itself_is_told_without_a_traceback(
     def fail(_: Any) -> Any:
         raise RuntimeError("internal affairs")
 
-    monkeypatch.setitem(STAGES, "/process", Stage(STAGES["/process"].takes, fail))  # type: ignore[misc]
+    monkeypatch.setitem(STAGES, "/process", PipelineStage(STAGES["/process"].takes, fail))  # type: ignore[misc]
     port, _ = serve(1, instance="service1c")
     reply = ask(port, "POST", "/process", BODY)
     assert (reply.status, reply.detail) == (500, "service1c failed: RuntimeError")

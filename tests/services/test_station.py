@@ -12,15 +12,15 @@ from hypothesis import strategies as st
 
 from services.loops import run
 from services.names import Distribution, WorkKind
-from services.slots import QueueFullError, Station, Visit, burn
+from services.slots import QueueFullError, Slots, SlotTimes, burn
 from services.work import Work
 
 IDLE = Work(WorkKind.TEXT)
 
 
-def held(station: Station, log: list[Any], name: Any) -> Coroutine[Any, Any, None]:
+def held(station: Slots, log: list[Any], name: Any) -> Coroutine[Any, Any, None]:
     """A visit that notes when its step is done."""
-    return station.serve(lambda: log.append(name), Visit())
+    return station.serve(lambda: log.append(name), SlotTimes())
 
 
 async def turns(count: int = 5) -> None:
@@ -30,8 +30,8 @@ async def turns(count: int = 5) -> None:
 
 def test_a_step_gives_its_result_and_its_time() -> None:
     async def main() -> None:
-        visit = Visit()
-        assert await Station(Work(mean_ms=20), "a").serve(lambda: "done", visit) == "done"
+        visit = SlotTimes()
+        assert await Slots(Work(mean_ms=20), "a").serve(lambda: "done", visit) == "done"
         assert visit.work_s >= 0.020
         assert visit.queue_s < visit.work_s
 
@@ -41,9 +41,9 @@ def test_a_step_gives_its_result_and_its_time() -> None:
 @pytest.mark.parametrize("mean_ms", [0.3, 3.4, 7.6])
 def test_waiting_is_never_shorter_than_the_service_time(mean_ms: float) -> None:
     async def main() -> None:
-        station = Station(Work(mean_ms=mean_ms), "a")
+        station = Slots(Work(mean_ms=mean_ms), "a")
         for _ in range(5):
-            visit = Visit()
+            visit = SlotTimes()
             await station.serve(lambda: None, visit)
             assert visit.work_s * 1000 >= mean_ms
 
@@ -52,9 +52,11 @@ def test_waiting_is_never_shorter_than_the_service_time(mean_ms: float) -> None:
 
 def test_no_more_are_served_at_once_than_there_are_slots() -> None:
     async def main() -> None:
-        station = Station(Work(mean_ms=5, slots=3), "a")
+        station = Slots(Work(mean_ms=5, slots=3), "a")
         seen: list[int] = []
-        await asyncio.gather(*(station.serve(lambda: seen.append(station.busy), Visit()) for _ in range(20)))
+        await asyncio.gather(
+            *(station.serve(lambda: seen.append(station.busy), SlotTimes()) for _ in range(20))
+        )
         assert max(seen) == 3
         assert (station.busy, station.waiting) == (0, 0)
 
@@ -63,7 +65,7 @@ def test_no_more_are_served_at_once_than_there_are_slots() -> None:
 
 def test_the_first_to_come_is_the_first_to_be_served() -> None:
     async def main() -> None:
-        station, log = Station(Work(mean_ms=1), "a"), list[int]()
+        station, log = Slots(Work(mean_ms=1), "a"), list[int]()
         await asyncio.gather(*(held(station, log, number) for number in range(30)))
         assert log == list(range(30))
 
@@ -72,7 +74,7 @@ def test_the_first_to_come_is_the_first_to_be_served() -> None:
 
 def test_waiting_for_a_slot_is_counted_as_queue_and_not_as_work() -> None:
     async def main() -> None:
-        station, visits = Station(Work(mean_ms=20), "a"), [Visit(), Visit()]
+        station, visits = Slots(Work(mean_ms=20), "a"), [SlotTimes(), SlotTimes()]
         await asyncio.gather(*(station.serve(lambda: None, visit) for visit in visits))
         assert visits[0].queue_s < visits[1].queue_s
         assert visits[1].queue_s > 0.015
@@ -83,7 +85,7 @@ def test_waiting_for_a_slot_is_counted_as_queue_and_not_as_work() -> None:
 
 def test_who_finds_slots_and_queue_full_is_refused_at_once() -> None:
     async def main() -> None:
-        station, log = Station(Work(mean_ms=1000, slots=2, queue_limit=3), "a"), list[int]()
+        station, log = Slots(Work(mean_ms=1000, slots=2, queue_limit=3), "a"), list[int]()
         tasks = [asyncio.ensure_future(held(station, log, number)) for number in range(5)]
         await turns()
         assert (station.busy, station.waiting) == (2, 3)
@@ -104,10 +106,10 @@ def test_retry_after_is_at_least_a_second() -> None:
 
 def test_a_slot_is_given_back_when_the_step_fails() -> None:
     async def main() -> None:
-        station = Station(IDLE, "a")
+        station = Slots(IDLE, "a")
         for _ in range(3):
             with pytest.raises(ZeroDivisionError):
-                await station.serve(lambda: 1 // 0, Visit())
+                await station.serve(lambda: 1 // 0, SlotTimes())
         assert station.busy == 0
 
     run(main())
@@ -119,7 +121,7 @@ def test_requests_that_go_away_leave_no_slot_taken_and_take_nobodys_turn(
     cancelled: set[int], after: int
 ) -> None:
     async def main() -> None:
-        station, log = Station(Work(mean_ms=0.2, slots=2), "a"), list[int]()
+        station, log = Slots(Work(mean_ms=0.2, slots=2), "a"), list[int]()
         tasks = [asyncio.ensure_future(held(station, log, number)) for number in range(10)]
         await turns(after)
         for number in cancelled:
@@ -134,7 +136,7 @@ def test_requests_that_go_away_leave_no_slot_taken_and_take_nobodys_turn(
 
 def test_a_request_that_goes_away_as_its_turn_comes_passes_the_slot_on() -> None:
     async def main() -> None:
-        station, log = Station(Work(mean_ms=1), "a"), list[int]()
+        station, log = Slots(Work(mean_ms=1), "a"), list[int]()
         tasks = [asyncio.ensure_future(held(station, log, number)) for number in range(3)]
         await turns()
         station._leave()  # gives the slot to the second, which is told only at the next turn of the loop
@@ -163,8 +165,8 @@ def test_burning_stops_when_told() -> None:
 
 def test_while_one_request_burns_the_loop_goes_on() -> None:
     async def main() -> None:
-        station, beats = Station(Work(WorkKind.CPU, mean_ms=100), "a"), 0
-        visit = Visit()
+        station, beats = Slots(Work(WorkKind.CPU, mean_ms=100), "a"), 0
+        visit = SlotTimes()
         task = asyncio.ensure_future(station.serve(lambda: None, visit))
         while not task.done():
             await asyncio.sleep(0.001)
@@ -178,12 +180,12 @@ def test_while_one_request_burns_the_loop_goes_on() -> None:
 
 def test_a_burning_request_that_goes_away_stops_burning() -> None:
     async def main() -> None:
-        station = Station(Work(WorkKind.CPU, mean_ms=60_000), "a")
+        station = Slots(Work(WorkKind.CPU, mean_ms=60_000), "a")
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.02):
-                await station.serve(lambda: None, Visit())
+                await station.serve(lambda: None, SlotTimes())
         station.work = Work(WorkKind.CPU, mean_ms=1)
-        await station.serve(lambda: None, Visit())
+        await station.serve(lambda: None, SlotTimes())
         station.close()
         for thread in threading.enumerate():
             if thread.name.startswith("a-work"):
@@ -195,7 +197,7 @@ def test_a_burning_request_that_goes_away_stops_burning() -> None:
 
 def test_new_work_holds_for_requests_that_wait() -> None:
     async def main() -> None:
-        station, visits = Station(Work(mean_ms=5), "a"), [Visit() for _ in range(3)]
+        station, visits = Slots(Work(mean_ms=5), "a"), [SlotTimes() for _ in range(3)]
         tasks = [asyncio.ensure_future(station.serve(lambda: None, visit)) for visit in visits]
         await turns()
         station.work = Work(mean_ms=30)
@@ -207,7 +209,7 @@ def test_new_work_holds_for_requests_that_wait() -> None:
 
 def test_more_slots_are_given_at_once_to_those_who_wait() -> None:
     async def main() -> None:
-        station, log = Station(Work(mean_ms=60_000), "a"), list[int]()
+        station, log = Slots(Work(mean_ms=60_000), "a"), list[int]()
         tasks = [asyncio.ensure_future(held(station, log, number)) for number in range(4)]
         await turns()
         assert log == [0]
@@ -223,7 +225,7 @@ def test_more_slots_are_given_at_once_to_those_who_wait() -> None:
 
 def test_text_work_adds_no_time() -> None:
     async def main() -> None:
-        station = Station(Work(WorkKind.TEXT, mean_ms=60_000, distribution=Distribution.EXPONENTIAL), "a")
-        assert await asyncio.wait_for(station.serve(lambda: "made", Visit()), 10) == "made"
+        station = Slots(Work(WorkKind.TEXT, mean_ms=60_000, distribution=Distribution.EXPONENTIAL), "a")
+        assert await asyncio.wait_for(station.serve(lambda: "made", SlotTimes()), 10) == "made"
 
     run(main())

@@ -24,7 +24,7 @@ from lab.placement.logs import LogFile
 from lab.placement.ports import listen
 from lab.placement.proxies.formatting import documented_health, documented_stats
 from lab.placement.proxies.proxy import Place, Profile, Proxy, find
-from lab.placement.proxies.stats_server import Endpoint
+from lab.placement.proxies.stats_server import StatsServer
 from services.balancer.settings import BalancerSettings
 
 __all__ = ["ProxyProcess"]
@@ -137,7 +137,7 @@ class ProxyProcess:
         self._resources.callback(self._log.close)
         folder = _new_folder(self._proxy.name)
         self._resources.callback(shutil.rmtree, folder, ignore_errors=True)
-        endpoint = Endpoint({"/stats": self.stats, "/health": lambda: documented_health(settings)})
+        endpoint = StatsServer({"/stats": self.stats, "/health": lambda: documented_health(settings)})
         self._resources.callback(endpoint.close)
         place = Place(folder, endpoint.address)
         for name, text in self._proxy.render(settings, self._profile, place).items():

@@ -11,7 +11,7 @@ from contextlib import suppress
 from http.server import BaseHTTPRequestHandler
 from typing import Any
 
-__all__ = ["Endpoint"]
+__all__ = ["StatsServer"]
 
 IDLE_S = 5.0
 """How long a connection may be silent."""
@@ -19,7 +19,7 @@ IDLE_S = 5.0
 Answer = Callable[[], Mapping[str, Any]]
 
 
-class Endpoint:
+class StatsServer:
     """A small HTTP server on a free port of the loopback, with a thread of its own, until `close`."""
 
     def __init__(self, answers: Mapping[str, Answer]) -> None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Generic, TypeVar
 
-__all__ = ["Memory"]
+__all__ = ["BoundedCache"]
 
 K = TypeVar("K")
 V = TypeVar("V")
 
 
-class Memory(dict[K, V], Generic[K, V]):
+class BoundedCache(dict[K, V], Generic[K, V]):
     """Remembers up to `limit` answers to a pure question, and then begins anew.
 
     Beginning anew costs what a few common entries cost to find out again, once in `limit` new ones; keeping

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from services.balancer.http.cache import Memory
+from services.balancer.http.cache import BoundedCache
 
 __all__ = ["CHUNKED", "Refusal", "RequestHead", "parse_head"]
 
@@ -104,10 +104,10 @@ NONSENSE = -1
 
 MEMORABLE_BYTES = 1024
 
-_heads: Memory[bytes, RequestHead] = Memory(1024)
+_heads: BoundedCache[bytes, RequestHead] = BoundedCache(1024)
 """Heads made of known lines only: most clients send the same over and over."""
-_request_lines: Memory[bytes, tuple[bytes, bytes, bytes, int, bytes]] = Memory(1024)
-_lines: Memory[bytes, tuple[int, bytes, int]] = Memory(4096)
+_request_lines: BoundedCache[bytes, tuple[bytes, bytes, bytes, int, bytes]] = BoundedCache(1024)
+_lines: BoundedCache[bytes, tuple[int, bytes, int]] = BoundedCache(4096)
 """Kind, value and number of header lines met before, but for those that differ from request to request."""
 
 

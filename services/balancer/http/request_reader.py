@@ -11,7 +11,7 @@ from typing import Protocol
 
 from services.balancer.http.request_head import CHUNKED, Refusal, RequestHead, parse_head
 
-__all__ = ["Awaited", "ChunkDecoder", "Intake", "Limits", "Taker"]
+__all__ = ["ChunkDecoder", "Expected", "Limits", "RequestHandler", "RequestReader"]
 
 _SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})(?:[ \t]*;[\t\x20-\x7e\x80-\xff]*)?")
 _TRAILER = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t\x20-\x7e\x80-\xff]*")
@@ -108,7 +108,7 @@ class ChunkDecoder:
             raise Refusal(400, "a trailer that is no header")
 
 
-class Awaited(Enum):
+class Expected(Enum):
     """What a connection is waiting for the client to send."""
 
     HEAD = auto()
@@ -126,7 +126,7 @@ class Limits(Protocol):
     """A body up to this long is taken in as a whole, a longer one piece by piece."""
 
 
-class Taker(Protocol):
+class RequestHandler(Protocol):
     """Who gets the requests."""
 
     def on_request(self, head: RequestHead, body: bytes, kept: bool, whole: bool) -> None:
@@ -135,7 +135,7 @@ class Taker(Protocol):
     def on_more(self, piece: bytes, last: bool) -> None:
         """More of the body of the last request."""
 
-    def on_awaited(self, what: Awaited) -> None:
+    def on_awaited(self, what: Expected) -> None:
         """Nothing more can be taken until the client sends this. Said again with every progress of a body."""
 
     def on_expectation(self) -> None:
@@ -145,7 +145,7 @@ class Taker(Protocol):
 _CR = 0x0D
 
 
-class Intake:
+class RequestReader:
     """Reads one request at a time: the next only once `busy` was set to False, for the last was answered.
 
     What comes meanwhile is kept in `buffer`. Raises Refusal for what is not well formed or too long; after
@@ -167,7 +167,7 @@ class Intake:
         "coming",
     )
 
-    def __init__(self, limits: Limits, taker: Taker) -> None:
+    def __init__(self, limits: Limits, taker: RequestHandler) -> None:
         self._limits = limits
         self._taker = taker
         self.buffer = b""
@@ -253,7 +253,7 @@ class Intake:
             raise Refusal(400, "this is no HTTP, or its lines do not end in CR LF")
         if not self._head_begun:
             self._head_begun = True
-            self._taker.on_awaited(Awaited.HEAD)
+            self._taker.on_awaited(Expected.HEAD)
         return False
 
     def _expect_body(self, head: RequestHead) -> None:
@@ -264,7 +264,7 @@ class Intake:
         self._decoder = ChunkDecoder() if head.length == CHUNKED else None
         if head.expects_continue and not self.buffer:
             self._taker.on_expectation()
-        self._taker.on_awaited(Awaited.BODY)
+        self._taker.on_awaited(Expected.BODY)
 
     def _take_body(self, head: RequestHead) -> None:
         piece, last = self._piece()
@@ -274,7 +274,7 @@ class Intake:
         if last:
             self.coming = None
         else:
-            self._taker.on_awaited(Awaited.BODY)
+            self._taker.on_awaited(Expected.BODY)
         if self.busy:
             self._taker.on_more(piece, last)
             return

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from http import HTTPStatus
 
-from services.balancer.http.cache import Memory
+from services.balancer.http.cache import BoundedCache
 from services.balancer.http.request_head import CHUNKED
 
 __all__ = ["UNTIL_CLOSE", "AnswerHead", "answer_head", "length_line", "local_answer"]
@@ -50,10 +50,10 @@ class AnswerHead:
         """How many bytes the instance said the body has, or less than 0 if it did not say."""
 
 
-_heads: Memory[tuple[bytes, int, bool, bool], AnswerHead] = Memory(1024)
+_heads: BoundedCache[tuple[bytes, int, bool, bool], AnswerHead] = BoundedCache(1024)
 """Heads made of known lines only."""
-_starts: Memory[bytes, tuple[int, bytes]] = Memory(256)
-_lines: Memory[bytes, tuple[int, bytes, int]] = Memory(4096)
+_starts: BoundedCache[bytes, tuple[int, bytes]] = BoundedCache(256)
+_lines: BoundedCache[bytes, tuple[int, bytes, int]] = BoundedCache(4096)
 """Kind, value and number of header lines met before."""
 
 

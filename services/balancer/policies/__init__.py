@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from services.balancer.policies.least_connections import LeastConnections
 from services.balancer.policies.policy import Limited, Policy
-from services.balancer.policies.random_choice import Uniform
+from services.balancer.policies.random_choice import Random
 from services.balancer.policies.round_robin import RoundRobin, WeightedRoundRobin
 from services.balancer.policies.two_choices import PeakEwma, PowerOfTwo
 from services.names import PolicyName
@@ -16,8 +16,8 @@ __all__ = [
     "Policy",
     "PolicyName",
     "PowerOfTwo",
+    "Random",
     "RoundRobin",
-    "Uniform",
     "WeightedRoundRobin",
     "build",
 ]
@@ -44,7 +44,7 @@ def _unlimited(name: PolicyName, seed: int) -> Policy:
         case PolicyName.LEAST_CONNECTIONS | PolicyName.CENTRAL_QUEUE:
             return LeastConnections()
         case PolicyName.RANDOM:
-            return Uniform(seed)
+            return Random(seed)
         case PolicyName.POWER_OF_TWO:
             return PowerOfTwo(seed)
         case PolicyName.PEAK_EWMA:

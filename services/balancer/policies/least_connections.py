@@ -7,7 +7,7 @@ from collections import OrderedDict
 from collections.abc import Collection
 from heapq import heappop, heappush
 
-from services.balancer.instances import Instance
+from services.balancer.instances import InstanceState
 from services.balancer.policies.policy import Policy
 
 __all__ = ["LeastConnections"]
@@ -23,10 +23,10 @@ class LeastConnections(Policy):
     __slots__ = ("_buckets", "_loads")
 
     def __init__(self) -> None:
-        self._buckets: dict[int, OrderedDict[Instance, None]] = {}
+        self._buckets: dict[int, OrderedDict[InstanceState, None]] = {}
         self._loads: list[int] = []
 
-    def add(self, instance: Instance) -> None:
+    def add(self, instance: InstanceState) -> None:
         load = instance.in_flight
         bucket = self._buckets.get(load)
         if bucket is None:
@@ -34,12 +34,12 @@ class LeastConnections(Policy):
             heappush(self._loads, load)
         bucket.setdefault(instance)
 
-    def remove(self, instance: Instance) -> None:
+    def remove(self, instance: InstanceState) -> None:
         bucket = self._buckets.get(instance.in_flight)
         if bucket is not None:
             bucket.pop(instance, None)
 
-    def choose(self, now: float, tried: Collection[Instance] = ()) -> Instance | None:
+    def choose(self, now: float, tried: Collection[InstanceState] = ()) -> InstanceState | None:
         if not tried:
             return self._least()
         aside = [instance for instance in tried if instance in self._buckets.get(instance.in_flight, ())]
@@ -50,20 +50,20 @@ class LeastConnections(Policy):
             self.add(instance)
         return chosen
 
-    def started(self, instance: Instance, now: float) -> None:
+    def started(self, instance: InstanceState, now: float) -> None:
         self._move(instance, 1)
 
-    def finished(self, instance: Instance, now: float, elapsed_s: float | None) -> None:
+    def finished(self, instance: InstanceState, now: float, elapsed_s: float | None) -> None:
         self._move(instance, -1)
 
-    def _move(self, instance: Instance, change: int) -> None:
+    def _move(self, instance: InstanceState, change: int) -> None:
         bucket = self._buckets.get(instance.in_flight)
         instance.in_flight += change
         if bucket is not None and instance in bucket:
             del bucket[instance]
             self.add(instance)
 
-    def _least(self) -> Instance | None:
+    def _least(self) -> InstanceState | None:
         loads, buckets = self._loads, self._buckets
         while loads:
             bucket = buckets[loads[0]]

@@ -9,7 +9,7 @@ from abc import abstractmethod
 from collections.abc import Collection
 from typing import Protocol
 
-from services.balancer.instances import Instance
+from services.balancer.instances import InstanceState
 
 __all__ = ["Limited", "Policy"]
 
@@ -26,36 +26,36 @@ class Policy(Protocol):
     __slots__ = ()
 
     @abstractmethod
-    def add(self, instance: Instance) -> None:
+    def add(self, instance: InstanceState) -> None:
         """From now on this instance may be chosen. Adding it twice is adding it once."""
 
     @abstractmethod
-    def remove(self, instance: Instance) -> None:
+    def remove(self, instance: InstanceState) -> None:
         """From now on it may not, though attempts begun there still finish. Unknown instances are ignored."""
 
     @abstractmethod
-    def choose(self, now: float, tried: Collection[Instance] = ()) -> Instance | None:
+    def choose(self, now: float, tried: Collection[InstanceState] = ()) -> InstanceState | None:
         """The instance for a request that has been to `tried` already; None if no other may be chosen."""
 
-    def started(self, instance: Instance, now: float) -> None:
+    def started(self, instance: InstanceState, now: float) -> None:
         """An attempt begins there: `in_flight` grows by one. To be called at once after `choose`.
 
         It may be told of instances that are not, or no longer, to be chosen.
         """
         instance.in_flight += 1
 
-    def finished(self, instance: Instance, now: float, elapsed_s: float | None) -> None:
+    def finished(self, instance: InstanceState, now: float, elapsed_s: float | None) -> None:
         """An attempt ended: `in_flight` shrinks by one. `elapsed_s` is None if it failed or was given up.
 
         It may be told of instances that are not, or no longer, to be chosen.
         """
         instance.in_flight -= 1
 
-    def full(self, instance: Instance) -> bool:
+    def full(self, instance: InstanceState) -> bool:
         """Whether it has as many attempts in flight as it may have. Only a limit makes it so."""
         return False
 
-    def saturated(self, tried: Collection[Instance] = ()) -> bool:
+    def saturated(self, tried: Collection[InstanceState] = ()) -> bool:
         """Whether some instance not in `tried` is passed over only because it is full: so waiting helps."""
         return False
 
@@ -76,38 +76,38 @@ class Limited(Policy):
             )
         self._policy = policy
         self._limit = limit
-        self._members: set[Instance] = set()
-        self._full: set[Instance] = set()
+        self._members: set[InstanceState] = set()
+        self._full: set[InstanceState] = set()
 
-    def add(self, instance: Instance) -> None:
+    def add(self, instance: InstanceState) -> None:
         self._members.add(instance)
         self._place(instance)
 
-    def remove(self, instance: Instance) -> None:
+    def remove(self, instance: InstanceState) -> None:
         self._members.discard(instance)
         self._full.discard(instance)
         self._policy.remove(instance)
 
-    def choose(self, now: float, tried: Collection[Instance] = ()) -> Instance | None:
+    def choose(self, now: float, tried: Collection[InstanceState] = ()) -> InstanceState | None:
         return self._policy.choose(now, tried)
 
-    def started(self, instance: Instance, now: float) -> None:
+    def started(self, instance: InstanceState, now: float) -> None:
         self._policy.started(instance, now)
         if instance.in_flight == self._limit and instance in self._members:
             self._place(instance)
 
-    def finished(self, instance: Instance, now: float, elapsed_s: float | None) -> None:
+    def finished(self, instance: InstanceState, now: float, elapsed_s: float | None) -> None:
         self._policy.finished(instance, now, elapsed_s)
         if instance.in_flight == self._limit - 1 and instance in self._full:
             self._place(instance)
 
-    def full(self, instance: Instance) -> bool:
+    def full(self, instance: InstanceState) -> bool:
         return instance.in_flight >= self._limit
 
-    def saturated(self, tried: Collection[Instance] = ()) -> bool:
+    def saturated(self, tried: Collection[InstanceState] = ()) -> bool:
         return len(self._full) > sum(instance in self._full for instance in set(tried))
 
-    def _place(self, instance: Instance) -> None:
+    def _place(self, instance: InstanceState) -> None:
         if self.full(instance):
             self._full.add(instance)
             self._policy.remove(instance)

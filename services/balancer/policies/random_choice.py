@@ -1,20 +1,20 @@
-"""Drawing instances at random: what the policies that leave it to chance have in common.
+"""Choose instances at random: what the policies that leave it to chance have in common.
 
 Any instance, each as likely.
 """
 
 from __future__ import annotations
 
+import random
 from collections.abc import Collection
-from random import Random
 
-from services.balancer.instances import Instance
+from services.balancer.instances import InstanceState
 from services.balancer.policies.policy import Policy
 
-__all__ = ["Drawing", "Uniform"]
+__all__ = ["Random", "RandomChoice"]
 
 
-class Drawing(Policy):
+class RandomChoice(Policy):
     """Keeps the instances in an array, where the last one fills the place of one that leaves.
 
     Chance comes from a generator of its own: the same seed and calls, the same choices.
@@ -23,28 +23,28 @@ class Drawing(Policy):
     __slots__ = ("_array", "_places", "_random")
 
     def __init__(self, seed: int = 0) -> None:
-        self._random = Random(seed).random
-        self._array: list[Instance] = []
-        self._places: dict[Instance, int] = {}
+        self._random = random.Random(seed).random
+        self._array: list[InstanceState] = []
+        self._places: dict[InstanceState, int] = {}
 
-    def add(self, instance: Instance) -> None:
+    def add(self, instance: InstanceState) -> None:
         if instance not in self._places:
             self._places[instance] = len(self._array)
             self._array.append(instance)
 
-    def remove(self, instance: Instance) -> None:
+    def remove(self, instance: InstanceState) -> None:
         place = self._places.get(instance)
         if place is not None:
             self._swap(place, len(self._array) - 1)
             self._array.pop()
             del self._places[instance]
 
-    def draw(self, tried: Collection[Instance]) -> Instance | None:
+    def draw(self, tried: Collection[InstanceState]) -> InstanceState | None:
         """Any instance not in `tried`, each as likely; None if there is none."""
         count = self._set_aside(tried) if tried else len(self._array)
         return self._array[int(self._random() * count)] if count else None
 
-    def draw_two(self, tried: Collection[Instance]) -> tuple[Instance, Instance] | None:
+    def draw_two(self, tried: Collection[InstanceState]) -> tuple[InstanceState, InstanceState] | None:
         """Two different instances not in `tried`, each pair as likely; one twice if it is the only one."""
         count = self._set_aside(tried) if tried else len(self._array)
         if count < 2:
@@ -53,7 +53,7 @@ class Drawing(Policy):
         second = int(self._random() * (count - 1))
         return self._array[first], self._array[second + (second >= first)]
 
-    def _set_aside(self, tried: Collection[Instance]) -> int:
+    def _set_aside(self, tried: Collection[InstanceState]) -> int:
         """Moves those tried to the end of the array; returns how many come before them."""
         count = len(self._array)
         for instance in tried:
@@ -72,10 +72,10 @@ class Drawing(Policy):
 # ruff: noqa: ARG002  (the signature is the policy's)
 
 
-class Uniform(Drawing):
+class Random(RandomChoice):
     """The policy `random`: it looks at nothing, and so is the one to compare others with."""
 
     __slots__ = ()
 
-    def choose(self, now: float, tried: Collection[Instance] = ()) -> Instance | None:
+    def choose(self, now: float, tried: Collection[InstanceState] = ()) -> InstanceState | None:
         return self.draw(tried)

@@ -11,7 +11,7 @@ from heapq import heapify, heappop, heappush, heapreplace
 from math import gcd
 from typing import NamedTuple
 
-from services.balancer.instances import Instance
+from services.balancer.instances import InstanceState
 from services.balancer.policies.policy import Policy
 
 __all__ = ["RoundRobin", "WeightedRoundRobin"]
@@ -38,15 +38,15 @@ class WeightedRoundRobin(Policy):
     def __init__(self) -> None:
         self._turns: list[_Turn] = []
         """A heap: the next turn of each listed instance."""
-        self._members: set[Instance] = set()
-        self._listed: set[Instance] = set()
+        self._members: set[InstanceState] = set()
+        self._listed: set[InstanceState] = set()
         """Members, and those removed whose turn has not come up yet: they are dropped when it does."""
         self._cycle = _FINENESS
         """What 1 of virtual time is counted as: a multiple of every weight seen."""
         self._now = 0
         self._order = 0
 
-    def add(self, instance: Instance) -> None:
+    def add(self, instance: InstanceState) -> None:
         self._members.add(instance)
         if instance in self._listed:
             return
@@ -58,14 +58,14 @@ class WeightedRoundRobin(Policy):
         heappush(self._turns, _Turn(first, self._order, instance))
         self._listed.add(instance)
 
-    def remove(self, instance: Instance) -> None:
+    def remove(self, instance: InstanceState) -> None:
         self._members.discard(instance)
         if len(self._listed) > 2 * len(self._members) + _STALE:
             self._turns = [turn for turn in self._turns if turn.instance in self._members]
             heapify(self._turns)
             self._listed = set(self._members)
 
-    def choose(self, now: float, tried: Collection[Instance] = ()) -> Instance | None:
+    def choose(self, now: float, tried: Collection[InstanceState] = ()) -> InstanceState | None:
         turns, members, cycle = self._turns, self._members, self._cycle
         passed_over = []
         chosen = None
@@ -97,7 +97,7 @@ class WeightedRoundRobin(Policy):
 class _Turn(NamedTuple):
     at: int
     order: int
-    instance: Instance
+    instance: InstanceState
 
 
 _FINENESS = 1 << 16
@@ -122,15 +122,15 @@ class RoundRobin(Policy):
 
     def __init__(self) -> None:
         # The first has waited longest. A dict would do but for the holes that taking from its front leaves.
-        self._turns: OrderedDict[Instance, None] = OrderedDict()
+        self._turns: OrderedDict[InstanceState, None] = OrderedDict()
 
-    def add(self, instance: Instance) -> None:
+    def add(self, instance: InstanceState) -> None:
         self._turns.setdefault(instance)
 
-    def remove(self, instance: Instance) -> None:
+    def remove(self, instance: InstanceState) -> None:
         self._turns.pop(instance, None)
 
-    def choose(self, now: float, tried: Collection[Instance] = ()) -> Instance | None:
+    def choose(self, now: float, tried: Collection[InstanceState] = ()) -> InstanceState | None:
         turns = self._turns
         passed_over = 0
         while passed_over < len(turns):

@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Collection
 from math import exp, inf
 
-from services.balancer.instances import Instance
-from services.balancer.policies.random_choice import Drawing
+from services.balancer.instances import InstanceState
+from services.balancer.policies.random_choice import RandomChoice
 
 __all__ = ["PeakEwma", "PowerOfTwo"]
 
 
-class PeakEwma(Drawing):
+class PeakEwma(RandomChoice):
     """Draws two different instances and takes the one of lower cost: estimate × (in flight + 1).
 
     The estimate follows the time an attempt takes. A time above it is believed at once; one below it counts
@@ -31,10 +31,10 @@ class PeakEwma(Drawing):
         if not decay_s > 0:
             raise ValueError(f"decay_s is {decay_s}: the estimates need a time above 0 to fade in")
         self._decay_s = decay_s
-        self._estimates: dict[Instance, tuple[float, float]] = {}
+        self._estimates: dict[InstanceState, tuple[float, float]] = {}
         """The estimate in seconds, and when it was made."""
 
-    def add(self, instance: Instance) -> None:
+    def add(self, instance: InstanceState) -> None:
         super().add(instance)
         # Who is removed for a while (full, ejected) is remembered; who is gone for good is forgotten here.
         if len(self._estimates) > 2 * len(self._places) + _FORGOTTEN:
@@ -42,14 +42,14 @@ class PeakEwma(Drawing):
                 known: self._estimates[known] for known in self._places if known in self._estimates
             }
 
-    def choose(self, now: float, tried: Collection[Instance] = ()) -> Instance | None:
+    def choose(self, now: float, tried: Collection[InstanceState] = ()) -> InstanceState | None:
         drawn = self.draw_two(tried)
         if drawn is None:
             return None
         one, other = drawn
         return one if self._cost(one, now) <= self._cost(other, now) else other
 
-    def finished(self, instance: Instance, now: float, elapsed_s: float | None) -> None:
+    def finished(self, instance: InstanceState, now: float, elapsed_s: float | None) -> None:
         instance.in_flight -= 1
         if elapsed_s is None:
             return
@@ -61,7 +61,7 @@ class PeakEwma(Drawing):
             now,
         )
 
-    def _cost(self, instance: Instance, now: float) -> float:
+    def _cost(self, instance: InstanceState, now: float) -> float:
         known = self._estimates.get(instance)
         if known is None:
             return inf if instance.in_flight else 0.0
@@ -75,7 +75,7 @@ _FORGOTTEN = 64
 # ruff: noqa: ARG002  (the signature is the policy's)
 
 
-class PowerOfTwo(Drawing):
+class PowerOfTwo(RandomChoice):
     """Draws two different instances and takes the one with fewer attempts in flight.
 
     Mitzenmacher, The Power of Two Choices in Randomized Load Balancing (2001): nearly as good as knowing
@@ -84,7 +84,7 @@ class PowerOfTwo(Drawing):
 
     __slots__ = ()
 
-    def choose(self, now: float, tried: Collection[Instance] = ()) -> Instance | None:
+    def choose(self, now: float, tried: Collection[InstanceState] = ()) -> InstanceState | None:
         drawn = self.draw_two(tried)
         if drawn is None:
             return None

@@ -11,7 +11,7 @@ from services.balancer.settings import BalancerSettings, SettingsError
 from services.command import name_of, not_installed, serve
 
 try:  # here and not in `main`: who forks many servers imports this module once for all of them
-    from services.rpc.balancer.server import RpcBalancerServer
+    from services.rpc.balancer.server import GrpcBalancerServer
 except ModuleNotFoundError as error:
     raise not_installed(error) from None
 
@@ -38,7 +38,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         settings = BalancerSettings.from_environ(os.environ, service)
         serve(
-            lambda: RpcBalancerServer(settings), settings.name, settings.host, settings.port, "BALANCER_PORT"
+            lambda: GrpcBalancerServer(settings), settings.name, settings.host, settings.port, "BALANCER_PORT"
         )
     except SettingsError as error:
         print(f"{service or 'the balancer'} cannot start: {error}", file=sys.stderr)

@@ -12,20 +12,20 @@ import grpc
 from grpc_health.v1 import health_pb2
 
 from services.addresses import Address, address_of
-from services.balancer.balancer import Core
-from services.balancer.instances import Instance
+from services.balancer.balancer import LoadBalancer
+from services.balancer.instances import InstanceState
 from services.balancer.retries import RetryRules
 from services.balancer.settings import BalancerSettings
 from services.rpc.channels import open_channel
 from services.rpc.methods import PATH_OF
 
-__all__ = ["Hub", "Peer"]
+__all__ = ["GrpcLoadBalancer", "InstanceChannel"]
 
 
-class Peer:
+class InstanceChannel:
     """One instance: its channel, and what is called on it. Belongs to the running loop."""
 
-    def __init__(self, instance: Instance) -> None:
+    def __init__(self, instance: InstanceState) -> None:
         self._channel = open_channel(address_of(instance.host, instance.port))
         self._check = self._channel.unary_unary(
             "/grpc.health.v1.Health/Check",
@@ -54,14 +54,14 @@ class Peer:
         await self._channel.close()
 
 
-class Hub:
+class GrpcLoadBalancer:
     """Instances, each with its channel and its active checks. Belongs to the running loop."""
 
     def __init__(self, settings: BalancerSettings) -> None:
         self.settings = settings
-        self.core = Core(settings)
-        self.peers: dict[Instance, Peer] = {}
-        self._checks: dict[Instance, asyncio.Task[None]] = {}
+        self.core = LoadBalancer(settings)
+        self.peers: dict[InstanceState, InstanceChannel] = {}
+        self._checks: dict[InstanceState, asyncio.Task[None]] = {}
         self._closing: set[asyncio.Task[None]] = set()
         for instance in self.core.roster:
             self._meet(instance)
@@ -91,17 +91,17 @@ class Hub:
         for peer in self.peers.values():
             await peer.close()
 
-    def _meet(self, instance: Instance) -> None:
-        self.peers[instance] = Peer(instance)
+    def _meet(self, instance: InstanceState) -> None:
+        self.peers[instance] = InstanceChannel(instance)
         self._checks[instance] = asyncio.ensure_future(self._watch(instance))
 
-    async def _part(self, instance: Instance) -> None:
+    async def _part(self, instance: InstanceState) -> None:
         """Close the channel of an instance that was removed, once its calls have ended."""
         while instance.in_flight:  # noqa: ASYNC110 (rare, and nobody waits)
             await asyncio.sleep(0.05)
         await self.peers.pop(instance).close()
 
-    async def _watch(self, instance: Instance) -> None:
+    async def _watch(self, instance: InstanceState) -> None:
         interval_s = self.settings.check_interval_s
         peer, roster = self.peers[instance], self.core.roster
         while interval_s:

@@ -13,31 +13,31 @@ from math import inf
 
 import grpc
 
-from services.balancer.balancer import Core
+from services.balancer.balancer import LoadBalancer
 from services.balancer.events import Event, EventKind
-from services.balancer.health import Blame, blame
-from services.balancer.instances import Instance
-from services.balancer.retries import Verdict, after_failure
-from services.rpc.balancer.balancer import Hub
+from services.balancer.health import FailureCause, blame
+from services.balancer.instances import InstanceState
+from services.balancer.retries import RetryDecision, after_failure
+from services.rpc.balancer.balancer import GrpcLoadBalancer
 from services.rpc.statuses import ANSWERED_BY, RETRY_AFTER, RefusedError, failure_of
 from services.wire.errors import FailureKind, WireError
 
-__all__ = ["Forward", "Metadata", "NoRoomError", "Outcome", "Turn"]
+__all__ = ["CallOutcome", "GrpcForward", "Metadata", "NoRoomError", "QueuedCall"]
 
 
 class NoRoomError(Exception):
     """No instance had room, and there was none to wait for or the wait was too long."""
 
 
-class Turn:
+class QueuedCall:
     """Waits in the core's line. Whoever gets an instance from it must tell the roster how that ended."""
 
-    def __init__(self, core: Core, tried: list[Instance]) -> None:
+    def __init__(self, core: LoadBalancer, tried: list[InstanceState]) -> None:
         self.tried = tried
         self._core = core
-        self._given: asyncio.Future[Instance] = core.loop.create_future()
+        self._given: asyncio.Future[InstanceState] = core.loop.create_future()
 
-    async def instance(self) -> Instance:
+    async def instance(self) -> InstanceState:
         """The instance to call, on which an attempt has begun. Raises NoRoomError."""
         if not self._core.line.join(self):
             raise NoRoomError("no instance has room, and too many calls wait for it")
@@ -51,7 +51,7 @@ class Turn:
                 self._core.line.move()
             raise
 
-    def on_room(self, instance: Instance) -> None:
+    def on_room(self, instance: InstanceState) -> None:
         """There is room there."""
         if self._given.done():  # its caller has just gone: the room is somebody else's
             self._core.loop.call_soon(self._core.line.move)
@@ -73,7 +73,7 @@ _SLACK_S = 0.01
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class CallOutcome:
     """What an instance made of the call, and passes through as it is: an answer, or its own failure."""
 
     initial: Metadata
@@ -83,11 +83,11 @@ class Outcome:
     details: str = ""
 
 
-class Forward:
+class GrpcForward:
     """The attempts at one call. `request` is kept, and sent anew with each."""
 
     def __init__(
-        self, hub: Hub, method: str, request: bytes, metadata: Metadata, left_s: float | None
+        self, hub: GrpcLoadBalancer, method: str, request: bytes, metadata: Metadata, left_s: float | None
     ) -> None:
         self._hub = hub
         self._core = hub.core
@@ -96,13 +96,13 @@ class Forward:
         self._metadata = metadata
         self._begun = time.monotonic()
         self._deadline = self._begun + min(self._core.total_timeout_s, inf if left_s is None else left_s)
-        self._tried: list[Instance] = []
+        self._tried: list[InstanceState] = []
         self._failures: list[str] = []
 
-    async def answer(self) -> Outcome:
+    async def answer(self) -> CallOutcome:
         """What the first instance that is there makes of the call. Raises RefusedError where none is."""
         self._core.budget.request()
-        failed: tuple[Instance, str] | None = None
+        failed: tuple[InstanceState, str] | None = None
         while True:
             instance = await self._choose()
             begun = time.monotonic()
@@ -117,7 +117,7 @@ class Forward:
             finally:
                 self._core.line.move()
 
-    async def _choose(self) -> Instance:
+    async def _choose(self) -> InstanceState:
         """An instance on which an attempt has begun."""
         core, now = self._core, time.monotonic()
         if now >= self._deadline:
@@ -131,10 +131,10 @@ class Forward:
             raise self._refusal(grpc.StatusCode.UNAVAILABLE, self._story(verdict), retry_after_s=1)
         return await self._wait(now)
 
-    async def _wait(self, now: float) -> Instance:
+    async def _wait(self, now: float) -> InstanceState:
         try:
             async with asyncio.timeout(self._deadline - now):
-                return await Turn(self._core, self._tried).instance()
+                return await QueuedCall(self._core, self._tried).instance()
         except NoRoomError as error:
             raise self._refusal(grpc.StatusCode.RESOURCE_EXHAUSTED, str(error), retry_after_s=1) from error
         except TimeoutError as error:
@@ -142,7 +142,7 @@ class Forward:
                 grpc.StatusCode.DEADLINE_EXCEEDED, "the call's time was over before an instance had room"
             ) from error
 
-    async def _attempt(self, instance: Instance, begun: float) -> Outcome:
+    async def _attempt(self, instance: InstanceState, begun: float) -> CallOutcome:
         """What it makes of the call. Raises WireError where nothing comes of it."""
         roster = self._core.roster
         timeout_s = min(self._core.try_timeout_s, self._deadline - begun)
@@ -151,7 +151,7 @@ class Forward:
         )
         try:
             body = await call
-            outcome = Outcome(
+            outcome = CallOutcome(
                 tuple(await call.initial_metadata()), tuple(await call.trailing_metadata()), body
             )
         except grpc.aio.AioRpcError as error:
@@ -160,7 +160,7 @@ class Forward:
                 self._take_down(failure, instance, begun, time.monotonic())
                 raise failure from error
             told = tuple(error.initial_metadata()), tuple(error.trailing_metadata())
-            outcome = Outcome(*told, code=error.code(), details=error.details() or "")
+            outcome = CallOutcome(*told, code=error.code(), details=error.details() or "")
         except asyncio.CancelledError:
             now = time.monotonic()
             self._core.counts.released[instance.label] += 1
@@ -172,17 +172,17 @@ class Forward:
         self._count(instance, outcome.code, now)
         return outcome
 
-    def _take_down(self, failure: WireError, instance: Instance, begun: float, now: float) -> None:
+    def _take_down(self, failure: WireError, instance: InstanceState, begun: float, now: float) -> None:
         """Count a failed attempt, and say what it says of the instance."""
         timed_out = failure.kind is FailureKind.READ_TIMEOUT
         hurried = timed_out and now - begun < self._core.try_timeout_s - _SLACK_S
         # A caller's impatience says nothing of the instance.
-        blamed = Blame.NONE if hurried else blame(failure)
+        blamed = FailureCause.NONE if hurried else blame(failure)
         self._core.counts.failures[instance.label, failure.kind] += 1
         self._core.roster.failed(instance, begun, now, blamed)
         self._failures.append(f"{instance.label} {failure.kind}")
 
-    def _after(self, failure: WireError, instance: Instance) -> None:
+    def _after(self, failure: WireError, instance: InstanceState) -> None:
         """Raises RefusedError unless the call may be tried elsewhere."""
         core, now = self._core, time.monotonic()
         timed_out = failure.kind is FailureKind.READ_TIMEOUT
@@ -190,13 +190,13 @@ class Forward:
             raise self._refusal(grpc.StatusCode.DEADLINE_EXCEEDED, self._story("the call's time is over"))
         budget = core.budget_after(self._tried)
         verdict = after_failure(failure, self._hub.rules(self._method), budget, now, replayable=True)
-        if verdict is Verdict.RETRY:
+        if verdict is RetryDecision.RETRY:
             return
         core.hear(Event(EventKind.DENIED, now, instance, verdict))
         code = grpc.StatusCode.DEADLINE_EXCEEDED if timed_out else grpc.StatusCode.UNAVAILABLE
         raise self._refusal(code, self._story(f"not tried again: {verdict.replace('_', ' ')}"))
 
-    def _count(self, by: Instance | None, code: grpc.StatusCode, now: float) -> None:
+    def _count(self, by: InstanceState | None, code: grpc.StatusCode, now: float) -> None:
         """The call is over."""
         self._core.counts.answered(by, code.value[0], now - self._begun)
 

@@ -11,17 +11,17 @@ from urllib.parse import unquote
 
 import grpc
 
-from services.balancer.admin import Admin, Caller
+from services.balancer.admin import Admin, AdminAccess
 from services.balancer.settings import BalancerSettings
 from services.rpc import pipeline_pb2 as pb
-from services.rpc.balancer.balancer import Hub
-from services.rpc.balancer.call import Forward, Metadata
+from services.rpc.balancer.balancer import GrpcLoadBalancer
+from services.rpc.balancer.call import GrpcForward, Metadata
 from services.rpc.codec import parse
 from services.rpc.methods import ASK
-from services.rpc.server import Context, RpcServer
+from services.rpc.server import Context, GrpcServer
 from services.rpc.statuses import ANSWERED_BY, RefusedError
 
-__all__ = ["RpcBalancerServer"]
+__all__ = ["GrpcBalancerServer"]
 
 STATS = "/pipeline.Balancer/Stats"
 _logger = logging.getLogger(__name__)
@@ -29,12 +29,12 @@ _OF_THE_CONNECTION = frozenset(("user-agent", "te", "content-type"))
 _PREFIXES_OF_THE_CONNECTION = ("grpc-", ":")
 
 
-class RpcBalancerServer(RpcServer):
+class GrpcBalancerServer(GrpcServer):
     """One balancer: calls of any method but its own go to an instance. Belongs to the running loop."""
 
     def __init__(self, settings: BalancerSettings) -> None:
         self.settings = settings
-        self._hub = Hub(settings)
+        self._hub = GrpcLoadBalancer(settings)
         self._admin = Admin(self._hub.core, self._hub.add, self._hub.remove)
         methods = {STATS: self._stats, ASK: self._ask}
         super().__init__(methods, settings.body_limit_bytes, lambda method: partial(self._forward, method))
@@ -64,7 +64,7 @@ class RpcBalancerServer(RpcServer):
 
     async def _forward(self, method: str, request: bytes, context: Context) -> bytes:
         metadata = _passed_on(context.invocation_metadata())
-        forward = Forward(self._hub, method, request, metadata, context.time_remaining())
+        forward = GrpcForward(self._hub, method, request, metadata, context.time_remaining())
         try:
             outcome = await forward.answer()
         except RefusedError as refused:
@@ -95,7 +95,7 @@ class RpcBalancerServer(RpcServer):
             method, path = asked.method.encode("ascii"), asked.path.encode("ascii")
         except ValueError as error:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
-        caller = Caller(_peer_address(context.peer()))
+        caller = AdminAccess(_peer_address(context.peer()))
         status, content_type, body = self._admin.answer(method, path, asked.body, caller)
         answer = pb.AdminResponse(status=status, content_type=content_type, body=body)
         return answer.SerializeToString()

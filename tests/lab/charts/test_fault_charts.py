@@ -18,10 +18,10 @@ from lab.charts import (
 )
 from lab.faults import Fault, FaultRun, Incident
 from lab.faults.report import Request
-from lab.faults.watch import Seen
+from lab.faults.watch import BalancerEvent
 from lab.measure.measurement import Measurement
 from lab.measure.statistics import Interval
-from lab.policy_comparison import Scenario, Standing
+from lab.policy_comparison import PolicyResult, Scenario
 from services.balancer.events import EventKind
 from services.names import PolicyName
 
@@ -33,9 +33,9 @@ def run_of(balancer: str = "builtin", *, tells: bool = True) -> FaultRun:
     kill = Incident(Fault.parse("at 2 kill service1b for 2"), 2.0, 4.1, 2.1, 5.0, 20, 0, 0.3)
     errors = Incident(Fault.parse("at 4 errors service2a 50% for 2"), 4.0, 6.0, None, None, 60, 5, 0.1)
     events = (
-        Seen(2.1, "b", EventKind.EJECTED, "service1b", "unreachable"),
-        Seen(2.1, "b", EventKind.RETRIED, "service1b", "refused"),
-        Seen(5.0, "b", EventKind.RESTORED, "service1b", "checks"),
+        BalancerEvent(2.1, "b", EventKind.EJECTED, "service1b", "unreachable"),
+        BalancerEvent(2.1, "b", EventKind.RETRIED, "service1b", "refused"),
+        BalancerEvent(5.0, "b", EventKind.RESTORED, "service1b", "checks"),
     )
     return FaultRun(
         topology="parallel",
@@ -54,8 +54,8 @@ def run_of(balancer: str = "builtin", *, tells: bool = True) -> FaultRun:
     )
 
 
-def standing(scenario: Scenario, policy: PolicyName, ms: float) -> Standing:
-    return Standing(scenario, policy, Interval(ms, ms - 2, ms + 2), None, ms + 1, 3 * ms, 0.25, 100, 0)
+def standing(scenario: Scenario, policy: PolicyName, ms: float) -> PolicyResult:
+    return PolicyResult(scenario, policy, Interval(ms, ms - 2, ms + 2), None, ms + 1, 3 * ms, 0.25, 100, 0)
 
 
 STANDINGS = [

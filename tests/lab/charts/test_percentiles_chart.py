@@ -9,7 +9,7 @@ import pytest
 from lab import charts
 from lab.arrivals import LoadModel
 from lab.measure.conditions import Condition
-from lab.saturation import Ending, Question, Saturation
+from lab.saturation import Ending, Saturation, SearchSpec
 
 
 def own(made: list[dict[str, Any]]) -> None:
@@ -34,7 +34,7 @@ def own(made: list[dict[str, Any]]) -> None:
 
 @pytest.fixture
 def found() -> Saturation:
-    question = Question(goal=(Condition.parse("p95=200ms"),), model=LoadModel.POISSON)
+    question = SearchSpec(goal=(Condition.parse("p95=200ms"),), model=LoadModel.POISSON)
     return Saturation(question, 32.0, 33.0, Ending.SETTLED, ())
 
 
@@ -56,7 +56,7 @@ def test_the_rate_that_it_bears_is_drawn_and_named(rows: Any, found: Saturation)
 
 
 def test_the_answer_is_the_rate_and_the_search_for_it(rows: Any, found: Saturation) -> None:
-    text = str(charts.bearing(found, rows(own)))
+    text = str(charts.capacity_answer(found, rows(own)))
     assert text.startswith("**It bears 32 req/s.** 32 req/s keeps p95 <= 200 ms, 33 req/s does not")
     assert text.endswith("All 12 trials are valid.")
 

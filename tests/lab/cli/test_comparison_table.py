@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from lab.cli.comparison_table import print_comparison
-from lab.compare import CellComparison, Comparison, Finding, Metric
+from lab.compare import CellComparison, Change, Comparison, Metric
 from lab.measure.statistics import Interval
 
 NAN = float("nan")
@@ -20,7 +20,7 @@ def test_what_cannot_be_said_is_a_dash(capsys: pytest.CaptureFixture[str]) -> No
         median_b=2.0,
         ratio=Interval(NAN, NAN, NAN),
         p=NAN,
-        finding=Finding.TOO_FEW_TRIALS,
+        finding=Change.TOO_FEW_TRIALS,
     )
     print_comparison(Comparison(Metric.THROUGHPUT, 0.05, (cell,), (), (), {}))
     said = capsys.readouterr().out

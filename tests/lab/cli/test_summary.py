@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import pytest
 
 from lab.cli.summary import print_summary, summaries
-from lab.measure.columns import Factors, Health, Outcome, What
+from lab.measure.columns import Factors, TrialHealth, TrialOutcome, What
 from lab.measure.measurement import Measurement
 
 
@@ -21,7 +21,7 @@ def row(
         factors=Factors(
             topology="parallel", replicas=4, load_model="closed", concurrency=concurrency, duration_s=1.0
         ),
-        outcome=Outcome(
+        outcome=TrialOutcome(
             requests=100,
             succeeded=100 - failed,
             failed=failed,
@@ -29,7 +29,7 @@ def row(
             throughput_rps=throughput_rps,
             response_time_p50_ms=160.0 + number,
         ),
-        health=Health(**{"valid": True, **health}),  # type: ignore[arg-type]
+        health=TrialHealth(**{"valid": True, **health}),  # type: ignore[arg-type]
     )
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lab.compare import Comparison, Finding, Metric, compare, compare_files, comparison
+from lab.compare import Change, Comparison, Metric, compare, compare_files, comparison
 from lab.errors import BadParameter, ResultsError
 from lab.measure.measurement import Measurement
 from lab.results.csv_file import Results
@@ -32,7 +32,7 @@ def rows(cells: Mapping[str, list[float]], **levels: object) -> pd.DataFrame:
     return pd.DataFrame(made, columns=COLUMNS).astype({"valid": "boolean", "concurrency": "Int64"})
 
 
-def findings(comparison: Comparison) -> list[Finding]:
+def findings(comparison: Comparison) -> list[Change]:
     return [cell.finding for cell in comparison.cells]
 
 
@@ -41,13 +41,13 @@ def faster(cells: Mapping[str, list[float]], factor: float) -> dict[str, list[fl
 
 
 def test_a_slower_b_is_worse_and_a_faster_one_better() -> None:
-    assert findings(compare(rows(STEADY), rows(faster(STEADY, 0.8)))) == [Finding.WORSE] * 2
-    assert findings(compare(rows(STEADY), rows(faster(STEADY, 1.3)))) == [Finding.BETTER] * 2
+    assert findings(compare(rows(STEADY), rows(faster(STEADY, 0.8)))) == [Change.WORSE] * 2
+    assert findings(compare(rows(STEADY), rows(faster(STEADY, 1.3)))) == [Change.BETTER] * 2
 
 
 def test_of_times_less_is_better() -> None:
     comparison = compare(rows(STEADY), rows(faster(STEADY, 0.8)), Metric.RESPONSE_TIME_P50)
-    assert findings(comparison) == [Finding.WORSE] * 2
+    assert findings(comparison) == [Change.WORSE] * 2
     assert comparison.geometric_mean == pytest.approx(1.25)
 
 
@@ -61,22 +61,22 @@ def test_a_cell_tells_its_medians_and_the_ratio_with_its_interval() -> None:
 
 def test_the_same_result_twice_shows_no_difference() -> None:
     comparison = compare(rows(STEADY), rows(STEADY))
-    assert findings(comparison) == [Finding.NO_DIFFERENCE_SHOWN] * 2
+    assert findings(comparison) == [Change.NO_DIFFERENCE_SHOWN] * 2
     assert comparison.geometric_mean == pytest.approx(1)
     assert comparison.regressions == ()
 
 
 def test_a_difference_within_the_threshold_is_none_however_significant() -> None:
     slightly = rows(faster(STEADY, 0.9505))
-    assert findings(compare(rows(STEADY), slightly, threshold=0.10)) == [Finding.NO_DIFFERENCE_SHOWN] * 2
-    assert findings(compare(rows(STEADY), slightly, threshold=0.02)) == [Finding.WORSE] * 2
+    assert findings(compare(rows(STEADY), slightly, threshold=0.10)) == [Change.NO_DIFFERENCE_SHOWN] * 2
+    assert findings(compare(rows(STEADY), slightly, threshold=0.02)) == [Change.WORSE] * 2
 
 
 @pytest.mark.parametrize("trials", [1, 2, 3])
 def test_three_trials_a_side_are_too_few_whatever_they_say(trials: int) -> None:
     few = {cell: values[:trials] for cell, values in STEADY.items()}
     comparison = compare(rows(few), rows(faster(few, 0.1)))
-    assert findings(comparison) == [Finding.TOO_FEW_TRIALS] * 2
+    assert findings(comparison) == [Change.TOO_FEW_TRIALS] * 2
     assert math.isnan(comparison.cells[0].p)
     assert "Too few trials in 2 of 2" in " ".join(comparison.sentences())
 
@@ -84,14 +84,14 @@ def test_three_trials_a_side_are_too_few_whatever_they_say(trials: int) -> None:
 def test_four_trials_a_side_are_enough_for_one_cell_and_too_few_for_two() -> None:
     four = {cell: values[:4] for cell, values in STEADY.items()}
     one = {"c1": four["c1"]}
-    assert findings(compare(rows(one), rows(faster(one, 0.5)))) == [Finding.WORSE]
-    assert findings(compare(rows(four), rows(faster(four, 0.5)))) == [Finding.TOO_FEW_TRIALS] * 2
+    assert findings(compare(rows(one), rows(faster(one, 0.5)))) == [Change.WORSE]
+    assert findings(compare(rows(four), rows(faster(four, 0.5)))) == [Change.TOO_FEW_TRIALS] * 2
 
 
 def test_a_cell_with_too_few_trials_burdens_no_other() -> None:
     mixed = {"c1": STEADY["c1"][:4], **{f"c{n}": [50.0, 51.0] for n in (3, 8, 32)}}
     found = findings(compare(rows(mixed), rows(faster(mixed, 0.5))))
-    assert found == [Finding.WORSE, *[Finding.TOO_FEW_TRIALS] * 3]
+    assert found == [Change.WORSE, *[Change.TOO_FEW_TRIALS] * 3]
 
 
 def test_invalid_trials_do_not_count() -> None:
@@ -113,7 +113,7 @@ def test_a_b_in_which_nothing_succeeds_is_a_regression_however_few_the_trials(
 ) -> None:
     cells = {cell: values[:trials] for cell, values in STEADY.items()}
     comparison = compare(rows(cells), broken(cells), metric)
-    assert findings(comparison) == [Finding.NOTHING_SUCCEEDED] * 2
+    assert findings(comparison) == [Change.NOTHING_SUCCEEDED] * 2
     assert len(comparison.regressions) == 2
     assert "Nothing succeeded in 2 of 2: concurrency 1; concurrency 3." in comparison.sentences()
 
@@ -126,10 +126,10 @@ def test_what_never_succeeded_is_no_regression() -> None:
 def test_a_b_that_answers_as_fast_and_fails_more_is_a_regression() -> None:
     failing = rows(STEADY, succeeded=80, failed=20)
     comparison = compare(rows(STEADY), failing)
-    assert findings(comparison) == [Finding.FAILS_MORE] * 2
+    assert findings(comparison) == [Change.FAILS_MORE] * 2
     assert len(comparison.regressions) == 2
     assert (comparison.cells[0].failed_a, comparison.cells[0].failed_b) == (0, pytest.approx(0.2))
-    assert findings(compare(rows(STEADY), failing, threshold=0.25)) == [Finding.NO_DIFFERENCE_SHOWN] * 2
+    assert findings(compare(rows(STEADY), failing, threshold=0.25)) == [Change.NO_DIFFERENCE_SHOWN] * 2
 
 
 def test_a_share_of_failures_that_some_trial_of_a_had_too_is_no_regression() -> None:
@@ -192,7 +192,7 @@ def pairs(slowdown: float, *, cells: int = 1, seed: int = 0) -> list[bool]:
             for factor in (1, 1 - slowdown)
         )
         shown = findings(compare(a, b))
-        flagged.append(Finding.WORSE in shown or Finding.BETTER in shown)
+        flagged.append(Change.WORSE in shown or Change.BETTER in shown)
     return flagged
 
 
@@ -252,6 +252,6 @@ def test_two_files_are_compared_with_their_sidecars(
             for trial in range(1, 6):
                 results.append(make_measurement(trial=trial, throughput_rps=rps + trial))
     comparison = compare_files(tmp_path / "a.csv", tmp_path / "b.csv")
-    assert findings(comparison) == [Finding.WORSE]
+    assert findings(comparison) == [Change.WORSE]
     assert comparison.differences == ("Parameter seed: 1 in A, 2 in B.",)
     assert comparison.sentences()[-1].startswith("Geometric mean")

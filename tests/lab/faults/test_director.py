@@ -11,7 +11,7 @@ import pytest
 import lab
 from lab.errors import PlacementError
 from lab.faults import Fault, run_faults
-from lab.faults.injector import Director
+from lab.faults.injector import FaultInjector
 from lab.load.result import Progress
 from lab.placement.ports import free_offset
 from lab.placement.running import Running
@@ -44,7 +44,7 @@ def stuck() -> Iterator[Stuck]:
 
 def test_a_fault_that_hangs_is_told_and_not_left_out(stuck: Stuck, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("lab.faults.injector.PATIENCE_S", 0.1)
-    director = Director(cast("Running", stuck), (KILL, FREEZE))
+    director = FaultInjector(cast("Running", stuck), (KILL, FREEZE))
     director.heed(Progress(elapsed_s=1, total_s=2, succeeded=0, failed=0, in_flight=0))
     with pytest.raises(PlacementError, match="at 1 kill service1b"):
         director.close()

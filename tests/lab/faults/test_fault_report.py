@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 from lab.faults.fault import Fault
-from lab.faults.injector import Happened
+from lab.faults.injector import FaultRecord
 from lab.faults.report import Incident, Request, incidents_of
-from lab.faults.watch import Seen
+from lab.faults.watch import BalancerEvent
 from services.balancer.events import EventKind
 
 KILL = Fault.parse("at 2 kill a for 3")
 FREEZE = Fault.parse("at 7 freeze b for 1")
 
 
-def seen(at_s: float, kind: EventKind, instance: str) -> Seen:
-    return Seen(at_s, "balancer", kind, instance, "reason")
+def seen(at_s: float, kind: EventKind, instance: str) -> BalancerEvent:
+    return BalancerEvent(at_s, "balancer", kind, instance, "reason")
 
 
-def incidents(*events: Seen) -> tuple[Incident, ...]:
+def incidents(*events: BalancerEvent) -> tuple[Incident, ...]:
     requests = [Request(t, 0.1 * t, "http_200" if t != 3 else "reset", t != 3) for t in range(10)]
-    happened = [Happened(FREEZE, 107, 108, 108), Happened(KILL, 102, 105, 105.5)]
+    happened = [FaultRecord(FREEZE, 107, 108, 108), FaultRecord(KILL, 102, 105, 105.5)]
     return incidents_of(happened, requests, events, origin_s=100)
 
 
@@ -30,7 +30,7 @@ def test_requests_belong_to_the_latest_fault_before_them() -> None:
 
 def test_a_request_fails_of_the_fault_during_which_it_fails() -> None:
     requests = [Request(1.9, 0.2, "reset", succeeded=False), Request(6.95, 0.1, "reset", succeeded=False)]
-    happened = [Happened(KILL, 102, 105, 105.5), Happened(FREEZE, 107, 108, 108)]
+    happened = [FaultRecord(KILL, 102, 105, 105.5), FaultRecord(FREEZE, 107, 108, 108)]
     assert [i.failed for i in incidents_of(happened, requests, [], origin_s=100)] == [1, 1]
     assert [i.requests for i in incidents_of(happened, requests, [], origin_s=100)] == [1, 0]
 

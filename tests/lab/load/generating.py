@@ -6,7 +6,7 @@ import asyncio
 import time
 
 from lab.load import requests
-from lab.load.endpoints import site_of
+from lab.load.endpoints import endpoint_of
 from lab.load.generator import Generator, Share
 from lab.load.spec import LoadSpec
 from services.loops import run
@@ -20,7 +20,7 @@ def generate(spec: LoadSpec, *, held: tuple[float, float] | None = None) -> Gene
         request = requests.head(spec.method, spec.url, spec.headers, len(body) or None) + body
         schedule = spec.schedule()
         start = time.monotonic_ns()
-        site = site_of(spec, spec.check())
+        site = endpoint_of(spec, spec.check())
         generator = Generator(spec, site, Share(0, 1), schedule, requests.constant(request), start)
         if held:
             asyncio.get_running_loop().call_later(held[0], time.sleep, held[1])

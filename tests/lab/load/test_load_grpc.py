@@ -15,14 +15,14 @@ from hypothesis import strategies as st
 
 from lab.arrivals import Closed, Constant
 from lab.errors import BadParameter
-from lab.load.endpoints import site_of
+from lab.load.endpoints import endpoint_of
 from lab.load.grpc_endpoint import rpc_messages
 from lab.load.requests import numbered
 from lab.load.run import run
 from lab.load.spec import LoadSpec, PipelineBody
 from lab.placement.background import BackgroundLoop
 from services.rpc.codec import decode_text
-from services.rpc.server import RpcServer
+from services.rpc.server import GrpcServer
 
 METHOD = "/any.Service/Method"
 Answer = Callable[[bytes, object], Awaitable[bytes]]
@@ -36,8 +36,8 @@ def serving(answer: Answer) -> Iterator[str]:
     sock = socket.create_server(("127.0.0.1", 0))
     url = f"grpc://127.0.0.1:{sock.getsockname()[1]}{METHOD}"
 
-    async def start() -> RpcServer:
-        server = RpcServer({METHOD: answer}, 1 << 20)
+    async def start() -> GrpcServer:
+        server = GrpcServer({METHOD: answer}, 1 << 20)
         await server.start(sock)
         return server
 
@@ -131,4 +131,6 @@ def test_calls_go_to_the_first_address_of_a_name_that_takes_them(name_here: Call
 
 def test_a_url_without_a_port_is_refused() -> None:
     with pytest.raises(BadParameter, match="port"):
-        site_of(LoadSpec(url="grpc://127.0.0.1/a.B/C", load=Closed(1), body=PipelineBody()), ["127.0.0.1"])
+        endpoint_of(
+            LoadSpec(url="grpc://127.0.0.1/a.B/C", load=Closed(1), body=PipelineBody()), ["127.0.0.1"]
+        )

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lab.load.pacer import NEVER, Agenda, Pacer
-from lab.load.timers import SpinAlarm, TimerfdAlarm, new_alarm
+from lab.load.pacer import NEVER, Pacer, PendingStarts
+from lab.load.timers import SpinTimer, TimerfdTimer, new_alarm
 from services.loops import new_event_loop
 
 times = st.lists(st.integers(0, 1000), max_size=80).map(sorted)
@@ -21,7 +21,7 @@ moments = st.lists(st.integers(0, 1200), max_size=30).map(sorted)
 
 @given(times, moments)
 def test_whatever_the_moments_of_asking_each_start_comes_once_in_order_and_not_early(starts, asked) -> None:
-    agenda = Agenda(np.array(starts, dtype=np.int64))
+    agenda = PendingStarts(np.array(starts, dtype=np.int64))
     handed: list[int] = []
     for now in asked:
         found = agenda.due(now)
@@ -34,14 +34,14 @@ def test_whatever_the_moments_of_asking_each_start_comes_once_in_order_and_not_e
 
 @given(times, times)
 def test_starts_that_are_added_come_in_their_turn(planned, added) -> None:
-    agenda = Agenda(np.array(planned, dtype=np.int64), start_ns=10)
+    agenda = PendingStarts(np.array(planned, dtype=np.int64), start_ns=10)
     for at in added:
         agenda.add(at)
     assert agenda.due(2000) == sorted([start + 10 for start in planned] + added)
     assert (agenda.left, agenda.next_ns) == (0, NEVER)
 
 
-ALARMS = [SpinAlarm, *([TimerfdAlarm] if sys.platform == "linux" else [])]
+ALARMS = [SpinTimer, *([TimerfdTimer] if sys.platform == "linux" else [])]
 LOOPS = {"asyncio": asyncio.new_event_loop, "fastest": new_event_loop}
 
 
@@ -112,7 +112,7 @@ def test_a_late_pacer_keeps_every_intended_start_and_tells_how_late_it_was() -> 
                 done.set()
 
         start = time.monotonic_ns()
-        pacer = Pacer(Agenda(np.arange(10, dtype=np.int64) * 1_000_000, start), issue)
+        pacer = Pacer(PendingStarts(np.arange(10, dtype=np.int64) * 1_000_000, start), issue)
         pacer.start()
         time.sleep(0.05)  # noqa: ASYNC251 (the loop stands still, as it would without a processor)
         await asyncio.wait_for(done.wait(), 10)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from lab.load.histogram import Histogram
 from lab.load.outcomes import Outcome, code_of
 from lab.load.recorder import Recorder
-from lab.load.result import Window
+from lab.load.result import MeasurementWindow
 from lab.load.timeline import Timeline
 from lab.load.workers import InFlight
 
@@ -29,8 +29,8 @@ def _recorded(samples: list[tuple[int, int, int, int]], gather_every: int = 1000
     for number, sample in enumerate(samples):
         recorder.ended.append(sample)
         if number % gather_every == 0:
-            recorder.gather()
-    recorder.gather()
+            recorder.flush()
+    recorder.flush()
     return recorder
 
 
@@ -59,7 +59,7 @@ def test_several_recorders_merge_to_the_single_one(rows, parts: int) -> None:
     samples = [_row(*row) for row in rows]
     recorders = [_recorded(samples[part::parts]) for part in range(parts)]
     whole = _recorded(samples)
-    assert Window.merged(recorder.window(2, 20) for recorder in recorders) == whole.window(2, 20)
+    assert MeasurementWindow.merged(recorder.window(2, 20) for recorder in recorders) == whole.window(2, 20)
     merged = Timeline.merged(recorder.timeline for recorder in recorders)
     assert _trimmed(merged) == _trimmed(whole.timeline)
 
@@ -79,7 +79,7 @@ def test_a_window_and_a_timeline_survive_json(rows) -> None:
     recorder = _recorded([_row(*row) for row in rows])
     recorder.timings.append((START, b"a;dur=1.5"))
     window = recorder.window(0, 99)
-    assert Window.from_json(window.to_json()) == window
+    assert MeasurementWindow.from_json(window.to_json()) == window
     assert Timeline.from_json(recorder.timeline.to_json()) == recorder.timeline
 
 

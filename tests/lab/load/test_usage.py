@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from lab.load.process_limits import Usage, read_usage
+from lab.load.process_limits import ProcessUsage, read_usage
 from lab.load.result import usage_between
 
 
@@ -25,12 +25,14 @@ def test_linux_tells_the_run_delay() -> None:
 
 
 def test_usage_of_a_window_is_read_between_the_samples() -> None:
-    samples = [(second * 10**9, Usage(cpu, cpu / 10)) for second, cpu in enumerate((0.0, 0.5, 1.5, 1.5))]
+    samples = [
+        (second * 10**9, ProcessUsage(cpu, cpu / 10)) for second, cpu in enumerate((0.0, 0.5, 1.5, 1.5))
+    ]
     cores, delay = usage_between(samples, 500_000_000, 2_000_000_000)
     assert cores == pytest.approx(1.25 / 1.5)
     assert delay == pytest.approx(0.125 / 1.5)
 
 
 def test_a_run_delay_that_nobody_tells_is_not_made_up() -> None:
-    samples = [(0, Usage(0.0, None)), (10**9, Usage(0.2, None))]
+    samples = [(0, ProcessUsage(0.0, None)), (10**9, ProcessUsage(0.2, None))]
     assert usage_between(samples, 0, 10**9) == (pytest.approx(0.2), None)

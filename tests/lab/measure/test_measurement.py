@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from lab.errors import SchemaMismatch
-from lab.measure.columns import Outcome
+from lab.measure.columns import TrialOutcome
 from lab.measure.measurement import Measurement
 
 MeasurementFactory = Callable[..., Measurement]
@@ -83,7 +83,7 @@ def test_times_keep_their_zone(make_measurement: MeasurementFactory) -> None:
 
 
 def test_a_column_that_is_not_given_and_not_required_is_blank() -> None:
-    outcome = Outcome(requests=0, succeeded=0, failed=0, dropped=0)
+    outcome = TrialOutcome(requests=0, succeeded=0, failed=0, dropped=0)
     assert outcome.throughput_rps is None
 
 
@@ -97,5 +97,5 @@ def test_a_column_that_is_not_given_and_not_required_is_blank() -> None:
     ],
 )
 def test_why_nothing_succeeded_is_said(counts: dict[str, Any], said: str | None) -> None:
-    outcome = Outcome(**{"requests": 0, "succeeded": 0, "failed": 0, "dropped": 0, **counts})
+    outcome = TrialOutcome(**{"requests": 0, "succeeded": 0, "failed": 0, "dropped": 0, **counts})
     assert outcome.nothing_succeeded == (said and f"nothing succeeded: {said}")

@@ -14,7 +14,7 @@ from lab.load.spec import LoadSpec, PipelineBody
 from lab.measure.columns import Factors
 from lab.measure.measurement import Measurement
 from lab.measure.row import Servers, Trial, factors_of, histograms_of, measure
-from lab.measure.validity import Reason
+from lab.measure.validity import InvalidReason
 from lab.topology import Topology
 
 MS = 1_000_000
@@ -186,7 +186,7 @@ def test_a_growing_response_time_is_not_steady_unless_it_is_planned() -> None:
     growing = recorded(Constant(100), [10.0 + n for n in range(300)], gap_ms=10.0)
     assert invalid_reason(growing) == "not_steady"
     assert of(growing).outcome.response_time_p50_ms is None
-    assert invalid_reason(growing, exempt={Reason.NOT_STEADY}) is None
+    assert invalid_reason(growing, exempt={InvalidReason.NOT_STEADY}) is None
 
 
 def test_a_closed_loop_that_wanders_within_few_response_times_is_not_called_unsteady() -> None:
@@ -199,7 +199,9 @@ def test_a_closed_loop_that_wanders_within_few_response_times_is_not_called_unst
 
 def test_a_closed_loop_that_slows_down_over_many_response_times_is_not_steady() -> None:
     slowing = [100.0 + number for number in range(400)]
-    assert Reason.NOT_STEADY in (of(recorded(Closed(1), slowing, gap_ms=300)).health.invalid_reason or "")
+    assert InvalidReason.NOT_STEADY in (
+        of(recorded(Closed(1), slowing, gap_ms=300)).health.invalid_reason or ""
+    )
 
 
 def test_a_generator_that_was_not_let_run_is_bound() -> None:
@@ -227,7 +229,8 @@ def test_a_count_that_contradicts_littles_law_is_noticed() -> None:
 def test_changed_servers_are_a_reason_unless_it_was_planned() -> None:
     assert invalid_reason(sequential(), servers=Servers(changed=True)) == "servers_changed"
     assert (
-        invalid_reason(sequential(), servers=Servers(changed=True), exempt={Reason.SERVERS_CHANGED}) is None
+        invalid_reason(sequential(), servers=Servers(changed=True), exempt={InvalidReason.SERVERS_CHANGED})
+        is None
     )
 
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lab.errors import BadParameter
-from lab.measure.validity import EXEMPTIBLE, Evidence, Reason, reasons_against
+from lab.measure.validity import EXEMPTIBLE, Evidence, InvalidReason, reasons_against
 
 SOUND = Evidence(
     succeeded=1000,
@@ -31,18 +31,18 @@ def test_a_sound_trial_is_valid() -> None:
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ({"generator_cpu_cores": 0.91}, Reason.GENERATOR_BOUND),
-        ({"run_delay": 0.101}, Reason.GENERATOR_BOUND),
-        ({"schedule_lag_p99_ms": 1.51}, Reason.GENERATOR_BOUND),
-        ({"dropped": 11}, Reason.RATE_NOT_ACHIEVED),
-        ({"littles_law_residual": 0.052}, Reason.LITTLES_LAW),
-        ({"drift": 0.11, "drift_p": 0.0009}, Reason.NOT_STEADY),
-        ({"drift": -0.11, "drift_p": 0.0009}, Reason.NOT_STEADY),
-        ({"succeeded": 10}, Reason.TOO_FEW_SAMPLES),
-        ({"servers_changed": True}, Reason.SERVERS_CHANGED),
+        ({"generator_cpu_cores": 0.91}, InvalidReason.GENERATOR_BOUND),
+        ({"run_delay": 0.101}, InvalidReason.GENERATOR_BOUND),
+        ({"schedule_lag_p99_ms": 1.51}, InvalidReason.GENERATOR_BOUND),
+        ({"dropped": 11}, InvalidReason.RATE_NOT_ACHIEVED),
+        ({"littles_law_residual": 0.052}, InvalidReason.LITTLES_LAW),
+        ({"drift": 0.11, "drift_p": 0.0009}, InvalidReason.NOT_STEADY),
+        ({"drift": -0.11, "drift_p": 0.0009}, InvalidReason.NOT_STEADY),
+        ({"succeeded": 10}, InvalidReason.TOO_FEW_SAMPLES),
+        ({"servers_changed": True}, InvalidReason.SERVERS_CHANGED),
     ],
 )
-def test_each_threshold_passed_is_a_reason(change: dict[str, float], reason: Reason) -> None:
+def test_each_threshold_passed_is_a_reason(change: dict[str, float], reason: InvalidReason) -> None:
     assert reasons_against(replace(SOUND, **change)) == {reason}
 
 
@@ -70,16 +70,20 @@ def test_what_is_unknown_condemns_nobody() -> None:
 
 def test_all_reasons_are_said_at_once() -> None:
     bad = replace(SOUND, succeeded=1, servers_changed=True, run_delay=1.0)
-    assert reasons_against(bad) == {Reason.TOO_FEW_SAMPLES, Reason.SERVERS_CHANGED, Reason.GENERATOR_BOUND}
+    assert reasons_against(bad) == {
+        InvalidReason.TOO_FEW_SAMPLES,
+        InvalidReason.SERVERS_CHANGED,
+        InvalidReason.GENERATOR_BOUND,
+    }
 
 
 def test_a_generator_is_not_blamed_where_nothing_succeeded() -> None:
     dead = replace(SOUND, succeeded=0, generator_cpu_cores=1.0, run_delay=1.0, schedule_lag_p99_ms=9.0)
-    assert reasons_against(dead) == {Reason.TOO_FEW_SAMPLES}
+    assert reasons_against(dead) == {InvalidReason.TOO_FEW_SAMPLES}
 
 
 @given(st.sets(st.sampled_from(sorted(EXEMPTIBLE))))
-def test_what_was_planned_is_no_reason_and_the_rest_still_is(planned: set[Reason]) -> None:
+def test_what_was_planned_is_no_reason_and_the_rest_still_is(planned: set[InvalidReason]) -> None:
     everything = Evidence(
         succeeded=1,
         due=100,
@@ -90,10 +94,10 @@ def test_what_was_planned_is_no_reason_and_the_rest_still_is(planned: set[Reason
         drift_p=0.0,
         servers_changed=True,
     )
-    assert reasons_against(everything, planned) == set(Reason) - planned
+    assert reasons_against(everything, planned) == set(InvalidReason) - planned
 
 
-@pytest.mark.parametrize("reason", sorted(set(Reason) - EXEMPTIBLE))
-def test_nobody_may_plan_a_bound_generator_or_too_few_samples(reason: Reason) -> None:
+@pytest.mark.parametrize("reason", sorted(set(InvalidReason) - EXEMPTIBLE))
+def test_nobody_may_plan_a_bound_generator_or_too_few_samples(reason: InvalidReason) -> None:
     with pytest.raises(BadParameter, match=reason):
         reasons_against(SOUND, {reason})

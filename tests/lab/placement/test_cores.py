@@ -86,7 +86,7 @@ def test_every_process_of_servers_is_kept_on_them_also_after_a_restart(core: int
         ) as running,
     ):
         running.restart("service3")
-        pids = [pid for pid in running.lives().values() if isinstance(pid, int)]
+        pids = [pid for pid in running.incarnations().values() if isinstance(pid, int)]
         assert len(pids) == 4
         assert set.union(*map(affinities, pids)) == {frozenset({core})}
 

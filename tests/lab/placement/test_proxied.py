@@ -96,10 +96,10 @@ def test_a_killed_balancer_comes_back(running: lab.Running) -> None:
 
 @pytest.mark.parametrize("name", ["service3-loadbalancer", "service3a"])
 def test_a_restart_is_the_beginning_of_another_life(running: lab.Running, name: str) -> None:
-    before = running.lives()
-    assert running.lives() == before
+    before = running.incarnations()
+    assert running.incarnations() == before
     running.restart(name)
-    after = running.lives()
+    after = running.incarnations()
     assert {n for n in {*before, *after} if before.get(n) != after.get(n)} == {name}
 
 

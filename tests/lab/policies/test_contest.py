@@ -6,7 +6,7 @@ import pytest
 
 from lab.errors import BadParameter
 from lab.placement.ports import reserved_offset
-from lab.policy_comparison import Scenario, Setting, contest, plan_contest
+from lab.policy_comparison import Scenario, Setting, compare_policies, plan_comparison
 from lab.topology import Topology
 from services.names import PolicyName
 
@@ -39,12 +39,12 @@ def test_unlike_requests_need_no_faults_and_no_weights() -> None:
 )
 def test_what_makes_no_sense_is_refused_before_anything_starts(wrong: dict[str, object]) -> None:
     with pytest.raises(BadParameter):
-        plan_contest(**wrong)  # type: ignore[arg-type]
+        plan_comparison(**wrong)  # type: ignore[arg-type]
 
 
 def test_every_policy_asked_for_is_measured_and_simulated_in_every_scenario() -> None:
     with reserved_offset(Topology.parallel()) as offset:
-        plan = plan_contest(
+        plan = plan_comparison(
             policies=["round_robin", "peak_ewma"],
             # Some 80 requests a second in both: few enough for a machine that has other things to do.
             work_ms=10,
@@ -53,7 +53,7 @@ def test_every_policy_asked_for_is_measured_and_simulated_in_every_scenario() ->
             simulated_requests=10_000,
             port_offset=offset,
         )
-        standings = contest(plan)
+        standings = compare_policies(plan)
     assert [(s.scenario, s.policy) for s in standings] == [
         (scenario, policy)
         for scenario in Scenario

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from lab.errors import BadParameter
 from lab.placement.ports import reserved_offset
-from lab.protocol_costs import Relay, coding_costs, wire_bytes
+from lab.protocol_costs import CountingProxy, coding_costs, wire_bytes
 from lab.topology import Topology
 from services.names import ProtocolName
 
@@ -28,7 +28,7 @@ def test_the_relay_passes_and_counts_every_byte_each_way(exchanges: list[tuple[b
             writer.close()
 
         server = await asyncio.start_server(serve, "127.0.0.1", 0)
-        relay = Relay("127.0.0.1", server.sockets[0].getsockname()[1])
+        relay = CountingProxy("127.0.0.1", server.sockets[0].getsockname()[1])
         port = await relay.start()
         for request, answer in exchanges:
             reader, writer = await asyncio.open_connection("127.0.0.1", port)

@@ -8,11 +8,11 @@ import pytest
 
 from lab.arrivals import Closed, Load, LoadModel, Poisson
 from lab.errors import BadParameter
-from lab.measure.columns import Factors, Health, Outcome
+from lab.measure.columns import Factors, TrialHealth, TrialOutcome
 from lab.measure.conditions import Condition
 from lab.measure.measurement import Measurement
 from lab.measure.percentiles import sample_floor
-from lab.saturation import Ending, Question, saturate
+from lab.saturation import Ending, SearchSpec, saturate
 from lab.saturation.saturate import LONGEST_S
 from lab.theory.queues import lindley_waits
 
@@ -58,7 +58,7 @@ class Server:
         return Measurement(
             what=row.what,
             factors=Factors(load_model=load.model, duration_s=duration_s),
-            outcome=Outcome(
+            outcome=TrialOutcome(
                 requests=requests,
                 succeeded=requests,
                 failed=0,
@@ -66,7 +66,7 @@ class Server:
                 throughput_rps=throughput,
                 response_time_p99_ms=None if bound or requests < sample_floor(0.99) else p99_ms,
             ),
-            health=Health(valid=not bound, invalid_reason="generator_bound" if bound else None),
+            health=TrialHealth(valid=not bound, invalid_reason="generator_bound" if bound else None),
         )
 
 
@@ -80,7 +80,7 @@ def server(make_measurement: Callable[..., Measurement]) -> Callable[..., Server
 def test_a_known_capacity_is_found_within_3_percent_in_8_probes(
     server: Callable[..., Server], capacity: float, jitter: float
 ) -> None:
-    found = saturate(Question(goal=GOAL), server(capacity, jitter=jitter))
+    found = saturate(SearchSpec(goal=GOAL), server(capacity, jitter=jitter))
     assert found.ending is Ending.SETTLED
     assert len(found.probes) <= 8
     assert found.highest_kept == pytest.approx(capacity, rel=0.03)
@@ -88,14 +88,14 @@ def test_a_known_capacity_is_found_within_3_percent_in_8_probes(
 
 @pytest.mark.parametrize("guess", [10.0, 5000.0])
 def test_a_guess_that_is_far_off_still_leads_there(server: Callable[..., Server], guess: float) -> None:
-    found = saturate(Question(goal=GOAL, guess=guess), server(100.0))
+    found = saturate(SearchSpec(goal=GOAL, guess=guess), server(100.0))
     assert found.highest_kept == pytest.approx(100, rel=0.03)
     assert len(found.probes) <= 8
 
 
 def test_a_goal_that_breaks_before_capacity_is_bracketed(server: Callable[..., Server]) -> None:
     """M/D/1 at 100/s keeps p99 at 50 ms up to some utilization between a half and 1."""
-    question = Question(goal=(Condition.parse("p99=50ms"),), model=LoadModel.POISSON, duration_s=200)
+    question = SearchSpec(goal=(Condition.parse("p99=50ms"),), model=LoadModel.POISSON, duration_s=200)
     found = saturate(question, server(100.0))
     assert found.highest_kept is not None
     assert found.lowest_broken is not None
@@ -105,14 +105,14 @@ def test_a_goal_that_breaks_before_capacity_is_bracketed(server: Callable[..., S
 
 def test_in_a_closed_loop_the_concurrency_is_found(server: Callable[..., Server]) -> None:
     probed = server(100.0)
-    found = saturate(Question(goal=GOAL, model=LoadModel.CLOSED), probed)
+    found = saturate(SearchSpec(goal=GOAL, model=LoadModel.CLOSED), probed)
     assert (found.highest_kept, found.lowest_broken) == (20, 21)
     assert all(isinstance(load, Closed) for load, _ in probed.probes)
 
 
 def test_probes_are_long_enough_for_the_percentile_in_the_goal(server: Callable[..., Server]) -> None:
     probed = server(25.0)
-    saturate(Question(goal=GOAL, duration_s=5.0), probed)
+    saturate(SearchSpec(goal=GOAL, duration_s=5.0), probed)
     assert all(
         duration_s * load.requested_rate >= 662 for load, duration_s in probed.probes if load.requested_rate
     )
@@ -120,7 +120,7 @@ def test_probes_are_long_enough_for_the_percentile_in_the_goal(server: Callable[
 
 def test_a_server_too_slow_for_the_goal_is_not_probed_for_hours(server: Callable[..., Server]) -> None:
     probed = server(0.5)
-    found = saturate(Question(goal=GOAL), probed)
+    found = saturate(SearchSpec(goal=GOAL), probed)
     assert len(probed.probes) == 1
     assert found.ending is Ending.TOO_SLOW
     assert found.sentence() == (
@@ -130,18 +130,18 @@ def test_a_server_too_slow_for_the_goal_is_not_probed_for_hours(server: Callable
 
 def test_no_probe_is_longer_than_anybody_waits(server: Callable[..., Server]) -> None:
     probed = server(100.0, floor_ms=500.0)
-    assert saturate(Question(goal=GOAL), probed).ending is Ending.TOO_SLOW
+    assert saturate(SearchSpec(goal=GOAL), probed).ending is Ending.TOO_SLOW
     assert max(duration_s for _, duration_s in probed.probes) <= LONGEST_S
 
 
 def test_whoever_asks_for_longer_probes_has_them() -> None:
-    question = Question(goal=(Condition.parse("errors=0"),), duration_s=2 * LONGEST_S)
+    question = SearchSpec(goal=(Condition.parse("errors=0"),), duration_s=2 * LONGEST_S)
     assert question.seconds(1.0) == 2 * LONGEST_S
     assert question.slowest < 1.0
 
 
 def test_a_generator_that_is_the_bottleneck_ends_the_search(server: Callable[..., Server]) -> None:
-    found = saturate(Question(goal=GOAL, guess=100.0), server(1e6, generator_limit=1000.0))
+    found = saturate(SearchSpec(goal=GOAL, guess=100.0), server(1e6, generator_limit=1000.0))
     assert found.ending is Ending.NOT_MEASURABLE
     assert found.highest_kept is not None
     assert found.highest_kept <= 1000
@@ -155,7 +155,7 @@ def test_a_probe_that_was_disturbed_once_is_repeated(server: Callable[..., Serve
         probed.generator_limit = 0.0 if len(probed.probes) == 1 else float("inf")
         return probed(load, duration_s)
 
-    found = saturate(Question(goal=GOAL), disturbed_at_the_second)
+    found = saturate(SearchSpec(goal=GOAL), disturbed_at_the_second)
     assert found.ending is Ending.SETTLED
     assert [load for load, _ in probed.probes[1:3]] == [probed.probes[1][0]] * 2
 
@@ -171,20 +171,20 @@ def test_a_server_that_answers_nothing_is_not_searched_for_long(server: Callable
         )
         return replace(row, outcome=none)
 
-    found = saturate(Question(goal=GOAL, guess=50.0), refused)
+    found = saturate(SearchSpec(goal=GOAL, guess=50.0), refused)
     assert len(found.probes) == 2
     assert found.ending is Ending.NOT_MEASURABLE
     assert found.sentence().startswith("Nothing succeeded: refused ×")
 
 
 def test_a_goal_that_nothing_keeps_is_said(server: Callable[..., Server]) -> None:
-    found = saturate(Question(goal=GOAL), server(100.0, floor_ms=500.0))
+    found = saturate(SearchSpec(goal=GOAL), server(100.0, floor_ms=500.0))
     assert found.highest_kept is None
     assert found.sentence().startswith("No level tried keeps p99 <= 200 ms and errors <= 0")
 
 
 def test_the_answer_is_said_with_what_bounds_it(server: Callable[..., Server]) -> None:
-    sentence = saturate(Question(goal=GOAL), server(100.0)).sentence()
+    sentence = saturate(SearchSpec(goal=GOAL), server(100.0)).sentence()
     assert sentence == (
         "98.52 req/s keeps p99 <= 200 ms and errors <= 0, 101.5 req/s does not (3 probes, settled)."
     )
@@ -192,16 +192,16 @@ def test_the_answer_is_said_with_what_bounds_it(server: Callable[..., Server]) -
 
 def test_every_probe_is_kept_as_a_row(server: Callable[..., Server]) -> None:
     probed = server(100.0)
-    assert len(saturate(Question(goal=GOAL), probed).probes) == len(probed.probes)
+    assert len(saturate(SearchSpec(goal=GOAL), probed).probes) == len(probed.probes)
 
 
 def test_a_question_without_a_goal_or_a_level_is_refused() -> None:
     with pytest.raises(BadParameter, match="at least one condition"):
-        Question(goal=())
+        SearchSpec(goal=())
     with pytest.raises(BadParameter, match="ramp"):
-        Question(goal=GOAL, model=LoadModel.RAMP)
+        SearchSpec(goal=GOAL, model=LoadModel.RAMP)
 
 
 def test_the_load_at_a_level_is_of_the_model_asked_for() -> None:
-    assert Question(goal=GOAL, model=LoadModel.POISSON).load(7.5) == Poisson(7.5)
-    assert Question(goal=GOAL, model=LoadModel.CLOSED).load(7.0) == Closed(7)
+    assert SearchSpec(goal=GOAL, model=LoadModel.POISSON).load(7.5) == Poisson(7.5)
+    assert SearchSpec(goal=GOAL, model=LoadModel.CLOSED).load(7.0) == Closed(7)

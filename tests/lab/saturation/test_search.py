@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lab.errors import BadParameter
-from lab.saturation.search import Found, Search
+from lab.saturation.search import Search, SearchResult
 
 levels = st.floats(0.5, 1e6)
 
@@ -14,7 +14,9 @@ def run(search: Search, limit: float, *, tells_capacity: bool) -> Search:
     """Search for the limit of a server that keeps the goal up to it exactly."""
     while (level := search.next_level()) is not None:
         kept = level <= limit
-        search = search.after(Found(level, kept, capacity=limit if tells_capacity and not kept else None))
+        search = search.after(
+            SearchResult(level, kept, capacity=limit if tells_capacity and not kept else None)
+        )
     return search
 
 
@@ -48,7 +50,7 @@ def test_no_level_is_probed_whose_answer_is_known(guess: float, limit: float, to
     while (level := search.next_level()) is not None:
         assert search.highest_kept is None or level > search.highest_kept
         assert search.lowest_broken is None or level < search.lowest_broken
-        search = search.after(Found(level, level <= limit, limit if told else None))
+        search = search.after(SearchResult(level, level <= limit, limit if told else None))
 
 
 @given(st.integers(1, 200), st.integers(1, 400))
@@ -73,7 +75,7 @@ def test_probes_are_never_more_than_allowed() -> None:
 
 
 def test_a_level_kept_above_a_broken_one_is_not_believed() -> None:
-    search = Search(100).after(Found(90, kept=False)).after(Found(110, kept=True))
+    search = Search(100).after(SearchResult(90, kept=False)).after(SearchResult(110, kept=True))
     assert (search.highest_kept, search.lowest_broken) == (None, 90)
 
 

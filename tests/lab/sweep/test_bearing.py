@@ -16,8 +16,8 @@ from lab.measure.conditions import Condition
 from lab.measure.measurement import Measurement
 from lab.placement.ports import reserved_offset
 from lab.results.csv_file import check, read_measurements
-from lab.saturation import Ending, Question, Saturation
-from lab.sweep import Target, drive, find_limit, open_target, rate_sweep, shares_of
+from lab.saturation import Ending, Saturation, SearchSpec
+from lab.sweep import Target, find_limit, open_target, rate_sweep, run_rates, shares_of
 from lab.sweep.windows import Windows
 from lab.topology import Topology
 
@@ -32,7 +32,7 @@ def saturation(
     highest_kept: float | None, ending: Ending = Ending.SETTLED, probes: tuple[Measurement, ...] = ()
 ) -> Saturation:
     goal = (Condition.parse("p95=200ms"),)
-    return Saturation(Question(goal=goal), highest_kept, 120.0, ending, probes)
+    return Saturation(SearchSpec(goal=goal), highest_kept, 120.0, ending, probes)
 
 
 def test_a_header_may_be_a_number() -> None:
@@ -78,7 +78,7 @@ def test_every_rate_is_driven_as_often_as_asked_in_shuffled_order(
     example: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(rate_sweep, "WINDOWS", Windows(answers=5, shortest_s=0.3))
-    path = drive(example, [40, 60], trials=2, duration_s=0.3, folder=tmp_path)
+    path = run_rates(example, [40, 60], trials=2, duration_s=0.3, folder=tmp_path)
     assert check(path) == 4
     rows = read_measurements(path)
     assert [row.what.trial for row in rows] == [1, 1, 2, 2]

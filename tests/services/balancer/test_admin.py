@@ -8,7 +8,7 @@ import json
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from services.balancer.admin import Caller
+from services.balancer.admin import AdminAccess
 from services.wire import Connection
 
 JSON = "Content-Type: application/json\r\n"
@@ -144,7 +144,7 @@ def test_no_web_page_may_remove_an_instance(run, tools):
     ],
 )
 def test_only_from_the_same_machine_may_instances_be_changed(address, may):
-    objection = Caller(address).objection(b"{}")
+    objection = AdminAccess(address).objection(b"{}")
     assert (objection is None) is may
     assert may or objection[0] == 403
 

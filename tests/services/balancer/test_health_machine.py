@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from services.balancer.events import Event, EventKind
-from services.balancer.health import Blame, HealthRules, Reason, State
-from services.balancer.instance_set import Roster
-from services.balancer.instances import Instance
+from services.balancer.health import FailureCause, HealthRules, State, TransitionReason
+from services.balancer.instance_set import InstanceSet
+from services.balancer.instances import InstanceState
 from services.balancer.policies import PolicyName, build
 
 RULES = HealthRules(failures=3, backoff_s=1.0, backoff_cap_s=8.0, rise=2, fall=2, panic_threshold=0.5)
@@ -24,12 +24,14 @@ class RosterMachine(RuleBasedStateMachine):
     @initialize(name=st.sampled_from(PolicyName), slow_start_s=st.sampled_from([0.0, 3.0]))
     def build(self, name: PolicyName, slow_start_s: float) -> None:
         self.now = 0.0
-        self.everyone = [Instance(f"i{n}", "127.0.0.1", 1 + n) for n in range(4)]
-        self.running: list[tuple[Instance, float, bool]] = []
-        self.last: dict[Instance, Event] = {}
-        self.in_row: dict[Instance, int] = {}
-        self.strikes: dict[Instance, int] = {}
-        self.roster = Roster(build(name, limit=LIMIT), RULES, slow_start_s=slow_start_s, on_event=self.hear)
+        self.everyone = [InstanceState(f"i{n}", "127.0.0.1", 1 + n) for n in range(4)]
+        self.running: list[tuple[InstanceState, float, bool]] = []
+        self.last: dict[InstanceState, Event] = {}
+        self.in_row: dict[InstanceState, int] = {}
+        self.strikes: dict[InstanceState, int] = {}
+        self.roster = InstanceSet(
+            build(name, limit=LIMIT), RULES, slow_start_s=slow_start_s, on_event=self.hear
+        )
         for instance in self.everyone:
             self.roster.add(instance)
 
@@ -42,11 +44,13 @@ class RosterMachine(RuleBasedStateMachine):
             assert earlier is not None
             assert earlier.kind is EventKind.EJECTED
         elif earlier is not None and earlier.kind is EventKind.EJECTED:
-            assert event.reason == Reason.TRIAL  # it was out, and only a trial that failed says so again
+            assert (
+                event.reason == TransitionReason.TRIAL
+            )  # it was out, and only a trial that failed says so again
         self.last[instance] = event
         self.strikes[instance] = 0
 
-    def ejected(self, instance: Instance) -> bool:
+    def ejected(self, instance: InstanceState) -> bool:
         return instance in self.last and self.last[instance].kind is EventKind.EJECTED
 
     # --- what happens ---
@@ -74,34 +78,36 @@ class RosterMachine(RuleBasedStateMachine):
         on_trial = False
         if self.ejected(chosen) and not anyone:
             assert self.roster.state(chosen) is State.EJECTED  # and not in its trial already
-            assert self.last[chosen].reason != Reason.CHECKS
+            assert self.last[chosen].reason != TransitionReason.CHECKS
             assert self.now >= self.last[chosen].at + RULES.backoff_s
             on_trial = True
         self.roster.started(chosen, self.now)
         self.running.append((chosen, self.now, on_trial))
 
     @precondition(lambda self: self.running)
-    @rule(n=st.integers(0, 99), outcome=st.sampled_from([None, "released", *Blame]))
-    def an_attempt_ends(self, n: int, outcome: str | Blame | None) -> None:
+    @rule(n=st.integers(0, 99), outcome=st.sampled_from([None, "released", *FailureCause]))
+    def an_attempt_ends(self, n: int, outcome: str | FailureCause | None) -> None:
         instance, begun, _ = self.running.pop(n % len(self.running))
         errors, was_out = instance.errors, self.ejected(instance)
         match outcome:
             case None:
                 self.roster.succeeded(instance, begun, self.now)
                 self.strikes[instance] = 0
-            case Blame():
-                if outcome is Blame.FAILED and not was_out and begun >= self.returned(instance):
+            case FailureCause():
+                if outcome is FailureCause.FAILED and not was_out and begun >= self.returned(instance):
                     self.strikes[instance] = self.strikes.get(instance, 0) + 1
-                due_out = outcome is Blame.UNREACHABLE or self.strikes.get(instance, 0) >= RULES.failures
+                due_out = (
+                    outcome is FailureCause.UNREACHABLE or self.strikes.get(instance, 0) >= RULES.failures
+                )
                 self.roster.failed(instance, begun, self.now, outcome)
                 assert instance.errors == errors + 1
                 if instance in self.roster and not was_out and begun >= self.returned(instance):
-                    assert self.ejected(instance) == (due_out and outcome is not Blame.NONE)
+                    assert self.ejected(instance) == (due_out and outcome is not FailureCause.NONE)
             case _:
                 self.roster.released(instance, begun, self.now)
                 assert instance.errors == errors
 
-    def returned(self, instance: Instance) -> float:
+    def returned(self, instance: InstanceState) -> float:
         last = self.last.get(instance)
         return last.at if last is not None and last.kind is EventKind.RESTORED else 0.0
 
@@ -119,7 +125,7 @@ class RosterMachine(RuleBasedStateMachine):
     def an_instance_comes(self, n: int) -> None:
         # A new process is a new instance: what the old one still has in flight is not its own.
         if self.everyone[n] not in self.roster:
-            self.everyone[n] = Instance(f"i{n}", "127.0.0.1", 1 + n)
+            self.everyone[n] = InstanceState(f"i{n}", "127.0.0.1", 1 + n)
             self.roster.add(self.everyone[n])
 
     # --- what holds at all times ---

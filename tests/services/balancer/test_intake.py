@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.balancer.http.request_head import Refusal
-from services.balancer.http.request_reader import Awaited, Intake
+from services.balancer.http.request_reader import Expected, RequestReader
 
 LIMITS = SimpleNamespace(head_limit=200, body_limit=60, replay_limit=20)
 
@@ -20,7 +20,7 @@ class Taken:
     """Writes down the requests it gets, and answers each once it has come to its end."""
 
     def __init__(self, limits=LIMITS, answers=True):
-        self.intake = Intake(limits, self)
+        self.intake = RequestReader(limits, self)
         self.answers = answers
         self.requests = []
         self.awaited = []
@@ -157,11 +157,11 @@ def test_it_says_what_it_waits_for():
     taken = Taken()
     taken.intake.feed(b"POST / HTTP/1.1\r\n")
     taken.intake.feed(b"Host: x\r\nContent-Length: 3\r\nExpect: 100-continue\r\n")
-    assert taken.awaited == [Awaited.HEAD]
+    assert taken.awaited == [Expected.HEAD]
     taken.intake.feed(b"\r\n")
-    assert (taken.awaited, taken.expectations) == ([Awaited.HEAD, Awaited.BODY], 1)
+    assert (taken.awaited, taken.expectations) == ([Expected.HEAD, Expected.BODY], 1)
     taken.intake.feed(b"ab")
-    assert taken.awaited == [Awaited.HEAD, Awaited.BODY, Awaited.BODY]
+    assert taken.awaited == [Expected.HEAD, Expected.BODY, Expected.BODY]
 
 
 @pytest.mark.parametrize(

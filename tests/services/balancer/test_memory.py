@@ -5,13 +5,13 @@ from __future__ import annotations
 import random
 
 from services.balancer.http import request_head, response_head
-from services.balancer.http.cache import Memory
+from services.balancer.http.cache import BoundedCache
 from services.balancer.http.request_head import Refusal, parse_head
 from services.balancer.http.response_head import answer_head
 
 
 def test_a_memory_keeps_no_more_than_its_limit():
-    memory = Memory(10)
+    memory = BoundedCache(10)
     for i in range(100):
         assert memory.keep(i, -i) == -i
         assert memory.get(i) == -i

@@ -10,15 +10,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.balancer.instances import Instance
+from services.balancer.instances import InstanceState
 from services.balancer.policies import (
     LeastConnections,
     PeakEwma,
     Policy,
     PolicyName,
     PowerOfTwo,
+    Random,
     RoundRobin,
-    Uniform,
     WeightedRoundRobin,
     build,
 )
@@ -26,17 +26,17 @@ from services.balancer.policies import (
 every_policy = pytest.mark.parametrize("name", PolicyName)
 
 
-def instances(count: int, weights: list[int] | None = None) -> list[Instance]:
-    return [Instance(f"i{n}", "127.0.0.1", 1 + n, weights[n] if weights else 1) for n in range(count)]
+def instances(count: int, weights: list[int] | None = None) -> list[InstanceState]:
+    return [InstanceState(f"i{n}", "127.0.0.1", 1 + n, weights[n] if weights else 1) for n in range(count)]
 
 
-def filled(policy: Policy, members: list[Instance]) -> Policy:
+def filled(policy: Policy, members: list[InstanceState]) -> Policy:
     for instance in members:
         policy.add(instance)
     return policy
 
 
-def choices(policy: Policy, count: int) -> list[Instance]:
+def choices(policy: Policy, count: int) -> list[InstanceState]:
     chosen = [policy.choose(0.0) for _ in range(count)]
     return [instance for instance in chosen if instance is not None]
 
@@ -54,8 +54,8 @@ def test_without_instances_there_is_no_choice(name: PolicyName) -> None:
 def test_a_choice_is_always_a_member_that_was_not_tried(name: PolicyName, data: st.DataObject) -> None:
     everyone = instances(6)
     policy = build(name, limit=3)
-    members: set[Instance] = set()
-    running: list[tuple[Instance, float]] = []
+    members: set[InstanceState] = set()
+    running: list[tuple[InstanceState, float]] = []
     for now in range(data.draw(st.integers(1, 40))):
         match data.draw(st.sampled_from(["add", "remove", "choose", "choose", "choose", "finish", "fail"])):
             case "add":
@@ -91,7 +91,7 @@ def test_a_choice_is_always_a_member_that_was_not_tried(name: PolicyName, data: 
 def test_each_instance_is_tried_once_and_then_there_is_none(name: PolicyName) -> None:
     members = instances(9)
     policy = filled(build(name), members)
-    tried: list[Instance] = []
+    tried: list[InstanceState] = []
     while (instance := policy.choose(0.0, tried)) is not None:
         policy.started(instance, 0.0)
         policy.finished(instance, 0.0, None)
@@ -278,14 +278,14 @@ def test_least_connections_gives_idle_instances_their_turns() -> None:
 def test_random_chooses_each_as_often_within_chance() -> None:
     members = instances(5)
     n = 20_000
-    counts = Counter(choices(filled(Uniform(seed=3), members), n))
+    counts = Counter(choices(filled(Random(seed=3), members), n))
     chi_square = sum((counts[m] - n / 5) ** 2 / (n / 5) for m in members)
     assert chi_square < 23.5  # 1 in 10,000 for 4 degrees of freedom; the seed is fixed
 
 
 def test_random_chooses_evenly_among_those_not_tried() -> None:
     members = instances(5)
-    policy = filled(Uniform(seed=5), members)
+    policy = filled(Random(seed=5), members)
     n = 20_000
     counts = Counter(policy.choose(0.0, (members[1], members[4])) for _ in range(n))
     assert set(counts) == {members[0], members[2], members[3]}
@@ -424,7 +424,7 @@ def test_a_limit_below_one_is_refused() -> None:
 # --- how much it costs ---
 
 
-class Watched(Instance):
+class Watched(InstanceState):
     """An instance that counts how often any of them is looked up in an index or asked for its load."""
 
     looks = 0
@@ -446,7 +446,7 @@ class Watched(Instance):
 @every_policy
 @pytest.mark.parametrize("limit", [None, 2])
 def test_choosing_looks_at_few_instances_however_many_there_are(name: PolicyName, limit: int | None) -> None:
-    members: list[Instance] = [Watched(f"i{n}", "127.0.0.1", 1) for n in range(3_000)]
+    members: list[InstanceState] = [Watched(f"i{n}", "127.0.0.1", 1) for n in range(3_000)]
     policy = filled(build(name, limit=limit), members)
     Watched.looks = 0
     rounds = 3_000

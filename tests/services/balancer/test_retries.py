@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.balancer.retries import RetryBudget, RetryRules, Verdict, after_failure, after_status
+from services.balancer.retries import RetryBudget, RetryDecision, RetryRules, after_failure, after_status
 from services.wire.errors import BrokenAnswer, FailureKind, NoAnswer, NotConnected, NotSent, WireError
 
 IDEMPOTENT = RetryRules(idempotent=True)
@@ -28,27 +28,27 @@ def empty() -> RetryBudget:
 @pytest.mark.parametrize(
     ("error", "rules", "replayable", "expected"),
     [
-        (not_connected, IDEMPOTENT, True, Verdict.RETRY),
-        (not_connected, ONCE_ONLY, True, Verdict.RETRY),
-        (not_connected, ONCE_ONLY, False, Verdict.NOT_REPLAYABLE),
-        (not_sent, ONCE_ONLY, True, Verdict.RETRY),
-        (no_answer, IDEMPOTENT, True, Verdict.RETRY),
-        (no_answer, ONCE_ONLY, True, Verdict.NOT_IDEMPOTENT),
-        (no_answer, IDEMPOTENT, False, Verdict.NOT_REPLAYABLE),
-        (broken, IDEMPOTENT, True, Verdict.RETRY),
-        (broken, ONCE_ONLY, True, Verdict.NOT_IDEMPOTENT),
-        (no_http, IDEMPOTENT, True, Verdict.BROKEN_ANSWER),
+        (not_connected, IDEMPOTENT, True, RetryDecision.RETRY),
+        (not_connected, ONCE_ONLY, True, RetryDecision.RETRY),
+        (not_connected, ONCE_ONLY, False, RetryDecision.NOT_REPLAYABLE),
+        (not_sent, ONCE_ONLY, True, RetryDecision.RETRY),
+        (no_answer, IDEMPOTENT, True, RetryDecision.RETRY),
+        (no_answer, ONCE_ONLY, True, RetryDecision.NOT_IDEMPOTENT),
+        (no_answer, IDEMPOTENT, False, RetryDecision.NOT_REPLAYABLE),
+        (broken, IDEMPOTENT, True, RetryDecision.RETRY),
+        (broken, ONCE_ONLY, True, RetryDecision.NOT_IDEMPOTENT),
+        (no_http, IDEMPOTENT, True, RetryDecision.BROKEN_ANSWER),
     ],
 )
 def test_what_was_seen_elsewhere_decides_what_may_be_retried(
-    error: WireError, rules: RetryRules, replayable: bool, expected: Verdict
+    error: WireError, rules: RetryRules, replayable: bool, expected: RetryDecision
 ) -> None:
     assert after_failure(error, rules, RetryBudget(0.0), 0.0, replayable=replayable) is expected
 
 
 @pytest.mark.parametrize("error", [not_connected, not_sent])
 def test_where_nothing_was_sent_no_budget_is_needed_and_none_spent(error: WireError) -> None:
-    assert after_failure(error, ONCE_ONLY, empty(), 0.0, replayable=True) is Verdict.RETRY
+    assert after_failure(error, ONCE_ONLY, empty(), 0.0, replayable=True) is RetryDecision.RETRY
     budget = RetryBudget(0.0)
     for _ in range(100):
         after_failure(error, IDEMPOTENT, budget, 0.0, replayable=True)
@@ -58,7 +58,7 @@ def test_where_nothing_was_sent_no_budget_is_needed_and_none_spent(error: WireEr
 def test_what_was_sent_is_retried_only_within_the_budget() -> None:
     budget = RetryBudget(0.0)
     verdicts = [after_failure(no_answer, IDEMPOTENT, budget, 0.0, replayable=True) for _ in range(12)]
-    assert verdicts == [Verdict.RETRY] * 10 + [Verdict.NO_BUDGET] * 2
+    assert verdicts == [RetryDecision.RETRY] * 10 + [RetryDecision.NO_BUDGET] * 2
 
 
 @pytest.mark.parametrize("error", [no_answer, broken])
@@ -73,12 +73,12 @@ def test_a_status_passes_through_unless_the_route_opts_in() -> None:
     opted_in = RetryRules(idempotent=True, statuses=frozenset({503}))
     assert after_status(503, IDEMPOTENT, budget, 0.0, replayable=True) is None
     assert after_status(500, opted_in, budget, 0.0, replayable=True) is None
-    assert after_status(503, opted_in, budget, 0.0, replayable=True) is Verdict.RETRY
-    assert after_status(503, opted_in, budget, 0.0, replayable=False) is Verdict.NOT_REPLAYABLE
+    assert after_status(503, opted_in, budget, 0.0, replayable=True) is RetryDecision.RETRY
+    assert after_status(503, opted_in, budget, 0.0, replayable=False) is RetryDecision.NOT_REPLAYABLE
     assert after_status(503, RetryRules(False, frozenset({503})), budget, 0.0, replayable=True) is (
-        Verdict.NOT_IDEMPOTENT
+        RetryDecision.NOT_IDEMPOTENT
     )
-    assert after_status(503, opted_in, empty(), 0.0, replayable=True) is Verdict.NO_BUDGET
+    assert after_status(503, opted_in, empty(), 0.0, replayable=True) is RetryDecision.NO_BUDGET
 
 
 steps = st.lists(

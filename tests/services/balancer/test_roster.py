@@ -7,26 +7,26 @@ from collections import Counter
 import pytest
 
 from services.balancer.events import Event, EventKind
-from services.balancer.health import Blame, HealthRules, State
-from services.balancer.instance_set import Roster
-from services.balancer.instances import Instance
+from services.balancer.health import FailureCause, HealthRules, State
+from services.balancer.instance_set import InstanceSet
+from services.balancer.instances import InstanceState
 from services.balancer.policies import PolicyName, RoundRobin, build
 
 every_policy = pytest.mark.parametrize("name", PolicyName)
 
 
-def instances(count: int) -> list[Instance]:
-    return [Instance(f"i{n}", "127.0.0.1", 1 + n) for n in range(count)]
+def instances(count: int) -> list[InstanceState]:
+    return [InstanceState(f"i{n}", "127.0.0.1", 1 + n) for n in range(count)]
 
 
-def roster_of(members: list[Instance], roster: Roster | None = None) -> Roster:
-    roster = Roster(RoundRobin()) if roster is None else roster
+def roster_of(members: list[InstanceState], roster: InstanceSet | None = None) -> InstanceSet:
+    roster = InstanceSet(RoundRobin()) if roster is None else roster
     for instance in members:
         roster.add(instance)
     return roster
 
 
-def send(roster: Roster, now: float, blamed: Blame | None = None) -> Instance:
+def send(roster: InstanceSet, now: float, blamed: FailureCause | None = None) -> InstanceState:
     """A request that ends at once; well if nobody is to blame."""
     instance = roster.choose(now)
     assert instance is not None
@@ -41,8 +41,8 @@ def send(roster: Roster, now: float, blamed: Blame | None = None) -> Instance:
 @every_policy
 def test_an_ejected_instance_is_not_chosen_until_it_is_due(name: PolicyName) -> None:
     members = instances(4)
-    roster = roster_of(members, Roster(build(name)))
-    out = send(roster, 0.0, Blame.UNREACHABLE)
+    roster = roster_of(members, InstanceSet(build(name)))
+    out = send(roster, 0.0, FailureCause.UNREACHABLE)
     assert out not in {send(roster, 0.5) for _ in range(40)}
     assert send(roster, 1.0) is out
     assert roster.state(out) is State.SERVING
@@ -51,7 +51,7 @@ def test_an_ejected_instance_is_not_chosen_until_it_is_due(name: PolicyName) -> 
 def test_the_request_that_is_the_trial_is_the_only_one_there() -> None:
     members = instances(4)
     roster = roster_of(members)
-    out = send(roster, 0.0, Blame.UNREACHABLE)
+    out = send(roster, 0.0, FailureCause.UNREACHABLE)
     assert roster.choose(1.0) is out
     roster.started(out, 1.0)
     assert out not in {send(roster, 1.5) for _ in range(40)}
@@ -61,16 +61,16 @@ def test_the_request_that_is_the_trial_is_the_only_one_there() -> None:
 
 def test_a_request_that_has_been_there_is_not_the_trial() -> None:
     roster = roster_of(instances(4))
-    out = send(roster, 0.0, Blame.UNREACHABLE)
+    out = send(roster, 0.0, FailureCause.UNREACHABLE)
     assert roster.choose(1.0, [out]) is not out
 
 
 def test_a_full_instance_has_no_trial_until_it_has_room() -> None:
     a, b = members = instances(2)
-    roster = roster_of(members, Roster(build(PolicyName.ROUND_ROBIN, limit=1)))
+    roster = roster_of(members, InstanceSet(build(PolicyName.ROUND_ROBIN, limit=1)))
     for instance in members:
         roster.started(instance, 0.0)
-        roster.failed(instance, 0.0, 0.0, Blame.UNREACHABLE)
+        roster.failed(instance, 0.0, 0.0, FailureCause.UNREACHABLE)
     roster.started(b, 0.5)  # chosen while all were ejected, and slow
     roster.started(a, 1.0)
     roster.succeeded(a, 1.0, 1.0)
@@ -82,7 +82,7 @@ def test_a_full_instance_has_no_trial_until_it_has_room() -> None:
 def test_attempts_and_errors_are_counted_where_they_were_made() -> None:
     (a,) = instances(1)
     roster = roster_of([a])
-    for blamed in (None, Blame.NONE, Blame.FAILED):
+    for blamed in (None, FailureCause.NONE, FailureCause.FAILED):
         send(roster, 0.0, blamed)
     roster.started(a, 0.0)
     roster.released(a, 0.0, 0.0)
@@ -92,12 +92,12 @@ def test_attempts_and_errors_are_counted_where_they_were_made() -> None:
 def test_when_all_are_ejected_all_are_chosen_from_and_an_answer_restores() -> None:
     members = instances(4)
     heard: list[Event] = []
-    roster = roster_of(members, Roster(RoundRobin(), on_event=heard.append))
+    roster = roster_of(members, InstanceSet(RoundRobin(), on_event=heard.append))
     for instance in members:
         roster.started(instance, 0.0)
-        roster.failed(instance, 0.0, 0.0, Blame.UNREACHABLE)
+        roster.failed(instance, 0.0, 0.0, FailureCause.UNREACHABLE)
     assert roster.panicking
-    assert {send(roster, 0.5, Blame.UNREACHABLE) for _ in range(4)} == set(members)
+    assert {send(roster, 0.5, FailureCause.UNREACHABLE) for _ in range(4)} == set(members)
     back = send(roster, 0.6)
     assert not roster.panicking
     assert {send(roster, 0.7) for _ in range(4)} == {back}
@@ -109,24 +109,24 @@ def test_a_trial_that_fails_in_a_panic_leaves_the_instance_among_all() -> None:
     roster = roster_of(members)
     for instance in members:
         roster.started(instance, 0.0)
-        roster.failed(instance, 0.0, 0.0, Blame.UNREACHABLE)
-    send(roster, 1.0, Blame.UNREACHABLE)
-    send(roster, 1.0, Blame.UNREACHABLE)
-    assert {send(roster, 1.5, Blame.UNREACHABLE) for _ in range(2)} == set(members)
+        roster.failed(instance, 0.0, 0.0, FailureCause.UNREACHABLE)
+    send(roster, 1.0, FailureCause.UNREACHABLE)
+    send(roster, 1.0, FailureCause.UNREACHABLE)
+    assert {send(roster, 1.5, FailureCause.UNREACHABLE) for _ in range(2)} == set(members)
 
 
 def test_below_the_panic_threshold_all_are_chosen_from() -> None:
     members = instances(4)
-    roster = roster_of(members, Roster(RoundRobin(), HealthRules(panic_threshold=0.6)))
-    send(roster, 0.0, Blame.UNREACHABLE)
+    roster = roster_of(members, InstanceSet(RoundRobin(), HealthRules(panic_threshold=0.6)))
+    send(roster, 0.0, FailureCause.UNREACHABLE)
     assert len({send(roster, 0.1) for _ in range(12)}) == 3
-    send(roster, 0.1, Blame.UNREACHABLE)
+    send(roster, 0.1, FailureCause.UNREACHABLE)
     assert len({roster.choose(0.2) for _ in range(12)}) == 4
 
 
 def test_without_a_panic_threshold_there_may_be_nobody_left() -> None:
-    roster = roster_of(instances(1), Roster(RoundRobin(), HealthRules(panic_threshold=0.0)))
-    send(roster, 0.0, Blame.UNREACHABLE)
+    roster = roster_of(instances(1), InstanceSet(RoundRobin(), HealthRules(panic_threshold=0.0)))
+    send(roster, 0.0, FailureCause.UNREACHABLE)
     assert roster.choose(0.5) is None
     assert not roster.saturated()
 
@@ -137,7 +137,7 @@ def test_one_that_is_removed_still_ends_what_it_began() -> None:
     roster.started(a, 0.0)
     roster.remove(a)
     assert {send(roster, 0.0) for _ in range(4)} == {b}
-    roster.failed(a, 0.0, 1.0, Blame.UNREACHABLE)
+    roster.failed(a, 0.0, 1.0, FailureCause.UNREACHABLE)
     assert (a.in_flight, a.errors, len(roster), a in roster) == (0, 1, 1, False)
 
 
@@ -150,8 +150,8 @@ def test_one_that_is_added_takes_part_at_once() -> None:
 
 def test_the_ejected_ones_that_leave_end_the_panic() -> None:
     members = instances(3)
-    roster = roster_of(members, Roster(RoundRobin(), HealthRules(panic_threshold=0.5)))
-    out = [send(roster, 0.0, Blame.UNREACHABLE) for _ in range(2)]
+    roster = roster_of(members, InstanceSet(RoundRobin(), HealthRules(panic_threshold=0.5)))
+    out = [send(roster, 0.0, FailureCause.UNREACHABLE) for _ in range(2)]
     assert roster.panicking
     for instance in out:
         roster.remove(instance)
@@ -162,10 +162,10 @@ def test_the_ejected_ones_that_leave_end_the_panic() -> None:
 @every_policy
 def test_an_instance_that_returns_takes_a_growing_part_of_its_share(name: PolicyName) -> None:
     members = instances(4)
-    roster = roster_of(members, Roster(build(name), slow_start_s=10.0))
+    roster = roster_of(members, InstanceSet(build(name), slow_start_s=10.0))
     back = members[0]
     roster.started(back, 0.0)
-    roster.failed(back, 0.0, 0.0, Blame.UNREACHABLE)
+    roster.failed(back, 0.0, 0.0, FailureCause.UNREACHABLE)
     roster.started(back, 1.0)
     roster.succeeded(back, 1.0, 1.0)
 
@@ -180,29 +180,29 @@ def test_an_instance_that_returns_takes_a_growing_part_of_its_share(name: Policy
 
 def test_the_first_request_offered_to_one_that_returns_shows_that_it_is_back() -> None:
     members = instances(2)
-    roster = roster_of(members, Roster(RoundRobin(), slow_start_s=10.0))
-    out = send(roster, 0.0, Blame.UNREACHABLE)
+    roster = roster_of(members, InstanceSet(RoundRobin(), slow_start_s=10.0))
+    out = send(roster, 0.0, FailureCause.UNREACHABLE)
     assert send(roster, 1.0) is out
     assert out in {send(roster, 1.0) for _ in range(2)}
 
 
 def test_one_that_returns_takes_all_if_there_is_no_other() -> None:
-    roster = roster_of(instances(1), Roster(RoundRobin(), slow_start_s=10.0))
+    roster = roster_of(instances(1), InstanceSet(RoundRobin(), slow_start_s=10.0))
     for now in range(5):
-        send(roster, now / 100, Blame.UNREACHABLE if now == 0 else None)
+        send(roster, now / 100, FailureCause.UNREACHABLE if now == 0 else None)
 
 
 def test_a_slow_start_backwards_is_refused() -> None:
     with pytest.raises(ValueError, match="slow_start_s"):
-        Roster(RoundRobin(), slow_start_s=-1.0)
+        InstanceSet(RoundRobin(), slow_start_s=-1.0)
 
 
 @every_policy
 def test_a_request_that_all_fit_instances_have_failed_goes_on_to_the_ejected_ones(name: PolicyName) -> None:
     members = instances(4)
-    roster = roster_of(members, Roster(build(name)))
-    out = {send(roster, 0.0, Blame.UNREACHABLE) for _ in range(2)}
-    tried: list[Instance] = []
+    roster = roster_of(members, InstanceSet(build(name)))
+    out = {send(roster, 0.0, FailureCause.UNREACHABLE) for _ in range(2)}
+    tried: list[InstanceState] = []
     while (instance := roster.choose(0.1, tried)) is not None:
         tried.append(instance)
     assert set(tried[:2]) == set(members) - out
@@ -211,8 +211,8 @@ def test_a_request_that_all_fit_instances_have_failed_goes_on_to_the_ejected_one
 
 
 def test_a_request_waits_for_a_fit_instance_with_no_room_rather_than_go_to_an_ejected_one() -> None:
-    roster = roster_of(instances(4), Roster(build(PolicyName.ROUND_ROBIN, limit=1)))
-    send(roster, 0.0, Blame.UNREACHABLE)
+    roster = roster_of(instances(4), InstanceSet(build(PolicyName.ROUND_ROBIN, limit=1)))
+    send(roster, 0.0, FailureCause.UNREACHABLE)
     tried = roster.choose(0.1)
     assert tried is not None
     for _ in range(3):

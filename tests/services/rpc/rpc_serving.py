@@ -14,11 +14,11 @@ from services.balancer.settings import Address, BalancerSettings
 from services.documented import PATHS
 from services.messages import TextRequest
 from services.names import WorkKind
-from services.rpc.balancer.server import RpcBalancerServer
+from services.rpc.balancer.server import GrpcBalancerServer
 from services.rpc.channels import open_channel
 from services.rpc.codec import encode
 from services.rpc.methods import METHODS
-from services.rpc.server import RpcServer
+from services.rpc.server import GrpcServer
 from services.rpc.service import ServiceServer
 from services.rpc.statuses import text_metadata
 from services.settings import ServiceSettings
@@ -66,7 +66,7 @@ def service(number: int, next_port: int | None = None, **changes: object) -> Ser
 
 
 @asynccontextmanager
-async def serving(server: RpcServer) -> AsyncIterator[int]:
+async def serving(server: GrpcServer) -> AsyncIterator[int]:
     """The server on a port of its own, which is given."""
     sock = bound()
     port = int(sock.getsockname()[1])
@@ -89,11 +89,11 @@ async def pipeline(**changes: object) -> AsyncIterator[int]:
 
 
 @asynccontextmanager
-async def balancer(ports: Sequence[int], **changes: object) -> AsyncIterator[tuple[int, RpcBalancerServer]]:
+async def balancer(ports: Sequence[int], **changes: object) -> AsyncIterator[tuple[int, GrpcBalancerServer]]:
     """A balancer of service 1 before instances on these ports: its port, and itself."""
     instances = tuple(Address(f"service1{'abcdef'[n]}", "127.0.0.1", port) for n, port in enumerate(ports))
     given = {"check_interval_s": 0.0, "timeout_s": 10.0, **changes}
-    server = RpcBalancerServer(BalancerSettings(service="service1", port=0, instances=instances, **given))  # type: ignore[arg-type]
+    server = GrpcBalancerServer(BalancerSettings(service="service1", port=0, instances=instances, **given))  # type: ignore[arg-type]
     async with serving(server) as port:
         yield port, server
 
@@ -101,7 +101,7 @@ async def balancer(ports: Sequence[int], **changes: object) -> AsyncIterator[tup
 @asynccontextmanager
 async def answering(answer: Callable[[bytes, object], Awaitable[bytes]]) -> AsyncIterator[int]:
     """An instance that answers service 1's method in a way of its own; gives its port."""
-    async with serving(RpcServer({PROCESS: answer}, 1 << 20)) as port:
+    async with serving(GrpcServer({PROCESS: answer}, 1 << 20)) as port:
         yield port
 
 

@@ -24,7 +24,7 @@ from services.messages import TextRequest
 from services.names import WorkKind
 from services.rpc.channels import open_channel
 from services.rpc.codec import decode_response, encode
-from services.rpc.server import RpcServer
+from services.rpc.server import GrpcServer
 from services.rpc.service import ServiceServer
 from services.settings import SettingsError
 from services.work import Work
@@ -105,7 +105,7 @@ def test_a_deadline_travels_along_the_chain_less_what_was_spent() -> None:
             return b""
 
         async with (
-            serving(RpcServer({REPORT: last}, 1 << 20)) as port,
+            serving(GrpcServer({REPORT: last}, 1 << 20)) as port,
             serving(ServiceServer(service(3, port, work=Work(mean_ms=100)))) as third,
         ):
             await call(third, method="/pipeline.Analyze/Analyze", timeout=5)
@@ -155,7 +155,7 @@ def test_a_hop_that_answers_with_no_result_of_the_pipeline_is_unavailable() -> N
             return b"nonsense"
 
         async with (
-            serving(RpcServer({"/pipeline.Preprocess/Preprocess": nonsense}, 1 << 20)) as port,
+            serving(GrpcServer({"/pipeline.Preprocess/Preprocess": nonsense}, 1 << 20)) as port,
             serving(ServiceServer(service(1, port))) as first,
         ):
             ended = await call(first)
@@ -237,7 +237,7 @@ def test_a_killed_server_cuts_its_calls_and_frees_its_port_at_once() -> None:
 def test_two_servers_do_not_share_a_port_unawares() -> None:
     async def main() -> None:
         async with serving(ServiceServer(service(4))) as port:
-            second = RpcServer({PROCESS: None}, 100)  # type: ignore[dict-item]
+            second = GrpcServer({PROCESS: None}, 100)  # type: ignore[dict-item]
             taken = _Elsewhere(port)
             with pytest.raises(RuntimeError, match="bind"):
                 await second.start(taken)  # type: ignore[arg-type]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from services.wire import Connection, FailureKind
-from services.wire.repeated_head import Recurring
+from services.wire.repeated_head import RepeatedHead
 
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nX-A: b\r\n\r\n"
@@ -244,12 +244,12 @@ def test_the_next_request_may_be_sent_while_an_answer_is_taken_as_a_whole(run, t
 
 
 def test_a_head_is_worth_keeping_after_two_answers_of_one_size():
-    recurring = Recurring()
+    recurring = RepeatedHead()
     assert [recurring.worth(size) for size in (9, 9, 8, 9, 9, 9)] == [False, True, False, False, True, True]
 
 
 def test_a_long_head_is_not_kept():
-    recurring = Recurring()
+    recurring = RepeatedHead()
     head = HEAD[:-4] + b"\r\nX-B: " + b"b" * 1024
     data = head + b"\r\n\r\nhello"
     recurring.keep(head, 200, len(data))
@@ -258,7 +258,7 @@ def test_a_long_head_is_not_kept():
 
 
 def test_what_begins_with_a_kept_head_and_is_as_long_is_such_an_answer():
-    recurring = Recurring()
+    recurring = RepeatedHead()
     assert not recurring.begins(OK)
     recurring.keep(HEAD.removesuffix(b"\r\n\r\n"), 200, len(OK))
     assert recurring.begins(OK)

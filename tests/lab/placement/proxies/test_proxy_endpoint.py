@@ -10,10 +10,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from lab.placement.proxies.stats_server import Endpoint
+from lab.placement.proxies.stats_server import StatsServer
 
 
-def get(endpoint: Endpoint, path: str) -> tuple[int, object]:
+def get(endpoint: StatsServer, path: str) -> tuple[int, object]:
     connection = http.client.HTTPConnection(endpoint.address, timeout=5)
     try:
         connection.request("GET", path)
@@ -28,25 +28,25 @@ def fail() -> dict[str, object]:
 
 
 @pytest.fixture
-def endpoint() -> Iterator[Endpoint]:
-    endpoint = Endpoint({"/stats": lambda: {"instances": []}, "/broken": fail})
+def endpoint() -> Iterator[StatsServer]:
+    endpoint = StatsServer({"/stats": lambda: {"instances": []}, "/broken": fail})
     yield endpoint
     endpoint.close()
 
 
-def test_it_answers_what_it_knows_as_json(endpoint: Endpoint) -> None:
+def test_it_answers_what_it_knows_as_json(endpoint: StatsServer) -> None:
     assert get(endpoint, "/stats") == (200, {"instances": []})
 
 
-def test_it_knows_nothing_else(endpoint: Endpoint) -> None:
+def test_it_knows_nothing_else(endpoint: StatsServer) -> None:
     assert get(endpoint, "/process")[0] == 404
 
 
-def test_an_answer_that_fails_is_a_bad_gateway_with_the_reason(endpoint: Endpoint) -> None:
+def test_an_answer_that_fails_is_a_bad_gateway_with_the_reason(endpoint: StatsServer) -> None:
     assert get(endpoint, "/broken") == (502, {"detail": "OSError: it went away"})
 
 
-def test_a_silent_connection_keeps_nobody_waiting(endpoint: Endpoint) -> None:
+def test_a_silent_connection_keeps_nobody_waiting(endpoint: StatsServer) -> None:
     host, _, port = endpoint.address.partition(":")
     with socket.create_connection((host, int(port))):
         assert get(endpoint, "/stats")[0] == 200
@@ -54,7 +54,7 @@ def test_a_silent_connection_keeps_nobody_waiting(endpoint: Endpoint) -> None:
 
 def test_closing_frees_its_port_and_its_thread() -> None:
     before = threading.active_count()
-    endpoint = Endpoint({})
+    endpoint = StatsServer({})
     endpoint.close()
     assert threading.active_count() <= before + 1  # the connection that woke it may still have its own
     with pytest.raises(ConnectionRefusedError):
