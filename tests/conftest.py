@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import signal
+from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, settings
+
+from services.loops import new_event_loop
 
 # Hypothesis times each example by default; on a machine that does other things too that tells nothing.
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -13,3 +17,9 @@ settings.load_profile("untimed")
 # A shell that starts the tests in the background has them ignore these, as would all that they start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
+@pytest.fixture
+def anyio_backend() -> tuple[str, dict[str, Any]]:
+    """Run async tests on the event loop that services and load generators run on."""
+    return "asyncio", {"loop_factory": new_event_loop}

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 from hypothesis import settings
-from scripted_server import Manner, ScriptedServer, serving
+
+from tests.support.scripted_server import Manner, ScriptedServer, serving
 
 # Examples that start histograms take their time, and more of it on a busy machine.
 settings.register_profile("patient", deadline=None, max_examples=40)

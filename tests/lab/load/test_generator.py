@@ -6,11 +6,11 @@ import math
 import time
 
 import pytest
-from generating import generate
-from scripted_server import Manner, ScriptedServer, serving
 
 from lab.arrivals import Closed, Constant, Load, Poisson
 from lab.load.spec import LoadSpec
+from tests.support.generating import generate
+from tests.support.scripted_server import Manner, ScriptedServer, serving
 
 
 def test_an_open_loop_sends_its_schedule_to_the_request(server: ScriptedServer) -> None:

@@ -9,13 +9,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from generating import generate
-from scripted_server import Manner, serving
 
 from lab.arrivals import Closed, Constant, Load
 from lab.errors import BadParameter
 from lab.load.run import run
 from lab.load.spec import LoadSpec
+from tests.support.generating import generate
+from tests.support.scripted_server import Manner, serving
 
 NAME = "pipeline.test"
 LOADS: dict[str, Load] = {"closed": Closed(2), "open": Constant(30)}

@@ -6,8 +6,6 @@ import socket
 from collections.abc import Iterator
 
 import pytest
-from generating import generate
-from scripted_server import Manner, serving
 
 from lab.arrivals import Closed, Constant, Load
 from lab.load.outcomes import (
@@ -22,6 +20,8 @@ from lab.load.outcomes import (
 )
 from lab.load.spec import LoadSpec
 from services.wire.errors import FailureKind
+from tests.support.generating import generate
+from tests.support.scripted_server import Manner, serving
 
 BROKEN = {
     Manner.RESET: "reset",

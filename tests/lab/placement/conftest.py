@@ -24,7 +24,7 @@ def make_topology(monkeypatch: pytest.MonkeyPatch) -> Make:
         return Topology(
             "small",
             tuple(
-                Service(name, f"/{name}", (Instance(name, port),), app=f"apps:{app}")
+                Service(name, f"/{name}", (Instance(name, port),), app=f"tests.support.apps:{app}")
                 for (name, app), port in zip(apps.items(), free_ports(len(apps)), strict=True)
             ),
         )

@@ -29,33 +29,27 @@ async def samples(b):
     }
 
 
-def test_stats_are_exactly_as_documented(run, tools):
-    async def main():
-        async with tools.balanced(tools.echo, tools.echo) as b:
-            for _ in range(3):
-                await b.ask(tools.post())
-            await b.instances[1].kill()
+async def test_stats_are_exactly_as_documented(tools):
+    async with tools.balanced(tools.echo, tools.echo) as b:
+        for _ in range(3):
             await b.ask(tools.post())
-            first, second = (f"{instance.name}:{instance.port}" for instance in b.instances)
-            answer = await b.ask(get("/stats"))
-            assert answer.header("Content-Type") == "application/json"
-            assert json.loads(answer.body) == {
-                "instances": [first, second],
-                "stats": {first: {"requests": 3, "errors": 0}, second: {"requests": 2, "errors": 1}},
-            }
+        await b.instances[1].kill()
+        await b.ask(tools.post())
+        first, second = (f"{instance.name}:{instance.port}" for instance in b.instances)
+        answer = await b.ask(get("/stats"))
+        assert answer.header("Content-Type") == "application/json"
+        assert json.loads(answer.body) == {
+            "instances": [first, second],
+            "stats": {first: {"requests": 3, "errors": 0}, second: {"requests": 2, "errors": 1}},
+        }
 
-    run(main())
 
-
-def test_health_names_the_balancer_and_does_not_depend_on_instances(run, tools):
-    async def main():
-        async with tools.balanced() as b:
-            answer = await b.ask(get("/health?x=1"))
-            assert answer.status == 200
-            assert json.loads(answer.body) == {"status": "healthy", "service": "service1-loadbalancer"}
-            assert (await b.ask(get("/health", "HEAD"), is_head=True)).status == 200
-
-    run(main())
+async def test_health_names_the_balancer_and_does_not_depend_on_instances(tools):
+    async with tools.balanced() as b:
+        answer = await b.ask(get("/health?x=1"))
+        assert answer.status == 200
+        assert json.loads(answer.body) == {"status": "healthy", "service": "service1-loadbalancer"}
+        assert (await b.ask(get("/health", "HEAD"), is_head=True)).status == 200
 
 
 @pytest.mark.parametrize(
@@ -81,15 +75,12 @@ def test_health_names_the_balancer_and_does_not_depend_on_instances(run, tools):
         (get("/admin/instances", "POST", b"[" * 100_000), 422),
     ],
 )
-def test_what_makes_no_sense_is_refused_with_a_reason(run, tools, request_, status):
-    async def main():
-        async with tools.balanced(tools.echo) as b:
-            answer = await b.ask(request_)
-            assert answer.status == status
-            assert json.loads(answer.body)["detail"]
-            assert b.instances[0].requests == []
-
-    run(main())
+async def test_what_makes_no_sense_is_refused_with_a_reason(tools, request_, status):
+    async with tools.balanced(tools.echo) as b:
+        answer = await b.ask(request_)
+        assert answer.status == status
+        assert json.loads(answer.body)["detail"]
+        assert b.instances[0].requests == []
 
 
 @pytest.mark.parametrize(
@@ -104,29 +95,21 @@ def test_what_makes_no_sense_is_refused_with_a_reason(run, tools, request_, stat
         ("content-type:  Application/JSON;charset=utf-8 \r\n", 201),
     ],
 )
-def test_no_web_page_may_add_an_instance(run, tools, headers, status):
+async def test_no_web_page_may_add_an_instance(tools, headers, status):
     """A page may post text to anybody unasked, but JSON only where it is let, and never without an Origin."""
 
-    async def main():
-        async with tools.balanced() as b:
-            body = b'{"name": "new", "port": 9}'
-            answer = await b.ask(get("/admin/instances", "POST", body, headers))
-            assert answer.status == status
-            assert (json.loads((await b.ask(get("/stats"))).body)["instances"] == ["new:9"]) is (
-                status == 201
-            )
-
-    run(main())
+    async with tools.balanced() as b:
+        body = b'{"name": "new", "port": 9}'
+        answer = await b.ask(get("/admin/instances", "POST", body, headers))
+        assert answer.status == status
+        assert (json.loads((await b.ask(get("/stats"))).body)["instances"] == ["new:9"]) is (status == 201)
 
 
-def test_no_web_page_may_remove_an_instance(run, tools):
-    async def main():
-        async with tools.balanced(tools.echo) as b:
-            asked = get("/admin/instances/service1a", "DELETE", headers="Origin: http://evil.example\r\n")
-            assert (await b.ask(asked)).status == 403
-            assert len(b.counts()) == 1
-
-    run(main())
+async def test_no_web_page_may_remove_an_instance(tools):
+    async with tools.balanced(tools.echo) as b:
+        asked = get("/admin/instances/service1a", "DELETE", headers="Origin: http://evil.example\r\n")
+        assert (await b.ask(asked)).status == 403
+        assert len(b.counts()) == 1
 
 
 @pytest.mark.parametrize(
@@ -149,123 +132,111 @@ def test_only_from_the_same_machine_may_instances_be_changed(address, may):
     assert may or objection[0] == 403
 
 
-def test_an_instance_is_added_and_removed_under_load_and_no_request_fails(run, tools):
+async def test_an_instance_is_added_and_removed_under_load_and_no_request_fails(tools):
     async def brief(request):
         await asyncio.sleep(0.002)
         await tools.echo(request)
 
-    async def main():
-        more = tools.Instance("service1c", brief)
-        await more.start()
-        async with tools.balanced(brief, brief) as b:
-            bodies, statuses, stop = set(), set(), asyncio.Event()
+    more = tools.Instance("service1c", brief)
+    await more.start()
+    async with tools.balanced(brief, brief) as b:
+        bodies, statuses, stop = set(), set(), asyncio.Event()
 
-            async def load():
-                client = await b.client()
-                while not stop.is_set():
-                    client.send(tools.post(b""))
-                    answer = await client.answer()
-                    statuses.add(answer.status)
-                    bodies.add(answer.body)
+        async def load():
+            client = await b.client()
+            while not stop.is_set():
+                client.send(tools.post(b""))
+                answer = await client.answer()
+                statuses.add(answer.status)
+                bodies.add(answer.body)
 
-            loads = [asyncio.ensure_future(load()) for _ in range(4)]
-            added = {"name": "service1c", "port": more.port, "weight": 2}
-            answer = await b.ask(get("/admin/instances", "POST", json.dumps(added).encode()))
-            assert answer.status == 201
-            assert (await b.ask(get("/admin/instances", "POST", json.dumps(added).encode()))).status == 409
-            await tools.eventually(lambda: b"service1c:" in bodies)
-            assert (await b.ask(get("/admin/instances/service1a", "DELETE"))).status == 200
-            await asyncio.sleep(0.05)
-            seen = len(b.instances[0].requests)
-            await asyncio.sleep(0.1)
-            stop.set()
-            await asyncio.gather(*loads)
-            assert len(b.instances[0].requests) == seen
-            assert statuses == {200}
-            listed = json.loads((await b.ask(get("/admin/instances"))).body)
-            assert [(i["name"], i["weight"], i["state"], i["in_flight"]) for i in listed] == [
-                ("service1b", 1, "serving", 0),
-                ("service1c", 2, "serving", 0),
-            ]
-        await more.kill()
-
-    run(main())
+        loads = [asyncio.ensure_future(load()) for _ in range(4)]
+        added = {"name": "service1c", "port": more.port, "weight": 2}
+        answer = await b.ask(get("/admin/instances", "POST", json.dumps(added).encode()))
+        assert answer.status == 201
+        assert (await b.ask(get("/admin/instances", "POST", json.dumps(added).encode()))).status == 409
+        await tools.eventually(lambda: b"service1c:" in bodies)
+        assert (await b.ask(get("/admin/instances/service1a", "DELETE"))).status == 200
+        await asyncio.sleep(0.05)
+        seen = len(b.instances[0].requests)
+        await asyncio.sleep(0.1)
+        stop.set()
+        await asyncio.gather(*loads)
+        assert len(b.instances[0].requests) == seen
+        assert statuses == {200}
+        listed = json.loads((await b.ask(get("/admin/instances"))).body)
+        assert [(i["name"], i["weight"], i["state"], i["in_flight"]) for i in listed] == [
+            ("service1b", 1, "serving", 0),
+            ("service1c", 2, "serving", 0),
+        ]
+    await more.kill()
 
 
-def test_a_request_goes_elsewhere_whose_instance_is_removed_while_it_is_being_connected_to(
-    run, tools, monkeypatch
+async def test_a_request_goes_elsewhere_whose_instance_is_removed_while_it_is_being_connected_to(
+    tools, monkeypatch
 ):
     connect = Connection.open
 
-    async def main():
-        async with tools.balanced(tools.echo, tools.echo, idempotent=frozenset()) as b:
-            slow = b.instances[0].port
+    async with tools.balanced(tools.echo, tools.echo, idempotent=frozenset()) as b:
+        slow = b.instances[0].port
 
-            async def open_(host, port, **rest):
-                if port == slow:
-                    await asyncio.Event().wait()
-                return await connect(host, port, **rest)
+        async def open_(host, port, **rest):
+            if port == slow:
+                await asyncio.Event().wait()
+            return await connect(host, port, **rest)
 
-            monkeypatch.setattr(Connection, "open", open_)
-            on_its_way = asyncio.ensure_future(b.ask(tools.post(b"x")))
-            await tools.eventually(lambda: b.counts()[0]["requests"])
-            await b.ask(get("/admin/instances/service1a", "DELETE"))
-            answer = await on_its_way
-            assert (answer.status, answer.body) == (200, b"service1b:x")
-
-    run(main())
+        monkeypatch.setattr(Connection, "open", open_)
+        on_its_way = asyncio.ensure_future(b.ask(tools.post(b"x")))
+        await tools.eventually(lambda: b.counts()[0]["requests"])
+        await b.ask(get("/admin/instances/service1a", "DELETE"))
+        answer = await on_its_way
+        assert (answer.status, answer.body) == (200, b"service1b:x")
 
 
-def test_a_request_that_waits_goes_to_an_instance_that_is_added(run, tools):
-    async def main():
-        more = tools.Instance("service1b", tools.echo)
-        await more.start()
-        async with tools.balanced(tools.silent, in_flight_limit=1) as b:
-            held = await b.client()
-            held.send(tools.post())
-            await tools.eventually(lambda: b.instances[0].requests)
-            waiting = asyncio.ensure_future(b.ask(tools.post(b"x")))
-            await tools.eventually(lambda: b.server._require_core().line.anyone)
-            added = {"name": "service1b", "port": more.port}
-            await b.ask(get("/admin/instances", "POST", json.dumps(added).encode()))
-            assert (await waiting).body == b"service1b:x"
-        await more.kill()
-
-    run(main())
+async def test_a_request_that_waits_goes_to_an_instance_that_is_added(tools):
+    more = tools.Instance("service1b", tools.echo)
+    await more.start()
+    async with tools.balanced(tools.silent, in_flight_limit=1) as b:
+        held = await b.client()
+        held.send(tools.post())
+        await tools.eventually(lambda: b.instances[0].requests)
+        waiting = asyncio.ensure_future(b.ask(tools.post(b"x")))
+        await tools.eventually(lambda: b.server._require_core().line.anyone)
+        added = {"name": "service1b", "port": more.port}
+        await b.ask(get("/admin/instances", "POST", json.dumps(added).encode()))
+        assert (await waiting).body == b"service1b:x"
+    await more.kill()
 
 
-def test_metrics_count_requests_and_attempts_apart(run, tools):
-    async def main():
-        async with tools.balanced(tools.echo, tools.echo, retry_statuses=frozenset((502,))) as b:
-            await b.ask(tools.post())
-            await b.instances[1].kill()
-            await b.ask(tools.post())
-            await b.ask(b"GET / HTTP/1.1\r\n\r\n")
-            first, second = (f"{instance.name}:{instance.port}" for instance in b.instances)
-            seen = await samples(b)
+async def test_metrics_count_requests_and_attempts_apart(tools):
+    async with tools.balanced(tools.echo, tools.echo, retry_statuses=frozenset((502,))) as b:
+        await b.ask(tools.post())
+        await b.instances[1].kill()
+        await b.ask(tools.post())
+        await b.ask(b"GET / HTTP/1.1\r\n\r\n")
+        first, second = (f"{instance.name}:{instance.port}" for instance in b.instances)
+        seen = await samples(b)
 
-            def value(name, **labels):
-                return seen[name, tuple(sorted({"service": "service1", **labels}.items()))]
+        def value(name, **labels):
+            return seen[name, tuple(sorted({"service": "service1", **labels}.items()))]
 
-            assert value("balancer_requests_total", instance=first, code="200") == 2
-            assert value("balancer_requests_total", instance="", code="400") == 1
-            assert value("balancer_attempts_total", instance=first, result="answered") == 2
-            assert value("balancer_attempts_total", instance=second, result="refused") == 1
-            assert value("balancer_retries_total", reason="refused") == 1
-            assert value("balancer_ejections_total", instance=second) == 1
-            assert value("balancer_instance_up", instance=first) == 1
-            assert value("balancer_instance_up", instance=second) == 0
-            assert value("balancer_in_flight", instance=first) == 0
-            assert value("balancer_queue_length") == 0
-            assert value("balancer_request_duration_seconds_count") == 3
-            assert value("balancer_request_duration_seconds_bucket", le="+Inf") == 3
-            bounds = [dict(labels)["le"] for name, labels in seen if name.endswith("_seconds_bucket")]
-            assert bounds[:3] == ["0.005", "0.01", "0.025"]
-
-    run(main())
+        assert value("balancer_requests_total", instance=first, code="200") == 2
+        assert value("balancer_requests_total", instance="", code="400") == 1
+        assert value("balancer_attempts_total", instance=first, result="answered") == 2
+        assert value("balancer_attempts_total", instance=second, result="refused") == 1
+        assert value("balancer_retries_total", reason="refused") == 1
+        assert value("balancer_ejections_total", instance=second) == 1
+        assert value("balancer_instance_up", instance=first) == 1
+        assert value("balancer_instance_up", instance=second) == 0
+        assert value("balancer_in_flight", instance=first) == 0
+        assert value("balancer_queue_length") == 0
+        assert value("balancer_request_duration_seconds_count") == 3
+        assert value("balancer_request_duration_seconds_bucket", le="+Inf") == 3
+        bounds = [dict(labels)["le"] for name, labels in seen if name.endswith("_seconds_bucket")]
+        assert bounds[:3] == ["0.005", "0.01", "0.025"]
 
 
-def test_requests_and_attempts_add_up_whatever_becomes_of_them(run, tools):
+async def test_requests_and_attempts_add_up_whatever_becomes_of_them(tools):
     """Answered, failed and abandoned: nothing is lost between the counters."""
 
     async def moody(request):
@@ -278,32 +249,29 @@ def test_requests_and_attempts_add_up_whatever_becomes_of_them(run, tools):
             case _:
                 await tools.echo(request)
 
-    async def main():
-        async with tools.balanced(moody, moody, timeout_s=5.0, failures=10_000) as b:
-            for i in range(40):
-                client = await b.client()
-                client.send(tools.post(b"%d" % i, path="/order"))
-                if i % 4 == 1:
-                    await tools.eventually(
-                        lambda i=i: any(r.body == b"%d" % i for x in b.instances for r in x.requests)
-                    )
-                    client.writer.close()
-                else:
-                    await client.answer()
-            core = b.server._require_core()
-            await tools.eventually(lambda: all(instance.in_flight == 0 for instance in core.roster))
-            seen = await samples(b)
-            by_name = {}
-            for (name, _), value in seen.items():
-                by_name[name] = by_name.get(name, 0) + value
-            assert by_name["balancer_requests_total"] == 40
-            assert by_name["balancer_attempts_total"] == 40 == sum(c["requests"] for c in b.counts())
-            assert sum(c["errors"] for c in b.counts()) == 10
-
-    run(main())
+    async with tools.balanced(moody, moody, timeout_s=5.0, failures=10_000) as b:
+        for i in range(40):
+            client = await b.client()
+            client.send(tools.post(b"%d" % i, path="/order"))
+            if i % 4 == 1:
+                await tools.eventually(
+                    lambda i=i: any(r.body == b"%d" % i for x in b.instances for r in x.requests)
+                )
+                client.writer.close()
+            else:
+                await client.answer()
+        core = b.server._require_core()
+        await tools.eventually(lambda: all(instance.in_flight == 0 for instance in core.roster))
+        seen = await samples(b)
+        by_name = {}
+        for (name, _), value in seen.items():
+            by_name[name] = by_name.get(name, 0) + value
+        assert by_name["balancer_requests_total"] == 40
+        assert by_name["balancer_attempts_total"] == 40 == sum(c["requests"] for c in b.counts())
+        assert sum(c["errors"] for c in b.counts()) == 10
 
 
-def test_metrics_stay_sound_where_an_instance_is_removed_and_comes_back(run, tools):
+async def test_metrics_stay_sound_where_an_instance_is_removed_and_comes_back(tools):
     """Every series is there once, and no counter falls, whatever is in flight while it goes."""
     release = asyncio.Event()
 
@@ -317,55 +285,49 @@ def test_metrics_stay_sound_where_an_instance_is_removed_and_comes_back(run, too
             await tools.silent(request)
         await tools.echo(request)
 
-    async def main():
-        async with tools.balanced(moody, failures=1_000) as b:
-            instance = {"name": "service1a", "port": b.instances[0].port}
-            counted = {}
-            for turn in range(1, 4):
-                for body in (b"fine", b"drop"):
-                    await b.ask(tools.post(body, path="/order"))
-                leaver = await b.client()
-                leaver.send(tools.post(b"leave"))
-                await tools.eventually(lambda turn=turn: len(b.instances[0].requests) == 4 * turn - 1)
-                leaver.writer.close()
-                held = asyncio.ensure_future(b.ask(tools.post(b"hold")))
-                await tools.eventually(lambda turn=turn: len(b.instances[0].requests) == 4 * turn)
-                (listed,) = b.server._require_core().roster
-                await tools.eventually(lambda listed=listed: listed.in_flight == 1)
-                assert (await b.ask(get("/admin/instances/service1a", "DELETE"))).status == 200
-                added = json.dumps(instance).encode()
-                assert (await b.ask(get("/admin/instances", "POST", added))).status == 201
-                release.set()
-                await held
-                release.clear()
-                lines = (await b.ask(get("/metrics"))).body.decode().splitlines()
-                series = [line.rpartition(" ")[0] for line in lines if not line.startswith("#")]
-                assert len(series) == len(set(series))
-                seen = await samples(b)
-                assert all(seen[key] >= value for key, value in counted.items())
-                counted = {key: value for key, value in seen.items() if key[0].endswith("_total")}
-                attempts = {
-                    dict(labels)["result"]: value
-                    for (name, labels), value in seen.items()
-                    if name == "balancer_attempts_total"
-                }
-                assert attempts == {"answered": 2 * turn, "abandoned": turn, "reset": turn}
-            assert b.server._require_core().counts.answers[f"service1a:{b.instances[0].port}", 200] == 6
-
-    run(main())
+    async with tools.balanced(moody, failures=1_000) as b:
+        instance = {"name": "service1a", "port": b.instances[0].port}
+        counted = {}
+        for turn in range(1, 4):
+            for body in (b"fine", b"drop"):
+                await b.ask(tools.post(body, path="/order"))
+            leaver = await b.client()
+            leaver.send(tools.post(b"leave"))
+            await tools.eventually(lambda turn=turn: len(b.instances[0].requests) == 4 * turn - 1)
+            leaver.writer.close()
+            held = asyncio.ensure_future(b.ask(tools.post(b"hold")))
+            await tools.eventually(lambda turn=turn: len(b.instances[0].requests) == 4 * turn)
+            (listed,) = b.server._require_core().roster
+            await tools.eventually(lambda listed=listed: listed.in_flight == 1)
+            assert (await b.ask(get("/admin/instances/service1a", "DELETE"))).status == 200
+            added = json.dumps(instance).encode()
+            assert (await b.ask(get("/admin/instances", "POST", added))).status == 201
+            release.set()
+            await held
+            release.clear()
+            lines = (await b.ask(get("/metrics"))).body.decode().splitlines()
+            series = [line.rpartition(" ")[0] for line in lines if not line.startswith("#")]
+            assert len(series) == len(set(series))
+            seen = await samples(b)
+            assert all(seen[key] >= value for key, value in counted.items())
+            counted = {key: value for key, value in seen.items() if key[0].endswith("_total")}
+            attempts = {
+                dict(labels)["result"]: value
+                for (name, labels), value in seen.items()
+                if name == "balancer_attempts_total"
+            }
+            assert attempts == {"answered": 2 * turn, "abandoned": turn, "reset": turn}
+        assert b.server._require_core().counts.answers[f"service1a:{b.instances[0].port}", 200] == 6
 
 
-def test_events_are_kept_to_be_looked_at(run, tools):
-    async def main():
-        async with tools.balanced(tools.echo, tools.echo) as b:
-            await b.instances[0].kill()
-            await b.ask(tools.post())
-            log = json.loads((await b.ask(get("/admin/events"))).body)
-            assert [(e["event"], e["reason"]) for e in log] == [
-                ("ejected", "unreachable"),
-                ("retried", "refused"),
-            ]
-            assert all(e["instance"] == f"service1a:{b.instances[0].port}" for e in log)
-            assert log[0]["at"] <= log[1]["at"]
-
-    run(main())
+async def test_events_are_kept_to_be_looked_at(tools):
+    async with tools.balanced(tools.echo, tools.echo) as b:
+        await b.instances[0].kill()
+        await b.ask(tools.post())
+        log = json.loads((await b.ask(get("/admin/events"))).body)
+        assert [(e["event"], e["reason"]) for e in log] == [
+            ("ejected", "unreachable"),
+            ("retried", "refused"),
+        ]
+        assert all(e["instance"] == f"service1a:{b.instances[0].port}" for e in log)
+        assert log[0]["at"] <= log[1]["at"]

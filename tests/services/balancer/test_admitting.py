@@ -31,171 +31,136 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_a_refused_request_is_answered_the_connection_closed_and_nothing_forwarded(run, tools, name):
+async def test_a_refused_request_is_answered_the_connection_closed_and_nothing_forwarded(tools, name):
     data, status = REFUSED[name]
 
-    async def main():
-        async with tools.balanced(tools.echo, head_limit_bytes=4000, body_limit_bytes=5000) as b:
-            client = await b.client()
-            client.send(data + tools.post(b"smuggled"))
-            answer = await client.answer()
-            assert (answer.status, answer.header("Connection")) == (status, "close")
-            assert json.loads(answer.body)["detail"]
-            assert await client.closed()
-            assert b.instances[0].requests == []
-            assert (await b.ask(tools.post(b"x"))).status == 200
-
-    run(main())
+    async with tools.balanced(tools.echo, head_limit_bytes=4000, body_limit_bytes=5000) as b:
+        client = await b.client()
+        client.send(data + tools.post(b"smuggled"))
+        answer = await client.answer()
+        assert (answer.status, answer.header("Connection")) == (status, "close")
+        assert json.loads(answer.body)["detail"]
+        assert await client.closed()
+        assert b.instances[0].requests == []
+        assert (await b.ask(tools.post(b"x"))).status == 200
 
 
-def test_a_client_that_still_sends_gets_to_read_why_it_was_refused(run, tools):
-    async def main():
-        async with tools.balanced(tools.echo, body_limit_bytes=1000) as b:
-            client = await b.client()
-            client.send(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 4000000\r\n\r\n" + b"x" * 4_000_000)
-            assert (await client.answer()).status == 413
-
-    run(main())
+async def test_a_client_that_still_sends_gets_to_read_why_it_was_refused(tools):
+    async with tools.balanced(tools.echo, body_limit_bytes=1000) as b:
+        client = await b.client()
+        client.send(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 4000000\r\n\r\n" + b"x" * 4_000_000)
+        assert (await client.answer()).status == 413
 
 
 @pytest.mark.parametrize(
     "begun", [b"GET / HT", b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nhello"]
 )
-def test_a_request_that_ends_in_the_middle_is_refused(run, tools, begun):
-    async def main():
-        async with tools.balanced(tools.echo) as b:
-            client = await b.client()
-            client.send(begun)
-            client.writer.write_eof()
-            assert (await client.answer()).status == 400
-            assert await client.closed()
-
-    run(main())
+async def test_a_request_that_ends_in_the_middle_is_refused(tools, begun):
+    async with tools.balanced(tools.echo) as b:
+        client = await b.client()
+        client.send(begun)
+        client.writer.write_eof()
+        assert (await client.answer()).status == 400
+        assert await client.closed()
 
 
 @pytest.mark.parametrize(
     "begun", [b"GET / HT", b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nhello"]
 )
-def test_a_request_that_does_not_come_to_its_end_in_time_is_refused(run, tools, begun):
-    async def main():
-        async with tools.balanced(tools.echo, head_timeout_s=0.1, body_timeout_s=0.1) as b:
-            client = await b.client()
-            client.send(begun)
-            assert (await client.answer()).status == 408
-            assert await client.closed()
-
-    run(main())
+async def test_a_request_that_does_not_come_to_its_end_in_time_is_refused(tools, begun):
+    async with tools.balanced(tools.echo, head_timeout_s=0.1, body_timeout_s=0.1) as b:
+        client = await b.client()
+        client.send(begun)
+        assert (await client.answer()).status == 408
+        assert await client.closed()
 
 
-def test_dribbling_a_head_gains_no_time(run, tools):
-    async def main():
-        async with tools.balanced(tools.echo, head_timeout_s=0.2) as b:
-            client = await b.client()
+async def test_dribbling_a_head_gains_no_time(tools):
+    async with tools.balanced(tools.echo, head_timeout_s=0.2) as b:
+        client = await b.client()
 
-            async def dribble():
-                while True:
-                    client.send(b"a")
-                    await client.writer.drain()
-                    await asyncio.sleep(0.01)
+        async def dribble():
+            while True:
+                client.send(b"a")
+                await client.writer.drain()
+                await asyncio.sleep(0.01)
 
-            with pytest.raises(ConnectionError):
-                await dribble()
-
-    run(main())
+        with pytest.raises(ConnectionError):
+            await dribble()
 
 
-def test_a_client_that_says_nothing_is_sent_away(run, tools):
-    async def main():
-        async with tools.balanced(tools.echo, head_timeout_s=0.1, idle_timeout_s=0.1) as b:
-            assert await (await b.client()).closed()
-            client = await b.client()
-            client.send(tools.post())
-            await client.answer()
-            assert await client.closed()
-
-    run(main())
+async def test_a_client_that_says_nothing_is_sent_away(tools):
+    async with tools.balanced(tools.echo, head_timeout_s=0.1, idle_timeout_s=0.1) as b:
+        assert await (await b.client()).closed()
+        client = await b.client()
+        client.send(tools.post())
+        await client.answer()
+        assert await client.closed()
 
 
-def test_a_client_is_not_idle_while_it_waits_for_its_answer(run, tools):
+async def test_a_client_is_not_idle_while_it_waits_for_its_answer(tools):
     async def slow(request):
         await asyncio.sleep(0.3)
         await tools.echo(request)
 
-    async def main():
-        async with tools.balanced(slow, head_timeout_s=0.1, idle_timeout_s=0.1, body_timeout_s=0.1) as b:
-            assert (await b.ask(tools.post(b"x"))).body == b"service1a:x"
-
-    run(main())
+    async with tools.balanced(slow, head_timeout_s=0.1, idle_timeout_s=0.1, body_timeout_s=0.1) as b:
+        assert (await b.ask(tools.post(b"x"))).body == b"service1a:x"
 
 
-def test_a_client_that_reads_nothing_is_cut_off_and_the_instance_not_blamed(run, tools):
+async def test_a_client_that_reads_nothing_is_cut_off_and_the_instance_not_blamed(tools):
     async def flood(request):
         request.answer(b"x" * 64_000_000)
 
-    async def main():
-        async with tools.balanced(flood, body_timeout_s=0.2, timeout_s=1.0) as b:
-            client = await b.client()
-            client.reader._limit = 1024
-            client.send(tools.post())
-            await tools.eventually(lambda: b.instances[0].requests)
-            (instance,) = b.server._require_core().roster
-            await tools.eventually(lambda: instance.in_flight == 0)
-            assert b.counts() == [{"requests": 1, "errors": 0}]
-
-    run(main())
+    async with tools.balanced(flood, body_timeout_s=0.2, timeout_s=1.0) as b:
+        client = await b.client()
+        client.reader._limit = 1024
+        client.send(tools.post())
+        await tools.eventually(lambda: b.instances[0].requests)
+        (instance,) = b.server._require_core().roster
+        await tools.eventually(lambda: instance.in_flight == 0)
+        assert b.counts() == [{"requests": 1, "errors": 0}]
 
 
-def test_a_bad_chunk_in_a_body_on_its_way_ends_both_sides(run, tools):
-    async def main():
-        async with tools.balanced(tools.silent, read_body=False, replay_limit_bytes=10) as b:
-            client = await b.client()
-            client.send(
-                b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n14\r\n"
-                + b"x" * 20
-                + b"\r\n"
-            )
-            await tools.eventually(lambda: b.instances[0].requests)
-            client.send(b"zz\r\n")
-            assert (await client.answer()).status == 400
-            await tools.eventually(lambda: b.instances[0].closed)
-            assert b.counts() == [{"requests": 1, "errors": 0}]
-            assert b.server._require_core().counts.answers == {("", 400): 1}
-
-    run(main())
+async def test_a_bad_chunk_in_a_body_on_its_way_ends_both_sides(tools):
+    async with tools.balanced(tools.silent, read_body=False, replay_limit_bytes=10) as b:
+        client = await b.client()
+        client.send(
+            b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n14\r\n" + b"x" * 20 + b"\r\n"
+        )
+        await tools.eventually(lambda: b.instances[0].requests)
+        client.send(b"zz\r\n")
+        assert (await client.answer()).status == 400
+        await tools.eventually(lambda: b.instances[0].closed)
+        assert b.counts() == [{"requests": 1, "errors": 0}]
+        assert b.server._require_core().counts.answers == {("", 400): 1}
 
 
-def test_an_upload_that_stalls_on_its_way_is_the_clients_fault(run, tools):
-    async def main():
-        async with tools.balanced(
-            tools.silent, read_body=False, replay_limit_bytes=10, timeout_s=0.2, failures=1
-        ) as b:
-            client = await b.client()
-            client.send(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n" + b"x" * 50)
-            assert (await client.answer()).status == 408
-            assert b.server._require_core().log.last() == []
-
-    run(main())
+async def test_an_upload_that_stalls_on_its_way_is_the_clients_fault(tools):
+    async with tools.balanced(
+        tools.silent, read_body=False, replay_limit_bytes=10, timeout_s=0.2, failures=1
+    ) as b:
+        client = await b.client()
+        client.send(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n" + b"x" * 50)
+        assert (await client.answer()).status == 408
+        assert b.server._require_core().log.last() == []
 
 
-def test_an_upload_that_stalls_holds_its_instance_no_longer_than_a_body_may_take(run, tools):
-    async def main():
-        limits = {"replay_limit_bytes": 10, "in_flight_limit": 1, "failures": 1}
-        async with tools.balanced(tools.echo, body_timeout_s=0.1, **limits) as b:
-            client = await b.client()
-            client.send(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n" + b"x" * 50)
-            await tools.eventually(lambda: b.instances[0].requests)
-            assert (await b.ask(tools.post(b"y"))).body == b"service1a:y"
-            assert (await client.answer()).status == 408
-            assert await client.closed()
-            core = b.server._require_core()
-            assert core.counts.answers[("", 408)] == 1
-            assert b.counts() == [{"requests": 2, "errors": 0}]
-            assert core.log.last() == []
-
-    run(main())
+async def test_an_upload_that_stalls_holds_its_instance_no_longer_than_a_body_may_take(tools):
+    limits = {"replay_limit_bytes": 10, "in_flight_limit": 1, "failures": 1}
+    async with tools.balanced(tools.echo, body_timeout_s=0.1, **limits) as b:
+        client = await b.client()
+        client.send(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n" + b"x" * 50)
+        await tools.eventually(lambda: b.instances[0].requests)
+        assert (await b.ask(tools.post(b"y"))).body == b"service1a:y"
+        assert (await client.answer()).status == 408
+        assert await client.closed()
+        core = b.server._require_core()
+        assert core.counts.answers[("", 408)] == 1
+        assert b.counts() == [{"requests": 2, "errors": 0}]
+        assert core.log.last() == []
 
 
-def test_an_upload_that_waits_for_its_instance_is_not_slow(run, tools):
+async def test_an_upload_that_waits_for_its_instance_is_not_slow(tools):
     size, read_on = 32 * 1024 * 1024, asyncio.Event()
 
     async def reluctant(request):
@@ -203,25 +168,22 @@ def test_an_upload_that_waits_for_its_instance_is_not_slow(run, tools):
         await request.wire.reader.readexactly(size)
         request.answer(b"done")
 
-    async def main():
-        settings = {"body_timeout_s": 0.3, "idle_timeout_s": 0.1}
-        async with tools.balanced(reluctant, read_body=False, **settings) as b:
-            client = await b.client()
-            client.send(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % size)
+    settings = {"body_timeout_s": 0.3, "idle_timeout_s": 0.1}
+    async with tools.balanced(reluctant, read_body=False, **settings) as b:
+        client = await b.client()
+        client.send(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % size)
 
-            async def upload():
-                for _ in range(size // 65536):
-                    client.send(b"x" * 65536)
-                    await client.writer.drain()
+        async def upload():
+            for _ in range(size // 65536):
+                client.send(b"x" * 65536)
+                await client.writer.drain()
 
-            uploading = asyncio.ensure_future(upload())
-            await tools.eventually(lambda: any(c._paused for c in b.server._connections))
-            await asyncio.sleep(0.6)
-            read_on.set()
-            assert (await client.answer()).body == b"done"
-            await uploading
-
-    run(main())
+        uploading = asyncio.ensure_future(upload())
+        await tools.eventually(lambda: any(c._paused for c in b.server._connections))
+        await asyncio.sleep(0.6)
+        read_on.set()
+        assert (await client.answer()).body == b"done"
+        await uploading
 
 
 SEEDS = (
@@ -246,41 +208,38 @@ def mutated(rng):
     return bytes(data)
 
 
-def test_nothing_that_is_sent_crashes_it_hangs_it_or_ends_up_in_another_clients_answer(run, tools):
+async def test_nothing_that_is_sent_crashes_it_hangs_it_or_ends_up_in_another_clients_answer(tools):
     """Mutated requests on many connections, while another client's requests must come through untouched."""
 
     async def tagged(request):
         await asyncio.sleep(0)
         request.answer((request.header("X-Tag") or "").encode() + b"|" + request.body)
 
-    async def main():
-        async with tools.balanced(tagged, tagged, head_timeout_s=0.2, body_timeout_s=0.2) as b:
-            rng = random.Random(9)
-            done = asyncio.Event()
+    async with tools.balanced(tagged, tagged, head_timeout_s=0.2, body_timeout_s=0.2) as b:
+        rng = random.Random(9)
+        done = asyncio.Event()
 
-            async def attack():
-                for _ in range(150):
-                    client = await b.client()
-                    client.send(mutated(rng))
-                    client.writer.write_eof()
-                    with suppress(ConnectionError):
-                        await client.reader.read()
-                    client.writer.close()
-
-            async def behave(name):
+        async def attack():
+            for _ in range(150):
                 client = await b.client()
-                count = 0
-                while not done.is_set():
-                    count += 1
-                    tag = f"{name}-{count}"
-                    client.send(tools.post(tag.encode(), headers=f"X-Tag: {tag}\r\n"))
-                    answer = await client.answer()
-                    assert (answer.status, answer.body.decode()) == (200, f"{tag}|{tag}")
-                assert count > 10
+                client.send(mutated(rng))
+                client.writer.write_eof()
+                with suppress(ConnectionError):
+                    await client.reader.read()
+                client.writer.close()
 
-            behaving = [asyncio.ensure_future(behave(name)) for name in "ab"]
-            await asyncio.gather(*[attack() for _ in range(4)])
-            done.set()
-            await asyncio.gather(*behaving)
+        async def behave(name):
+            client = await b.client()
+            count = 0
+            while not done.is_set():
+                count += 1
+                tag = f"{name}-{count}"
+                client.send(tools.post(tag.encode(), headers=f"X-Tag: {tag}\r\n"))
+                answer = await client.answer()
+                assert (answer.status, answer.body.decode()) == (200, f"{tag}|{tag}")
+            assert count > 10
 
-    run(main())
+        behaving = [asyncio.ensure_future(behave(name)) for name in "ab"]
+        await asyncio.gather(*[attack() for _ in range(4)])
+        done.set()
+        await asyncio.gather(*behaving)

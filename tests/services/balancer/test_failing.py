@@ -33,99 +33,76 @@ async def half(request):
     raise ConnectionError
 
 
-def test_a_request_refused_by_one_instance_goes_to_the_next(run, tools):
-    async def main():
-        async with tools.balanced(tools.echo, tools.echo, tools.echo) as b:
-            await b.instances[0].kill()
-            await b.instances[1].kill()
-            answers = [await b.ask(tools.post(b"%d" % i)) for i in range(6)]
-            assert [answer.body for answer in answers] == [b"service1c:%d" % i for i in range(6)]
-            assert b.counts() == [{"requests": 1, "errors": 1}] * 2 + [{"requests": 6, "errors": 0}]
-            assert len(events(b, "ejected")) == 2
-
-    run(main())
+async def test_a_request_refused_by_one_instance_goes_to_the_next(tools):
+    async with tools.balanced(tools.echo, tools.echo, tools.echo) as b:
+        await b.instances[0].kill()
+        await b.instances[1].kill()
+        answers = [await b.ask(tools.post(b"%d" % i)) for i in range(6)]
+        assert [answer.body for answer in answers] == [b"service1c:%d" % i for i in range(6)]
+        assert b.counts() == [{"requests": 1, "errors": 1}] * 2 + [{"requests": 6, "errors": 0}]
+        assert len(events(b, "ejected")) == 2
 
 
-def test_a_request_that_was_sent_goes_to_the_next_only_on_a_route_declared_idempotent(run, tools):
-    async def main():
-        async with tools.balanced(drop, tools.echo, idempotent=frozenset(("/process",))) as b:
-            assert (await b.ask(tools.post(b"a"))).body == b"service1b:a"
-            await b.ask(tools.post(b"b"))
-            refused = await b.ask(tools.post(b"c", path="/order"))
-            assert refused.status == 502
-            assert f"service1a:{b.instances[0].port} reset" in json.loads(refused.body)["detail"]
-            assert [event["reason"] for event in events(b, "denied")] == ["not_idempotent"]
-            assert [r.body for r in b.instances[1].requests] == [b"a", b"b"]
-
-    run(main())
+async def test_a_request_that_was_sent_goes_to_the_next_only_on_a_route_declared_idempotent(tools):
+    async with tools.balanced(drop, tools.echo, idempotent=frozenset(("/process",))) as b:
+        assert (await b.ask(tools.post(b"a"))).body == b"service1b:a"
+        await b.ask(tools.post(b"b"))
+        refused = await b.ask(tools.post(b"c", path="/order"))
+        assert refused.status == 502
+        assert f"service1a:{b.instances[0].port} reset" in json.loads(refused.body)["detail"]
+        assert [event["reason"] for event in events(b, "denied")] == ["not_idempotent"]
+        assert [r.body for r in b.instances[1].requests] == [b"a", b"b"]
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS"])
-def test_methods_that_http_calls_safe_may_always_be_tried_again(run, tools, method):
-    async def main():
-        async with tools.balanced(drop, tools.echo, idempotent=frozenset()) as b:
-            answer = await b.ask(
-                f"{method} /x HTTP/1.1\r\nHost: x\r\n\r\n".encode(), is_head=method == "HEAD"
-            )
-            assert answer.status == 200
-
-    run(main())
+async def test_methods_that_http_calls_safe_may_always_be_tried_again(tools, method):
+    async with tools.balanced(drop, tools.echo, idempotent=frozenset()) as b:
+        answer = await b.ask(f"{method} /x HTTP/1.1\r\nHost: x\r\n\r\n".encode(), is_head=method == "HEAD")
+        assert answer.status == 200
 
 
-def test_when_all_fail_the_client_learns_which_were_tried_and_when_to_come_back(run, tools):
-    async def main():
-        async with tools.balanced(tools.echo, drop) as b:
-            await b.instances[0].kill()
-            client = await b.client()
-            client.send(tools.post(b"x"))
-            answer = await client.answer()
-            assert (answer.status, answer.header("Retry-After")) == (503, "1")
-            detail = json.loads(answer.body)["detail"]
-            assert detail.startswith("service1: all instances failed (tried: ")
-            assert f"service1a:{b.instances[0].port} refused" in detail
-            assert f"service1b:{b.instances[1].port} reset" in detail
-            client.send(tools.post(b"x"))
-            assert (await client.answer()).status == 503
-
-    run(main())
+async def test_when_all_fail_the_client_learns_which_were_tried_and_when_to_come_back(tools):
+    async with tools.balanced(tools.echo, drop) as b:
+        await b.instances[0].kill()
+        client = await b.client()
+        client.send(tools.post(b"x"))
+        answer = await client.answer()
+        assert (answer.status, answer.header("Retry-After")) == (503, "1")
+        detail = json.loads(answer.body)["detail"]
+        assert detail.startswith("service1: all instances failed (tried: ")
+        assert f"service1a:{b.instances[0].port} refused" in detail
+        assert f"service1b:{b.instances[1].port} reset" in detail
+        client.send(tools.post(b"x"))
+        assert (await client.answer()).status == 503
 
 
-def test_after_all_were_dead_it_serves_again_without_a_restart(run, tools):
-    async def main():
-        async with tools.balanced(tools.echo, tools.echo) as b:
-            for instance in b.instances:
-                await instance.kill()
-            assert (await b.ask(tools.post())).status == 503
-            await b.instances[1].start()
-            assert (await b.ask(tools.post(b"x"))).body == b"service1b:x"
-
-    run(main())
+async def test_after_all_were_dead_it_serves_again_without_a_restart(tools):
+    async with tools.balanced(tools.echo, tools.echo) as b:
+        for instance in b.instances:
+            await instance.kill()
+        assert (await b.ask(tools.post())).status == 503
+        await b.instances[1].start()
+        assert (await b.ask(tools.post(b"x"))).body == b"service1b:x"
 
 
-def test_without_instances_the_answer_is_503(run, tools):
-    async def main():
-        async with tools.balanced() as b:
-            answer = await b.ask(tools.post())
-            assert (answer.status, answer.header("Retry-After")) == (503, "1")
-
-    run(main())
+async def test_without_instances_the_answer_is_503(tools):
+    async with tools.balanced() as b:
+        answer = await b.ask(tools.post())
+        assert (answer.status, answer.header("Retry-After")) == (503, "1")
 
 
-def test_an_answer_begun_is_cut_off_and_never_taken_for_whole(run, tools):
-    async def main():
-        async with tools.balanced(half, tools.echo) as b:
-            client = await b.client()
-            client.send(tools.post())
-            assert (await client.head())[0] == "HTTP/1.1 200 OK"
-            with pytest.raises((asyncio.IncompleteReadError, ConnectionError)):
-                await client.reader.readexactly(100_000)
-            assert b.counts() == [{"requests": 1, "errors": 1}, {"requests": 0, "errors": 0}]
-
-    run(main())
+async def test_an_answer_begun_is_cut_off_and_never_taken_for_whole(tools):
+    async with tools.balanced(half, tools.echo) as b:
+        client = await b.client()
+        client.send(tools.post())
+        assert (await client.head())[0] == "HTTP/1.1 200 OK"
+        with pytest.raises((asyncio.IncompleteReadError, ConnectionError)):
+            await client.reader.readexactly(100_000)
+        assert b.counts() == [{"requests": 1, "errors": 1}, {"requests": 0, "errors": 0}]
 
 
 @pytest.mark.parametrize("seen", [b"", b"Content-Type: text/plain\r\n\r\n", b"\r\nbeg"])
-def test_a_short_answer_whose_instance_dies_over_it_is_fetched_elsewhere(run, tools, seen):
+async def test_a_short_answer_whose_instance_dies_over_it_is_fetched_elsewhere(tools, seen):
     """A server writes head and body one after the other, and can be killed between the two."""
 
     async def dies(request):
@@ -135,133 +112,104 @@ def test_a_short_answer_whose_instance_dies_over_it_is_fetched_elsewhere(run, to
         request.wire.reset()
         raise ConnectionError
 
-    async def main():
-        async with tools.balanced(dies, tools.echo) as b:
-            answer = await b.ask(tools.post(b"x"))
-            assert (answer.status, answer.body) == (200, b"service1b:x")
-            assert b.counts() == [{"requests": 1, "errors": 1}, {"requests": 1, "errors": 0}]
-
-    run(main())
+    async with tools.balanced(dies, tools.echo) as b:
+        answer = await b.ask(tools.post(b"x"))
+        assert (answer.status, answer.body) == (200, b"service1b:x")
+        assert b.counts() == [{"requests": 1, "errors": 1}, {"requests": 1, "errors": 0}]
 
 
 @pytest.mark.parametrize(
     "raw", [b"\x16\x03\x01 no HTTP", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n"]
 )
-def test_an_answer_that_cannot_be_passed_on_is_a_bad_gateway(run, tools, raw):
+async def test_an_answer_that_cannot_be_passed_on_is_a_bad_gateway(tools, raw):
     async def odd(request):
         request.wire.send(raw)
 
-    async def main():
-        async with tools.balanced(odd) as b:
-            answer = await b.ask(tools.post())
-            assert answer.status == 502
-            assert "protocol_error" in json.loads(answer.body)["detail"]
-            assert b.counts() == [{"requests": 1, "errors": 1}]
-
-    run(main())
+    async with tools.balanced(odd) as b:
+        answer = await b.ask(tools.post())
+        assert answer.status == 502
+        assert "protocol_error" in json.loads(answer.body)["detail"]
+        assert b.counts() == [{"requests": 1, "errors": 1}]
 
 
-def test_a_frozen_instance_costs_one_try_and_the_answer_comes_from_another(run, tools):
-    async def main():
-        async with tools.balanced(tools.silent, tools.echo, timeout_s=0.2) as b:
-            assert (await b.ask(tools.post(b"x"))).body == b"service1b:x"
-            assert b.counts() == [{"requests": 1, "errors": 1}, {"requests": 1, "errors": 0}]
-            assert [event["reason"] for event in events(b, "retried")] == ["read_timeout"]
-
-    run(main())
+async def test_a_frozen_instance_costs_one_try_and_the_answer_comes_from_another(tools):
+    async with tools.balanced(tools.silent, tools.echo, timeout_s=0.2) as b:
+        assert (await b.ask(tools.post(b"x"))).body == b"service1b:x"
+        assert b.counts() == [{"requests": 1, "errors": 1}, {"requests": 1, "errors": 0}]
+        assert [event["reason"] for event in events(b, "retried")] == ["read_timeout"]
 
 
-def test_a_frozen_instance_is_a_gateway_time_out_where_nothing_may_be_tried_again(run, tools):
-    async def main():
-        async with tools.balanced(tools.silent, tools.echo, timeout_s=0.1) as b:
-            assert (await b.ask(tools.post(b"x", path="/order"))).status == 504
-
-    run(main())
+async def test_a_frozen_instance_is_a_gateway_time_out_where_nothing_may_be_tried_again(tools):
+    async with tools.balanced(tools.silent, tools.echo, timeout_s=0.1) as b:
+        assert (await b.ask(tools.post(b"x", path="/order"))).status == 504
 
 
-def test_the_clients_deadline_ends_a_request_and_is_not_the_instances_fault(run, tools):
-    async def main():
-        async with tools.balanced(tools.silent, failures=1) as b:
-            answer = await b.ask(tools.post(headers="X-Request-Deadline-Ms: 100\r\n"))
-            assert answer.status == 504
-            assert events(b, "ejected") == []
-            assert (await b.ask(tools.post(headers="X-Request-Deadline-Ms: 0\r\n"))).status == 504
-            assert b.counts() == [{"requests": 1, "errors": 1}]
-
-    run(main())
+async def test_the_clients_deadline_ends_a_request_and_is_not_the_instances_fault(tools):
+    async with tools.balanced(tools.silent, failures=1) as b:
+        answer = await b.ask(tools.post(headers="X-Request-Deadline-Ms: 100\r\n"))
+        assert answer.status == 504
+        assert events(b, "ejected") == []
+        assert (await b.ask(tools.post(headers="X-Request-Deadline-Ms: 0\r\n"))).status == 504
+        assert b.counts() == [{"requests": 1, "errors": 1}]
 
 
-def test_an_answer_that_trickles_on_ends_with_the_requests_time_and_is_not_the_instances_fault(run, tools):
+async def test_an_answer_that_trickles_on_ends_with_the_requests_time_and_is_not_the_instances_fault(tools):
     async def trickle(request):
         request.wire.send(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
         while True:
             request.wire.send(b"x")
             await asyncio.sleep(0.02)
 
-    async def main():
-        async with tools.balanced(trickle, timeout_s=0.7, failures=1) as b:
-            client = await b.client()
-            client.send(tools.post())
-            await client.head()
-            with pytest.raises((asyncio.IncompleteReadError, ConnectionError)):
-                await client.reader.readexactly(100_000)
-            assert b.counts() == [{"requests": 1, "errors": 1}]
-            assert events(b, "ejected") == []
-
-    run(main())
+    async with tools.balanced(trickle, timeout_s=0.7, failures=1) as b:
+        client = await b.client()
+        client.send(tools.post())
+        await client.head()
+        with pytest.raises((asyncio.IncompleteReadError, ConnectionError)):
+            await client.reader.readexactly(100_000)
+        assert b.counts() == [{"requests": 1, "errors": 1}]
+        assert events(b, "ejected") == []
 
 
-def test_a_client_that_does_not_read_holds_an_instance_no_longer_than_the_requests_time(run, tools):
+async def test_a_client_that_does_not_read_holds_an_instance_no_longer_than_the_requests_time(tools):
     async def flood(request):
         request.wire.send(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n")
         while True:
             request.wire.send(b"x" * 65536)
             await request.wire.writer.drain()
 
-    async def main():
-        async with tools.balanced(flood, timeout_s=0.7, failures=1) as b:
-            client = await b.client()
-            client.reader._limit = 1024  # so that what is not read is not taken in
-            client.send(tools.post())
-            await tools.eventually(lambda: b.instances[0].closed)
-            assert b.counts() == [{"requests": 1, "errors": 0}]
-            (instance,) = b.server._require_core().roster
-            assert instance.in_flight == 0
-
-    run(main())
+    async with tools.balanced(flood, timeout_s=0.7, failures=1) as b:
+        client = await b.client()
+        client.reader._limit = 1024  # so that what is not read is not taken in
+        client.send(tools.post())
+        await tools.eventually(lambda: b.instances[0].closed)
+        assert b.counts() == [{"requests": 1, "errors": 0}]
+        (instance,) = b.server._require_core().roster
+        assert instance.in_flight == 0
 
 
-def test_each_instance_is_tried_at_most_once(run, tools):
-    async def main():
-        async with tools.balanced(drop, drop, drop, failures=100) as b:
-            assert (await b.ask(tools.post())).status == 503
-            assert b.counts() == [{"requests": 1, "errors": 1}] * 3
-
-    run(main())
+async def test_each_instance_is_tried_at_most_once(tools):
+    async with tools.balanced(drop, drop, drop, failures=100) as b:
+        assert (await b.ask(tools.post())).status == 503
+        assert b.counts() == [{"requests": 1, "errors": 1}] * 3
 
 
-def test_only_what_goes_to_another_instance_counts_as_a_retry(run, tools):
+async def test_only_what_goes_to_another_instance_counts_as_a_retry(tools):
     async def broken(request):
         request.answer(b"no", status="502 Bad Gateway")
 
-    async def main():
-        async with tools.balanced(tools.echo) as b:
-            await b.instances[0].kill()
-            assert (await b.ask(tools.post())).status == 503
-            assert events(b, "retried") == []
-        async with tools.balanced(drop, drop, failures=100) as b:
-            assert (await b.ask(tools.post())).status == 503
-            assert [event["instance"] for event in events(b, "retried")] == [
-                f"service1a:{b.instances[0].port}"
-            ]
-        async with tools.balanced(broken, retry_statuses=frozenset((502,))) as b:
-            assert (await b.ask(tools.post())).status == 503
-            assert b.server._require_core().counts.retries == {}
-
-    run(main())
+    async with tools.balanced(tools.echo) as b:
+        await b.instances[0].kill()
+        assert (await b.ask(tools.post())).status == 503
+        assert events(b, "retried") == []
+    async with tools.balanced(drop, drop, failures=100) as b:
+        assert (await b.ask(tools.post())).status == 503
+        assert [event["instance"] for event in events(b, "retried")] == [f"service1a:{b.instances[0].port}"]
+    async with tools.balanced(broken, retry_statuses=frozenset((502,))) as b:
+        assert (await b.ask(tools.post())).status == 503
+        assert b.server._require_core().counts.retries == {}
 
 
-def test_a_retry_that_has_to_wait_counts_once_it_goes(run, tools):
+async def test_a_retry_that_has_to_wait_counts_once_it_goes(tools):
     release = asyncio.Event()
 
     async def moody(request):
@@ -271,85 +219,67 @@ def test_a_retry_that_has_to_wait_counts_once_it_goes(run, tools):
             await drop(request)
         await tools.echo(request)
 
-    async def main():
-        async with tools.balanced(moody, moody, in_flight_limit=1, queue_timeout_s=15.0) as b:
-            held = asyncio.ensure_future(b.ask(tools.post(b"hold")))
-            await tools.eventually(lambda: b.instances[0].requests)
-            waiting = asyncio.ensure_future(b.ask(tools.post(b"drop")))
-            await tools.eventually(lambda: len(b.server._require_core().line) == 1)
-            assert events(b, "retried") == []
-            release.set()
-            await held
-            assert (await waiting).body == b"service1a:drop"
-            assert [event["reason"] for event in events(b, "retried")] == ["reset"]
-
-    run(main())
+    async with tools.balanced(moody, moody, in_flight_limit=1, queue_timeout_s=15.0) as b:
+        held = asyncio.ensure_future(b.ask(tools.post(b"hold")))
+        await tools.eventually(lambda: b.instances[0].requests)
+        waiting = asyncio.ensure_future(b.ask(tools.post(b"drop")))
+        await tools.eventually(lambda: len(b.server._require_core().line) == 1)
+        assert events(b, "retried") == []
+        release.set()
+        await held
+        assert (await waiting).body == b"service1a:drop"
+        assert [event["reason"] for event in events(b, "retried")] == ["reset"]
 
 
-def test_retries_of_what_was_sent_stay_within_the_budget(run, tools):
-    async def main():
-        async with tools.balanced(drop, drop, retry_ratio=0.0, retry_per_s=3.0, failures=1000) as b:
-            answers = [await b.ask(tools.post()) for _ in range(10)]
-            assert {answer.status for answer in answers} == {502, 503}
-            retried = len(events(b, "retried"))
-            assert 3 <= retried < 10  # all that is paid for goes somewhere
-            assert {event["reason"] for event in events(b, "denied")} == {"no_budget"}
-
-    run(main())
+async def test_retries_of_what_was_sent_stay_within_the_budget(tools):
+    async with tools.balanced(drop, drop, retry_ratio=0.0, retry_per_s=3.0, failures=1000) as b:
+        answers = [await b.ask(tools.post()) for _ in range(10)]
+        assert {answer.status for answer in answers} == {502, 503}
+        retried = len(events(b, "retried"))
+        assert 3 <= retried < 10  # all that is paid for goes somewhere
+        assert {event["reason"] for event in events(b, "denied")} == {"no_budget"}
 
 
-def test_a_long_body_is_not_sent_twice(run, tools):
-    async def main():
-        async with tools.balanced(drop, tools.echo, replay_limit_bytes=1000) as b:
-            answer = await b.ask(tools.post(b"x" * 5000))
-            assert answer.status == 502
-            assert b.instances[1].requests == []
-
-    run(main())
+async def test_a_long_body_is_not_sent_twice(tools):
+    async with tools.balanced(drop, tools.echo, replay_limit_bytes=1000) as b:
+        answer = await b.ask(tools.post(b"x" * 5000))
+        assert answer.status == 502
+        assert b.instances[1].requests == []
 
 
-def test_a_long_body_goes_to_the_next_instance_where_nothing_was_sent(run, tools):
-    async def main():
-        async with tools.balanced(tools.echo, tools.echo, replay_limit_bytes=1000) as b:
-            await b.instances[0].kill()
-            assert (await b.ask(tools.post(b"x" * 5000))).body == b"service1b:" + b"x" * 5000
-
-    run(main())
+async def test_a_long_body_goes_to_the_next_instance_where_nothing_was_sent(tools):
+    async with tools.balanced(tools.echo, tools.echo, replay_limit_bytes=1000) as b:
+        await b.instances[0].kill()
+        assert (await b.ask(tools.post(b"x" * 5000))).body == b"service1b:" + b"x" * 5000
 
 
-def test_a_route_may_ask_for_answers_to_be_taken_as_failures(run, tools):
+async def test_a_route_may_ask_for_answers_to_be_taken_as_failures(tools):
     async def broken(request):
         request.answer(b"no", status="502 Bad Gateway")
 
-    async def main():
-        async with tools.balanced(broken, tools.echo, retry_statuses=frozenset((502,))) as b:
-            assert (await b.ask(tools.post(b"x"))).body == b"service1b:x"
-            await b.ask(tools.post(b"y"))
-            passed = await b.ask(tools.post(b"z", path="/order"))
-            assert (passed.status, passed.body) == (502, b"no")
-            assert b.counts()[0] == {"requests": 3, "errors": 2}
-
-    run(main())
+    async with tools.balanced(broken, tools.echo, retry_statuses=frozenset((502,))) as b:
+        assert (await b.ask(tools.post(b"x"))).body == b"service1b:x"
+        await b.ask(tools.post(b"y"))
+        passed = await b.ask(tools.post(b"z", path="/order"))
+        assert (passed.status, passed.body) == (502, b"no")
+        assert b.counts()[0] == {"requests": 3, "errors": 2}
 
 
-def test_an_answer_taken_as_a_failure_is_one_every_time(run, tools):
+async def test_an_answer_taken_as_a_failure_is_one_every_time(tools):
     async def broken(request):
         request.answer(b"no", status="502 Bad Gateway")
 
-    async def main():
-        settings = {"retry_statuses": frozenset((502,)), "failures": 100}
-        async with tools.balanced(broken, tools.echo, **settings) as b:
-            for i in range(10):
-                assert (await b.ask(tools.post(b"%d" % i))).body == b"service1b:%d" % i
-            failed, served = b.counts()
-            assert failed["requests"] == failed["errors"] >= 4
-            assert served == {"requests": 10, "errors": 0}
-            assert b.instances[0].connections == 1
-
-    run(main())
+    settings = {"retry_statuses": frozenset((502,)), "failures": 100}
+    async with tools.balanced(broken, tools.echo, **settings) as b:
+        for i in range(10):
+            assert (await b.ask(tools.post(b"%d" % i))).body == b"service1b:%d" % i
+        failed, served = b.counts()
+        assert failed["requests"] == failed["errors"] >= 4
+        assert served == {"requests": 10, "errors": 0}
+        assert b.instances[0].connections == 1
 
 
-def test_an_answer_taken_as_a_failure_is_one_also_where_its_body_breaks(run, tools):
+async def test_an_answer_taken_as_a_failure_is_one_also_where_its_body_breaks(tools):
     async def broken(request):
         request.wire.send(b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 10\r\n\r\nno")
         await asyncio.sleep(0.05)
@@ -357,87 +287,72 @@ def test_an_answer_taken_as_a_failure_is_one_also_where_its_body_breaks(run, too
 
     one_retry = {"retry_ratio": 0, "retry_per_s": 1, "retry_statuses": frozenset((502,))}
 
-    async def main():
-        async with tools.balanced(broken, tools.echo, **one_retry) as b:
-            assert (await b.ask(tools.post(b"x"))).body == b"service1b:x"
-            assert b.counts()[0] == {"requests": 1, "errors": 1}
-
-    run(main())
+    async with tools.balanced(broken, tools.echo, **one_retry) as b:
+        assert (await b.ask(tools.post(b"x"))).body == b"service1b:x"
+        assert b.counts()[0] == {"requests": 1, "errors": 1}
 
 
-def test_an_instance_killed_under_load_costs_no_request(run, tools):
+async def test_an_instance_killed_under_load_costs_no_request(tools):
     async def brief(request):
         await asyncio.sleep(0.002)
         await tools.echo(request)
 
-    async def main():
-        async with tools.balanced(brief, brief, brief, brief, retry_per_s=100.0) as b:
-            statuses = []
-            stop = asyncio.Event()
+    async with tools.balanced(brief, brief, brief, brief, retry_per_s=100.0) as b:
+        statuses = []
+        stop = asyncio.Event()
 
-            async def load():
-                client = await b.client()
-                while not stop.is_set():
-                    client.send(tools.post(b"x"))
-                    statuses.append((await client.answer()).status)
+        async def load():
+            client = await b.client()
+            while not stop.is_set():
+                client.send(tools.post(b"x"))
+                statuses.append((await client.answer()).status)
 
-            loads = [asyncio.ensure_future(load()) for _ in range(8)]
-            for instance in b.instances[:3]:
-                await asyncio.sleep(0.1)
-                await instance.kill()
+        loads = [asyncio.ensure_future(load()) for _ in range(8)]
+        for instance in b.instances[:3]:
             await asyncio.sleep(0.1)
-            stop.set()
-            await asyncio.gather(*loads)
-            assert set(statuses) == {200}
-            assert len(statuses) > 100
+            await instance.kill()
+        await asyncio.sleep(0.1)
+        stop.set()
+        await asyncio.gather(*loads)
+        assert set(statuses) == {200}
+        assert len(statuses) > 100
 
-    run(main())
 
-
-def test_connections_that_were_closed_while_idle_cost_no_request(run, tools):
+async def test_connections_that_were_closed_while_idle_cost_no_request(tools):
     async def once(request):
         await tools.echo(request)
         request.wire.writer.close()
 
-    async def main():
-        async with tools.balanced(once) as b:
-            for _ in range(20):
-                assert (await b.ask(tools.post(path="/order"))).status == 200
-                await tools.eventually(lambda: b.instances[0].closed == b.instances[0].connections)
-            assert b.counts() == [{"requests": 20, "errors": 0}]
-
-    run(main())
+    async with tools.balanced(once) as b:
+        for _ in range(20):
+            assert (await b.ask(tools.post(path="/order"))).status == 200
+            await tools.eventually(lambda: b.instances[0].closed == b.instances[0].connections)
+        assert b.counts() == [{"requests": 20, "errors": 0}]
 
 
-def test_checks_eject_an_instance_that_answers_requests_but_not_checks_and_restore_it(run, tools):
-    async def main():
-        rules = {"check_interval_s": 0.02, "rise": 2, "fall": 2}
-        async with tools.balanced(tools.echo, tools.echo, **rules) as b:
-            await tools.eventually(lambda: b.instances[0].checks and b.instances[1].checks)
-            b.instances[0].health = "503 No"
-            await tools.eventually(lambda: events(b, "ejected"))
-            assert [(await b.ask(tools.post(b"x"))).body for _ in range(4)] == [b"service1b:x"] * 4
-            b.instances[0].health = "404 Not Found"  # it has no such route, but it is there
-            await tools.eventually(lambda: events(b, "restored"))
-            assert {(await b.ask(tools.post(b"x"))).body for _ in range(4)} == {
-                b"service1a:x",
-                b"service1b:x",
-            }
-            assert [event["reason"] for event in events(b, "ejected")] == ["checks"]
-
-    run(main())
+async def test_checks_eject_an_instance_that_answers_requests_but_not_checks_and_restore_it(tools):
+    rules = {"check_interval_s": 0.02, "rise": 2, "fall": 2}
+    async with tools.balanced(tools.echo, tools.echo, **rules) as b:
+        await tools.eventually(lambda: b.instances[0].checks and b.instances[1].checks)
+        b.instances[0].health = "503 No"
+        await tools.eventually(lambda: events(b, "ejected"))
+        assert [(await b.ask(tools.post(b"x"))).body for _ in range(4)] == [b"service1b:x"] * 4
+        b.instances[0].health = "404 Not Found"  # it has no such route, but it is there
+        await tools.eventually(lambda: events(b, "restored"))
+        assert {(await b.ask(tools.post(b"x"))).body for _ in range(4)} == {
+            b"service1a:x",
+            b"service1b:x",
+        }
+        assert [event["reason"] for event in events(b, "ejected")] == ["checks"]
 
 
-def test_a_frozen_instance_delays_no_other_instances_checks(run, tools):
-    async def main():
-        async with tools.balanced(tools.echo, tools.echo, check_interval_s=0.02, check_timeout_s=5.0) as b:
-            b.instances[0].frozen = True
-            await tools.eventually(lambda: b.instances[1].checks > 5)
-
-    run(main())
+async def test_a_frozen_instance_delays_no_other_instances_checks(tools):
+    async with tools.balanced(tools.echo, tools.echo, check_interval_s=0.02, check_timeout_s=5.0) as b:
+        b.instances[0].frozen = True
+        await tools.eventually(lambda: b.instances[1].checks > 5)
 
 
-def test_requests_beyond_the_limit_wait_their_turn(run, tools):
+async def test_requests_beyond_the_limit_wait_their_turn(tools):
     running, most = set(), []
 
     async def busy(request):
@@ -447,33 +362,27 @@ def test_requests_beyond_the_limit_wait_their_turn(run, tools):
         running.discard(request)
         await tools.echo(request)
 
-    async def main():
-        async with tools.balanced(busy, busy, in_flight_limit=1) as b:
-            answers = await asyncio.gather(*[b.ask(tools.post(b"%d" % i)) for i in range(20)])
-            assert [answer.status for answer in answers] == [200] * 20
-            assert max(most) == 2
-
-    run(main())
+    async with tools.balanced(busy, busy, in_flight_limit=1) as b:
+        answers = await asyncio.gather(*[b.ask(tools.post(b"%d" % i)) for i in range(20)])
+        assert [answer.status for answer in answers] == [200] * 20
+        assert max(most) == 2
 
 
-def test_a_full_queue_sends_requests_away_at_once_and_a_long_wait_in_the_end(run, tools):
-    async def main():
-        rules = {"in_flight_limit": 1, "queue_limit": 1, "queue_timeout_s": 0.1}
-        async with tools.balanced(tools.silent, **rules) as b:
-            first = asyncio.ensure_future(b.ask(tools.post()))
-            await tools.eventually(lambda: b.instances[0].requests)
-            second = asyncio.ensure_future(b.ask(tools.post()))
-            await tools.eventually(lambda: len(b.server._require_core().line))
-            third = await b.ask(tools.post())
-            assert (third.status, third.header("Retry-After")) == (503, "1")
-            assert (await second).status == 503
-            assert [event["reason"] for event in events(b, "queued_out")] == ["full", "timeout"]
-            first.cancel()
-
-    run(main())
+async def test_a_full_queue_sends_requests_away_at_once_and_a_long_wait_in_the_end(tools):
+    rules = {"in_flight_limit": 1, "queue_limit": 1, "queue_timeout_s": 0.1}
+    async with tools.balanced(tools.silent, **rules) as b:
+        first = asyncio.ensure_future(b.ask(tools.post()))
+        await tools.eventually(lambda: b.instances[0].requests)
+        second = asyncio.ensure_future(b.ask(tools.post()))
+        await tools.eventually(lambda: len(b.server._require_core().line))
+        third = await b.ask(tools.post())
+        assert (third.status, third.header("Retry-After")) == (503, "1")
+        assert (await second).status == 503
+        assert [event["reason"] for event in events(b, "queued_out")] == ["full", "timeout"]
+        first.cancel()
 
 
-def test_an_instance_that_those_in_line_have_been_to_serves_who_comes_after_them(run, tools):
+async def test_an_instance_that_those_in_line_have_been_to_serves_who_comes_after_them(tools):
     release = asyncio.Event()
 
     async def moody(request):
@@ -483,47 +392,41 @@ def test_an_instance_that_those_in_line_have_been_to_serves_who_comes_after_them
             await drop(request)
         await tools.echo(request)
 
-    async def main():
-        async with tools.balanced(moody, moody, in_flight_limit=1, queue_timeout_s=15.0) as b:
-            held = asyncio.ensure_future(b.ask(tools.post(b"hold")))
-            await tools.eventually(lambda: b.instances[0].requests)
-            waiting = asyncio.ensure_future(b.ask(tools.post(b"drop")))
-            await tools.eventually(lambda: len(b.server._require_core().line) == 1)
-            assert (await b.ask(tools.post(b"next"))).body == b"service1b:next"
-            release.set()
-            assert [(await answer).body for answer in (held, waiting)] == [
-                b"service1a:hold",
-                b"service1a:drop",
-            ]
-
-    run(main())
+    async with tools.balanced(moody, moody, in_flight_limit=1, queue_timeout_s=15.0) as b:
+        held = asyncio.ensure_future(b.ask(tools.post(b"hold")))
+        await tools.eventually(lambda: b.instances[0].requests)
+        waiting = asyncio.ensure_future(b.ask(tools.post(b"drop")))
+        await tools.eventually(lambda: len(b.server._require_core().line) == 1)
+        assert (await b.ask(tools.post(b"next"))).body == b"service1b:next"
+        release.set()
+        assert [(await answer).body for answer in (held, waiting)] == [
+            b"service1a:hold",
+            b"service1a:drop",
+        ]
 
 
-def test_who_leaves_the_queue_is_not_sent_anywhere(run, tools):
+async def test_who_leaves_the_queue_is_not_sent_anywhere(tools):
     release = asyncio.Event()
 
     async def held(request):
         await release.wait()
         await tools.echo(request)
 
-    async def main():
-        async with tools.balanced(held, in_flight_limit=1) as b:
-            first = asyncio.ensure_future(b.ask(tools.post(b"1")))
-            await tools.eventually(lambda: b.instances[0].requests)
-            leaver = await b.client()
-            leaver.send(tools.post(b"2"))
-            await tools.eventually(lambda: len(b.server._require_core().line) == 1)
-            leaver.writer.close()
-            await tools.eventually(lambda: len(b.server._require_core().line) == 0)
-            release.set()
-            assert (await first).body == b"service1a:1"
-            assert (await b.ask(tools.post(b"3"))).body == b"service1a:3"
-            assert [r.body for r in b.instances[0].requests] == [b"1", b"3"]
-
-    run(main())
+    async with tools.balanced(held, in_flight_limit=1) as b:
+        first = asyncio.ensure_future(b.ask(tools.post(b"1")))
+        await tools.eventually(lambda: b.instances[0].requests)
+        leaver = await b.client()
+        leaver.send(tools.post(b"2"))
+        await tools.eventually(lambda: len(b.server._require_core().line) == 1)
+        leaver.writer.close()
+        await tools.eventually(lambda: len(b.server._require_core().line) == 0)
+        release.set()
+        assert (await first).body == b"service1a:1"
+        assert (await b.ask(tools.post(b"3"))).body == b"service1a:3"
+        assert [r.body for r in b.instances[0].requests] == [b"1", b"3"]
 
 
-def test_every_request_is_accounted_for_whatever_instances_do(run, tools):
+async def test_every_request_is_accounted_for_whatever_instances_do(tools):
     """Random faults and kills: each request has one outcome, its own body back, and one execution at most
     where the route is not declared idempotent; retries of what was sent stay inside the budget."""
     rng = random.Random(7)
@@ -557,41 +460,38 @@ def test_every_request_is_accounted_for_whatever_instances_do(run, tools):
         "retry_per_s": per_s,
     }
 
-    async def main():
-        async with tools.balanced(moody, moody, moody, moody, **settings) as b, WireClient() as client:
-            begun = time.monotonic()
-            outcomes = Counter()
-            numbers = iter(range(total))
+    async with tools.balanced(moody, moody, moody, moody, **settings) as b, WireClient() as client:
+        begun = time.monotonic()
+        outcomes = Counter()
+        numbers = iter(range(total))
 
-            async def load():
-                for i in numbers:
-                    path, body = ("/process", "/order")[i % 2], b"%d" % i
-                    try:
-                        answer = await client.post(f"http://127.0.0.1:{b.port}{path}", body)
-                    except WireError as error:
-                        outcomes[type(error).__name__] += 1
-                        continue
-                    outcomes[answer.status] += 1
-                    assert answer.status in (502, 503, 504) or answer.body == body
-                    assert path == "/process" or executed[body] <= 1
+        async def load():
+            for i in numbers:
+                path, body = ("/process", "/order")[i % 2], b"%d" % i
+                try:
+                    answer = await client.post(f"http://127.0.0.1:{b.port}{path}", body)
+                except WireError as error:
+                    outcomes[type(error).__name__] += 1
+                    continue
+                outcomes[answer.status] += 1
+                assert answer.status in (502, 503, 504) or answer.body == body
+                assert path == "/process" or executed[body] <= 1
 
-            async def kill():
-                while True:
-                    await asyncio.sleep(0.1)
-                    victim = rng.choice(b.instances)
-                    await victim.kill()
-                    await asyncio.sleep(0.05)
-                    await victim.start()
+        async def kill():
+            while True:
+                await asyncio.sleep(0.1)
+                victim = rng.choice(b.instances)
+                await victim.kill()
+                await asyncio.sleep(0.05)
+                await victim.start()
 
-            killing = asyncio.ensure_future(kill())
-            await asyncio.gather(*[load() for _ in range(16)])
-            killing.cancel()
-            core = b.server._require_core()
-            assert outcomes.total() == total == sum(core.counts.answers.values())
-            assert outcomes[200] > total / 2
-            assert set(outcomes) <= {200, 500, 502, 503, 504, "BrokenAnswer"}
-            sent = core.counts.retries.total() - core.counts.retries["refused"]
-            assert sent <= per_s + ratio * total + per_s * (time.monotonic() - begun)
-            assert all(instance.in_flight == 0 for instance in core.roster)
-
-    run(main())
+        killing = asyncio.ensure_future(kill())
+        await asyncio.gather(*[load() for _ in range(16)])
+        killing.cancel()
+        core = b.server._require_core()
+        assert outcomes.total() == total == sum(core.counts.answers.values())
+        assert outcomes[200] > total / 2
+        assert set(outcomes) <= {200, 500, 502, 503, 504, "BrokenAnswer"}
+        sent = core.counts.retries.total() - core.counts.retries["refused"]
+        assert sent <= per_s + ratio * total + per_s * (time.monotonic() - begun)
+        assert all(instance.in_flight == 0 for instance in core.roster)

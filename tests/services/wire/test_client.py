@@ -20,62 +20,50 @@ async def echo(reader, writer):
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(head + body) + head + body)
 
 
-def test_a_post_arrives_as_written_and_connections_are_reused(run, tools):
-    async def main():
-        async with tools.peer(echo) as peer, WireClient() as client:
-            for _ in range(5):
-                response = await client.post(
-                    f"http://127.0.0.1:{peer.port}/process?x=1#part", b'{"a": 1}', {"Content-Type": "x/y"}
-                )
-                assert response.status == 200
-                assert response.body == (
-                    b"POST /process?x=1 HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nContent-Type: x/y\r\n"
-                    b'Content-Length: 8\r\n\r\n{"a": 1}' % peer.port
-                )
-            assert peer.connections == 1
-
-    run(main())
-
-
-def test_values_of_one_header_are_joined_whatever_its_case(run, tools):
-    async def main():
-        async with tools.peer(tools.answering(OK)) as peer, WireClient() as client:
-            response = await client.get(f"http://127.0.0.1:{peer.port}")
-            assert response.header(b"X-a") == b"1, 2"
-            assert response.header(b"X-b") is None
-
-    run(main())
-
-
-def test_no_more_than_the_limit_of_connections_is_opened(run, tools):
-    async def main():
-        async with tools.peer(echo) as peer, WireClient(max_connections=3) as client:
-            url = f"http://127.0.0.1:{peer.port}/"
-            answers = await asyncio.gather(*[client.post(url, b"%d" % i) for i in range(20)])
-            assert [answer.body[-len(str(i)) :] for i, answer in enumerate(answers)] == [
-                b"%d" % i for i in range(20)
-            ]
-            assert peer.connections <= 3
-
-    run(main())
-
-
-def test_waiting_for_a_connection_is_bounded_too(run, tools):
-    async def main():
-        async with tools.peer(tools.answering(b"")) as peer, WireClient(max_connections=1) as client:
-            url = f"http://127.0.0.1:{peer.port}/"
-            first, second = await asyncio.gather(
-                client.get(url, timeout_s=0.4), client.get(url, timeout_s=0.2), return_exceptions=True
+async def test_a_post_arrives_as_written_and_connections_are_reused(tools):
+    async with tools.peer(echo) as peer, WireClient() as client:
+        for _ in range(5):
+            response = await client.post(
+                f"http://127.0.0.1:{peer.port}/process?x=1#part", b'{"a": 1}', {"Content-Type": "x/y"}
             )
-            assert isinstance(first, NoAnswer)
-            assert first.kind is FailureKind.READ_TIMEOUT
-            assert isinstance(second, NotConnected)
-            assert "in use" in str(second)
+            assert response.status == 200
+            assert response.body == (
+                b"POST /process?x=1 HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nContent-Type: x/y\r\n"
+                b'Content-Length: 8\r\n\r\n{"a": 1}' % peer.port
+            )
+        assert peer.connections == 1
 
-    run(main())
+
+async def test_values_of_one_header_are_joined_whatever_its_case(tools):
+    async with tools.peer(tools.answering(OK)) as peer, WireClient() as client:
+        response = await client.get(f"http://127.0.0.1:{peer.port}")
+        assert response.header(b"X-a") == b"1, 2"
+        assert response.header(b"X-b") is None
 
 
-def test_a_request_is_sent_once_even_if_its_connection_closes(run, tools):
+async def test_no_more_than_the_limit_of_connections_is_opened(tools):
+    async with tools.peer(echo) as peer, WireClient(max_connections=3) as client:
+        url = f"http://127.0.0.1:{peer.port}/"
+        answers = await asyncio.gather(*[client.post(url, b"%d" % i) for i in range(20)])
+        assert [answer.body[-len(str(i)) :] for i, answer in enumerate(answers)] == [
+            b"%d" % i for i in range(20)
+        ]
+        assert peer.connections <= 3
+
+
+async def test_waiting_for_a_connection_is_bounded_too(tools):
+    async with tools.peer(tools.answering(b"")) as peer, WireClient(max_connections=1) as client:
+        url = f"http://127.0.0.1:{peer.port}/"
+        first, second = await asyncio.gather(
+            client.get(url, timeout_s=0.4), client.get(url, timeout_s=0.2), return_exceptions=True
+        )
+        assert isinstance(first, NoAnswer)
+        assert first.kind is FailureKind.READ_TIMEOUT
+        assert isinstance(second, NotConnected)
+        assert "in use" in str(second)
+
+
+async def test_a_request_is_sent_once_even_if_its_connection_closes(tools):
     heads = []
 
     async def close_on_second(reader, writer):
@@ -83,66 +71,51 @@ def test_a_request_is_sent_once_even_if_its_connection_closes(run, tools):
         writer.write(OK)
         heads.append(await reader.readuntil(b"\r\n\r\n"))
 
-    async def main():
-        async with tools.peer(close_on_second) as peer, WireClient() as client:
-            url = f"http://127.0.0.1:{peer.port}/"
+    async with tools.peer(close_on_second) as peer, WireClient() as client:
+        url = f"http://127.0.0.1:{peer.port}/"
+        await client.get(url)
+        with pytest.raises(NoAnswer):
             await client.get(url)
-            with pytest.raises(NoAnswer):
-                await client.get(url)
-            assert len(heads) == 2
-            assert (await client.get(url)).status == 200
-
-    run(main())
+        assert len(heads) == 2
+        assert (await client.get(url)).status == 200
 
 
-def test_cancelling_closes_the_connection_and_frees_its_place(run, tools):
-    async def main():
-        async with tools.peer(tools.answering(b"")) as peer, WireClient(max_connections=1) as client:
-            url = f"http://127.0.0.1:{peer.port}/"
-            for done in range(3):
-                task = asyncio.ensure_future(client.get(url))
-                await tools.eventually(lambda done=done: peer.connections > done)
-                task.cancel()
-                with pytest.raises(asyncio.CancelledError):
-                    await task
-                await tools.eventually(lambda done=done: peer.closed > done)
-
-    run(main())
+async def test_cancelling_closes_the_connection_and_frees_its_place(tools):
+    async with tools.peer(tools.answering(b"")) as peer, WireClient(max_connections=1) as client:
+        url = f"http://127.0.0.1:{peer.port}/"
+        for done in range(3):
+            task = asyncio.ensure_future(client.get(url))
+            await tools.eventually(lambda done=done: peer.connections > done)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            await tools.eventually(lambda done=done: peer.closed > done)
 
 
-def test_a_body_over_the_limit_is_not_swallowed(run, tools):
-    async def main():
-        async with tools.peer(tools.answering(OK)) as peer, WireClient(max_body_bytes=4) as client:
-            with pytest.raises(BrokenAnswer) as caught:
-                await client.get(f"http://127.0.0.1:{peer.port}/")
-            assert caught.value.kind is FailureKind.TOO_LARGE
-
-    run(main())
+async def test_a_body_over_the_limit_is_not_swallowed(tools):
+    async with tools.peer(tools.answering(OK)) as peer, WireClient(max_body_bytes=4) as client:
+        with pytest.raises(BrokenAnswer) as caught:
+            await client.get(f"http://127.0.0.1:{peer.port}/")
+        assert caught.value.kind is FailureKind.TOO_LARGE
 
 
-def test_a_body_in_a_coding_nobody_asked_for_is_not_passed_off_as_plain(run, tools):
+async def test_a_body_in_a_coding_nobody_asked_for_is_not_passed_off_as_plain(tools):
     odd = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"
 
-    async def main():
-        async with tools.peer(tools.answering(odd)) as peer, WireClient() as client:
-            with pytest.raises(BrokenAnswer) as caught:
-                await client.get(f"http://127.0.0.1:{peer.port}/")
-            assert caught.value.kind is FailureKind.PROTOCOL_ERROR
-
-    run(main())
+    async with tools.peer(tools.answering(odd)) as peer, WireClient() as client:
+        with pytest.raises(BrokenAnswer) as caught:
+            await client.get(f"http://127.0.0.1:{peer.port}/")
+        assert caught.value.kind is FailureKind.PROTOCOL_ERROR
 
 
-def test_an_answer_to_head_is_its_head(run, tools):
+async def test_an_answer_to_head_is_its_head(tools):
     head = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n"
 
-    async def main():
-        async with tools.peer(tools.answering(head, OK)) as peer, WireClient() as client:
-            url = f"http://127.0.0.1:{peer.port}/"
-            assert (await client.request("HEAD", url, None)).body == b""
-            assert (await client.get(url)).body == b"hello"
-            assert peer.connections == 1
-
-    run(main())
+    async with tools.peer(tools.answering(head, OK)) as peer, WireClient() as client:
+        url = f"http://127.0.0.1:{peer.port}/"
+        assert (await client.request("HEAD", url, None)).body == b""
+        assert (await client.get(url)).body == b"hello"
+        assert peer.connections == 1
 
 
 @pytest.mark.parametrize(
@@ -158,10 +131,7 @@ def test_an_answer_to_head_is_its_head(run, tools):
         ("http://127.0.0.1/", {"X ": "b"}),
     ],
 )
-def test_what_cannot_stand_in_a_request_is_refused_before_anything_is_sent(run, url, headers):
-    async def main():
-        async with WireClient() as client:
-            with pytest.raises(ValueError, match=r"cannot stand|no http"):
-                await client.get(url, headers)
-
-    run(main())
+async def test_what_cannot_stand_in_a_request_is_refused_before_anything_is_sent(url, headers):
+    async with WireClient() as client:
+        with pytest.raises(ValueError, match=r"cannot stand|no http"):
+            await client.get(url, headers)

@@ -49,24 +49,21 @@ WHOLE = {
 
 @pytest.mark.parametrize("collect_headers", [True, False])
 @pytest.mark.parametrize("name", WHOLE)
-def test_an_answer_comes_through_in_whatever_way_it_is_framed(run, tools, name, collect_headers):
+async def test_an_answer_comes_through_in_whatever_way_it_is_framed(tools, name, collect_headers):
     answer, status, body, reusable = WHOLE[name]
 
-    async def main():
-        async with tools.peer(tools.answering(answer)) as peer:
-            connection = await Connection.open(
-                "127.0.0.1", peer.port, timeout_s=5, collect_headers=collect_headers
-            )
-            exchange = tools.Record()
-            connection.send(exchange, GET)
-            await exchange.over.wait()
-            assert exchange.ends == [None]
-            assert (exchange.status, exchange.body) == (status, body)
-            assert connection.idle is reusable
-            assert collect_headers or exchange.headers == []
-            connection.close()
-
-    run(main())
+    async with tools.peer(tools.answering(answer)) as peer:
+        connection = await Connection.open(
+            "127.0.0.1", peer.port, timeout_s=5, collect_headers=collect_headers
+        )
+        exchange = tools.Record()
+        connection.send(exchange, GET)
+        await exchange.over.wait()
+        assert exchange.ends == [None]
+        assert (exchange.status, exchange.body) == (status, body)
+        assert connection.idle is reusable
+        assert collect_headers or exchange.headers == []
+        connection.close()
 
 
 @pytest.mark.parametrize(
@@ -80,70 +77,61 @@ def test_an_answer_comes_through_in_whatever_way_it_is_framed(run, tools, name, 
         b"\r\nHTTP/1.1 100 Continue\r\n\r\n\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n\r\n",
     ],
 )
-def test_the_raw_head_is_the_final_answers_whatever_comes_before_it(run, tools, before):
-    async def main():
-        async with tools.peer(tools.answering(before + OK)) as peer:
-            connection = await Connection.open("127.0.0.1", peer.port, timeout_s=5, collect_headers=False)
-            heads = []
+async def test_the_raw_head_is_the_final_answers_whatever_comes_before_it(tools, before):
+    async with tools.peer(tools.answering(before + OK)) as peer:
+        connection = await Connection.open("127.0.0.1", peer.port, timeout_s=5, collect_headers=False)
+        heads = []
 
-            class Heads(tools.Record):
-                def on_head(self, status, headers):  # noqa: ARG002
-                    heads.append(connection.raw_head)
+        class Heads(tools.Record):
+            def on_head(self, status, headers):  # noqa: ARG002
+                heads.append(connection.raw_head)
 
-            exchange = Heads()
-            connection.send(exchange, GET)
-            await exchange.over.wait()
-            assert (heads, exchange.ends) == ([OK.partition(b"\r\n\r\n")[0]], [None])
-            connection.close()
-
-    run(main())
+        exchange = Heads()
+        connection.send(exchange, GET)
+        await exchange.over.wait()
+        assert (heads, exchange.ends) == ([OK.partition(b"\r\n\r\n")[0]], [None])
+        connection.close()
 
 
-def test_an_exchange_that_raises_fails_as_if_the_answer_were_no_http(run, tools):
+async def test_an_exchange_that_raises_fails_as_if_the_answer_were_no_http(tools):
     """It is told so rather than `aborted`, which would say that nobody wanted the answer."""
 
     class Fussy(tools.Record):
         def on_head(self, status, headers):  # noqa: ARG002
             raise LookupError("what an odd answer")
 
-    async def main():
-        raised = []
-        asyncio.get_running_loop().set_exception_handler(lambda _, context: raised.append(context))
-        async with tools.peer(tools.answering(OK)) as peer:
-            connection = await Connection.open("127.0.0.1", peer.port, timeout_s=5)
-            exchange = Fussy()
-            connection.send(exchange, GET)
-            await exchange.over.wait()
-            assert exchange.error.kind is FailureKind.PROTOCOL_ERROR
-            await tools.eventually(lambda: raised)
-
-    run(main())
+    raised = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: raised.append(context))
+    async with tools.peer(tools.answering(OK)) as peer:
+        connection = await Connection.open("127.0.0.1", peer.port, timeout_s=5)
+        exchange = Fussy()
+        connection.send(exchange, GET)
+        await exchange.over.wait()
+        assert exchange.error.kind is FailureKind.PROTOCOL_ERROR
+        await tools.eventually(lambda: raised)
 
 
 @pytest.mark.parametrize("collect_headers", [True, False])
 @pytest.mark.parametrize(
     "head", [b"HTTP/1.1 200 OK\r\n\r\n", b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.0 200 OK\r\n\r\n"]
 )
-def test_an_answer_without_a_length_ends_where_the_peer_closes(run, tools, head, collect_headers):
+async def test_an_answer_without_a_length_ends_where_the_peer_closes(tools, head, collect_headers):
     body = b"text\r\nContent-Length: 7\r\n\r\n"  # what looks like a head is none: it is the body
 
-    async def main():
-        async with tools.peer(tools.answering(head + body, then_close=True)) as peer:
-            connection = await Connection.open(
-                "127.0.0.1", peer.port, timeout_s=5, collect_headers=collect_headers
-            )
-            exchange = tools.Record()
-            connection.send(exchange, GET)
-            await exchange.over.wait()
-            assert exchange.ends == [None]
-            assert exchange.body == body
-            assert not connection.idle
-
-    run(main())
+    async with tools.peer(tools.answering(head + body, then_close=True)) as peer:
+        connection = await Connection.open(
+            "127.0.0.1", peer.port, timeout_s=5, collect_headers=collect_headers
+        )
+        exchange = tools.Record()
+        connection.send(exchange, GET)
+        await exchange.over.wait()
+        assert exchange.ends == [None]
+        assert exchange.body == body
+        assert not connection.idle
 
 
 @pytest.mark.parametrize("name", WHOLE)
-def test_it_does_not_matter_how_the_bytes_are_cut(run, tools, name):
+async def test_it_does_not_matter_how_the_bytes_are_cut(tools, name):
     answer, status, body, _ = WHOLE[name]
 
     async def dribble(reader, writer):
@@ -154,111 +142,90 @@ def test_it_does_not_matter_how_the_bytes_are_cut(run, tools, name):
             await asyncio.sleep(0)
         await reader.read()
 
-    async def main():
-        async with tools.peer(dribble) as peer:
-            connection = await Connection.open("127.0.0.1", peer.port, timeout_s=5)
-            exchange = tools.Record()
-            connection.send(exchange, GET)
-            await exchange.over.wait()
-            assert (exchange.ends, exchange.status, exchange.body) == ([None], status, body)
-            connection.close()
-
-    run(main())
+    async with tools.peer(dribble) as peer:
+        connection = await Connection.open("127.0.0.1", peer.port, timeout_s=5)
+        exchange = tools.Record()
+        connection.send(exchange, GET)
+        await exchange.over.wait()
+        assert (exchange.ends, exchange.status, exchange.body) == ([None], status, body)
+        connection.close()
 
 
-def test_interim_answers_are_told_apart_from_the_final_one(run, tools):
-    async def main():
-        async with tools.peer(tools.answering(WHOLE["interim answers first"][0])) as peer:
-            connection = await Connection.open("127.0.0.1", peer.port, timeout_s=5)
-            exchange = tools.Record()
-            connection.send(exchange, GET)
-            await exchange.over.wait()
-            assert exchange.interim == [100, 103]
-            assert exchange.headers == [(b"Content-Length", b"5"), (b"X-A", b"b")]
-            connection.close()
-
-    run(main())
+async def test_interim_answers_are_told_apart_from_the_final_one(tools):
+    async with tools.peer(tools.answering(WHOLE["interim answers first"][0])) as peer:
+        connection = await Connection.open("127.0.0.1", peer.port, timeout_s=5)
+        exchange = tools.Record()
+        connection.send(exchange, GET)
+        await exchange.over.wait()
+        assert exchange.interim == [100, 103]
+        assert exchange.headers == [(b"Content-Length", b"5"), (b"X-A", b"b")]
+        connection.close()
 
 
-def test_an_answer_to_head_has_no_body_and_the_connection_goes_on(run, tools):
+async def test_an_answer_to_head_has_no_body_and_the_connection_goes_on(tools):
     to_head = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n"
 
-    async def main():
-        async with tools.peer(tools.answering(to_head, OK)) as peer:
-            connection = await Connection.open("127.0.0.1", peer.port, timeout_s=5)
-            first, second = tools.Record(), tools.Record()
-            connection.send(first, HEAD, is_head=True)
-            await first.over.wait()
-            assert (first.ends, first.body) == ([None], b"")
-            connection.send(second, GET)
-            await second.over.wait()
-            assert (second.ends, second.body) == ([None], b"hello")
-            connection.close()
-
-    run(main())
+    async with tools.peer(tools.answering(to_head, OK)) as peer:
+        connection = await Connection.open("127.0.0.1", peer.port, timeout_s=5)
+        first, second = tools.Record(), tools.Record()
+        connection.send(first, HEAD, is_head=True)
+        await first.over.wait()
+        assert (first.ends, first.body) == ([None], b"")
+        connection.send(second, GET)
+        await second.over.wait()
+        assert (second.ends, second.body) == ([None], b"hello")
+        connection.close()
 
 
-def test_one_connection_carries_many_exchanges(run, tools):
-    async def main():
-        async with tools.peer(tools.answering(*[OK] * 50)) as peer:
-            connection = await Connection.open("127.0.0.1", peer.port, timeout_s=5)
-            for _ in range(50):
-                assert connection.idle
-                exchange = tools.Record()
-                connection.send(exchange, GET)
-                assert not connection.idle
-                await exchange.over.wait()
-                assert exchange.body == b"hello"
-            assert peer.connections == 1
-            connection.close()
-
-    run(main())
+async def test_one_connection_carries_many_exchanges(tools):
+    async with tools.peer(tools.answering(*[OK] * 50)) as peer:
+        connection = await Connection.open("127.0.0.1", peer.port, timeout_s=5)
+        for _ in range(50):
+            assert connection.idle
+            exchange = tools.Record()
+            connection.send(exchange, GET)
+            assert not connection.idle
+            await exchange.over.wait()
+            assert exchange.body == b"hello"
+        assert peer.connections == 1
+        connection.close()
 
 
 @pytest.mark.parametrize("extra", [b"HTT", OK, b"\x00", b"hello"])
-def test_bytes_after_an_answer_spoil_the_connection_and_not_the_answer(run, tools, extra):
-    async def main():
-        async with tools.peer(tools.answering(OK + extra)) as peer:
-            connection = await Connection.open("127.0.0.1", peer.port, timeout_s=5)
-            exchange = tools.Record()
-            connection.send(exchange, GET)
-            await exchange.over.wait()
-            assert (exchange.ends, exchange.body) == ([None], b"hello")
-            assert not connection.idle
-
-    run(main())
+async def test_bytes_after_an_answer_spoil_the_connection_and_not_the_answer(tools, extra):
+    async with tools.peer(tools.answering(OK + extra)) as peer:
+        connection = await Connection.open("127.0.0.1", peer.port, timeout_s=5)
+        exchange = tools.Record()
+        connection.send(exchange, GET)
+        await exchange.over.wait()
+        assert (exchange.ends, exchange.body) == ([None], b"hello")
+        assert not connection.idle
 
 
-def test_a_body_after_the_answer_to_head_spoils_the_connection(run, tools):
-    async def main():
-        async with tools.peer(tools.answering(OK)) as peer:
-            connection = await Connection.open("127.0.0.1", peer.port, timeout_s=5)
-            exchange = tools.Record()
-            connection.send(exchange, HEAD, is_head=True)
-            await exchange.over.wait()
-            assert (exchange.ends, exchange.body) == ([None], b"")
-            assert not connection.idle
-
-    run(main())
+async def test_a_body_after_the_answer_to_head_spoils_the_connection(tools):
+    async with tools.peer(tools.answering(OK)) as peer:
+        connection = await Connection.open("127.0.0.1", peer.port, timeout_s=5)
+        exchange = tools.Record()
+        connection.send(exchange, HEAD, is_head=True)
+        await exchange.over.wait()
+        assert (exchange.ends, exchange.body) == ([None], b"")
+        assert not connection.idle
 
 
 @pytest.mark.parametrize("farewell", [b"", b"HTTP/1.1 408 Request Timeout\r\n\r\n"])
-def test_a_peer_that_closes_or_speaks_unasked_is_noticed_while_idle(run, tools, farewell):
+async def test_a_peer_that_closes_or_speaks_unasked_is_noticed_while_idle(tools, farewell):
     async def handler(_reader, writer):
         writer.write(farewell)
 
-    async def main():
-        async with tools.peer(handler) as peer:
-            connection = await Connection.open("127.0.0.1", peer.port, timeout_s=5)
-            gone = asyncio.Event()
-            connection.on_closed = lambda _: gone.set()
-            await gone.wait()
-            assert not connection.idle
-            exchange = tools.Record()
-            connection.send(exchange, GET)
-            assert isinstance(exchange.error, NotSent)
-
-    run(main())
+    async with tools.peer(handler) as peer:
+        connection = await Connection.open("127.0.0.1", peer.port, timeout_s=5)
+        gone = asyncio.Event()
+        connection.on_closed = lambda _: gone.set()
+        await gone.wait()
+        assert not connection.idle
+        exchange = tools.Record()
+        connection.send(exchange, GET)
+        assert isinstance(exchange.error, NotSent)
 
 
 BROKEN = {
@@ -306,106 +273,88 @@ BROKEN = {
 
 @pytest.mark.parametrize("collect_headers", [True, False])
 @pytest.mark.parametrize("name", BROKEN)
-def test_a_broken_answer_is_named(run, tools, name, collect_headers):
+async def test_a_broken_answer_is_named(tools, name, collect_headers):
     answer, kind_of_error, kind = BROKEN[name]
 
-    async def main():
-        async with tools.peer(tools.answering(answer, then_close=True)) as peer:
-            connection = await Connection.open(
-                "127.0.0.1", peer.port, timeout_s=5, collect_headers=collect_headers
-            )
-            exchange = tools.Record()
-            connection.send(exchange, GET)
-            await exchange.over.wait()
-            assert type(exchange.error) is kind_of_error
-            assert exchange.error.kind is kind
-            assert f"127.0.0.1:{peer.port}" in str(exchange.error)
-            assert not connection.idle
-
-    run(main())
+    async with tools.peer(tools.answering(answer, then_close=True)) as peer:
+        connection = await Connection.open(
+            "127.0.0.1", peer.port, timeout_s=5, collect_headers=collect_headers
+        )
+        exchange = tools.Record()
+        connection.send(exchange, GET)
+        await exchange.over.wait()
+        assert type(exchange.error) is kind_of_error
+        assert exchange.error.kind is kind
+        assert f"127.0.0.1:{peer.port}" in str(exchange.error)
+        assert not connection.idle
 
 
 @pytest.mark.parametrize(("begun", "kind_of_error"), [(b"", NoAnswer), (OK[:-1], BrokenAnswer)])
-def test_a_reset_is_told_from_an_orderly_close(run, tools, begun, kind_of_error):
+async def test_a_reset_is_told_from_an_orderly_close(tools, begun, kind_of_error):
     async def handler(reader, writer):
         await reader.readuntil(b"\r\n\r\n")
         writer.write(begun)
         await asyncio.sleep(0.05)
         tools.reset(writer)
 
-    async def main():
-        async with tools.peer(handler) as peer:
-            connection = await Connection.open("127.0.0.1", peer.port, timeout_s=5)
-            exchange = tools.Record()
-            connection.send(exchange, GET)
-            await exchange.over.wait()
-            assert type(exchange.error) is kind_of_error
-            assert exchange.error.kind is FailureKind.RESET
-
-    run(main())
+    async with tools.peer(handler) as peer:
+        connection = await Connection.open("127.0.0.1", peer.port, timeout_s=5)
+        exchange = tools.Record()
+        connection.send(exchange, GET)
+        await exchange.over.wait()
+        assert type(exchange.error) is kind_of_error
+        assert exchange.error.kind is FailureKind.RESET
 
 
 @pytest.mark.parametrize(("begun", "kind_of_error"), [(b"", NoAnswer), (OK[:-1], BrokenAnswer)])
-def test_a_deadline_ends_a_wait_for_a_silent_peer(run, tools, begun, kind_of_error):
-    async def main():
-        async with tools.peer(tools.answering(begun)) as peer:
-            connection = await Connection.open("127.0.0.1", peer.port, timeout_s=5)
-            exchange = tools.Record()
-            connection.send(exchange, GET, deadline=time.monotonic() + 0.2)
-            await exchange.over.wait()
-            assert type(exchange.error) is kind_of_error
-            assert exchange.error.kind is FailureKind.READ_TIMEOUT
-
-    run(main())
+async def test_a_deadline_ends_a_wait_for_a_silent_peer(tools, begun, kind_of_error):
+    async with tools.peer(tools.answering(begun)) as peer:
+        connection = await Connection.open("127.0.0.1", peer.port, timeout_s=5)
+        exchange = tools.Record()
+        connection.send(exchange, GET, deadline=time.monotonic() + 0.2)
+        await exchange.over.wait()
+        assert type(exchange.error) is kind_of_error
+        assert exchange.error.kind is FailureKind.READ_TIMEOUT
 
 
-def test_a_deadline_can_be_lifted(run, tools):
+async def test_a_deadline_can_be_lifted(tools):
     async def slow(reader, writer):
         await reader.readuntil(b"\r\n\r\n")
         await asyncio.sleep(0.2)
         writer.write(OK)
         await reader.read()
 
-    async def main():
-        async with tools.peer(slow) as peer:
-            connection = await Connection.open("127.0.0.1", peer.port, timeout_s=5)
-            exchange = tools.Record()
-            connection.send(exchange, GET, deadline=time.monotonic() + 0.05)
-            connection.set_deadline(None)
-            await exchange.over.wait()
-            assert exchange.ends == [None]
-            connection.close()
-
-    run(main())
+    async with tools.peer(slow) as peer:
+        connection = await Connection.open("127.0.0.1", peer.port, timeout_s=5)
+        exchange = tools.Record()
+        connection.send(exchange, GET, deadline=time.monotonic() + 0.05)
+        connection.set_deadline(None)
+        await exchange.over.wait()
+        assert exchange.ends == [None]
+        connection.close()
 
 
-def test_aborting_tells_the_exchange_once_and_closes_the_socket(run, tools):
-    async def main():
-        async with tools.peer(tools.answering(b"")) as peer:
-            connection = await Connection.open("127.0.0.1", peer.port, timeout_s=5)
-            exchange = tools.Record()
-            connection.send(exchange, GET)
-            connection.abort()
-            connection.abort()
-            assert exchange.error.kind is FailureKind.ABORTED
-            await tools.eventually(lambda: peer.closed)
-
-    run(main())
+async def test_aborting_tells_the_exchange_once_and_closes_the_socket(tools):
+    async with tools.peer(tools.answering(b"")) as peer:
+        connection = await Connection.open("127.0.0.1", peer.port, timeout_s=5)
+        exchange = tools.Record()
+        connection.send(exchange, GET)
+        connection.abort()
+        connection.abort()
+        assert exchange.error.kind is FailureKind.ABORTED
+        await tools.eventually(lambda: peer.closed)
 
 
-def test_a_second_exchange_must_wait_for_the_first(run, tools):
-    async def main():
-        async with tools.peer(tools.answering(b"")) as peer:
-            connection = await Connection.open("127.0.0.1", peer.port, timeout_s=5)
+async def test_a_second_exchange_must_wait_for_the_first(tools):
+    async with tools.peer(tools.answering(b"")) as peer:
+        connection = await Connection.open("127.0.0.1", peer.port, timeout_s=5)
+        connection.send(tools.Record(), GET)
+        with pytest.raises(RuntimeError, match="in flight"):
             connection.send(tools.Record(), GET)
-            with pytest.raises(RuntimeError, match="in flight"):
-                connection.send(tools.Record(), GET)
-            connection.close()
-
-    run(main())
+        connection.close()
 
 
-def test_a_paused_answer_is_felt_by_the_peer(run, tools):
+async def test_a_paused_answer_is_felt_by_the_peer(tools):
     size = 32 * 1024 * 1024
 
     async def handler(reader, writer):
@@ -419,24 +368,21 @@ def test_a_paused_answer_is_felt_by_the_peer(run, tools):
 
     drained = asyncio.Event()
 
-    async def main():
-        async with tools.peer(handler) as peer:
-            connection = await Connection.open("127.0.0.1", peer.port, timeout_s=5)
-            exchange = tools.Record()
-            connection.send(exchange, GET)
-            connection.pause_reading()
-            await asyncio.sleep(0.2)
-            assert not drained.is_set()
-            assert len(exchange.body) < size
-            connection.resume_reading()
-            await exchange.over.wait()
-            assert len(exchange.body) == size
-            connection.close()
-
-    run(main())
+    async with tools.peer(handler) as peer:
+        connection = await Connection.open("127.0.0.1", peer.port, timeout_s=5)
+        exchange = tools.Record()
+        connection.send(exchange, GET)
+        connection.pause_reading()
+        await asyncio.sleep(0.2)
+        assert not drained.is_set()
+        assert len(exchange.body) < size
+        connection.resume_reading()
+        await exchange.over.wait()
+        assert len(exchange.body) == size
+        connection.close()
 
 
-def test_an_upload_is_held_back_by_a_peer_that_does_not_read(run, tools):
+async def test_an_upload_is_held_back_by_a_peer_that_does_not_read(tools):
     size, piece = 16 * 1024 * 1024, 65536
     read_on = asyncio.Event()
 
@@ -447,37 +393,31 @@ def test_an_upload_is_held_back_by_a_peer_that_does_not_read(run, tools):
         writer.write(OK)
         await reader.read()
 
-    async def main():
-        async with tools.peer(handler) as peer:
-            connection = await Connection.open("127.0.0.1", peer.port, timeout_s=5)
-            exchange = tools.Record()
-            connection.send(exchange, GET, more=True)
-            for _ in range(size // piece):
-                connection.write(b"x" * piece)
-            connection.finish()
-            assert exchange.paused == [True]
-            read_on.set()
-            await exchange.over.wait()
-            assert exchange.ends == [None]
-            assert exchange.paused == [True, False]
-            assert connection.idle
-            connection.close()
-
-    run(main())
+    async with tools.peer(handler) as peer:
+        connection = await Connection.open("127.0.0.1", peer.port, timeout_s=5)
+        exchange = tools.Record()
+        connection.send(exchange, GET, more=True)
+        for _ in range(size // piece):
+            connection.write(b"x" * piece)
+        connection.finish()
+        assert exchange.paused == [True]
+        read_on.set()
+        await exchange.over.wait()
+        assert exchange.ends == [None]
+        assert exchange.paused == [True, False]
+        assert connection.idle
+        connection.close()
 
 
-def test_an_answer_before_the_end_of_the_upload_costs_the_connection(run, tools):
-    async def main():
-        async with tools.peer(tools.answering(OK)) as peer:
-            connection = await Connection.open("127.0.0.1", peer.port, timeout_s=5)
-            exchange = tools.Record()
-            connection.send(exchange, GET, more=True)
-            await exchange.over.wait()
-            assert exchange.ends == [None]
-            assert not connection.idle
-            connection.write(b"more")
-
-    run(main())
+async def test_an_answer_before_the_end_of_the_upload_costs_the_connection(tools):
+    async with tools.peer(tools.answering(OK)) as peer:
+        connection = await Connection.open("127.0.0.1", peer.port, timeout_s=5)
+        exchange = tools.Record()
+        connection.send(exchange, GET, more=True)
+        await exchange.over.wait()
+        assert exchange.ends == [None]
+        assert not connection.idle
+        connection.write(b"more")
 
 
 def test_a_refused_connection_is_not_connected(run):
@@ -493,18 +433,15 @@ def test_a_refused_connection_is_not_connected(run):
         run(main())
 
 
-def test_a_reset_as_the_connection_is_made_is_not_taken_for_one_of_a_request(monkeypatch):
+async def test_a_reset_as_the_connection_is_made_is_not_taken_for_one_of_a_request(monkeypatch):
     async def reset(*_, **__):
         raise ConnectionResetError
 
-    async def main():
-        # The kernel does it in a moment that nobody can choose.
-        monkeypatch.setattr(asyncio.get_running_loop(), "create_connection", reset)
-        with pytest.raises(NotConnected) as caught:
-            await Connection.open("127.0.0.1", 9, timeout_s=5)
-        assert caught.value.kind is FailureKind.UNREACHABLE
-
-    asyncio.run(main())
+    # The kernel does it in a moment that nobody can choose.
+    monkeypatch.setattr(asyncio.get_running_loop(), "create_connection", reset)
+    with pytest.raises(NotConnected) as caught:
+        await Connection.open("127.0.0.1", 9, timeout_s=5)
+    assert caught.value.kind is FailureKind.UNREACHABLE
 
 
 def test_a_peer_that_does_not_take_the_connection_times_out(run):
@@ -528,10 +465,7 @@ def test_a_peer_that_does_not_take_the_connection_times_out(run):
                 one.close()
 
 
-def test_a_name_without_an_address_is_not_connected(run):
-    async def main():
-        with pytest.raises(NotConnected) as caught:
-            await Connection.open("no..name", 80, timeout_s=5)
-        assert caught.value.kind is FailureKind.UNRESOLVED
-
-    run(main())
+async def test_a_name_without_an_address_is_not_connected():
+    with pytest.raises(NotConnected) as caught:
+        await Connection.open("no..name", 80, timeout_s=5)
+    assert caught.value.kind is FailureKind.UNRESOLVED

@@ -106,14 +106,11 @@ def test_a_later_deadline_replaces_an_earlier_one():
     assert item.called == [pytest.approx(5 - FINENESS_S)]
 
 
-def test_closing_leaves_no_timer(run):
-    async def main():
-        deadlines = Deadlines()
-        item = Item(asyncio.get_running_loop())
-        deadlines.watch(item, time.monotonic() + 0.01)
-        deadlines.close()
-        await asyncio.sleep(0.05)
-        assert item.called == []
-        assert len(deadlines) == 0
-
-    run(main())
+async def test_closing_leaves_no_timer():
+    deadlines = Deadlines()
+    item = Item(asyncio.get_running_loop())
+    deadlines.watch(item, time.monotonic() + 0.01)
+    deadlines.close()
+    await asyncio.sleep(0.05)
+    assert item.called == []
+    assert len(deadlines) == 0

@@ -18,177 +18,141 @@ async def exchange_once(tools, connection):
     assert record.ends == [None]
 
 
-def test_what_is_given_back_last_is_taken_first(run, tools):
-    async def main():
-        async with tools.peer(tools.answering(OK)) as peer:
-            pool = Pool("127.0.0.1", peer.port, Deadlines())
-            first, second = await pool.connect(), await pool.connect()
-            pool.give_back(first)
-            pool.give_back(second)
-            assert (pool.take(), pool.take(), pool.take()) == (second, first, None)
-            first.close()
-            second.close()
-            pool.close()
-
-    run(main())
-
-
-def test_a_connection_that_cannot_be_reused_is_dropped(run, tools):
-    closing = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
-
-    async def main():
-        async with tools.peer(tools.answering(closing)) as peer:
-            pool = Pool("127.0.0.1", peer.port, Deadlines())
-            connection = await pool.connect()
-            await exchange_once(tools, connection)
-            pool.give_back(connection)
-            assert len(pool) == 0
-            pool.close()
-
-    run(main())
-
-
-def test_a_connection_with_an_exchange_in_flight_is_not_kept(run, tools):
-    async def main():
-        async with tools.peer(tools.answering(b"")) as peer:
-            pool = Pool("127.0.0.1", peer.port, Deadlines())
-            connection = await pool.connect()
-            record = tools.Record()
-            connection.send(record, GET)
-            pool.give_back(connection)
-            assert len(pool) == 0
-            assert record.error.kind is FailureKind.ABORTED
-            pool.close()
-
-    run(main())
-
-
-def test_no_more_than_max_idle_are_kept(run, tools):
-    async def main():
-        async with tools.peer(tools.answering(OK)) as peer:
-            pool = Pool("127.0.0.1", peer.port, Deadlines(), max_idle=1)
-            first, second = await pool.connect(), await pool.connect()
-            pool.give_back(first)
-            pool.give_back(second)
-            assert len(pool) == 1
-            assert not second.idle
-            pool.close()
-
-    run(main())
-
-
-def test_an_idle_connection_closed_by_the_peer_leaves_the_pool(run, tools):
-    async def main():
-        async with tools.peer(tools.answering(OK, then_close=True)) as peer:
-            pool = Pool("127.0.0.1", peer.port, Deadlines())
-            connection = await pool.connect()
-            await exchange_once(tools, connection)
-            pool.give_back(connection)
-            await tools.eventually(lambda: len(pool) == 0)
-            assert pool.take() is None
-            pool.close()
-
-    run(main())
-
-
-def test_what_is_idle_for_too_long_is_closed(run, tools):
-    async def main():
-        async with tools.peer(tools.answering(OK)) as peer:
-            pool = Pool("127.0.0.1", peer.port, Deadlines(), idle_timeout_s=0.1)
-            pool.give_back(await pool.connect())
-            await asyncio.sleep(0.05)
-            pool.give_back(await pool.connect())
-            await tools.eventually(lambda: peer.closed == 2)
-            assert len(pool) == 0
-            pool.close()
-
-    run(main())
-
-
-def test_opening_calls_back_with_a_connection(run, tools):
-    async def main():
-        async with tools.peer(tools.answering(OK)) as peer:
-            pool = Pool("127.0.0.1", peer.port, Deadlines())
-            got = asyncio.get_running_loop().create_future()
-            pool.open(got.set_result)
-            connection = await got
-            assert isinstance(connection, Connection)
-            await exchange_once(tools, connection)
-            connection.close()
-            pool.close()
-
-    run(main())
-
-
-def test_opening_calls_back_with_what_went_wrong(run):
-    async def main():
-        with socket.socket() as unused:
-            unused.bind(("127.0.0.1", 0))
-            pool = Pool("127.0.0.1", unused.getsockname()[1], Deadlines())
-            got = asyncio.get_running_loop().create_future()
-            pool.open(got.set_result)
-            error = await got
-            assert isinstance(error, NotConnected)
-            assert error.kind is FailureKind.REFUSED
-            pool.close()
-
-    run(main())
-
-
-def test_a_cancelled_opening_never_calls_back(run, tools):
-    async def main():
-        async with tools.peer(tools.answering(OK)) as peer:
-            pool = Pool("127.0.0.1", peer.port, Deadlines())
-            calls = []
-            pool.open(calls.append).cancel()
-            await asyncio.sleep(0.05)
-            assert calls == []
-            pool.close()
-
-    run(main())
-
-
-def test_closing_leaves_nothing_open(run, tools):
-    async def main():
-        async with tools.peer(tools.answering(OK)) as peer:
-            pool = Pool("127.0.0.1", peer.port, Deadlines())
-            pool.give_back(await pool.connect())
-            pool.open(lambda _: None)
-            pool.close()
-            await tools.eventually(lambda: peer.closed == peer.connections)
-            assert len(pool) == 0
-
-    run(main())
-
-
-def test_whoever_waits_for_a_connection_when_the_pool_is_closed_is_told_that_there_will_be_none(run, tools):
-    async def main():
-        async with tools.peer(tools.answering(OK)) as peer:
-            pool = Pool("127.0.0.1", peer.port, Deadlines())
-            told = []
-            pool.open(told.append)
-            pool.close()
-            (error,) = told
-            assert isinstance(error, NotConnected)
-            assert error.kind is FailureKind.ABORTED
-            await tools.eventually(lambda: peer.closed == peer.connections)
-            assert told == [error]
-
-    run(main())
-
-
-def test_whoever_waits_for_a_connection_is_told_also_of_what_nobody_foresaw(run, monkeypatch):
-    async def main():
-        async def broken(*_args, **_kwargs):
-            raise RuntimeError("a bug")
-
-        monkeypatch.setattr(Connection, "open", broken)
-        pool = Pool("127.0.0.1", 9, Deadlines())
-        told = asyncio.get_running_loop().create_future()
-        pool.open(told.set_result)
-        result = await told
-        assert isinstance(result, NotConnected)
-        assert "a bug" in str(result)
+async def test_what_is_given_back_last_is_taken_first(tools):
+    async with tools.peer(tools.answering(OK)) as peer:
+        pool = Pool("127.0.0.1", peer.port, Deadlines())
+        first, second = await pool.connect(), await pool.connect()
+        pool.give_back(first)
+        pool.give_back(second)
+        assert (pool.take(), pool.take(), pool.take()) == (second, first, None)
+        first.close()
+        second.close()
         pool.close()
 
-    run(main())
+
+async def test_a_connection_that_cannot_be_reused_is_dropped(tools):
+    closing = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+
+    async with tools.peer(tools.answering(closing)) as peer:
+        pool = Pool("127.0.0.1", peer.port, Deadlines())
+        connection = await pool.connect()
+        await exchange_once(tools, connection)
+        pool.give_back(connection)
+        assert len(pool) == 0
+        pool.close()
+
+
+async def test_a_connection_with_an_exchange_in_flight_is_not_kept(tools):
+    async with tools.peer(tools.answering(b"")) as peer:
+        pool = Pool("127.0.0.1", peer.port, Deadlines())
+        connection = await pool.connect()
+        record = tools.Record()
+        connection.send(record, GET)
+        pool.give_back(connection)
+        assert len(pool) == 0
+        assert record.error.kind is FailureKind.ABORTED
+        pool.close()
+
+
+async def test_no_more_than_max_idle_are_kept(tools):
+    async with tools.peer(tools.answering(OK)) as peer:
+        pool = Pool("127.0.0.1", peer.port, Deadlines(), max_idle=1)
+        first, second = await pool.connect(), await pool.connect()
+        pool.give_back(first)
+        pool.give_back(second)
+        assert len(pool) == 1
+        assert not second.idle
+        pool.close()
+
+
+async def test_an_idle_connection_closed_by_the_peer_leaves_the_pool(tools):
+    async with tools.peer(tools.answering(OK, then_close=True)) as peer:
+        pool = Pool("127.0.0.1", peer.port, Deadlines())
+        connection = await pool.connect()
+        await exchange_once(tools, connection)
+        pool.give_back(connection)
+        await tools.eventually(lambda: len(pool) == 0)
+        assert pool.take() is None
+        pool.close()
+
+
+async def test_what_is_idle_for_too_long_is_closed(tools):
+    async with tools.peer(tools.answering(OK)) as peer:
+        pool = Pool("127.0.0.1", peer.port, Deadlines(), idle_timeout_s=0.1)
+        pool.give_back(await pool.connect())
+        await asyncio.sleep(0.05)
+        pool.give_back(await pool.connect())
+        await tools.eventually(lambda: peer.closed == 2)
+        assert len(pool) == 0
+        pool.close()
+
+
+async def test_opening_calls_back_with_a_connection(tools):
+    async with tools.peer(tools.answering(OK)) as peer:
+        pool = Pool("127.0.0.1", peer.port, Deadlines())
+        got = asyncio.get_running_loop().create_future()
+        pool.open(got.set_result)
+        connection = await got
+        assert isinstance(connection, Connection)
+        await exchange_once(tools, connection)
+        connection.close()
+        pool.close()
+
+
+async def test_opening_calls_back_with_what_went_wrong():
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        pool = Pool("127.0.0.1", unused.getsockname()[1], Deadlines())
+        got = asyncio.get_running_loop().create_future()
+        pool.open(got.set_result)
+        error = await got
+        assert isinstance(error, NotConnected)
+        assert error.kind is FailureKind.REFUSED
+        pool.close()
+
+
+async def test_a_cancelled_opening_never_calls_back(tools):
+    async with tools.peer(tools.answering(OK)) as peer:
+        pool = Pool("127.0.0.1", peer.port, Deadlines())
+        calls = []
+        pool.open(calls.append).cancel()
+        await asyncio.sleep(0.05)
+        assert calls == []
+        pool.close()
+
+
+async def test_closing_leaves_nothing_open(tools):
+    async with tools.peer(tools.answering(OK)) as peer:
+        pool = Pool("127.0.0.1", peer.port, Deadlines())
+        pool.give_back(await pool.connect())
+        pool.open(lambda _: None)
+        pool.close()
+        await tools.eventually(lambda: peer.closed == peer.connections)
+        assert len(pool) == 0
+
+
+async def test_whoever_waits_for_a_connection_when_the_pool_is_closed_is_told_that_there_will_be_none(tools):
+    async with tools.peer(tools.answering(OK)) as peer:
+        pool = Pool("127.0.0.1", peer.port, Deadlines())
+        told = []
+        pool.open(told.append)
+        pool.close()
+        (error,) = told
+        assert isinstance(error, NotConnected)
+        assert error.kind is FailureKind.ABORTED
+        await tools.eventually(lambda: peer.closed == peer.connections)
+        assert told == [error]
+
+
+async def test_whoever_waits_for_a_connection_is_told_also_of_what_nobody_foresaw(monkeypatch):
+    async def broken(*_args, **_kwargs):
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(Connection, "open", broken)
+    pool = Pool("127.0.0.1", 9, Deadlines())
+    told = asyncio.get_running_loop().create_future()
+    pool.open(told.set_result)
+    result = await told
+    assert isinstance(result, NotConnected)
+    assert "a bug" in str(result)
+    pool.close()

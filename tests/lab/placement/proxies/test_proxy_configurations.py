@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-import golden
 import pytest
 
 from lab.errors import NotSupported
@@ -13,6 +12,7 @@ from lab.names import BalancerName
 from lab.placement.proxies import GRPC_PROXIES, NOT_OVER_GRPC, PROXIES, Profile
 from lab.placement.proxies.formatting import milliseconds, numbers_above
 from services.balancer.settings import Address, PolicyName
+from tests.support import golden
 
 
 def named(configuration: tuple[object, ...]) -> str:

@@ -15,7 +15,6 @@ from pathlib import Path
 
 import psutil
 import pytest
-from scripted_server import Manner, ScriptedServer, serving
 
 from lab.arrivals import Closed, Constant, Poisson
 from lab.errors import BadParameter, CorpusError, GeneratorFailed, RemoteRefused
@@ -23,6 +22,7 @@ from lab.load import run as generators
 from lab.load.result import LoadResult, Progress
 from lab.load.run import run
 from lab.load.spec import LoadSpec, PipelineBody, WarmupMode
+from tests.support.scripted_server import Manner, ScriptedServer, serving
 
 
 def test_a_run_accounts_for_every_request_and_survives_json(server: ScriptedServer) -> None:

@@ -6,13 +6,13 @@ import socket
 from collections.abc import Callable
 
 import pytest
-from generating import generate
-from scripted_server import ScriptedServer
 
 from lab.arrivals import Closed, Constant
 from lab.errors import RemoteRefused
 from lab.load.run import run
 from lab.load.spec import LoadSpec
+from tests.support.generating import generate
+from tests.support.scripted_server import ScriptedServer
 
 NAME = "pipeline.test"
 

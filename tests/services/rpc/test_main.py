@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-from rpc_serving import EXAMPLE, PROCESS, call, closed_port
 
 from services.rpc.codec import decode_response
+from tests.support.rpc_serving import EXAMPLE, PROCESS, call, closed_port
 
 
 @contextmanager

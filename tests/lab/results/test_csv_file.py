@@ -117,7 +117,7 @@ def test_a_killed_writer_leaves_only_whole_rows(tmp_path: Path, make_measurement
         "while True: results.append(row)\n"
     )
     with subprocess.Popen(
-        (sys.executable, "-c", script), stdout=subprocess.PIPE, cwd=Path(__file__).parents[2]
+        (sys.executable, "-c", script), stdout=subprocess.PIPE, cwd=Path(__file__).parents[3]
     ) as writer:
         assert writer.stdout is not None
         writer.stdout.readline()

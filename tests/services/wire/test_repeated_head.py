@@ -49,28 +49,25 @@ async def familiar(tools, peer, *, times=3, is_head=False):
 
 @pytest.mark.parametrize("collect_headers", [True, False])
 @pytest.mark.parametrize("name", PAIRS)
-def test_an_answer_means_the_same_after_many_like_it_and_after_others(run, tools, name, collect_headers):
+async def test_an_answer_means_the_same_after_many_like_it_and_after_others(tools, name, collect_headers):
     one, other = PAIRS[name]
     row = [one, one, one, other, one, other, other, other, one]
 
-    async def main():
-        async with tools.peer(tools.answering(*(answer for answer, _, _ in row))) as peer:
-            connection = await Connection.open(
-                "127.0.0.1", peer.port, timeout_s=5, collect_headers=collect_headers
-            )
-            for answer, status, body in row:
-                exchange = tools.Record()
-                connection.send(exchange, GET)
-                await exchange.over.wait()
-                assert (exchange.ends, exchange.status, exchange.body) == ([None], status, body)
-                assert exchange.interim == ([100] if answer.startswith(CONTINUE) else [])
-                assert bool(exchange.headers) is (collect_headers and status != 204)
-            connection.close()
-
-    run(main())
+    async with tools.peer(tools.answering(*(answer for answer, _, _ in row))) as peer:
+        connection = await Connection.open(
+            "127.0.0.1", peer.port, timeout_s=5, collect_headers=collect_headers
+        )
+        for answer, status, body in row:
+            exchange = tools.Record()
+            connection.send(exchange, GET)
+            await exchange.over.wait()
+            assert (exchange.ends, exchange.status, exchange.body) == ([None], status, body)
+            assert exchange.interim == ([100] if answer.startswith(CONTINUE) else [])
+            assert bool(exchange.headers) is (collect_headers and status != 204)
+        connection.close()
 
 
-def test_a_familiar_answer_may_come_in_pieces(run, tools):
+async def test_a_familiar_answer_may_come_in_pieces(tools):
     async def handler(reader, writer):
         for cut in (len(OK), len(OK), len(OK), len(HEAD), 10, len(OK) - 1):
             await reader.readuntil(b"\r\n\r\n")
@@ -80,23 +77,20 @@ def test_a_familiar_answer_may_come_in_pieces(run, tools):
                 writer.write(OK[cut:])
         await reader.read()
 
-    async def main():
-        async with tools.peer(handler) as peer:
-            connection = await familiar(tools, peer)
-            for _ in range(3):
-                exchange = tools.Record()
-                connection.send(exchange, GET)
-                await tools.eventually(lambda: connection._bytes_seen)
-                assert not exchange.ends
-                connection.write(b"go on")
-                await exchange.over.wait()
-                assert (exchange.ends, exchange.status, exchange.body) == ([None], 200, b"hello")
-            connection.close()
-
-    run(main())
+    async with tools.peer(handler) as peer:
+        connection = await familiar(tools, peer)
+        for _ in range(3):
+            exchange = tools.Record()
+            connection.send(exchange, GET)
+            await tools.eventually(lambda: connection._bytes_seen)
+            assert not exchange.ends
+            connection.write(b"go on")
+            await exchange.over.wait()
+            assert (exchange.ends, exchange.status, exchange.body) == ([None], 200, b"hello")
+        connection.close()
 
 
-def test_a_body_that_looks_like_a_familiar_answer_is_a_body(run, tools):
+async def test_a_body_that_looks_like_a_familiar_answer_is_a_body(tools):
     async def handler(reader, writer):
         for _ in range(3):
             await reader.readuntil(b"\r\n\r\n")
@@ -108,20 +102,17 @@ def test_a_body_that_looks_like_a_familiar_answer_is_a_body(run, tools):
             writer.write(OK)
         await reader.read()
 
-    async def main():
-        async with tools.peer(handler) as peer:
-            connection = await familiar(tools, peer)
-            exchange = tools.Record()
-            connection.send(exchange, GET)
-            await tools.eventually(lambda: exchange.status)
-            connection.write(b"go on")
-            await tools.eventually(lambda: exchange.body == OK)
-            connection.write(b"go on")
-            await exchange.over.wait()
-            assert (exchange.ends, exchange.body) == ([None], OK + OK)
-            connection.close()
-
-    run(main())
+    async with tools.peer(handler) as peer:
+        connection = await familiar(tools, peer)
+        exchange = tools.Record()
+        connection.send(exchange, GET)
+        await tools.eventually(lambda: exchange.status)
+        connection.write(b"go on")
+        await tools.eventually(lambda: exchange.body == OK)
+        connection.write(b"go on")
+        await exchange.over.wait()
+        assert (exchange.ends, exchange.body) == ([None], OK + OK)
+        connection.close()
 
 
 @pytest.mark.parametrize(
@@ -129,20 +120,17 @@ def test_a_body_that_looks_like_a_familiar_answer_is_a_body(run, tools):
     [(OK, {"is_head": True}), (OK, {"more": True}), (OK + b"HTT", {}), (OK + OK, {})],
     ids=["a body after HEAD", "before the end of the upload", "more after it", "twice"],
 )
-def test_a_familiar_answer_that_ought_to_spoil_the_connection_does(run, tools, last, how):
-    async def main():
-        async with tools.peer(tools.answering(OK, OK, OK, last)) as peer:
-            connection = await familiar(tools, peer)
-            exchange = tools.Record()
-            connection.send(exchange, GET, **how)
-            await exchange.over.wait()
-            assert (exchange.ends, exchange.body) == ([None], b"" if "is_head" in how else b"hello")
-            assert not connection.idle
-
-    run(main())
+async def test_a_familiar_answer_that_ought_to_spoil_the_connection_does(tools, last, how):
+    async with tools.peer(tools.answering(OK, OK, OK, last)) as peer:
+        connection = await familiar(tools, peer)
+        exchange = tools.Record()
+        connection.send(exchange, GET, **how)
+        await exchange.over.wait()
+        assert (exchange.ends, exchange.body) == ([None], b"" if "is_head" in how else b"hello")
+        assert not connection.idle
 
 
-def test_an_answer_to_head_is_no_pattern_for_one_to_get(run, tools):
+async def test_an_answer_to_head_is_no_pattern_for_one_to_get(tools):
     async def handler(reader, writer):
         for _ in range(3):
             await reader.readuntil(b"\r\n\r\n")
@@ -153,34 +141,28 @@ def test_an_answer_to_head_is_no_pattern_for_one_to_get(run, tools):
         writer.write(b"hello")
         await reader.read()
 
-    async def main():
-        async with tools.peer(handler) as peer:
-            connection = await familiar(tools, peer, is_head=True)
-            exchange = tools.Record()
-            connection.send(exchange, GET)
-            await tools.eventually(lambda: exchange.status)
-            connection.write(b"go on")
-            await exchange.over.wait()
-            assert exchange.body == b"hello"
-            connection.close()
-
-    run(main())
+    async with tools.peer(handler) as peer:
+        connection = await familiar(tools, peer, is_head=True)
+        exchange = tools.Record()
+        connection.send(exchange, GET)
+        await tools.eventually(lambda: exchange.status)
+        connection.write(b"go on")
+        await exchange.over.wait()
+        assert exchange.body == b"hello"
+        connection.close()
 
 
 @pytest.mark.parametrize("where", ["on_head", "on_body"])
-def test_aborting_a_familiar_answer_tells_the_exchange_once(run, tools, where):
-    async def main():
-        async with tools.peer(tools.answering(OK, OK, OK)) as peer:
-            connection = await familiar(tools, peer, times=2)
-            exchange = tools.Record()
-            setattr(exchange, where, lambda *_: connection.abort())
-            connection.send(exchange, GET)
-            await exchange.over.wait()
-            assert exchange.error.kind is FailureKind.ABORTED
-            assert exchange.chunks == []
-            assert not connection.idle
-
-    run(main())
+async def test_aborting_a_familiar_answer_tells_the_exchange_once(tools, where):
+    async with tools.peer(tools.answering(OK, OK, OK)) as peer:
+        connection = await familiar(tools, peer, times=2)
+        exchange = tools.Record()
+        setattr(exchange, where, lambda *_: connection.abort())
+        connection.send(exchange, GET)
+        await exchange.over.wait()
+        assert exchange.error.kind is FailureKind.ABORTED
+        assert exchange.chunks == []
+        assert not connection.idle
 
 
 @pytest.mark.parametrize("takes", [True, False])

@@ -1,0 +1,1 @@
+"""What tests share: servers, peers and rows to measure, imported by name."""
