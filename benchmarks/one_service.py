@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from lab.placement.ports import free_offset
 from lab.topology import Balancer, Instance, Service, Topology
 from services.balancer.settings import Address
+from services.documented import DOCUMENTED, balancer_name
 from services.loops import run
 from services.wire import WireClient, WireError
 from services.work import Work
@@ -19,7 +20,7 @@ from services.work import Work
 __all__ = ["BODY", "JSON", "Posted", "addresses_of", "one_service", "outcomes", "post_steadily"]
 
 JSON = (("content-type", "application/json"),)
-_PORTS = (8054, 8066, 8068, 8070)
+_SERVICE = DOCUMENTED[-1]
 
 
 def _body(request_id: str) -> bytes:
@@ -32,14 +33,11 @@ BODY = _body("r1")
 
 def one_service(work_ms: float, timeout_s: float = 30.0, ledger: str = "", slots: int = 1) -> Topology:
     """Four instances of service4 behind its balancer, on free ports; constant work."""
-    instances = tuple(
-        Instance(f"service4{letter}", port) for letter, port in zip("abcd", _PORTS, strict=True)
-    )
     service = Service(
-        "service4",
-        "/report",
-        instances,
-        Balancer("service4-loadbalancer", 8064),
+        _SERVICE.name,
+        _SERVICE.path,
+        tuple(Instance(name, port) for name, port in _SERVICE.instances),
+        Balancer(balancer_name(_SERVICE.name), _SERVICE.balancer_port),
         Work(mean_ms=work_ms, slots=slots),
         timeout_s=timeout_s,
         faults=bool(ledger),

@@ -25,6 +25,7 @@ from lab.placement import start
 from lab.theory.model import Stage, stages_of
 from lab.theory.simulator import Simulated, simulate
 from lab.topology import Balancer, Instance, Service, Topology
+from services.documented import DOCUMENTED, balancer_name
 from services.names import Distribution, PolicyName
 from services.work import Work
 
@@ -40,8 +41,8 @@ __all__ = [
 
 SLOWDOWN = 4.0
 """How many times as long the slow instance takes."""
-_REPLICAS = 4
-_PORTS = (8054, 8066, 8068, 8070)
+_SERVICE = DOCUMENTED[-1]
+_SLOW = _SERVICE.instances[0][0]
 
 
 class Scenario(StrEnum):
@@ -69,14 +70,14 @@ class Setting:
         slow = self.scenario is Scenario.ONE_SLOW
         distribution = Distribution.EXPONENTIAL if slow else Distribution.LOGNORMAL
         instances = tuple(
-            Instance(f"service4{letter}", port, weight=1 if letter == "a" or not slow else round(SLOWDOWN))
-            for letter, port in zip("abcd", _PORTS, strict=True)
+            Instance(name, port, weight=1 if name == _SLOW or not slow else round(SLOWDOWN))
+            for name, port in _SERVICE.instances
         )
         service = Service(
-            "service4",
-            "/report",
+            _SERVICE.name,
+            _SERVICE.path,
             instances,
-            Balancer("service4-loadbalancer", 8064, policy=policy),
+            Balancer(balancer_name(_SERVICE.name), _SERVICE.balancer_port, policy=policy),
             Work(mean_ms=self.work_ms, distribution=distribution, seed=self.seed, queue_limit=1000),
             faults=slow,
         )
@@ -90,7 +91,7 @@ class Setting:
     @property
     def slow_instance(self) -> str | None:
         """The one that is slower, by name."""
-        return "service4a" if self.scenario is Scenario.ONE_SLOW else None
+        return _SLOW if self.scenario is Scenario.ONE_SLOW else None
 
     @property
     def rate(self) -> float:

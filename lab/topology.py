@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from lab.names import TopologyName
 from services.addresses import address_of
 from services.balancer.settings import PolicyName
+from services.documented import DOCUMENTED, PATHS, SPARE_PORT, balancer_name
 from services.names import ClientName, ProtocolName, choice
 from services.rpc.methods import METHODS, PATH_OF
 from services.work import Work
@@ -100,13 +101,12 @@ class Service:
 class Topology:
     """Services in the order a request passes them. Each calls the next; the first is the entry.
 
-    The two constructors hold all that is known of the documented pipeline; any other tuple of services
-    is a topology too.
+    `sequential` and `parallel` build the documented ones; any other tuple of services is a topology too.
     """
 
     name: str
     services: tuple[Service, ...]
-    spare_port: int = 8071
+    spare_port: int = SPARE_PORT
     """Where an added instance may listen: this port and those above it."""
     protocol: ProtocolName = ProtocolName.HTTP
 
@@ -136,8 +136,8 @@ class Topology:
         return cls(
             TopologyName.SEQUENTIAL,
             tuple(
-                Service(f"service{n}", path, (Instance(f"service{n}", 8050 + n),))
-                for n, path in enumerate(_PATHS, start=1)
+                Service(service.name, service.path, (Instance(service.name, service.port),))
+                for service in DOCUMENTED
             ),
         )
 
@@ -147,14 +147,12 @@ class Topology:
         _check_replicas(replicas)
         services = tuple(
             Service(
-                f"service{n}",
-                path,
-                tuple(
-                    Instance(f"service{n}{letter}", port) for letter, port in zip("abcd", ports, strict=True)
-                ),
-                Balancer(f"service{n}-loadbalancer", 8060 + n),
+                documented.name,
+                documented.path,
+                tuple(Instance(name, port) for name, port in documented.instances),
+                Balancer(balancer_name(documented.name), documented.balancer_port),
             )
-            for n, (path, ports) in enumerate(zip(_PATHS, _PARALLEL_PORTS, strict=True), start=1)
+            for documented in DOCUMENTED
         )
         topology = cls(TopologyName.PARALLEL, services)
         for service in services:
@@ -178,7 +176,7 @@ class Topology:
         port = parts.port or (None if over_grpc else 80)  # gRPC has none of its own
         path = PATH_OF.get(parts.path) if over_grpc else parts.path
         if parts.scheme not in tuple(ProtocolName) or not (parts.hostname and port and path):
-            examples = f"http://host:port/path, or grpc://host:port{METHODS[_PATHS[0]]}"
+            examples = f"http://host:port/path, or grpc://host:port{METHODS[PATHS[0]]}"
             raise ValueError(f"{url!r} is no URL to post to: give {examples}")
         entry = Instance("entry", port, parts.hostname)
         return cls(parts.netloc, (Service("entry", path, (entry,)),), protocol=ProtocolName(parts.scheme))
@@ -313,15 +311,6 @@ class Topology:
 
     def _each(self, change: Callable[[Service], Service]) -> Topology:
         return replace(self, services=tuple(change(service) for service in self.services))
-
-
-_PATHS = ("/process", "/preprocess", "/analyze", "/report")
-_PARALLEL_PORTS = (
-    (8051, 8055, 8057, 8059),
-    (8052, 8056, 8058, 8060),
-    (8053, 8065, 8067, 8069),
-    (8054, 8066, 8068, 8070),
-)
 
 
 def _check_replicas(replicas: int) -> None:

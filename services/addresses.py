@@ -1,22 +1,44 @@
-"""Addresses as URLs, gRPC and configuration files write them.
-
-Where instances listen, as the environment writes it.
-"""
+"""Hosts, ports and URLs as text: reading them, writing them, and telling which are this machine's own."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from ipaddress import AddressValueError, IPv6Address
+from ipaddress import AddressValueError, IPv6Address, ip_address
+from urllib.parse import urlsplit
 
 from services.environment import NAME_REMEDY, is_name
 
-__all__ = ["Address", "address_of", "read_addresses"]
+__all__ = ["Address", "address_of", "is_http_url", "is_loopback", "read_addresses"]
 
 
 def address_of(host: str, port: int) -> str:
-    """`host:port`, with brackets where they are needed."""
+    """Return `host:port`, an IPv6 host in brackets."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether a host is reached from this machine alone: `localhost`, or a loopback IP address.
+
+    An IPv4 address may be mapped into IPv6, and a scope (`%lo`) may follow. No other name is resolved.
+    """
+    try:
+        address = ip_address(host.partition("%")[0])
+    except ValueError:
+        return host == "localhost"
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return (mapped or address).is_loopback
+
+
+def is_http_url(text: str, *, with_path: bool) -> bool:
+    """Tell whether the text is `http://host[:port]`, followed by a path exactly where `with_path` is set."""
+    try:
+        parts = urlsplit(text)
+        whole = parts.scheme == "http" and parts.hostname and parts.port != 0 and "@" not in parts.netloc
+    except ValueError:
+        return False
+    clean = text.isascii() and text.isprintable() and not set(text) & set(' <>"{}|\\^`#')
+    return bool(whole) and clean and (len(parts.path) > 1) is with_path and (with_path or not parts.query)
 
 
 _ENTRY = re.compile(
@@ -27,9 +49,9 @@ _NAME_OR_IPV4 = re.compile(r"[A-Za-z0-9._-]+")
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """One instance's name, host, port and weight. Raises ValueError for any of them that cannot be.
+    """The name, host, port and weight of one instance. Raises ValueError for a value that cannot be.
 
-    An IPv6 host is written without brackets. What has no name of its own goes by its host.
+    An IPv6 host is written without brackets. An instance without a name of its own is named after its host.
     """
 
     name: str
@@ -50,14 +72,17 @@ class Address:
             )
 
     def __str__(self) -> str:
-        """`service1a=127.0.0.1:8051`, without a name where it is the host's, with a weight where not 1."""
+        """Return `service1a=127.0.0.1:8051`: no name where it is the host's, a weight (`*2`) where not 1."""
         name = f"{self.name}=" if self.name != self.host else ""
         weight = f"*{self.weight}" if self.weight != 1 else ""
         return f"{name}{address_of(self.host, self.port)}{weight}"
 
 
 def read_addresses(text: str) -> tuple[Address, ...]:
-    """`name=host:port*weight,…`, where name and weight may be left out. Raises ValueError with the remedy."""
+    """Read `name=host:port*weight,…`, where name and weight may be left out.
+
+    Raises ValueError with the remedy.
+    """
     addresses = []
     for entry in filter(None, (part.strip() for part in text.split(","))):
         match = _ENTRY.fullmatch(entry)

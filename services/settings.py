@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from services.documented import defaults, is_http_url, next_hop
+from services.addresses import is_http_url
+from services.documented import next_service, service_defaults
 from services.environment import (
     NAME_REMEDY,
     SettingsError,
@@ -98,7 +99,7 @@ class ServiceSettings:
         service = service or given.get("SERVICE_NAME")
         if service is None:
             raise SettingsError("SERVICE_NAME is not set: say which service this is, such as service1")
-        values: dict[str, Any] = {**defaults(service, given), "work": Work()}
+        values: dict[str, Any] = {**service_defaults(service, given), "work": Work()}
         if "SERVICE_NEXT_URL" in given:
             values.pop("next_service", None)
         for variable in VARIABLES:
@@ -114,13 +115,13 @@ class ServiceSettings:
     def to_environ(self) -> dict[str, str]:
         """The environment variables that give these settings: `from_environ` turns them back."""
         environ = {variable.name: variable.text(self) for variable in VARIABLES}
-        following = next_hop(self.service)
+        following = next_service(self.service)
         if following and self.next_url is None:
             environ["SERVICE_NEXT_URL"] = NOWHERE
         elif following and self.next_service == following.name:
             base = f"{self.next_url}".removesuffix(following.path)
             if base + following.path == self.next_url and is_http_url(base, with_path=False):
-                environ.update({following.variable: base, "SERVICE_NEXT_URL": "", "SERVICE_NEXT": ""})
+                environ.update({following.url_variable: base, "SERVICE_NEXT_URL": "", "SERVICE_NEXT": ""})
         return {name: text for name, text in environ.items() if text}
 
     def _refuse(self, name: str, remedy: str) -> None:

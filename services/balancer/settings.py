@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from services.addresses import Address, read_addresses
-from services.documented import PATHS
+from services.documented import PATHS, balancer_defaults, balancer_name
 from services.environment import (
     NAME_REMEDY,
     SettingsError,
@@ -73,7 +73,7 @@ class BalancerSettings:
 
     def __post_init__(self) -> None:
         if not self.name:
-            object.__setattr__(self, "name", f"{self.service}-loadbalancer")
+            object.__setattr__(self, "name", balancer_name(self.service))
         for name in ("service", "name"):
             if not is_name(getattr(self, name)):
                 self._refuse(name, NAME_REMEDY)
@@ -125,7 +125,7 @@ class BalancerSettings:
             raise SettingsError(
                 "BALANCER_SERVICE is not set: say which service this is for, such as service1"
             )
-        values: dict[str, Any] = {"instances": _instances(given, service), **_documented(service)}
+        values: dict[str, Any] = {"instances": _instances(given, service), **balancer_defaults(service)}
         for variable in VARIABLES:
             if variable.name in given:
                 variable.put(values, given[variable.name])
@@ -156,15 +156,6 @@ def _instances(given: Mapping[str, str], service: str) -> tuple[Address, ...]:
         return read_addresses(text)
     except ValueError as error:
         raise SettingsError(f"{variable} is {text!r}: {error}") from error
-
-
-def _documented(service: str) -> dict[str, Any]:
-    """What is known of the balancers of service1 to service4 before anything is set."""
-    known = {f"service{n}": n for n in range(1, len(PATHS) + 1)}
-    if service not in known:
-        return {}
-    n = known[service]
-    return {"port": 8060 + n, "hops_left": 1 + 2 * (len(PATHS) - n)}
 
 
 def _paths(text: str) -> frozenset[str]:
