@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import math
 import random
 from dataclasses import asdict, dataclass, replace
@@ -12,6 +11,8 @@ from fastapi import FastAPI
 from fastapi.responses import JSONResponse
 from starlette.requests import Request
 from starlette.types import Message, Receive, Scope, Send
+
+from services.addresses import is_loopback
 
 __all__ = ["FAULTS_PATH", "Faults", "FaultyApp"]
 
@@ -65,7 +66,7 @@ class FaultyApp(FastAPI):
             await super().__call__(scope, receive, send)
 
     async def _set(self, request: Request) -> JSONResponse:
-        if request.client is None or not ipaddress.ip_address(request.client.host).is_loopback:
+        if request.client is None or not is_loopback(request.client.host):
             return JSONResponse({"detail": "faults are set from this machine only"}, 403)
         try:
             self.faults = Faults(**await request.json())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import ipaddress
 import math
 import socket
 from collections.abc import Mapping
@@ -14,6 +13,7 @@ from lab.arrivals import Closed, Load, Schedule, load_from_json, load_to_json
 from lab.errors import BadParameter, RemoteRefused
 from lab.load.requests import head, split_url
 from lab.names import WarmupMode
+from services.addresses import is_loopback
 
 __all__ = ["MOST_IN_FLIGHT", "LoadSpec", "PipelineBody", "WarmupMode", "processes_for"]
 
@@ -95,7 +95,7 @@ class LoadSpec:
             head(self.method, self.url, self.headers, None)  # that it can be one
         host = parts.hostname or ""
         addresses = _addresses(host)
-        if not (self.remote or all(map(_is_loopback, addresses))):
+        if not (self.remote or all(map(is_loopback, addresses))):
             raise RemoteRefused(
                 f"{host} is not loopback: say that you may load it (--remote), or name a local one"
             )
@@ -177,7 +177,3 @@ def _addresses(host: str) -> tuple[str, ...]:
     except (OSError, UnicodeError):
         raise BadParameter(f"{host} cannot be resolved: check the name") from None
     return tuple(dict.fromkeys(str(info[4][0]) for info in found))
-
-
-def _is_loopback(address: str) -> bool:
-    return ipaddress.ip_address(address.partition("%")[0]).is_loopback

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import ipaddress
 import os
 import random
 import socket
@@ -14,6 +13,7 @@ import psutil
 
 from lab.errors import BadParameter, PortInUse, StartFailed
 from lab.topology import Topology
+from services.addresses import is_loopback
 from services.command import BACKLOG
 
 __all__ = [
@@ -37,7 +37,7 @@ _CHANCE = random.SystemRandom()
 def require_loopback(topology: Topology) -> None:
     """Raise BadParameter for a server that other machines could reach."""
     for name, host, _ in topology.addresses():
-        if not _is_loopback(host):
+        if not is_loopback(host):
             raise BadParameter(
                 f"{name} would listen on {host}, where other machines can reach it: keep to 127.0.0.1, "
                 "or pass expose=True if that is meant"
@@ -118,13 +118,6 @@ def _in_use(name: str, port: int) -> str:
         f"port {port}, which {name} wants, is taken by {holder}: stop that, or move all ports "
         f"(lab up --offset {offset}, nox -s sweep -- -p port_offset {offset}, Topology.shifted({offset}))"
     )
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def free_offset(topology: Topology) -> int:

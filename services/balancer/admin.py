@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from ipaddress import IPv6Address, ip_address
 from itertools import accumulate
 from typing import Any
 
@@ -18,7 +17,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.metrics_core import Metric
 
-from services.addresses import Address
+from services.addresses import Address, is_loopback
 from services.balancer.balancer import DuplicateInstance, LoadBalancer, UnknownInstance
 from services.balancer.counters import DURATION_BUCKETS_S
 from services.balancer.health import State
@@ -145,22 +144,13 @@ class AdminAccess:
 
     def objection(self, body: bytes) -> tuple[int, str] | None:
         """Status and reason of the refusal to change what it asks for; None if it may."""
-        if not _is_loopback(self.address):
+        if not is_loopback(self.address):
             return 403, f"instances are changed from the same machine alone, and {self.address} is another"
         if self.from_page:
             return 403, "instances are not changed by web pages: send no Origin"
         if body and not self.sends_json:
             return 415, "say that the body is JSON: send Content-Type: application/json"
         return None
-
-
-def _is_loopback(text: str) -> bool:
-    try:
-        address = ip_address(text)
-    except ValueError:
-        return False
-    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
-    return (mapped or address).is_loopback
 
 
 ADMIN = b"/admin/"

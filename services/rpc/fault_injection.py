@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import random
 from dataclasses import asdict, replace
+from urllib.parse import unquote
 
 import grpc
 
+from services.addresses import is_loopback
 from services.fault_injection import FAULTS_PATH, Faults
 from services.rpc import pipeline_pb2 as pb
 from services.rpc.codec import MalformedError, parse
@@ -16,15 +18,6 @@ from services.rpc.statuses import ANSWERED_BY
 from services.slots import Slots
 
 __all__ = ["FaultyAnswer"]
-
-_THIS_MACHINE = (
-    "ipv4:127.",
-    "ipv6:%5B::1%5D",
-    "ipv6:[::1]",
-    "ipv6:[::ffff:127.",
-    "ipv6:%5B::ffff:127.",
-    "unix:",
-)
 
 
 class FaultyAnswer:
@@ -53,7 +46,7 @@ class FaultyAnswer:
 
     async def ask(self, request: bytes, context: Context) -> bytes:
         """POST /faults, from this machine only."""
-        if not context.peer().startswith(_THIS_MACHINE):
+        if not _is_on_this_machine(context.peer()):
             await context.abort(grpc.StatusCode.PERMISSION_DENIED, "faults are set from this machine only")
         try:
             asked = parse(pb.AdminRequest(), request)
@@ -69,6 +62,12 @@ class FaultyAnswer:
         if self._station.work.mean_ms != mean_ms:
             self._station.work = replace(self._station.work, mean_ms=mean_ms)
         return _said(200, asdict(self.faults))
+
+
+def _is_on_this_machine(peer: str) -> bool:
+    """Tell whether a peer as gRPC writes it, such as `ipv6:%5B::1%5D:1234`, is on this machine."""
+    kind, _, address = peer.partition(":")
+    return kind == "unix" or is_loopback(unquote(address).rpartition(":")[0].strip("[]"))
 
 
 def _said(status: int, content: object) -> bytes:
