@@ -13,7 +13,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lab.imports import lazily
+from lab.imports import lazily, require_own
+
+require_own("services")
 
 if TYPE_CHECKING:
     from lab.errors import LabError

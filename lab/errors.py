@@ -3,6 +3,7 @@
     LabError
     ├── BadParameter          a parameter that is unknown, ill-typed or out of range
     ├── ExtraMissing          an optional part of the distribution that is asked for and not installed
+    ├── PackageHidden         another package or module of the user's has the name of the lab's own
     ├── PlacementError        a topology that did not come or stay alive
     │   ├── PortInUse         somebody else listens on a port it wants
     │   ├── StartFailed       a server that did not become ready
@@ -36,6 +37,7 @@ __all__ = [
     "NotRunning",
     "NotSupported",
     "NotebookFailed",
+    "PackageHidden",
     "PlacementError",
     "PortInUse",
     "ProgramMissing",
@@ -61,6 +63,10 @@ class BadParameter(LabError, ValueError):
 
 class ExtraMissing(LabError):
     """What was asked for needs an optional part of the distribution that is not installed."""
+
+
+class PackageHidden(LabError, ImportError):
+    """A package or module of the user's is imported in place of one of the lab's own."""
 
 
 class PlacementError(LabError):

@@ -5,16 +5,19 @@ Names that a package hands out and imports when they are first asked for, not wh
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
 from importlib import import_module
+from importlib.util import find_spec
+from types import TracebackType
 from typing import Any
 
-from lab.errors import ExtraMissing
+from lab.errors import ExtraMissing, PackageHidden
 
-__all__ = ["Extra", "lazily", "needing"]
+__all__ = ["Extra", "lazily", "needing", "require_own"]
 
 
 class Extra(StrEnum):
@@ -55,3 +58,27 @@ def lazily(
         return sorted({*vars(sys.modules[package]), *home_of})
 
     return find, known
+
+
+def require_own(package: str) -> None:
+    """Check that `package`, imported or not yet, is the one that lies beside `lab`.
+
+    Raises PackageHidden for another of that name, which an uncaught error then shows as one line.
+    """
+    loaded = sys.modules.get(package)
+    spec = loaded.__spec__ if loaded else find_spec(package)
+    found = (spec and (spec.origin or next(iter(spec.submodule_search_locations or ()), None))) or "nowhere"
+    own = os.path.join(os.path.dirname(__file__), os.pardir, package, "__init__.py")
+    if os.path.realpath(found) != os.path.realpath(own):
+        sys.excepthook = _show_hidden
+        raise PackageHidden(
+            f"{package} is imported from {found}, which hides the lab's own: rename it or run from elsewhere"
+        )
+
+
+def _show_hidden(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Print the message of PackageHidden alone: the user's own import led to it, and no call of theirs."""
+    if isinstance(error, PackageHidden):
+        print(error, file=sys.stderr)
+    else:
+        sys.__excepthook__(kind, error, trace)

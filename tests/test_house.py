@@ -15,6 +15,7 @@ FLOORS = (
     ("services",),
     (
         "lab.errors",
+        "lab.children",
         "lab.imports",
         "lab.names",
         "lab.arrivals",

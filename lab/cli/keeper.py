@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 import time
 from contextlib import closing, suppress
 
 from rich.console import Console
 from rich.table import Table
 
+from lab.children import child_command
 from lab.cli.control import Control
 from lab.cli.state import Upkeep, claimed, everything_up, require_free
 from lab.cli.topology_options import TopologyOptions
@@ -55,7 +55,7 @@ def keep_in_background(options: TopologyOptions) -> None:
     log = LogFile()
     with closing(log):
         keeper = subprocess.Popen(
-            [sys.executable, "-m", "lab.cli", "up", *options.arguments()],
+            child_command("lab.cli", "up", *options.arguments()),
             stdin=subprocess.DEVNULL,
             stdout=log.fileno(),
             stderr=log.fileno(),

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 
 from tqdm import tqdm
 
+from lab.children import child_command
 from lab.errors import StartFailed
 from lab.machine import Fact
 from lab.names import PlacementName, TopologyName
@@ -39,7 +39,7 @@ def startups() -> list[Fact]:
 
 
 def _startup(name: TopologyName, placement: PlacementName) -> Fact:
-    command = [sys.executable, "-m", "lab.placement.startup", name, placement]
+    command = child_command("lab.placement.startup", name, placement)
     done = subprocess.run(command, capture_output=True, text=True, timeout=MEASURE_S, check=False)
     if done.returncode:
         raise StartFailed(f"{name} did not start: {done.stderr.strip().splitlines()[-1]}")

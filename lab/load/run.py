@@ -12,7 +12,6 @@ import json
 import os
 import selectors
 import subprocess
-import sys
 import tempfile
 import time
 import uuid
@@ -20,11 +19,10 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
-import lab
 from lab import errors
+from lab.children import child_command
 from lab.errors import GeneratorFailed, LabError
 from lab.load.result import GeneratorHealth, LoadResult, MeasurementWindow, Progress, records_of
 from lab.load.spec import LoadSpec, WarmupMode
@@ -34,29 +32,22 @@ __all__ = ["COMMAND", "GeneratorProcess", "collect", "run"]
 
 Message = dict[str, Any]
 
-COMMAND = (sys.executable, "-m", "lab.load.child")
+COMMAND = child_command("lab.load.child")
 
 
 class GeneratorProcess:
-    """One `python -m lab.load.child`, started at once. `end` it, whatever happened."""
+    """A process that runs `lab.load.child`, started at once. `end` it, whatever happened."""
 
     def __init__(self, name: str) -> None:
         self.name = name
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 (closed by end)
-        root = str(Path(lab.__file__).parent.parent)
-        paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
         self._process = subprocess.Popen(
             COMMAND,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._stderr,
             # The zeros of its histograms are to take no memory, so no huge pages; and one thread is enough.
-            env={
-                **os.environ,
-                "PYTHONPATH": os.pathsep.join(paths),
-                "NUMPY_MADVISE_HUGEPAGE": "0",
-                "OPENBLAS_NUM_THREADS": "1",
-            },
+            env={**os.environ, "NUMPY_MADVISE_HUGEPAGE": "0", "OPENBLAS_NUM_THREADS": "1"},
         )
         self._rest = b""
 

@@ -9,12 +9,12 @@ import json
 import os
 import socket
 import subprocess
-import sys
 import threading
 from collections.abc import Mapping, Sequence
 from signal import Signals
 from typing import Any
 
+from lab.children import child_command
 from lab.errors import NotRunning
 
 __all__ = ["ForkServerClient", "clean_environ", "read_line"]
@@ -61,7 +61,7 @@ class ForkServerClient:
         self._control.settimeout(ANSWER_S)
         with other:
             self._warden = subprocess.Popen(
-                [sys.executable, "-m", "lab.placement.fork_server_main", *modules],
+                child_command("lab.placement.fork_server_main", *modules),
                 stdin=other.fileno(),
                 stdout=subprocess.DEVNULL,
                 # A Ctrl-C in the terminal is for whoever holds this, and they will see to the servers.
