@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import functools
+import inspect
 import signal
 from typing import Any
 
@@ -23,3 +26,19 @@ signal.signal(signal.SIGHUP, signal.SIG_DFL)
 def anyio_backend() -> tuple[str, dict[str, Any]]:
     """Run async tests on the event loop that services and load generators run on."""
     return "asyncio", {"loop_factory": new_event_loop}
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> None:
+    """Bound each async test: the signal that bounds the others does not reach a loop that waits in uvloop."""
+    test = pyfuncitem.obj
+    if inspect.iscoroutinefunction(test):
+        marker = pyfuncitem.get_closest_marker("timeout")
+        seconds = 0.8 * float(marker.args[0] if marker else pyfuncitem.config.getini("timeout"))
+
+        @functools.wraps(test)
+        async def bounded(**arguments: Any) -> None:
+            async with asyncio.timeout(seconds):
+                await test(**arguments)
+
+        pyfuncitem.obj = bounded
