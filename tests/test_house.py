@@ -94,9 +94,3 @@ def test_imports_run_in_no_circle() -> None:
 
     for module in names:
         visit(module, ())
-
-
-def test_no_two_test_modules_share_a_name() -> None:
-    """pytest imports them by their bare names, and would take one for the other."""
-    names = sorted(path.name for path in ROOT.glob("tests/**/test_*.py"))
-    assert names == sorted(set(names))
