@@ -1,14 +1,14 @@
-"""One server of gRPC as a program: from its settings to the signal that ends it.
+"""What every server that runs as a program of its own needs, from its command line to its end.
 
-What every server that runs as a program of its own needs: its name, its table of variables, its socket.
-
-What a program says where gRPC is not installed.
+Its name and the help's table of environment variables, its listening socket, and for gRPC servers (uvicorn
+and the HTTP balancer bring their own) the time from the first connection to the signal that stops them.
 """
 
 from __future__ import annotations
 
 import asyncio
 import errno
+import os
 import signal
 import socket
 import sys
@@ -19,27 +19,52 @@ from services.addresses import address_of
 from services.environment import SettingsError, Variable
 from services.loops import run
 
-__all__ = ["BACKLOG", "listen", "name_of", "not_installed", "serve", "table"]
+__all__ = ["BACKLOG", "Server", "die_with", "listen", "name_of", "not_installed", "serve", "table"]
 
 BACKLOG = 2048
 """Connections that the kernel holds for a server that is busy accepting others."""
+GRACE_S = 3
+"""How long calls in flight may take to end once the server is told to stop, in seconds."""
+CANNOT_START = 2
+"""The exit code of a program that cannot start."""
+
+_PR_SET_PDEATHSIG = 1
+
+
+class Server(Protocol):
+    """What serves one port: an instance of a service, or a balancer."""
+
+    async def start(self, sock: socket.socket) -> None:
+        """Accept connections on a listening socket, and own the socket from now on."""
+
+    async def stop(self, grace_s: float) -> None:
+        """Accept nothing more, let requests in flight end within `grace_s` seconds, cut the rest."""
+
+    def abort(self) -> None:
+        """Cut every connection with a reset and stop listening."""
 
 
 def name_of(text: str) -> str:
-    """The service that an argument names: `1` is service1, and any other name is itself."""
+    """Return the service that an argument names: service1 for `1`, any other text as it is."""
     return f"service{text}" if text.isdecimal() else text
 
 
 def table(variables: Iterable[Variable], instance: str, meaning: str) -> str:
-    """A line for each variable, and one for those that are named after a service, such as `instance`."""
+    """Return the help's table of environment variables: a line each.
+
+    The last line, with `meaning`, is for the variables named after a service, of which `instance` is one.
+    """
     rows = [(variable.name, variable.meaning) for variable in variables]
     rows.append((f"{instance} …", meaning))
     width = max(len(name) for name, _ in rows)
-    return "\n".join(f"  {name:<{width}}  {what}" for name, what in rows)
+    return "\n".join(f"  {name:<{width}}  {text}" for name, text in rows)
 
 
 def listen(host: str, port: int, variable: str) -> socket.socket:
-    """A listening socket. Raises SettingsError, naming the `variable` of the port, where it cannot be."""
+    """Return a socket that listens on `host:port`.
+
+    Raises SettingsError, naming the `variable` that sets the port, where that is not possible.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         return socket.create_server((host, port), family=family, backlog=BACKLOG)
@@ -59,24 +84,10 @@ def _remedy(error: OSError, variable: str) -> str:
     return "stop what listens there, or choose another"
 
 
-GRACE_S = 3
-"""How long calls in flight may take to end once the server is told to stop."""
-
-
-class Server(Protocol):
-    """What has a beginning and an end on a port."""
-
-    async def start(self, sock: socket.socket) -> None:
-        """Serve where the socket listens."""
-
-    async def stop(self, grace_s: float) -> None:
-        """Let calls in flight end for so long, then cut the rest."""
-
-
 def serve(make: Callable[[], Server], name: str, host: str, port: int, variable: str) -> None:
-    """Serve until SIGINT or SIGTERM what `make` makes on the running loop.
+    """Serve gRPC until SIGINT or SIGTERM, with the server that `make` returns on the running loop.
 
-    Raises SettingsError where the port cannot be had, naming the `variable` that sets it.
+    Raises SettingsError, naming the `variable` that sets the port, where the port cannot be listened on.
     """
     run(_serve(make, name, listen(host, port, variable)))
 
@@ -95,12 +106,22 @@ async def _serve(make: Callable[[], Server], name: str, sock: socket.socket) -> 
     await server.stop(GRACE_S)
 
 
-CANNOT_START = 2
-
-
 def not_installed(error: ModuleNotFoundError) -> SystemExit:
-    """The end of a program that needs the module: it says on standard error what to install."""
+    """Say on standard error how to install gRPC, and return the exception that ends the program."""
     print(
         f"gRPC needs {error.name}, which is not installed: pip install 'pipeline-lab[grpc]'", file=sys.stderr
     )
     return SystemExit(CANNOT_START)
+
+
+def die_with(parent: int) -> None:
+    """Have Linux kill this process when its parent dies; end it here where `parent` (a pid) is gone already.
+
+    On other systems the caller has to notice the parent's end, by a pipe that closes.
+    """
+    if sys.platform == "linux":
+        import ctypes
+
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:
+        os._exit(1)

@@ -17,7 +17,6 @@ stdin does.
 from __future__ import annotations
 
 import asyncio
-import ctypes
 import gc
 import json
 import os
@@ -34,6 +33,7 @@ from lab.load.generator import Generator, Share
 from lab.load.process_limits import raise_fd_limit
 from lab.load.result import usage_between
 from lab.load.spec import LoadSpec, PipelineBody
+from services.command import die_with
 from services.loops import loop_name, run
 
 __all__ = ["main"]
@@ -41,14 +41,13 @@ __all__ = ["main"]
 Hear = Callable[[], Awaitable[dict[str, Any]]]
 
 _PROGRESS_S = 0.25
-_PR_SET_PDEATHSIG = 1
 
 
 def main() -> None:
     """Generate load as told on stdin. Does not return before it is done or given up."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C reaches the parent too, which then sees to us
     task = json.loads(sys.stdin.buffer.readline())
-    _die_with(task["parent"])
+    die_with(task["parent"])
     try:
         run(_generate(task))
     except LabError as error:
@@ -167,14 +166,6 @@ def _listen() -> Hear:
 
     asyncio.get_running_loop().add_reader(0, read)
     return lines.get
-
-
-def _die_with(parent: int) -> None:
-    """Be killed when the parent dies, whatever it dies of (Linux; elsewhere the end of stdin has to do)."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    if os.getppid() != parent:
-        os._exit(0)
 
 
 def _tell(key: str, value: dict[str, Any]) -> None:

@@ -31,10 +31,9 @@ from importlib import import_module
 from typing import Any, NoReturn
 
 from lab.placement.fork_server import read_line
+from services.command import die_with
 
 __all__ = ["main"]
-
-PR_SET_PDEATHSIG = 1
 
 
 class ForkServer:
@@ -124,9 +123,7 @@ def _become(command: Mapping[str, Any], log: int, warden: int) -> NoReturn:
     try:
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        _die_with_parent()
-        if os.getppid() != warden:  # it went before this could ask to go with it
-            os._exit(1)
+        die_with(warden)
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         os.dup2(log, 1)
         os.dup2(log, 2)
@@ -141,13 +138,6 @@ def _become(command: Mapping[str, Any], log: int, warden: int) -> NoReturn:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(status)
-
-
-def _die_with_parent() -> None:
-    if sys.platform == "linux":
-        import ctypes
-
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 if __name__ == "__main__":

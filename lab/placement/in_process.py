@@ -14,9 +14,10 @@ from lab.errors import LabError, NotSupported, StartFailed
 from lab.placement.background import SPARED, BackgroundLoop, ThreadClock
 from lab.placement.logs import LogRing, RingHandler, current_ring
 from lab.placement.ports import listen, listen_all
-from lab.placement.protocol import Freezable, Server
+from lab.placement.protocol import Freezable
 from lab.placement.running import Running, Usage
 from lab.topology import Topology
+from services.command import Server
 
 __all__ = ["InProcess"]
 

@@ -2,26 +2,13 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Mapping
 from typing import Any, Protocol, runtime_checkable
 
 from lab.topology import Balancer, Instance, Topology
+from services.command import Server
 
-__all__ = ["Freezable", "ProtocolAdapter", "Server"]
-
-
-class Server(Protocol):
-    """What serves one port: a service's instance, or a balancer."""
-
-    async def start(self, sock: socket.socket) -> None:
-        """Accept connections on a listening socket, and own it from now on."""
-
-    async def stop(self, grace_s: float) -> None:
-        """Accept nothing more, let requests in flight end for that long, cut the rest."""
-
-    def abort(self) -> None:
-        """Cut every connection with a reset and stop listening."""
+__all__ = ["Freezable", "ProtocolAdapter"]
 
 
 @runtime_checkable

@@ -10,11 +10,11 @@ import grpc
 from grpc_health.v1 import health_pb2
 
 from lab.errors import NotSupported, PlacementError
-from lab.placement.protocol import Server
 from lab.placement.protocol_http import ASK_S, HEALTH_S
 from lab.placement.server_settings import balancer_settings, service_settings
 from lab.topology import PIPELINE, Balancer, Instance, Topology
 from services.addresses import address_of
+from services.command import Server
 from services.rpc import pipeline_pb2 as pb
 from services.rpc.balancer.server import GrpcBalancerServer
 from services.rpc.channels import CHANNEL_OPTIONS

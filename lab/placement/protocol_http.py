@@ -12,10 +12,10 @@ from typing import Any
 
 from lab.errors import PlacementError
 from lab.placement.app_server import AppServer
-from lab.placement.protocol import Server
 from lab.placement.server_settings import balancer_settings, create_app, service_settings
 from lab.topology import Balancer, Instance, Topology
 from services.balancer.server import BalancerServer
+from services.command import Server
 
 __all__ = ["HttpAdapter", "ask_balancer", "is_healthy"]
 
