@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 from enum import StrEnum
 from operator import attrgetter
 from typing import Any
+
+from services.names import nearest
 
 __all__ = [
     "NAME_REMEDY",
@@ -106,6 +107,6 @@ def refuse_unknown(prefix: str, given: Mapping[str, str], known: Iterable[str]) 
         if name.startswith(prefix):
             # Without the prefix, which alone would make any two of them alike.
             stems = [known_name.removeprefix(prefix) for known_name in names]
-            near = get_close_matches(name.removeprefix(prefix), stems, n=1)
-            hint = f"did you mean {names[stems.index(near[0])]}?" if near else f"there are {', '.join(names)}"
+            near = nearest(name.removeprefix(prefix), stems)
+            hint = f"did you mean {names[stems.index(near)]}?" if near else f"there are {', '.join(names)}"
             raise SettingsError(f"{name} is {given[name]!r}, and no such setting exists: {hint}")

@@ -7,10 +7,11 @@ What clients, balancers and services speak to each other, by name.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import StrEnum
 from typing import TypeVar
 
-__all__ = ["ClientName", "Distribution", "PolicyName", "ProtocolName", "WorkKind", "choice"]
+__all__ = ["ClientName", "Distribution", "PolicyName", "ProtocolName", "WorkKind", "choice", "nearest"]
 
 
 class PolicyName(StrEnum):
@@ -44,6 +45,13 @@ def choice(kind: type[N], field: str, name: str) -> N:
         return kind(name)
     except ValueError:
         raise ValueError(f"{field} must be one of {', '.join(kind)}, not {name!r}") from None
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """Return the known name that a misspelt one is most like, or None where none is near."""
+    from difflib import get_close_matches  # wanted after a mistake only
+
+    return next(iter(get_close_matches(name, list(known), n=1)), None)
 
 
 class ProtocolName(StrEnum):

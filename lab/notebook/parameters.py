@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import difflib
 import io
 import tokenize
 from collections.abc import Iterable, Iterator, Mapping
@@ -15,6 +14,7 @@ import yaml
 from nbformat import NotebookNode
 
 from lab.errors import BadParameter
+from services.names import nearest
 
 __all__ = ["CHECK", "Parameter", "parameters_of", "read_parameters"]
 
@@ -88,8 +88,8 @@ def read_parameters(notebook: NotebookNode, typed: Iterable[tuple[str, str]]) ->
 
 
 def _nearest(name: str, known: Iterable[str]) -> str:
-    near = difflib.get_close_matches(name, list(known), n=1)
-    return f": did you mean {near[0]}?" if near else ""
+    near = nearest(name, known)
+    return f": did you mean {near}?" if near else ""
 
 
 def _check(notebook: NotebookNode, values: Mapping[str, Any]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 import re
 from collections.abc import Iterable, Mapping
@@ -16,7 +15,7 @@ from lab.load.spec import WarmupMode
 from lab.measure.measurement import Column, Measurement
 from lab.names import BalancerName, PlacementName, TopologyName
 from services.balancer.settings import PolicyName
-from services.names import ClientName, Distribution, ProtocolName, WorkKind
+from services.names import ClientName, Distribution, ProtocolName, WorkKind, nearest
 
 __all__ = ["Level", "factor_names", "read_levels", "unknown"]
 
@@ -64,8 +63,8 @@ def read_levels(name: str, value: Any) -> tuple[Level, ...]:
 def unknown(name: str, valid: Iterable[str]) -> BadParameter:
     """The error for a parameter that there is not, with the nearest one and all valid ones."""
     names = list(valid)
-    near = difflib.get_close_matches(name, names, n=1)
-    hint = f" Did you mean {near[0]}?" if near else ""
+    near = nearest(name, names)
+    hint = f" Did you mean {near}?" if near else ""
     return BadParameter(f"there is no parameter {name!r}.{hint} Valid are: {', '.join(names)}")
 
 
