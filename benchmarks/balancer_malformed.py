@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import random
 import re
-import socket
-import struct
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
@@ -20,6 +18,7 @@ from benchmarks.goals import Finding, at_least, at_most, told
 from lab.placement.protocol_http import is_healthy
 from services.balancer.settings import Address, BalancerSettings
 from services.loops import run
+from services.wire.connecting import reset_on_close
 
 __all__ = ["balancer_malformed"]
 
@@ -29,7 +28,6 @@ BEHAVED = 4
 HANG_S = 10.0
 _METHOD = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+ (?:/|http://)")
 """HTTP lets anybody make up a method; llhttp knows a fixed set."""
-_LINGER = struct.pack("ii", 1, 0)
 _SEEDS = (
     b"POST /process HTTP/1.1\r\nHost: x\r\nX-Tag: evil\r\nContent-Length: 5\r\n\r\nhello",
     b"POST /process HTTP/1.1\r\nHost: x\r\nX-Tag: evil\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -100,7 +98,7 @@ async def _attack(port: int, number: int, seen: Counter[str]) -> None:
 async def _send(port: int, data: bytes, seen: Counter[str]) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     # A reset when it is closed leaves nothing behind that would use up the ports.
-    writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER)
+    reset_on_close(writer.transport)
     try:
         writer.write(data)
         writer.write_eof()

@@ -8,8 +8,6 @@ from __future__ import annotations
 import asyncio
 import os
 import random
-import socket
-import struct
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -18,13 +16,13 @@ from typing import cast
 
 from services.balancer.settings import Address
 from services.loops import run
+from services.wire.connecting import reset_on_close
 
 __all__ = ["moody"]
 
 COUNT = 4
 DEATH_EVERY_S = 0.5
 DEAD_S = 0.1
-_LINGER = struct.pack("ii", 1, 0)
 _rng = random.Random(7)
 
 
@@ -114,10 +112,8 @@ class _Connection(asyncio.Protocol):
 
 
 def _reset(transport: asyncio.Transport) -> None:
-    sock = transport.get_extra_info("socket")
-    if sock is not None:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER)
-        transport.abort()
+    reset_on_close(transport)
+    transport.abort()
 
 
 async def _serve() -> None:

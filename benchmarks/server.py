@@ -7,12 +7,9 @@ and then prints its log as JSON.
 from __future__ import annotations
 
 import asyncio
-import ctypes
 import json
 import os
 import signal
-import socket
-import struct
 import subprocess
 import sys
 import time
@@ -25,7 +22,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lab.load.pacer import Pacer, PendingStarts
+from services.command import die_with
 from services.loops import run
+from services.wire.connecting import reset_on_close
 
 __all__ = ["BREAKS", "Served", "service_times_s", "serving"]
 
@@ -183,8 +182,7 @@ class _Breaks(_Null):
             return
         how = self.settings["how"]
         if how == "reset":
-            linger = struct.pack("ii", 1, 0)
-            transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+            reset_on_close(transport)
             transport.abort()
         elif how != "read_timeout":
             transport.write(BREAKS[how])
@@ -206,8 +204,7 @@ async def _serve(settings: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(1, signal.SIGKILL, 0, 0, 0)  # PR_SET_PDEATHSIG: it may be stopped when we die
+    die_with(os.getppid())  # it may be stopped when its parent dies
     told = json.loads(sys.argv[1])
     if told.get("cpu") is not None:
         os.sched_setaffinity(0, (told["cpu"],))

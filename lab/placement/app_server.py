@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import struct
 from contextlib import suppress
 from typing import Any
 
@@ -17,6 +16,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from services.command import BACKLOG
+from services.wire.connecting import reset_on_close
 
 __all__ = ["AppServer", "abort_with_reset"]
 
@@ -28,8 +28,6 @@ CLOSE_S = 0.5
 POLL_S = 0.005
 TURNS = 5
 """Turns of the loop until a connection that the kernel holds is accepted and the request in it read."""
-
-RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
 class AppServer:
@@ -162,7 +160,5 @@ async def _turns() -> None:
 
 def abort_with_reset(transport: asyncio.Transport) -> None:
     """Close a connection as the kernel does when a process dies half-way: with a reset, nothing flushed."""
-    sock = transport.get_extra_info("socket")
-    with suppress(OSError):  # the peer was faster
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
+    reset_on_close(transport)
     transport.abort()

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import socket
-import struct
 import time
 from abc import abstractmethod
 
 from services.balancer.balancer import LoadBalancer
+from services.wire.connecting import reset_on_close
 
 __all__ = ["DownstreamSocket"]
 
 LINGER_S = 1.0
 """How long a client may stay once the last answer on its connection was sent, so that it gets to read it."""
-
-_RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
 class DownstreamSocket(asyncio.Protocol):
@@ -72,9 +69,7 @@ class DownstreamSocket(asyncio.Protocol):
     def reset(self) -> None:
         """Cut the connection with a reset, whatever is in flight, as a crash would."""
         if self._transport is not None:
-            sock = self._transport.get_extra_info("socket")
-            if sock is not None:
-                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+            reset_on_close(self._transport)
         self.abort()
 
     def _close(self) -> None:

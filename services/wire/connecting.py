@@ -1,16 +1,21 @@
-"""Making a connection, and saying in one kind of error why none was made."""
+"""Making a TCP connection, with one kind of error where none is made, and breaking one with a reset."""
 
 from __future__ import annotations
 
 import asyncio
 import socket
 import ssl as tls
+import struct
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TypeVar
 
 from services.wire.errors import FailureKind, NotConnected
 
-__all__ = ["connect"]
+__all__ = ["connect", "reset_on_close"]
+
+_NO_LINGER = struct.pack("ii", 1, 0)
+"""A `struct linger`: on, for 0 seconds."""
 
 P = TypeVar("P", bound=asyncio.Protocol)
 
@@ -35,3 +40,11 @@ async def connect(
         raise NotConnected(FailureKind.UNRESOLVED, peer, str(error)) from error
     except OSError as error:
         raise NotConnected(FailureKind.UNREACHABLE, peer, str(error)) from error
+
+
+def reset_on_close(transport: asyncio.BaseTransport) -> None:
+    """Make aborting the transport reset the connection, as the kernel does when a process dies."""
+    sock = transport.get_extra_info("socket")
+    if sock is not None:  # None once it is closed
+        with suppress(OSError):  # the peer was faster
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-import struct
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
+
+from services.wire.connecting import reset_on_close
 
 
 class Manner(StrEnum):
@@ -85,8 +86,7 @@ class ScriptedServer:
                 self.requests.append(head + await reader.readexactly(length[0] if length else 0))
                 manner = self.script(len(self.requests) - 1)
                 if manner is Manner.RESET:
-                    linger = struct.pack("ii", 1, 0)
-                    writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+                    reset_on_close(writer.transport)
                     writer.transport.abort()
                     return
                 writer.write(ANSWERS.get(manner, b""))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import struct
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 from typing import Any
@@ -14,6 +13,7 @@ import pytest
 from services.balancer.server import BalancerServer
 from services.balancer.settings import Address, BalancerSettings
 from services.loops import new_event_loop
+from services.wire.connecting import reset_on_close
 
 Answerer = Callable[["Request"], Awaitable[None]]
 
@@ -65,10 +65,7 @@ class Wire:
             return True
 
     def reset(self) -> None:
-        sock = self.writer.get_extra_info("socket")
-        if sock is None:  # closed already
-            return
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        reset_on_close(self.writer.transport)
         self.writer.transport.abort()
 
     async def _chunks(self) -> bytes:

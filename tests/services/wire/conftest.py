@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
-import struct
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any
@@ -13,6 +11,7 @@ import pytest
 
 from services.loops import new_event_loop
 from services.wire import Exchange, Headers, WireError
+from services.wire.connecting import reset_on_close
 
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
@@ -117,8 +116,7 @@ def answering(*answers: bytes, then_close: bool = False) -> Handler:
 
 def reset(writer: asyncio.StreamWriter) -> None:
     """Close as a crash would, with a RST."""
-    linger = struct.pack("ii", 1, 0)
-    writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+    reset_on_close(writer.transport)
     writer.transport.abort()
 
 
