@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
@@ -12,7 +13,9 @@ from lab.charts.series import reasons, valid
 from lab.compare import Change as ComparedAs
 from lab.compare import Comparison
 from lab.expectations import RATIO, Verdict
-from lab.saturation import Saturation
+
+if TYPE_CHECKING:
+    from lab.saturation import Saturation
 
 __all__ = ["Answer", "answer", "capacity_answer", "outcome"]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
@@ -11,8 +12,10 @@ from lab.charts.answer import Answer
 from lab.charts.dot_plot import Quantity, believed, figure_text, interval_of, line_chart, values_of
 from lab.charts.style import Chart, styled
 from lab.charts.tables import Table, figure_of
-from lab.faults import FaultRun
 from lab.measure.statistics import ratio_interval
+
+if TYPE_CHECKING:
+    from lab.faults import FaultRun
 
 __all__ = ["balancer_answer", "balancer_table", "balancers"]
 

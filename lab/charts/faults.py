@@ -6,6 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import pairwise, product
+from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.artist import Artist
@@ -18,8 +19,10 @@ from lab.charts.answer import Answer
 from lab.charts.axes import legend_below, log_values
 from lab.charts.style import INK, Chart, look, new_figure, styled
 from lab.charts.tables import Table
-from lab.faults.report import FaultRun, Incident
 from services.balancer.events import EventKind
+
+if TYPE_CHECKING:
+    from lab.faults import FaultRun, Incident
 
 __all__ = ["fault_answer", "fault_counts", "fault_incidents", "under_faults"]
 

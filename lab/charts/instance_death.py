@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
@@ -10,7 +11,9 @@ from matplotlib.patches import Patch
 
 from lab.charts.axes import legend_below, log_values
 from lab.charts.style import Chart, look, new_figure, styled
-from lab.faults import FaultRun
+
+if TYPE_CHECKING:
+    from lab.faults import FaultRun
 
 __all__ = ["deaths"]
 

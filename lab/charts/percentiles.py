@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
@@ -10,7 +11,9 @@ from lab.charts.axes import label_axes, legend_below, log_steps, log_values, pan
 from lab.charts.marks import DASHED, draw_points, invalid_entry, limit_entry, points_entry
 from lab.charts.series import Series, panels_of
 from lab.charts.style import GREY, Chart, look, styled
-from lab.saturation import Saturation
+
+if TYPE_CHECKING:
+    from lab.saturation import Saturation
 
 __all__ = ["percentiles"]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from matplotlib.axes import Axes
 from matplotlib.patches import Patch
@@ -11,7 +12,9 @@ from lab.charts.answer import Answer
 from lab.charts.axes import legend_below
 from lab.charts.style import INK, Chart, look, new_figure, styled
 from lab.charts.tables import Table
-from lab.policy_comparison import PolicyResult, Scenario
+
+if TYPE_CHECKING:
+    from lab.policy_comparison import PolicyResult, Scenario
 
 __all__ = ["policies", "policy_answer", "policy_table"]
 

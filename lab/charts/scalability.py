@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -22,7 +22,9 @@ from lab.charts.series import Panel, Series, panels_of, positive, valid
 from lab.charts.style import INK, Chart, Look, looks, styled
 from lab.charts.tables import Table, figure_of
 from lab.measure.statistics import Interval
-from lab.saturation import ScalabilityFit, fit_scalability, knee
+
+if TYPE_CHECKING:
+    from lab.saturation import ScalabilityFit
 
 __all__ = ["COLUMN", "HEADER", "Growth", "growth_of", "scalability", "scalability_table"]
 
@@ -86,6 +88,8 @@ class Growth:
 
 def growth_of(panel: Panel, series: Series) -> Growth:
     """What the valid trials of the series say."""
+    from lab.saturation import fit_scalability, knee  # with what drives load, which no other chart needs
+
     grown, times = _known(series, COLUMN), _known(series, "response_time_mean_ms")
     both = [x for x in grown if x in times]
     bend = None

@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import math
 from functools import cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
-from scipy.stats import binom
 
-from lab.load.histogram import Histogram
-from lab.load.result import LoadResult
 from lab.measure.statistics import Interval
+
+if TYPE_CHECKING:
+    from lab.load.histogram import Histogram
+    from lab.load.result import LoadResult
 
 __all__ = [
     "PERCENTILES",
@@ -43,11 +44,11 @@ def sample_floor(quantile: float) -> int:
     """
     _check(quantile)
     low, high = BEYOND, BEYOND
-    while binom.cdf(BEYOND - 1, high, 1 - quantile) > 1 - ASSURANCE:
+    while _at_most_one_beyond(quantile, high) > 1 - ASSURANCE:
         low, high = high, high * 2
     while low < high:  # the tail falls as n grows: halve towards the first n that satisfies it
         middle = (low + high) // 2
-        if binom.cdf(BEYOND - 1, middle, 1 - quantile) > 1 - ASSURANCE:
+        if _at_most_one_beyond(quantile, middle) > 1 - ASSURANCE:
             low = middle + 1
         else:
             high = middle
@@ -61,6 +62,8 @@ def interval_ranks(quantile: float, samples: int, confidence: float = 0.95) -> t
     distribution. So [X(l), X(u)] covers it with P(l ≤ B ≤ u − 1), and each tail is kept at or below half of
     1 − confidence (H. A. David, H. N. Nagaraja, Order Statistics, 3rd ed., section 7.1).
     """
+    from scipy.stats import binom  # half a second to import, so not before an interval is wanted
+
     _check(quantile)
     tail = (1 - confidence) / 2
     low = int(binom.ppf(tail, samples, quantile))
@@ -83,6 +86,11 @@ def order_statistics_interval(
     low, high = max(1, math.floor(ranks[0] * scale)), min(len(samples), math.ceil(ranks[1] * scale))
     estimate = samples.percentile_ns(100 * quantile)
     return Interval(estimate, samples.at_rank_ns(low), samples.at_rank_ns(high))
+
+
+def _at_most_one_beyond(quantile: float, samples: int) -> float:
+    """P(Binomial(n, 1 − quantile) ≤ 1): that fewer than `BEYOND` samples lie beyond the quantile."""
+    return float(quantile**samples + samples * (1 - quantile) * quantile ** (samples - 1))
 
 
 def _check(quantile: float) -> None:
@@ -122,6 +130,8 @@ def effective_samples(times: Histogram, counts: NDArray[np.int64], sums: NDArray
     the means of ten batches, against what it were if samples were independent (Law, Simulation Modeling and
     Analysis, 9.5.3), and never more than there are. For so few batches it allows as Student's t does.
     """
+    from scipy.special import ndtri, stdtrit
+
     batches = [b for b in np.array_split(np.arange(len(counts)), BATCHES) if counts[b].sum()]
     if len(batches) < 2 or not times.variance_ns2:
         return len(times)
@@ -129,5 +139,5 @@ def effective_samples(times: Histogram, counts: NDArray[np.int64], sums: NDArray
     means = np.array([sums[b].sum() for b in batches]) / sizes
     freedom = len(batches) - 1
     between = float(sizes @ (means - times.mean_ns) ** 2) / freedom
-    allowance = (float(stats.t.ppf(0.975, freedom)) / float(stats.norm.ppf(0.975))) ** 2
+    allowance = (float(stdtrit(freedom, 0.975)) / float(ndtri(0.975))) ** 2
     return int(len(times) / max(1.0, allowance * between / times.variance_ns2))

@@ -1,4 +1,8 @@
-"""Intervals that cover, and tests that do not cry wolf. Plain numbers in and out, distributions by scipy."""
+"""Intervals that cover, and tests that do not cry wolf. Plain numbers in and out, distributions by scipy.
+
+scipy takes half a second and more to import, so functions import it when they need it: charts and commands
+that compute no interval do without.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +13,6 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
 
 __all__ = [
     "Interval",
@@ -102,7 +105,9 @@ def difference_p(before: ArrayLike, after: ArrayLike) -> float:
     gap = abs(float(first.mean() - second.mean()))
     if error == 0:
         return 1.0 if gap == 0 else 0.0
-    return 2 * float(stats.t.sf(gap / error, _welch_freedom(first, second)))
+    from scipy.special import stdtr
+
+    return 2 * float(stdtr(_welch_freedom(first, second), -gap / error))
 
 
 def mann_whitney_p(first: Sequence[float], second: Sequence[float]) -> float:
@@ -112,6 +117,8 @@ def mann_whitney_p(first: Sequence[float], second: Sequence[float]) -> float:
     """
     if not (len(first) and len(second)):
         return math.nan
+    from scipy import stats
+
     distinct = len({*first, *second}) == len(first) + len(second)
     method: Literal["exact", "asymptotic"] = (
         "exact" if distinct and max(len(first), len(second)) <= 50 else "asymptotic"
@@ -159,7 +166,9 @@ def _variance_of_mean(values: NDArray[np.float64]) -> float:
 def _half_width(variance: float, freedom: float, confidence: float) -> float:
     if math.isnan(variance) or variance == 0:
         return variance
-    return float(stats.t.ppf((1 + confidence) / 2, freedom)) * math.sqrt(variance)
+    from scipy.special import stdtrit
+
+    return float(stdtrit(freedom, (1 + confidence) / 2)) * math.sqrt(variance)
 
 
 def _welch_freedom(first: NDArray[np.float64], second: NDArray[np.float64]) -> float:

@@ -14,8 +14,6 @@ from importlib import metadata, util
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 from lab.errors import ResultsError
 
 __all__ = ["Provenance", "Sidecar"]
@@ -49,6 +47,8 @@ class Provenance:
     @classmethod
     def gather(cls, root: Path | None = None) -> Provenance:
         """That of this process. `root` is a directory of the working tree; by default that of this file."""
+        import psutil  # slow to import, and readers of results need none of it
+
         commit, dirty = _commit(root or Path(__file__).parent)
         return cls(
             commit=commit,

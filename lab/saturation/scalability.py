@@ -13,7 +13,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import optimize, stats
 
 from lab.errors import BadParameter
 from lab.measure.statistics import Interval
@@ -107,6 +106,8 @@ def fit_scalability(
     Analysis, 3rd ed., 2.1).
     Raises BadParameter below four trials, three levels of concurrency, or for a value that is not positive.
     """
+    from scipy import optimize, special  # a second to import, so not before a fit is wanted
+
     n, x = np.asarray(concurrency, dtype=np.float64), np.asarray(throughput, dtype=np.float64)
     if len(n) != len(x) or len(n) < 4 or len(set(n.tolist())) < 3:
         raise BadParameter(
@@ -127,7 +128,7 @@ def fit_scalability(
     variance, freedom = _residual_variance(n, np.asarray(fitted.fun, dtype=np.float64))
     slopes = np.asarray(fitted.jac, dtype=np.float64)
     covariance = np.asarray(np.linalg.pinv(slopes.T @ slopes) * variance, dtype=np.float64)
-    t = float(stats.t.ppf((1 + confidence) / 2, freedom))
+    t = float(special.stdtrit(freedom, (1 + confidence) / 2))
     log_rate, contention, coherence = (float(p) for p in fitted.x)
     half = [t * math.sqrt(max(0.0, float(each))) for each in np.diag(covariance)]
     law = ScalabilityLaw(math.exp(log_rate), contention, coherence)
@@ -146,13 +147,15 @@ def fit_scalability(
 
 def _residual_variance(levels: Array, residuals: Array) -> tuple[float, int]:
     """Of one trial, and its degrees of freedom: of all trials, or of the levels where the fit misses them."""
+    from scipy.special import fdtrc
+
     inside = [residuals[levels == level] for level in np.unique(levels)]
     scatter = sum(float(((of - of.mean()) ** 2).sum()) for of in inside)
     missed = sum(len(of) * float(of.mean()) ** 2 for of in inside)
     of_scatter, of_missed = len(levels) - len(inside), len(inside) - 3
     if of_scatter and of_missed and scatter > 0:
         f = (missed / of_missed) / (scatter / of_scatter)
-        if stats.f.sf(f, of_missed, of_scatter) < LACK_OF_FIT:
+        if fdtrc(of_missed, of_scatter, f) < LACK_OF_FIT:
             return missed / of_missed, of_missed
     return (scatter + missed) / (len(levels) - 3), len(levels) - 3
 

@@ -19,7 +19,6 @@ from math import inf
 import numpy as np
 from numpy.random import Generator, SeedSequence, default_rng
 from numpy.typing import NDArray
-from scipy.special import stdtrit
 
 from lab.arrivals import Closed, Poisson
 from lab.theory.model import Stage, endless
@@ -115,6 +114,8 @@ class Simulated:
         of `batches` stretches, taken as independent, and Student's t. Raises ValueError where a stretch
         would have fewer than 100 requests.
         """
+        from scipy.special import stdtrit  # slow to import, and only margins need it
+
         length = len(self.response_times_s) // batches
         if length < 100:
             raise ValueError(
