@@ -1,4 +1,4 @@
-"""A service that can be told to fail while it runs, for experiments: only where its settings allow it."""
+"""A service that can be made to fail while it runs, for experiments: only where its settings allow it."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ FAULTS_PATH = "/faults"
 
 @dataclass(frozen=True, slots=True)
 class Faults:
-    """What is wrong with an instance. Raises ValueError where a value makes no sense.
+    """The faults of an instance. Raises ValueError where a value makes no sense.
 
-    `slowdown` multiplies its service times. `errors` and `drops` are shares, from 0 to 1: of the requests it
-    answers with 500 and does not execute, and of those it executes and then hangs up on instead of answering.
+    `slowdown` multiplies the service times. `errors` is the share (0 to 1) of requests answered with 500 and
+    not executed, `drops` the share of requests executed and then not answered: the connection is cut.
     """
 
     slowdown: float = 1.0
@@ -40,10 +40,10 @@ class Faults:
 
 
 class FaultyApp(FastAPI):
-    """The same service, which does to requests for `route` as its faults say.
+    """An application whose requests for `route` suffer its faults.
 
-    POST /faults with `{"slowdown": 4, "errors": 0, "drops": 0}`, from this machine only, sets them; what is
-    left out is well. Its errors fall on the same requests in every run: they are drawn with a seed.
+    POST /faults with `{"slowdown": 4, "errors": 0, "drops": 0}`, from this machine only, sets the faults; one
+    that is left out is none. Errors are drawn with a seed, so they fall on the same requests in every run.
     """
 
     def __init__(self, *, route: str, seed: int, **settings: Any) -> None:
@@ -60,7 +60,7 @@ class FaultyApp(FastAPI):
         elif self._draw() < self.faults.errors:
             await JSONResponse({"detail": "a fault was asked for"}, 500)(scope, receive, send)
         elif self._draw() < self.faults.drops:
-            await super().__call__(scope, receive, _to_nobody)
+            await super().__call__(scope, receive, _discard)
             await _hang_up(receive, send)
         else:
             await super().__call__(scope, receive, send)
@@ -72,20 +72,20 @@ class FaultyApp(FastAPI):
             self.faults = Faults(**await request.json())
         except (TypeError, ValueError) as error:
             return JSONResponse({"detail": f"no faults: {error}"}, 422)
-        station = self.state.station
+        slots = self.state.slots
         if self._mean_ms is None:
-            self._mean_ms = station.work.mean_ms
-        if station.work.mean_ms != self._mean_ms * self.faults.slowdown:
-            station.work = replace(station.work, mean_ms=self._mean_ms * self.faults.slowdown)
+            self._mean_ms = slots.work.mean_ms
+        if slots.work.mean_ms != self._mean_ms * self.faults.slowdown:
+            slots.work = replace(slots.work, mean_ms=self._mean_ms * self.faults.slowdown)
         return JSONResponse(asdict(self.faults))
 
 
-async def _to_nobody(_: Message) -> None:
-    """An answer that is not sent."""
+async def _discard(_: Message) -> None:
+    """Take an answer that is not sent."""
 
 
 async def _hang_up(receive: Receive, send: Send) -> None:
-    """Close the connection. ASGI has no word for it, so this asks uvicorn's own object for its transport."""
+    """Close the connection, through uvicorn's own transport: ASGI has no message for it."""
     transport = getattr(getattr(send, "__self__", None), "transport", None)
     if transport is None:
         raise RuntimeError("a connection can be dropped under uvicorn only")

@@ -1,6 +1,7 @@
-"""What one instance of a service is and does, whatever protocol it is asked in.
+"""One instance of a service, whatever protocol it is asked in: its stage, its slots and its ledger.
 
-How often each request was executed: what tells a retry that did harm from one that did none.
+The ledger counts how often each request was executed, which tells a retry that did harm from one that did
+none.
 """
 
 from __future__ import annotations
@@ -11,19 +12,20 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import TypeVar
 
+from services import server_timing
 from services.messages import PipelineResponse, ReportRequest, TextRequest
 from services.settings import ServiceSettings, SettingsError
 from services.slots import Slots, SlotTimes
 from services.stages import STAGES
 
-__all__ = ["BudgetSpentError", "Ledger", "Made", "ServiceInstance"]
+__all__ = ["BudgetSpentError", "Ledger", "ServiceInstance", "StageOutput"]
 
 
 class Ledger:
-    """Counts executions by request id, of the latest `limit` ids; `forgotten` counts those that fell out.
+    """Executions by request id, of the latest `limit` ids; `forgotten` counts the ids that fell out.
 
-    Where a `file` is given, each id is appended to it as a line at the moment its execution begins: that is
-    still there when the service was killed in the middle. Raises OSError where it cannot be written.
+    Where a `file` is given, each id is appended to it as a line when its execution begins, so that the line
+    outlives a service that is killed half-way. Raises OSError where the file cannot be written.
     """
 
     def __init__(self, limit: int, file: str = "") -> None:
@@ -33,7 +35,7 @@ class Ledger:
         self._file = os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC) if file else None
 
     def note(self, request_id: str) -> None:
-        """Counts one execution of that request."""
+        """Count one execution of a request."""
         self.executed[request_id] = self.executed.pop(request_id, 0) + 1
         if len(self.executed) > self.limit:
             self.executed.popitem(last=False)
@@ -42,26 +44,27 @@ class Ledger:
             os.write(self._file, request_id.encode() + b"\n")
 
     def close(self) -> None:
-        """Write to the file no more."""
+        """Close the file. Executions noted after that are counted, and not written."""
         if self._file is not None:
             os.close(self._file)
             self._file = None
 
 
-Made = TextRequest | ReportRequest | PipelineResponse
-"""What a stage makes: the next hop's request, or the last one's answer."""
+StageOutput = TextRequest | ReportRequest | PipelineResponse
+"""What a stage makes: the next service's request, or the pipeline's response."""
 
 EncodedT = TypeVar("EncodedT")
 
 
 class BudgetSpentError(Exception):
-    """The caller's time ran out before the end of the request."""
+    """The time that the client gave the request ran out before its end."""
 
 
 class ServiceInstance:
     """The stage, the slots and the ledger of one instance. Belongs to one event loop.
 
-    Raises SettingsError for a route that is none of the pipeline's and for a next hop too many or missing.
+    Raises SettingsError for a route that is none of the pipeline's, and for a next service that is missing or
+    one too many.
     """
 
     def __init__(self, settings: ServiceSettings) -> None:
@@ -74,19 +77,20 @@ class ServiceInstance:
                 f"SERVICE_NEXT_URL (next_url) is {settings.next_url!r}: {settings.path} {wanted}"
             )
         self.settings = settings
-        self.station = Slots(settings.work, settings.instance)
+        self.slots = Slots(settings.work, settings.instance)
         self.ledger = Ledger(settings.ledger_limit, settings.ledger_file) if settings.ledger_limit else None
 
-    async def make(
+    async def execute(
         self,
         message: TextRequest | ReportRequest,
-        encode: Callable[[Made], EncodedT],
-        visit: SlotTimes,
+        encode: Callable[[StageOutput], EncodedT],
+        times: SlotTimes,
         deadline: float | None,
     ) -> EncodedT:
-        """Takes the message through a slot, and gives what the stage makes of it, encoded in there too.
+        """Do the stage's work on a message in a slot, and return its output, encoded in the slot as well.
 
-        `deadline` is on the loop's clock. Raises QueueFullError, and BudgetSpentError once it has passed.
+        `deadline` is on the loop's clock. Fills in `times`. Raises QueueFullError, and BudgetSpentError once
+        the deadline has passed.
         """
 
         def step() -> EncodedT:
@@ -96,12 +100,15 @@ class ServiceInstance:
 
         try:
             async with asyncio.timeout_at(deadline):
-                return await self.station.serve(step, visit)
+                return await self.slots.serve(step, times)
         except TimeoutError as error:
             raise self._spent() from error
 
     def left_s(self, deadline: float | None) -> float:
-        """How long the next hop may take from now on, in seconds. Raises BudgetSpentError if no longer."""
+        """Return how long the next service may take from now on, in seconds.
+
+        Raises BudgetSpentError where no time is left.
+        """
         left_s = self.settings.hop_timeout_s
         if deadline is not None:
             left_s = min(left_s, deadline - asyncio.get_running_loop().time())
@@ -109,23 +116,21 @@ class ServiceInstance:
             raise self._spent()
         return left_s
 
-    def timing(self, visit: SlotTimes, beyond: str | None) -> str:
-        """The value of Server-Timing: where the time went here, and before that of the hops beyond."""
-        service = self.settings.service
-        here = f"{service}-queue;dur={visit.queue_s * 1000:.3f}, {service}-work;dur={visit.work_s * 1000:.3f}"
-        return f"{here}, {beyond}" if beyond else here
+    def timing(self, times: SlotTimes, beyond: str | None) -> str:
+        """Return the value of Server-Timing: the times here, then what the next service said (`beyond`)."""
+        return server_timing.compose(self.settings.service, times.queue_s, times.work_s, beyond)
 
-    def full(self, error: Exception) -> str:
-        """What a caller is told who found the queue full."""
+    def full_detail(self, error: Exception) -> str:
+        """Return the detail for a client whose request found the queue full."""
         return f"{self.settings.instance} is full: {error}"
 
-    def failed(self, error: BaseException) -> str:
-        """What a caller is told about a fault of this service itself."""
+    def failure_detail(self, error: BaseException) -> str:
+        """Return the detail for a client about a fault of this instance itself."""
         return f"{self.settings.instance} failed: {type(error).__name__}"
 
     def close(self) -> None:
-        """Lets the worker threads go, and the ledger's file."""
-        self.station.close()
+        """End the worker threads and close the ledger's file."""
+        self.slots.close()
         if self.ledger is not None:
             self.ledger.close()
 

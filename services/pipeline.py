@@ -1,8 +1,8 @@
-"""The services of the pipeline as FastAPI applications: one factory for all.
+"""The services of the pipeline as FastAPI applications: one factory for all four.
 
-Reading a request: its body, within a limit of size and time, and its budget of time.
-
-What a service makes of the next hop's answer.
+A request passes HttpHandler in this order: its budget of time and its body are read within limits of size and
+time, the stage's work is done in a slot, the slot is given back, the next service is called, and its answer
+is relayed. A failure becomes a JSON detail that names its cause, and Server-Timing goes with either.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from starlette.requests import ClientDisconnect
 
 from services.clients import Client, HopAnswer, HopError, HopTimeoutError, open_client, require
 from services.fault_injection import FaultyApp
-from services.instance import BudgetSpentError, Made, ServiceInstance
+from services.instance import BudgetSpentError, ServiceInstance, StageOutput
 from services.messages import PipelineResponse
 from services.names import ClientName
+from services.server_timing import SERVER_TIMING
 from services.settings import ServiceSettings
 from services.slots import QueueFullError, SlotTimes
 
 __all__ = [
     "DEADLINE_HEADER",
-    "SERVER_TIMING",
     "HttpHandler",
     "create_app",
     "parse",
@@ -39,16 +39,16 @@ __all__ = [
 ]
 
 DEADLINE_HEADER = "x-request-deadline-ms"
-"""How much longer the caller waits, in whole milliseconds."""
+"""How much longer the client waits, in whole milliseconds."""
 
 MessageT = TypeVar("MessageT", bound=BaseModel)
 
 
 async def read_body(request: Request, limit_bytes: int, timeout_s: float) -> bytes:
-    """The whole body.
+    """Read the whole body of a request.
 
-    Raises HTTPException: 413 above the limit, declared or not; 408 when it comes too slowly; 400 when it ends
-    early.
+    Raises HTTPException: 413 for a body above the limit, declared or not; 408 for one that takes longer than
+    `timeout_s` seconds; 400 for one that ends early.
     """
     too_large = HTTPException(413, f"the body is larger than {limit_bytes} bytes")
     declared = request.headers.get("content-length", "")
@@ -73,7 +73,10 @@ async def read_body(request: Request, limit_bytes: int, timeout_s: float) -> byt
 
 
 def parse(kind: type[MessageT], body: bytes) -> MessageT:
-    """The message in a JSON body. Raises HTTPException 422 with what is wrong, but not the body itself."""
+    """Return the message in a JSON body.
+
+    Raises HTTPException 422, whose detail says what is wrong without repeating the body.
+    """
     try:
         return kind.model_validate_json(body)
     except ValidationError as error:
@@ -82,7 +85,10 @@ def parse(kind: type[MessageT], body: bytes) -> MessageT:
 
 
 def read_budget_s(request: Request) -> float | None:
-    """How much longer the caller waits, in seconds, or None if it does not say. Raises HTTPException 422."""
+    """Return how much longer the client waits, in seconds; None where it does not say.
+
+    Raises HTTPException 422 for a budget that is no number of milliseconds.
+    """
     text = request.headers.get(DEADLINE_HEADER)
     if text is None:
         return None
@@ -96,15 +102,14 @@ def read_budget_s(request: Request) -> float | None:
     return int(text) / 1000
 
 
-SERVER_TIMING = "server-timing"
 _QUOTED_CHARS = 500
 
 
 def relay(answer: HopAnswer, hop: str) -> Response:
-    """The next hop's result, or its 503 with Retry-After, as they are and with its Server-Timing.
+    """Return the next hop's result, or its 503 with Retry-After, unchanged and with its Server-Timing.
 
-    Anything else is a failure of the hop, named in the detail: HTTPException 504 where it ran out of time
-    itself, 502 otherwise. A 503 is left alone so that each caller behind does not make a retry of it.
+    Any other answer is a failure of the hop, named in the detail: raises HTTPException 504 where the hop ran
+    out of time itself, 502 otherwise. A 503 passes unchanged so that no balancer on the way back retries it.
     """
     if answer.status == 503:
         names = ("content-type", "retry-after", SERVER_TIMING)
@@ -125,13 +130,13 @@ def relay(answer: HopAnswer, hop: str) -> Response:
 
 
 def _plain(answer: HopAnswer, name: str) -> bool:
-    """Whether there is such a header, and one that may be sent on."""
+    """Tell whether the answer has the header, with a value that may be sent on."""
     value = answer.headers.get(name, "")
     return bool(value) and value.isascii() and value.isprintable()
 
 
 def _reason(answer: HopAnswer) -> str:
-    """The detail of an error that a service of ours answered, or else the beginning of what it is."""
+    """Return the detail of a JSON error, or else the beginning of the body."""
     try:
         detail = json.loads(answer.body)["detail"]
     except (ValueError, TypeError, KeyError, RecursionError):
@@ -139,19 +144,20 @@ def _reason(answer: HopAnswer) -> str:
     return str(detail)[:_QUOTED_CHARS]
 
 
-# With the module, lest the first of many instances to start pays for the import.
+# Imported with the module, so that no single instance of many pays for the import when it starts.
 require(ClientName.HTTPX)
 
 
 def create_app(settings: ServiceSettings) -> FastAPI:
-    """One instance of a service as an application, which opens its client when it starts and closes it after.
+    """Make the application of one instance, which opens its client at start-up and closes it at shutdown.
 
-    `app.state.station` holds its slots: replace `station.work` to slow it down while it runs.
+    `app.state.slots` holds its slots: replace `slots.work` to slow the instance down while it runs.
     `app.state.ledger` counts executions where the settings ask for a ledger, and is None otherwise.
     Raises SettingsError for a route that is none of the pipeline's, for a next hop too many or missing, and
     for a client that is not installed.
     """
-    instance = HttpHandler(settings)
+    handler = HttpHandler(settings)
+    instance = handler.instance
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -159,25 +165,25 @@ def create_app(settings: ServiceSettings) -> FastAPI:
             if settings.next_url is None:
                 yield
             else:
-                async with open_client(settings.client) as instance.client:
+                async with open_client(settings.client) as handler.client:
                     yield
         finally:
-            instance.place.close()
+            instance.close()
 
-    # Telemetry hooks and the schema cost time and memory in each of many instances, and nobody asks for them.
+    # Telemetry hooks and the schema cost time and memory in each of many instances, and nothing uses them.
     app = _kind(settings)(
         title=settings.instance,
         lifespan=lifespan,
         openapi_url=None,
         redirect_slashes=False,
         telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
-        exception_handlers={Exception: instance.explain},
+        exception_handlers={Exception: handler.explain},
     )
-    app.state.station, app.state.ledger = instance.place.station, instance.place.ledger
-    app.add_api_route(settings.path, instance.answer, methods=["POST"], response_model=None)
-    app.add_api_route("/health", instance.health, methods=["GET"], response_model=None)
-    if instance.place.ledger is not None:
-        app.add_api_route("/ledger", instance.show_ledger, methods=["GET"], response_model=None)
+    app.state.slots, app.state.ledger = instance.slots, instance.ledger
+    app.add_api_route(settings.path, handler.answer, methods=["POST"], response_model=None)
+    app.add_api_route("/health", handler.health, methods=["GET"], response_model=None)
+    if instance.ledger is not None:
+        app.add_api_route("/ledger", handler.show_ledger, methods=["GET"], response_model=None)
     return app
 
 
@@ -188,58 +194,58 @@ def _kind(settings: ServiceSettings) -> Callable[..., FastAPI]:
 
 
 class HttpHandler:
-    """What one instance of a service does with an HTTP request: slot, text, work, then the next hop."""
+    """The HTTP side of one instance: it answers requests, and calls the next service."""
 
     def __init__(self, settings: ServiceSettings) -> None:
-        self.place = ServiceInstance(settings)
+        self.instance = ServiceInstance(settings)
         require(settings.client)
         self.settings = settings
         self.client: Client | None = None
 
     async def health(self) -> Response:
-        """GET /health."""
+        """Answer GET /health."""
         return JSONResponse({"status": "healthy", "service": self.settings.service})
 
     async def show_ledger(self) -> Response:
-        """GET /ledger: executions by request id, and how many ids are no longer remembered."""
-        ledger = self.place.ledger
+        """Answer GET /ledger: executions by request id, and how many ids are no longer remembered."""
+        ledger = self.instance.ledger
         assert ledger is not None
         return JSONResponse({"executed": ledger.executed, "forgotten": ledger.forgotten})
 
     async def explain(self, _: Request, error: Exception) -> Response:
-        """What a client is told about a fault of this service itself; the traceback goes to the log."""
-        return JSONResponse({"detail": self.place.failed(error)}, 500)
+        """Answer for a fault of this instance itself; the traceback goes to the log."""
+        return JSONResponse({"detail": self.instance.failure_detail(error)}, 500)
 
     async def answer(self, request: Request) -> Response:
-        """POST on the service's route. Server-Timing tells where the time went, here and beyond."""
-        visit = SlotTimes()
+        """Answer POST on the service's route, with Server-Timing for the time spent here and beyond."""
+        times = SlotTimes()
         try:
-            response = await self._serve(request, visit)
+            response = await self._serve(request, times)
         except HTTPException as error:
             response = JSONResponse({"detail": error.detail}, error.status_code, error.headers)
-        response.headers[SERVER_TIMING] = self.place.timing(visit, response.headers.get(SERVER_TIMING))
+        response.headers[SERVER_TIMING] = self.instance.timing(times, response.headers.get(SERVER_TIMING))
         return response
 
-    async def _serve(self, request: Request, visit: SlotTimes) -> Response:
+    async def _serve(self, request: Request, times: SlotTimes) -> Response:
         budget_s = read_budget_s(request)
         deadline = None if budget_s is None else asyncio.get_running_loop().time() + budget_s
         body = await read_body(request, self.settings.body_limit_bytes, self.settings.timeout_s)
-        message = parse(self.place.stage.takes, body)
+        message = parse(self.instance.stage.takes, body)
         try:
-            made = await self.place.make(message, _json, visit, deadline)
+            output = await self.instance.execute(message, _json, times, deadline)
         except QueueFullError as error:
             headers = {"retry-after": str(error.retry_after_s)}
-            raise HTTPException(503, self.place.full(error), headers) from error
+            raise HTTPException(503, self.instance.full_detail(error), headers) from error
         except BudgetSpentError as error:
             raise HTTPException(504, str(error)) from error
         if self.settings.next_url is None:
-            return Response(made, media_type="application/json")
-        return await self._call(self.settings.next_url, made, deadline)
+            return Response(output, media_type="application/json")
+        return await self._call(self.settings.next_url, output, deadline)
 
     async def _call(self, url: str, body: bytes, deadline: float | None) -> Response:
         assert self.client is not None, "the application was not started"
         try:
-            left_s = self.place.left_s(deadline)
+            left_s = self.instance.left_s(deadline)
         except BudgetSpentError as error:
             raise HTTPException(504, str(error)) from error
         headers = {"content-type": "application/json", DEADLINE_HEADER: str(int(left_s * 1000))}
@@ -251,5 +257,5 @@ class HttpHandler:
         return relay(answer, self.settings.hop)
 
 
-def _json(made: Made) -> bytes:
-    return made.model_dump_json().encode()
+def _json(output: StageOutput) -> bytes:
+    return output.model_dump_json().encode()

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lab.topology import Topology
+from services.server_timing import SERVER_TIMING, metric_names
 
 __all__ = ["Check", "Reply", "acceptance", "attempts", "get", "post", "report", "unasked"]
 
@@ -101,7 +102,7 @@ def _example(topology: Topology, answer: Reply) -> Iterator[Check]:
         value = body.get(field)
         yield Check(f"{field} is a text", isinstance(value, str) and value != "", repr(value))
     yield _equal("fields", sorted(body), ["message", "report", "status", "top_words", "word_count"])
-    timed = {entry.partition(";")[0].strip() for entry in answer.headers.get("server-timing", "").split(",")}
+    timed = metric_names(answer.headers.get(SERVER_TIMING, ""))
     wanted = {f"{service.name}-{part}" for service in topology.services for part in ("queue", "work")}
     yield Check("Server-Timing names queue and work of every service", wanted <= timed, repr(sorted(timed)))
 

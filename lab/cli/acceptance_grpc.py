@@ -19,7 +19,8 @@ from services.rpc import pipeline_pb2 as pb
 from services.rpc.channels import CHANNEL_OPTIONS
 from services.rpc.codec import MalformedError, decode_response, encode
 from services.rpc.methods import METHODS
-from services.rpc.statuses import SERVER_TIMING, text_metadata
+from services.rpc.statuses import text_metadata
+from services.server_timing import SERVER_TIMING, metric_names
 
 __all__ = ["acceptance", "report"]
 
@@ -79,7 +80,7 @@ def _example(topology: Topology, ended: _Ended) -> Iterator[Check]:
     wanted = (("the", 2), ("cat", 2))
     yield Check("top_words: the 2, cat 2", answer.top_words == wanted, repr(answer.top_words))
     yield Check("report is a text", answer.report != "", repr(answer.report))
-    timed = {part.partition(";")[0].strip() for part in ended.metadata.get(SERVER_TIMING, "").split(",")}
+    timed = metric_names(ended.metadata.get(SERVER_TIMING, ""))
     named = {f"{service.name}-{part}" for service in topology.services for part in ("queue", "work")}
     yield Check("server-timing names queue and work of every service", named <= timed, repr(sorted(timed)))
 

@@ -19,7 +19,8 @@ from lab.load.requests import ID_DIGITS, MARK
 from services.messages import TextRequest
 from services.rpc.channels import open_channel
 from services.rpc.codec import encode
-from services.rpc.statuses import SERVER_TIMING, failure_of, text_metadata
+from services.rpc.statuses import failure_of, text_metadata
+from services.server_timing import SERVER_TIMING
 from services.wire.deadlines import Deadlines
 from services.wire.errors import FailureKind, NoAnswer, NotConnected, WireError
 from services.wire.exchange import Exchange, Headers

@@ -26,17 +26,17 @@ class FaultyAnswer:
     Errors are INTERNAL and not executed; a drop is executed, and then ends as a connection that broke.
     """
 
-    def __init__(self, answer: Answer, station: Slots, seed: int) -> None:
+    def __init__(self, answer: Answer, slots: Slots, seed: int) -> None:
         self.faults = Faults()
         self._answer = answer
-        self._station = station
+        self._slots = slots
         self._draw = random.Random(seed).random
-        self._mean_ms = station.work.mean_ms
+        self._mean_ms = slots.work.mean_ms
 
     async def answer(self, request: bytes, context: Context) -> bytes:
         """The call."""
         if self._draw() < self.faults.errors:
-            signed = ((ANSWERED_BY, self._station.name),)
+            signed = ((ANSWERED_BY, self._slots.name),)
             await context.abort(grpc.StatusCode.INTERNAL, "a fault was asked for", signed)
         drops = self._draw() < self.faults.drops
         body = await self._answer(request, context)
@@ -59,8 +59,8 @@ class FaultyAnswer:
         except (TypeError, ValueError) as error:
             return _said(422, {"detail": f"no faults: {error}"})
         mean_ms = self._mean_ms * self.faults.slowdown
-        if self._station.work.mean_ms != mean_ms:
-            self._station.work = replace(self._station.work, mean_ms=mean_ms)
+        if self._slots.work.mean_ms != mean_ms:
+            self._slots.work = replace(self._slots.work, mean_ms=mean_ms)
         return _said(200, asdict(self.faults))
 
 

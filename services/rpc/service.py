@@ -16,7 +16,8 @@ from services.rpc.channels import open_channel
 from services.rpc.codec import MalformedError, decode_report, decode_response, decode_text, encode
 from services.rpc.methods import ASK, METHODS
 from services.rpc.server import Answer, Context, GrpcServer
-from services.rpc.statuses import ANSWERED_BY, RETRY_AFTER, SERVER_TIMING, RefusedError, relay, text_metadata
+from services.rpc.statuses import ANSWERED_BY, RETRY_AFTER, RefusedError, relay, text_metadata
+from services.server_timing import SERVER_TIMING
 from services.settings import ServiceSettings, SettingsError
 from services.slots import QueueFullError, SlotTimes
 
@@ -33,36 +34,36 @@ _DECODERS: Mapping[type, Callable[[bytes], TextRequest | ReportRequest]] = {
 class ServiceServer(GrpcServer):
     """One instance of a service on one port. Belongs to the running loop.
 
-    `station` holds its slots: replace `station.work` to slow it down while it runs. `ledger`
+    `slots` holds its slots: replace `slots.work` to slow it down while it runs. `ledger`
     counts executions, where the settings ask for it. Raises SettingsError
     where the settings make no service of the pipeline.
     """
 
     def __init__(self, settings: ServiceSettings) -> None:
-        self._seat = GrpcHandler(settings)
-        self.station = self._seat.place.station
-        self.ledger = self._seat.place.ledger
-        methods: dict[str, Answer] = {METHODS[settings.path]: self._seat.answer}
+        self._handler = GrpcHandler(settings)
+        self.slots = self._handler.instance.slots
+        self.ledger = self._handler.instance.ledger
+        methods: dict[str, Answer] = {METHODS[settings.path]: self._handler.answer}
         if settings.faults:
             from services.rpc.fault_injection import FaultyAnswer  # which nobody else need import
 
-            faulty = FaultyAnswer(self._seat.answer, self.station, settings.work.seed)
+            faulty = FaultyAnswer(self._handler.answer, self.slots, settings.work.seed)
             methods = {METHODS[settings.path]: faulty.answer, ASK: faulty.ask}
         super().__init__(methods, settings.body_limit_bytes)
 
     async def stop(self, grace_s: float) -> None:
         """Let calls in flight end for `grace_s` seconds, cut the rest, then the channel to the next hop."""
         await super().stop(grace_s)
-        await self._seat.close()
+        await self._handler.close()
 
 
 class GrpcHandler:
     """Answers the method of one service, and calls the next."""
 
     def __init__(self, settings: ServiceSettings) -> None:
-        self.place = ServiceInstance(settings)
+        self.instance = ServiceInstance(settings)
         self.settings = settings
-        self._decode = _DECODERS[self.place.stage.takes]
+        self._decode = _DECODERS[self.instance.stage.takes]
         self._channel: grpc.aio.Channel | None = None
         self._next: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] | None = None
         if settings.next_url is not None:
@@ -70,20 +71,20 @@ class GrpcHandler:
 
     async def answer(self, request: bytes, context: Context) -> bytes:
         """The call. Trailing metadata tells where the time went, here and beyond, as Server-Timing does."""
-        visit = SlotTimes()
+        times = SlotTimes()
         try:
-            body, beyond = await self._serve(request, context, visit)
+            body, beyond = await self._serve(request, context, times)
         except Exception as error:
             refused = self._refusal(error)
-            timing = self.place.timing(visit, refused.metadata.get(SERVER_TIMING))
+            timing = self.instance.timing(times, refused.metadata.get(SERVER_TIMING))
             trailing = {ANSWERED_BY: self.settings.instance, **refused.metadata, SERVER_TIMING: timing}
             await context.abort(refused.code, refused.details, tuple(trailing.items()))
-        context.set_trailing_metadata(((SERVER_TIMING, self.place.timing(visit, beyond)),))
+        context.set_trailing_metadata(((SERVER_TIMING, self.instance.timing(times, beyond)),))
         return body
 
     async def close(self) -> None:
         """Ends what is open: the channel, worker threads, the ledger's file."""
-        self.place.close()
+        self.instance.close()
         if self._channel is not None:
             await self._channel.close()
 
@@ -96,13 +97,13 @@ class GrpcHandler:
         self._channel = open_channel(address_of(parts.hostname or "", parts.port or 80))
         self._next = self._channel.unary_unary(METHODS[parts.path])
 
-    async def _serve(self, request: bytes, context: Context, visit: SlotTimes) -> tuple[bytes, str | None]:
+    async def _serve(self, request: bytes, context: Context, times: SlotTimes) -> tuple[bytes, str | None]:
         budget_s = context.time_remaining()
         deadline = None if budget_s is None else asyncio.get_running_loop().time() + budget_s
-        made = await self.place.make(self._decode(request), encode, visit, deadline)
+        output = await self.instance.execute(self._decode(request), encode, times, deadline)
         if self._next is None:
-            return made, None
-        call = self._next(made, timeout=self.place.left_s(deadline))
+            return output, None
+        call = self._next(output, timeout=self.instance.left_s(deadline))
         try:
             answer = await call
         except grpc.aio.AioRpcError as error:
@@ -128,8 +129,10 @@ class GrpcHandler:
                 return RefusedError(grpc.StatusCode.INVALID_ARGUMENT, str(error))
             case QueueFullError():
                 after = {RETRY_AFTER: str(error.retry_after_s)}
-                return RefusedError(grpc.StatusCode.RESOURCE_EXHAUSTED, self.place.full(error), after)
+                return RefusedError(
+                    grpc.StatusCode.RESOURCE_EXHAUSTED, self.instance.full_detail(error), after
+                )
             case BudgetSpentError():
                 return RefusedError(grpc.StatusCode.DEADLINE_EXCEEDED, str(error))
         _logger.error("%s failed", self.settings.instance, exc_info=error)
-        return RefusedError(grpc.StatusCode.INTERNAL, self.place.failed(error))
+        return RefusedError(grpc.StatusCode.INTERNAL, self.instance.failure_detail(error))

@@ -22,12 +22,12 @@ from collections.abc import Iterable, Mapping
 
 import grpc
 
+from services.server_timing import SERVER_TIMING
 from services.wire.errors import FailureKind, NoAnswer, NotConnected, WireError
 
 __all__ = [
     "ANSWERED_BY",
     "RETRY_AFTER",
-    "SERVER_TIMING",
     "RefusedError",
     "failure_of",
     "relay",
@@ -37,7 +37,6 @@ __all__ = [
 
 ANSWERED_BY = "answered-by"
 RETRY_AFTER = "retry-after"
-SERVER_TIMING = "server-timing"
 
 _BROKEN = frozenset(
     {

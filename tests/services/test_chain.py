@@ -95,7 +95,7 @@ def test_a_dead_last_service_is_named_to_the_client_of_the_first(
 
 def test_a_full_queue_at_the_end_is_told_to_the_client_as_it_is(chain: Any, ask: Any) -> None:
     served = chain(work=Work(WorkKind.TEXT, queue_limit=0))
-    served[3][1].state.station.busy = 1
+    served[3][1].state.slots.busy = 1
     reply = ask(served[0][0], "POST", "/process", {"text": "a", "request_id": "r1"})
     assert (reply.status, reply.headers["retry-after"]) == (503, "1")
     assert reply.detail == "service4 is full: all 1 slots are busy and 0 requests wait"
@@ -104,7 +104,7 @@ def test_a_full_queue_at_the_end_is_told_to_the_client_as_it_is(chain: Any, ask:
 
 def test_of_all_who_wait_the_innermost_gives_up_first(chain: Any, ask: Any) -> None:
     served = chain(timeout_s=0.25)
-    served[3][1].state.station.work = Work(mean_ms=60_000)
+    served[3][1].state.slots.work = Work(mean_ms=60_000)
     reply = ask(served[0][0], "POST", "/process", {"text": "a", "request_id": "r1"})
     assert reply.status == 504
     assert "service4" in reply.detail
@@ -112,7 +112,7 @@ def test_of_all_who_wait_the_innermost_gives_up_first(chain: Any, ask: Any) -> N
 
 def test_a_budget_ends_the_request_wherever_it_is(chain: Any, ask: Any) -> None:
     served = chain()
-    served[3][1].state.station.work = Work(mean_ms=60_000)
+    served[3][1].state.slots.work = Work(mean_ms=60_000)
     headers = {"X-Request-Deadline-Ms": "200"}
     reply = ask(served[0][0], "POST", "/process", {"text": "a", "request_id": "r1"}, headers)
     assert reply.status == 504

@@ -84,10 +84,10 @@ def test_told_to_drop_connections_it_executes_and_hangs_up(faulty: tuple[int, An
 
 def test_told_to_slow_down_its_service_time_is_a_multiple_of_what_it_was(faulty: tuple[int, Any]) -> None:
     port, app = faulty
-    usual = app.state.station.work.mean_ms
+    usual = app.state.slots.work.mean_ms
     for slowdown in (4, 2, 1):
         post(port, "/faults", {"slowdown": slowdown})
-        assert app.state.station.work.mean_ms == usual * slowdown
+        assert app.state.slots.work.mean_ms == usual * slowdown
 
 
 def test_its_health_is_none_of_its_faults(faulty: tuple[int, Any], ask: Callable[..., Any]) -> None:

@@ -341,7 +341,7 @@ def test_who_finds_the_queue_full_is_told_when_to_come_again(serve: Any, ask: An
             pool.submit(ask, port, "POST", "/process", BODY, {"X-Request-Deadline-Ms": "1500"})
             for _ in range(2)
         ]
-        while app.state.station.waiting < 1:
+        while app.state.slots.waiting < 1:
             pass
         reply = ask(port, "POST", "/process", BODY)
         assert [future.result().status for future in held] == [504, 504]
@@ -354,7 +354,7 @@ def test_a_request_out_of_budget_gives_its_slot_and_its_place_back(serve: Any, a
     reply = ask(port, "POST", "/process", BODY, {"X-Request-Deadline-Ms": "50"})
     assert reply.status == 504
     assert "budget" in reply.detail
-    assert (app.state.station.busy, app.state.station.waiting) == (0, 0)
+    assert (app.state.slots.busy, app.state.slots.waiting) == (0, 0)
     assert peer.bodies == []
 
 
@@ -428,7 +428,7 @@ def test_an_instance_can_be_slowed_down_while_it_runs(serve: Any, ask: Any, back
     port, app = serve(1)
 
     async def slow_down() -> None:
-        app.state.station.work = Work(mean_ms=30)
+        app.state.slots.work = Work(mean_ms=30)
 
     background.run(slow_down())
     assert timings(ask(port, "POST", "/process", BODY))["service1-work"] >= 30
@@ -438,7 +438,7 @@ def test_health_answers_while_the_processor_is_busy_with_work(serve: Any, ask: A
     port, app = serve(1, work=Work(WorkKind.CPU, mean_ms=1000))
     with ThreadPoolExecutor(1) as pool:
         post = pool.submit(ask, port, "POST", "/process", BODY)
-        while app.state.station.busy < 1:
+        while app.state.slots.busy < 1:
             pass
         assert ask(port).status == 200
         assert not post.done()

@@ -42,11 +42,11 @@ async def test_it_does_as_it_is_told_and_an_error_is_not_executed(
 
 async def test_it_is_slowed_down_and_brought_back() -> None:
     async with serving(server := ServiceServer(service(4, faults=True))) as port:
-        usual = server.station.work.mean_ms
+        usual = server.slots.work.mean_ms
         assert await tell(port, slowdown=4) == 200
-        assert server.station.work.mean_ms == 4 * usual
+        assert server.slots.work.mean_ms == 4 * usual
         assert await tell(port) == 200
-        assert server.station.work.mean_ms == usual
+        assert server.slots.work.mean_ms == usual
 
 
 async def test_what_is_no_fault_is_refused_and_nobody_fails_unless_it_may() -> None:

@@ -73,7 +73,7 @@ async def test_a_full_queue_is_resource_exhausted_with_the_time_to_come_back_als
     last = ServiceServer(service(4, work=full))
     async with serving(last) as port, serving(ServiceServer(service(3, port))) as third:
         first = asyncio.ensure_future(call(third, method="/pipeline.Analyze/Analyze", timeout=20))
-        await until(lambda: last.station.busy == 1)
+        await until(lambda: last.slots.busy == 1)
         ended = await call(third, method="/pipeline.Analyze/Analyze")
         assert ended.code is Code.RESOURCE_EXHAUSTED
         assert ended.metadata["retry-after"] == "1"
@@ -101,7 +101,7 @@ async def test_a_caller_out_of_time_is_told_so_and_the_slot_is_free_again() -> N
     async with serving(last) as port, serving(ServiceServer(service(3, port))) as third:
         ended = await call(third, method="/pipeline.Analyze/Analyze", timeout=0.2)
         assert ended.code is Code.DEADLINE_EXCEEDED
-        await until(lambda: last.station.busy == 0)
+        await until(lambda: last.slots.busy == 0)
 
 
 async def test_a_hop_that_takes_too_long_is_deadline_exceeded_and_named() -> None:
@@ -139,7 +139,7 @@ async def test_a_fault_of_the_service_itself_is_internal_and_never_unknown(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     server = ServiceServer(service(1, closed_port()))
-    monkeypatch.setattr(server.station, "_spend", None)
+    monkeypatch.setattr(server.slots, "_spend", None)
     async with serving(server) as port:
         ended = await call(port)
         assert ended.code is Code.INTERNAL
@@ -184,7 +184,7 @@ async def test_a_killed_server_cuts_its_calls_and_frees_its_port_at_once() -> No
     server = ServiceServer(service(4, work=SLOW))
     async with serving(server) as port, serving(ServiceServer(service(3, port))) as third:
         calling = asyncio.ensure_future(call(third, method="/pipeline.Analyze/Analyze"))
-        await until(lambda: server.station.busy == 1)
+        await until(lambda: server.slots.busy == 1)
         server.abort()
         await server.stop(0)
         assert (await calling).code is Code.UNAVAILABLE
