@@ -77,7 +77,7 @@ class Setting:
             _SERVICE.name,
             _SERVICE.path,
             instances,
-            Balancer(balancer_name(_SERVICE.name), _SERVICE.balancer_port, policy=policy),
+            Balancer(balancer_name(_SERVICE.name), _SERVICE.balancer_port, policy=policy, seed=self.seed),
             Work(mean_ms=self.work_ms, distribution=distribution, seed=self.seed, queue_limit=1000),
             faults=slow,
         )

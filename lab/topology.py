@@ -51,6 +51,8 @@ class Balancer:
     port: int
     host: str = LOOPBACK
     policy: PolicyName = PolicyName.ROUND_ROBIN
+    seed: int = 0
+    """Of the lots that the policy draws, if it draws any; each balancer adds its own name to it."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "policy", choice(PolicyName, "policy", self.policy))
@@ -277,10 +279,12 @@ class Topology:
         """The same with this outgoing HTTP client in every service."""
         return self._each(lambda s: replace(s, client=client))
 
-    def with_policy(self, policy: PolicyName) -> Topology:
-        """The same with this policy in every balancer."""
+    def with_policy(self, policy: PolicyName, seed: int = 0) -> Topology:
+        """Return a copy in which every balancer uses `policy`. Policies that draw lots draw from `seed`."""
         return self._each(
-            lambda s: replace(s, balancer=replace(s.balancer, policy=policy) if s.balancer else None)
+            lambda s: replace(
+                s, balancer=replace(s.balancer, policy=policy, seed=seed) if s.balancer else None
+            )
         )
 
     def with_timeout(self, timeout_s: float) -> Topology:

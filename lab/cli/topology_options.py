@@ -78,7 +78,7 @@ class TopologyOptions:
         """The topology. Raises BadParameter for values that make none."""
         try:
             topology = Topology.named(self.topology, self.replicas).shifted(self.offset)
-            topology = topology.with_policy(self.policy).with_work(self._work(topology))
+            topology = topology.with_policy(self.policy, self.seed).with_work(self._work(topology))
             return topology.with_client(self.client).with_protocol(self.protocol)
         except ValueError as error:
             raise BadParameter(str(error)) from None

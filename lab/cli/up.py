@@ -41,7 +41,7 @@ def up(
         Distribution, typer.Option(help="How it is spread.")
     ] = Distribution.CONSTANT,
     slots: Annotated[int, typer.Option(min=1, help="Requests an instance works on at once.")] = 1,
-    seed: Annotated[int, typer.Option(help="Of the service times.")] = 0,
+    seed: Annotated[int, typer.Option(help="Of the service times and the lots of policies.")] = 0,
     placement: Annotated[Placement, typer.Option(help="Where servers run.")] = Placement.IN_PROCESS,
     balancer: Annotated[BalancerName, typer.Option(help="Whose balancers.")] = BalancerName.BUILTIN,
     protocol: Annotated[ProtocolName, typer.Option(help="What all of them speak.")] = ProtocolName.HTTP,

@@ -22,7 +22,7 @@ DEFAULT_CORPUS = "pydoc_data.topics"
 
 
 def topology_of(factors: Combination, seed: int = 0) -> Topology:
-    """The topology, on the documented ports. `seed` makes its service times, where they are random."""
+    """Return the topology, on the documented ports. Random service times and policies draw from `seed`."""
     topology = Topology.named(TopologyName(factors["topology"]), factors["replicas"] or 1)
     times_ms = _service_times_ms(factors["work_ms"], len(topology.services))
     kind = WorkKind(factors["work"])
@@ -32,7 +32,7 @@ def topology_of(factors: Combination, seed: int = 0) -> Topology:
         for service, mean_ms in zip(topology.services, times_ms, strict=True)
     }
     if factors["policy"]:
-        topology = topology.with_policy(PolicyName(factors["policy"]))
+        topology = topology.with_policy(PolicyName(factors["policy"]), seed)
     if factors["client"]:
         topology = topology.with_client(ClientName(factors["client"]))
     return topology.with_work(works).with_protocol(ProtocolName(factors.get("protocol") or ProtocolName.HTTP))

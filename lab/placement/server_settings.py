@@ -1,4 +1,4 @@
-"""From a topology to the settings of each of its servers, and to the servers themselves."""
+"""Turn a topology into the settings of its servers, and the name of an application into the application."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from services.settings import ServiceSettings
 __all__ = ["IMPORTED_LATE", "balancer_settings", "create_app", "service_settings"]
 
 LEDGER_LIMIT = 1000
-"""Ids that an instance remembers, where it keeps a ledger: its file has them all."""
+"""Request ids that an instance with a ledger keeps in memory; its file has them all."""
 IMPORTED_LATE = ("services.pipeline", "httpx")
-"""What services import only when they are made."""
+"""Modules that services import only when they are made."""
 
 
 def service_settings(topology: Topology, service: Service, instance: Instance) -> ServiceSettings:
-    """What one instance of a topology is told: who it is, what a request costs it and whom it calls.
+    """Return the settings of one instance: its name and address, what a request costs and whom it calls.
 
-    Raises BadParameter for what makes no sense.
+    Raises BadParameter for a value that makes no sense.
     """
     later = topology.services[topology.services.index(service) + 1 :]
     with _sensible(instance.name):
@@ -47,10 +47,10 @@ def service_settings(topology: Topology, service: Service, instance: Instance) -
 
 
 def balancer_settings(topology: Topology, service: Service) -> BalancerSettings:
-    """What the balancer of a service is told: whom it spreads requests over, and how.
+    """Return the settings of the balancer of a service: its instances, and how it spreads requests over them.
 
-    One central queue gives an instance as many requests at once as it has slots, and not one more. Raises
-    BadParameter for what makes no sense.
+    The policy `central_queue` limits an instance to as many requests at once as it has slots. Raises
+    BadParameter for a value that makes no sense.
     """
     assert service.balancer is not None, f"{service.name} has no balancer"
     later = topology.services[topology.services.index(service) + 1 :]
@@ -61,6 +61,7 @@ def balancer_settings(topology: Topology, service: Service) -> BalancerSettings:
             host=service.balancer.host,
             port=service.balancer.port,
             policy=service.balancer.policy,
+            seed=service.balancer.seed,
             in_flight_limit=service.work.slots if service.balancer.policy is PolicyName.CENTRAL_QUEUE else 0,
             instances=tuple(Address(i.name, i.host, i.port, i.weight) for i in service.instances),
             hops_left=1 + _servers_in(later),
@@ -69,7 +70,10 @@ def balancer_settings(topology: Topology, service: Service) -> BalancerSettings:
 
 
 def create_app(service: Service, settings: ServiceSettings) -> Any:
-    """The ASGI application of one instance, from the factory that its service names as `module:function`."""
+    """Make the ASGI application of one instance, by the factory named `module:function` in the service.
+
+    Raises BadParameter where there is no such factory.
+    """
     module, _, function = service.app.partition(":")
     try:
         factory = getattr(import_module(module), function)
@@ -89,5 +93,5 @@ def _sensible(name: str) -> Iterator[None]:
 
 
 def _servers_in(services: tuple[Service, ...]) -> int:
-    """How many servers a request passes in these services, balancers included."""
+    """Return the number of servers that a request passes in these services, balancers included."""
     return sum(2 if service.balancer else 1 for service in services)
