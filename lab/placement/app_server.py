@@ -1,7 +1,8 @@
 """One ASGI application on uvicorn's HTTP protocol, without what uvicorn does to a whole process.
 
-`uvicorn.Server` installs signal handlers, wakes ten times a second and meets trouble with sys.exit. Twenty
-servers in one thread need none of that, so this drives uvicorn's protocol and lifespan classes itself.
+`uvicorn.Server` installs signal handlers, wakes ten times a second and calls sys.exit where it cannot
+start. Twenty servers in one thread need none of that, so AppServer drives uvicorn's protocol and lifespan
+classes itself.
 """
 
 from __future__ import annotations
@@ -21,20 +22,20 @@ from services.wire.connecting import reset_on_close
 __all__ = ["AppServer", "abort_with_reset"]
 
 KEEP_ALIVE_S = 75.0
-"""How long an idle connection is kept. Longer than any client of the lab keeps it in its pool: a server that
-closes first makes requests fail that were sent at that very moment."""
+"""How long an idle connection is kept: longer than any client of the lab keeps it in its pool. Where the
+server closes first, requests sent at that moment fail."""
 CLOSE_S = 0.5
 """How long an application's own shutdown may take, and its listening socket to close."""
 POLL_S = 0.005
 TURNS = 5
-"""Turns of the loop until a connection that the kernel holds is accepted and the request in it read."""
+"""Turns of the loop until a connection held by the kernel is accepted and its request is read."""
 
 
 class AppServer:
-    """Serves one ASGI application on one listening socket, from `start` to `stop` or `abort`."""
+    """A server of one ASGI application on one listening socket, from `start` to `stop` or `abort`."""
 
     def __init__(self, app: Any, headers: list[tuple[bytes, bytes]]) -> None:
-        """`headers` go before every response's own; who holds the list can renew the date in it."""
+        """Serve `app`. `headers` precede each response's own; the list may change, as its date does."""
         self._config = Config(
             app,
             http=HttpToolsProtocol,
@@ -55,11 +56,11 @@ class AppServer:
 
     @property
     def dead(self) -> bool:
-        """Whether every connection was cut, and none is to be served any more."""
+        """Whether every connection was cut and no other will be served."""
         return self._dead
 
     async def start(self, sock: socket.socket) -> None:
-        """Start the application, then accept connections. Raises RuntimeError when the first fails."""
+        """Start the application, then accept connections. Raises RuntimeError if the application fails."""
         await self._lifespan.startup()
         if self._lifespan.should_exit:
             raise RuntimeError("its application failed while starting")
@@ -69,8 +70,9 @@ class AppServer:
     async def stop(self, grace_s: float) -> None:
         """Accept nothing more, let requests in flight end for `grace_s` seconds, then cut the rest.
 
-        What was sent before this is in flight: closing a socket resets the connections that wait in it, and
-        closing a connection loses what was not read from it yet.
+        A request sent before the call is in flight, even where no connection was accepted for it yet:
+        closing a socket resets the connections waiting in it, and closing a connection loses what was not
+        read from it.
         """
         await _turns()
         self._close_listener()
@@ -79,7 +81,7 @@ class AppServer:
             connection.shutdown()
         loop = asyncio.get_running_loop()
         end = loop.time() + grace_s
-        # uvicorn's protocol tells nobody that a connection is gone, so this has to look.
+        # uvicorn's protocol has no event for a connection that is gone, so the set has to be polled.
         while (self._state.connections or self._state.tasks) and loop.time() < end:  # noqa: ASYNC110
             await asyncio.sleep(POLL_S)
         self.abort()
@@ -98,13 +100,13 @@ class AppServer:
             task.cancel()
 
     def freeze(self) -> None:
-        """Read nothing more, from new connections neither. What was read is still answered."""
+        """Stop reading, also from new connections. Requests already read are still answered."""
         self._frozen = True
         for connection in self._state.connections:
             connection.transport.pause_reading()
 
     def thaw(self) -> None:
-        """Go on reading."""
+        """Continue reading from every connection."""
         self._frozen = False
         for connection in list(self._state.connections):
             connection.transport.resume_reading()
@@ -121,7 +123,7 @@ class AppServer:
 
 
 class _Connection(HttpToolsProtocol):
-    """One connection. It may be accepted before its server is dead and come to life after: too late."""
+    """One connection. Accepted just before its server is aborted and made just after, it is reset."""
 
     def __init__(
         self, server: AppServer, config: Config, state: ServerState, app_state: dict[str, Any]
@@ -136,7 +138,7 @@ class _Connection(HttpToolsProtocol):
 
 
 class _FrozenConnection(_Connection):
-    """A connection that came while its server was frozen: its first bytes are kept until that thaws."""
+    """A connection accepted while its server is frozen: its first bytes are kept until the server thaws."""
 
     kept: bytes | None = b""
 
@@ -159,6 +161,6 @@ async def _turns() -> None:
 
 
 def abort_with_reset(transport: asyncio.Transport) -> None:
-    """Close a connection as the kernel does when a process dies half-way: with a reset, nothing flushed."""
+    """Close a connection as the kernel does when a process dies: with a reset, nothing flushed."""
     reset_on_close(transport)
     transport.abort()

@@ -1,8 +1,8 @@
-"""An event loop in a thread of its own, for code that has no loop, or one that must not be disturbed.
+"""What servers need that share a process with a notebook: a thread, a clock of their own, and no pauses.
 
-CPU time of the threads that servers run in, told apart from the rest of the process.
-
-Python's collector of cyclic garbage, kept from pausing servers that share a process with a notebook.
+BackgroundLoop is an event loop in a thread of its own, beside a loop that must not be disturbed, or none.
+ThreadClock tells the CPU time of the servers' threads apart from the rest of the process. SPARED keeps
+Python's collector of cyclic garbage from pausing them.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ __all__ = ["SPARED", "BackgroundLoop", "ThreadClock"]
 T = TypeVar("T")
 
 CANCEL_S = 0.5
-"""How long tasks that are cancelled at the end may take over it."""
+"""How long tasks cancelled at the end may take to finish."""
 
 
 class BackgroundLoop:
@@ -32,29 +32,36 @@ class BackgroundLoop:
 
     def __init__(self, name: str) -> None:
         self._loop = new_event_loop()
-        # A daemon: a server that blocks for ever must not keep the whole process from ending.
+        # A daemon, so that a server that blocks for ever does not keep the process from ending.
         self.thread = threading.Thread(target=self._main, name=name, daemon=True)
 
     def start(self) -> None:
-        """Start the thread. What is given to `run` from now on waits until its loop runs."""
+        """Start the thread. Coroutines given to `run` wait until its loop runs."""
         self.thread.start()
 
     def run(self, work: Coroutine[Any, Any, T], timeout_s: float) -> T:
-        """Run a coroutine on the loop and wait for it here. Cancels it and raises TimeoutError if late."""
+        """Run a coroutine on the loop and wait for its result in the calling thread.
+
+        Cancels the coroutine and raises TimeoutError after `timeout_s` seconds. Raises PlacementError where
+        the thread is not running.
+        """
         if not self.thread.is_alive():
             work.close()
             raise PlacementError(f"{self.thread.name} is not running")
         future = asyncio.run_coroutine_threadsafe(work, self._loop)
         try:
             return future.result(timeout_s)
-        except BaseException:  # KeyboardInterrupt too: what nobody waits for must not go on
+        except BaseException:  # KeyboardInterrupt too: with no caller left, the work must not go on
             future.cancel()
             raise
 
     def close(self, timeout_s: float) -> None:
-        """Cancel what still runs on the loop and end the thread. Raises PlacementError if it does not end."""
+        """Cancel what still runs on the loop and end the thread.
+
+        Raises PlacementError if the thread does not end within `timeout_s` seconds.
+        """
         if self.thread.is_alive():
-            with suppress(RuntimeError):  # it closed by itself between the question and the call
+            with suppress(RuntimeError):  # the loop closed between the question and the call
                 self._loop.call_soon_threadsafe(self._loop.stop)
             self.thread.join(timeout_s)
         if self.thread.is_alive():
@@ -69,7 +76,7 @@ class BackgroundLoop:
             self._loop.run_until_complete(_cancel_all())
             self._loop.run_until_complete(self._loop.shutdown_asyncgens())
         finally:
-            # Unlike asyncio.Runner this waits for no worker thread: one may burn CPU for a long time yet.
+            # Unlike asyncio.Runner this waits for no worker thread: one may compute for a long time yet.
             asyncio.set_event_loop(None)
             self._loop.close()
 
@@ -84,14 +91,14 @@ async def _cancel_all() -> None:
 
 _TASKS = Path("/proc/self/task")
 _GRPC_POLLER = "(_poll_wrapper)"
-"""What the thread is called in which gRPC's events come: one for the process, and there to the end of it."""
+"""The end of the name of the thread that receives gRPC's events: one, until the process ends."""
 
 
 class ThreadClock:
-    """CPU seconds of a topology's threads since this was made: its loop, the workers it calls on, gRPC's own.
+    """A clock of the CPU time that a topology's threads use: its loop, the workers it calls on, gRPC's own.
 
-    That is every thread of the process but those of Python that were there before. Where the system does not
-    tell of single threads (all but Linux), it is the whole process's CPU time since then.
+    Those are all threads of the process except the Python threads that existed before the clock. Where the
+    system does not tell threads apart (all but Linux), the clock counts the whole process's CPU time.
     """
 
     def __init__(self) -> None:
@@ -103,7 +110,7 @@ class ThreadClock:
         self._last_seen: dict[int, float] = {}
 
     def seconds(self) -> float:
-        """The sum so far. A thread that ended counts with what it had when last asked."""
+        """Return the CPU seconds since the clock was made. A thread that ended counts as last seen."""
         if not self._before:
             return time.process_time() - self._process_before
         for task, seconds in _cpu_seconds().items():
@@ -113,23 +120,24 @@ class ThreadClock:
 
 
 def _cpu_seconds() -> dict[int, float]:
-    """CPU time by thread, from /proc/self/task; nothing where there is no such thing."""
+    """Return CPU seconds by thread, from /proc/self/task; empty where there is no such folder."""
     found = {}
     for task in _TASKS.glob("*"):
         try:
             found[int(task.name)] = int((task / "schedstat").read_bytes().split()[0]) / 1e9
-        except (OSError, IndexError, ValueError):  # it ended between the two lines
+        except (OSError, IndexError, ValueError):  # the thread ended between the two lines
             continue
     return found
 
 
 THRESHOLDS = (10_000, 20, 100)
-"""Sixteen requests in flight hold more objects than the usual 700, so that nearly every request began a
-collection; and with the objects of pandas and a notebook to go through, those took a seventh of the time."""
+"""Sixteen requests in flight hold more objects than the usual threshold of 700, so that nearly every
+request began a collection; with the objects of pandas and a notebook to visit, collections took a seventh
+of the time."""
 
 
 class _Spared:
-    """While it is entered, by whomever: what existed before is left out of collections, which are rarer."""
+    """A context in which collections are rarer and leave out all earlier objects. It can be nested."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -153,4 +161,4 @@ class _Spared:
 
 
 SPARED = _Spared()
-"""The collector is one for the process, and so is this."""
+"""The only one: the collector belongs to the whole process."""

@@ -1,4 +1,4 @@
-"""Cores for servers and others for load generators, where the system keeps anything on a core (Linux)."""
+"""Keep servers on some cores and load generators on others, where the system can do that (Linux)."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ __all__ = ["cores_beside", "kept_on", "moved_to"]
 
 
 def cores_beside(taken: Collection[int]) -> frozenset[int]:
-    """The cores that are left to servers where load generators have `taken` to themselves.
+    """Return the cores left to servers where load generators have `taken` to themselves.
 
-    Raises BadParameter for a core that is not there, where none is left, and where the system has no say.
+    Raises BadParameter for a core that does not exist, where none is left, and where the system cannot keep
+    anything on a core.
     """
     named = ", ".join(map(str, taken))
     if not hasattr(os, "sched_setaffinity"):
@@ -35,9 +36,9 @@ def cores_beside(taken: Collection[int]) -> frozenset[int]:
 
 @contextmanager
 def kept_on(cores: Collection[int]) -> Iterator[None]:
-    """What this thread starts meanwhile, threads and processes, stays on these cores; with none, on any.
+    """Keep the threads and processes that this thread starts in the block on `cores`; if empty, on any.
 
-    They inherit that from it, at once and without a moment elsewhere.
+    They inherit the affinity from this thread, so that they never run elsewhere.
     """
     if not cores:
         yield
@@ -52,7 +53,7 @@ def kept_on(cores: Collection[int]) -> Iterator[None]:
 
 @contextmanager
 def moved_to(cores: Collection[int], pid: int) -> Iterator[None]:
-    """A process that runs already, and all that it has started, stays on these cores meanwhile."""
+    """Keep a running process, and all that it has started, on `cores` during the block; if empty, on any."""
     if not cores:
         yield
         return
@@ -61,12 +62,12 @@ def moved_to(cores: Collection[int], pid: int) -> Iterator[None]:
         _set(dict.fromkeys(before, cores))
         yield
     finally:
-        # What they have started since goes where the first of them does.
+        # What has been started since gets the cores of the process itself.
         _set({task: before.get(task, before[pid]) for task in _affinities(pid) if pid in before})
 
 
 def _affinities(pid: int) -> dict[int, set[int]]:
-    """The cores of every thread of the process and of those below it, by the thread's number."""
+    """Return the cores of every thread of the process and of its descendants, by the thread's number."""
     found = {}
     with suppress(psutil.NoSuchProcess):
         process = psutil.Process(pid)
@@ -79,5 +80,5 @@ def _affinities(pid: int) -> dict[int, set[int]]:
 
 def _set(affinities: Mapping[int, Collection[int]]) -> None:
     for task, cores in affinities.items():
-        with suppress(ProcessLookupError):  # it has ended
+        with suppress(ProcessLookupError):  # the thread has ended
             os.sched_setaffinity(task, cores)

@@ -1,4 +1,4 @@
-"""A topology whose balancers are other people's: they run as processes before instances placed wherever."""
+"""A topology behind external load balancers: each is a process, before the instances of another placement."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ RESTART_GRACE_S = 10.0
 
 
 class ExternalBalancers(Running):
-    """Real balancers before the instances of another placement, which runs everything but them."""
+    """External load balancers before the instances of an inner placement, which runs everything else."""
 
     def __init__(
         self,
@@ -51,7 +51,7 @@ class ExternalBalancers(Running):
         self._profile = profile
         self._processes: dict[str, ProxyProcess] = {}
         self._cpu_s: dict[ProxyProcess, float] = {}
-        """As last seen: one that has ended is not forgotten."""
+        """CPU seconds by process, as last seen; a process that has ended keeps its entry."""
         self._resources = ExitStack()
 
     def alive(self, name: str) -> bool:
@@ -98,7 +98,7 @@ class ExternalBalancers(Running):
         self, server: Balancer | Instance, method: str, path: str, content: Mapping[str, Any] | None = None
     ) -> tuple[int, Any]:
         if isinstance(server, Balancer):
-            return ask_balancer(server, method, path, content)  # over HTTP, whatever it passes on
+            return ask_balancer(server, method, path, content)  # over HTTP, whichever protocol it balances
         return self._inner.ask(server, method, path, content)
 
     def logs_since(self, name: str, position: int = 0) -> tuple[list[str], int]:
@@ -140,7 +140,7 @@ class ExternalBalancers(Running):
     def _open(self) -> None:
         names = [settings.name for settings in self._settings()]
         for sock in listen_all(a for a in self._topology.addresses() if a[0] in names).values():
-            sock.close()  # each balancer takes its own; this only told whether it can
+            sock.close()  # each balancer binds its own; this only shows that the port is free
         self._cpu_s = {}
         with ExitStack() as stack:
             stack.enter_context(self._inner)
@@ -152,7 +152,7 @@ class ExternalBalancers(Running):
         self._resources.close()
 
     def _settings(self) -> list[BalancerSettings]:
-        """What every balancer of the topology is told."""
+        """Return the settings of every balancer of the topology."""
         services = self._topology.services
         return [balancer_settings(self._topology, service) for service in services if service.balancer]
 
@@ -163,7 +163,7 @@ class ExternalBalancers(Running):
         self._processes[name] = process
 
     def _end(self) -> None:
-        """All at once: what is in flight before one of them is in flight before those behind it too."""
+        """Stop all at once: a request in flight at one balancer is in flight at those behind it too."""
         self._on_all(list(self._processes), lambda name: self._processes[name].stop(GRACE_S))
 
     def _on_all(self, names: list[str], do: Callable[[str], None]) -> None:
@@ -178,12 +178,12 @@ class ExternalBalancers(Running):
 
 
 def _proxy(topology: Topology, balancer: BalancerName) -> Proxy:
-    """The balancer of that name in the topology's protocol, or a NotSupported that names those there are."""
+    """Return the balancer for the topology's protocol. Raises NotSupported, naming those there are."""
     if topology.protocol is ProtocolName.HTTP:
         return PROXIES[balancer]
     if balancer not in GRPC_PROXIES:
         raise NotSupported(
-            f"{balancer} is set up for http only ({NOT_OVER_GRPC[balancer]}): over {topology.protocol} take "
+            f"{balancer} is set up for http only ({NOT_OVER_GRPC[balancer]}): for {topology.protocol} take "
             f"{', '.join(GRPC_PROXIES)}, or the built-in balancer"
         )
     return GRPC_PROXIES[balancer]

@@ -1,4 +1,4 @@
-"""Every server of a topology in one background thread of this process, with a loop of its own."""
+"""The placement `in-process`: every server of a topology in one background thread of this process."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ __all__ = ["InProcess"]
 START_S = 15.0
 """How long all servers together may take to start."""
 GRACE_S = 1.0
-"""How long requests in flight may take to finish when the block is left, all services together."""
+"""How long requests in flight may take to finish on leaving the block, all services together."""
 RESTART_GRACE_S = 10.0
-"""How long they may take when a single server is stopped in good order."""
+"""How long requests in flight may take to finish when a single server is stopped in good order."""
 STOP_S = 2.0
-"""How long stopping may take before the thread is ended regardless."""
+"""How long stopping may take before the thread is ended all the same."""
 END_S = 1.0
 """How long the thread may take to end."""
 
 
 class InProcess(Running):
-    """The placement `in-process`."""
+    """A topology whose servers share one thread and its event loop."""
 
     def __init__(self, topology: Topology, *, balancers: bool = True, cores: Collection[int] = ()) -> None:
         super().__init__(topology, balancers=balancers, cores=cores)
@@ -94,7 +94,7 @@ class InProcess(Running):
         with ExitStack() as stack:
             sockets = listen_all(self._addresses())
             for sock in sockets.values():
-                # Servers close their own; this is for those that never got as far as owning one.
+                # A server closes its own socket; this is for a server that never came to own it.
                 stack.callback(sock.close)
             stack.enter_context(RingHandler.shared)
             self._clock = ThreadClock()
@@ -115,11 +115,11 @@ class InProcess(Running):
         except TimeoutError:
             late = [name for name in sockets if name not in self._servers]
             raise StartFailed(
-                f"{', '.join(late)} did not start within {START_S:g} s: see what its application waits for"
+                f"{', '.join(late)} did not start within {START_S:g} s: see what the application waits for"
             ) from None
 
     def _stop_all_in_time(self) -> None:
-        # A loop that is blocked stops nothing; ending its thread then says so.
+        # A blocked loop stops nothing; ending its thread then raises.
         with suppress(TimeoutError):
             self._loop.run(self._stop_all(), STOP_S)
 
@@ -135,12 +135,12 @@ class InProcess(Running):
             raise
 
     async def _start(self, name: str, sock: socket.socket) -> None:
-        """Build and start one server, in a context of its own that says whose log its code writes to."""
+        """Build and start one server, in a context of its own that says which log its code writes to."""
         ring = self._rings[name]
         current_ring.set(ring)
         host, port = sock.getsockname()[:2]
         try:
-            server = self._speech.server(self._topology, name, self._headers)
+            server = self._adapter.server(self._topology, name, self._headers)
             await _started(server, sock)
         except LabError:
             sock.close()
@@ -156,12 +156,12 @@ class InProcess(Running):
         server = self._servers[name]
         if not isinstance(server, Freezable):
             raise NotSupported(
-                f"{name} is a balancer, and shares a thread: place it in processes to freeze it"
+                f"{name} is a balancer and shares a thread: place the topology in processes to freeze it"
             )
         return server
 
     async def _stop_all(self) -> None:
-        """Stop service by service from the entry on, so that a request on its way finds what it needs."""
+        """Stop service by service from the entry on, so that a request in flight finds its next hops."""
         loop = asyncio.get_running_loop()
         end = loop.time() + GRACE_S
         for service in self._topology.services:
@@ -176,12 +176,12 @@ class InProcess(Running):
         try:
             await server.stop(grace_s)
             self._rings[name].write("stopped")
-        except Exception as error:  # the others have to be stopped all the same
+        except Exception as error:  # the other servers have to be stopped all the same
             self._rings[name].write(f"did not stop as it should: {error!r}")
             server.abort()
 
     async def _keep_date(self) -> None:
-        """Renew the Date header that all servers share, once a second for all of them."""
+        """Renew the Date header that all servers share, once a second."""
         while True:
             self._headers[:] = [(b"date", formatdate(usegmt=True).encode())]
             await asyncio.sleep(1)
@@ -190,7 +190,7 @@ class InProcess(Running):
 async def _started(server: Server, sock: socket.socket) -> None:
     try:
         await server.start(sock)
-    except BaseException:  # another failed, too: a server half-way up holds what only it can give back
+    except BaseException:  # where another failed, too: only the server itself can release what it holds
         with suppress(Exception):
             await server.stop(0)
         raise

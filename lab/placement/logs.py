@@ -1,4 +1,8 @@
-"""What each server logs, kept apart, also where all share one process."""
+"""Logs of servers, one for each: rings of lines in this process, and files without a name for processes.
+
+In one process, all servers write to the same loggers. RingHandler gives each record to the ring in
+`current_ring`, a context variable that each server's tasks inherit from its start.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +24,7 @@ READ_BYTES = 1024 * 1024
 KEPT_BYTES = 64 * 1024
 
 current_ring: ContextVar[LogRing | None] = ContextVar("current_ring", default=None)
-"""The log of the server whose code is running: a server's connections and tasks inherit it from its start."""
+"""The ring of the server whose code is running."""
 
 
 class LogRing:
@@ -32,7 +36,7 @@ class LogRing:
         self._lock = threading.Lock()
 
     def write(self, text: str) -> None:
-        """Add a line, with the time before it; the oldest goes when the ring is full."""
+        """Add a line after the time of day. Where the ring is full, the oldest line goes."""
         now = time.time()
         stamp = time.strftime("%H:%M:%S", time.localtime(now)) + f".{int(now % 1 * 1000):03d}"
         with self._lock:
@@ -40,16 +44,16 @@ class LogRing:
             self._written += 1
 
     def since(self, position: int = 0) -> tuple[list[str], int]:
-        """The lines written after `position` that are still held, and the position to ask from next."""
+        """Return the lines written after `position` that are still held, and the position to go on from."""
         with self._lock:
             new = min(self._written - position, len(self._lines))
             return list(self._lines)[len(self._lines) - new :] if new > 0 else [], self._written
 
 
 class LogFile:
-    """What one process logs: a file without a name, so that nothing is left of it whatever happens.
+    """The log of one process: a file without a name, so that nothing is left of it however the lab ends.
 
-    Positions are in bytes. Once closed, it still tells the end of what it held. Safe to use from any thread.
+    Positions are in bytes. A closed log still returns the end of its text. Safe to use from any thread.
     """
 
     def __init__(self) -> None:
@@ -58,13 +62,13 @@ class LogFile:
         self._rest, self._rest_at = b"", 0
 
     def fileno(self) -> int:
-        """The descriptor to write to. Raises ValueError once closed."""
+        """Return the descriptor to write to. Raises ValueError once the log is closed."""
         if self._file is None:
             raise ValueError("the log is closed")
         return self._file.fileno()
 
     def since(self, position: int = 0) -> tuple[list[str], int]:
-        """The whole lines written after `position`, as many as are read at once, and where to go on."""
+        """Return whole lines written after `position`, at most 1 MiB, and the position to go on from."""
         with self._lock:
             if self._file is None:
                 position = max(position, self._rest_at)
@@ -75,7 +79,7 @@ class LogFile:
         return whole.decode("utf-8", "replace").splitlines(), position + len(whole) + len(newline)
 
     def close(self) -> None:
-        """Let go of the file, and keep the end of it."""
+        """Close the file, and keep the last 64 KiB of its text."""
         with self._lock:
             if self._file is None:
                 return
@@ -86,9 +90,10 @@ class LogFile:
 
 
 class RingHandler(logging.Handler):
-    """Sends what a server logs to its own ring. To be entered while servers run: `with RingHandler.shared:`.
+    """A logging handler that writes what a server logs to the server's own ring.
 
-    One for all topologies of the process: who enters first turns it on, who leaves last off.
+    Enter `with RingHandler.shared:` while servers run. It is one for all topologies of the process: the
+    first to enter turns it on, the last to leave turns it off.
     """
 
     shared: ClassVar[RingHandler]
@@ -100,7 +105,7 @@ class RingHandler(logging.Handler):
         self._entered = 0
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write what a server's code logged; not what other code did, nor the requests that a kill cut."""
+        """Write a record of a server's code to its ring; not of other code, nor of requests cut by a kill."""
         ring = current_ring.get()
         cut = record.exc_info and isinstance(record.exc_info[1], asyncio.CancelledError)
         if ring is not None and not cut:

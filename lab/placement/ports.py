@@ -1,4 +1,4 @@
-"""Taking ports before anything is started, so that a busy one is an error at once and never a hang."""
+"""Take ports before anything is started, so that a busy one is an error at once, and find free ones."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ __all__ = [
 ]
 
 OFFSETS = range(10_000, 24_000, 100)
-"""Where topologies find room beside others. Beyond that, outgoing connections take ports at will."""
+"""Where topologies find room beside others. Above these, outgoing connections take any port."""
 RESERVING = 8050
-"""A port of no topology, which is bound, moved by the offset, while that is reserved."""
+"""A port of no topology. Moved by an offset, it is bound while that offset is reserved."""
 _CHANCE = random.SystemRandom()
-"""The same for nobody, whatever they seed."""
+"""Not to be seeded, so that no two processes try offsets in the same order."""
 
 
 def require_loopback(topology: Topology) -> None:
@@ -39,13 +39,13 @@ def require_loopback(topology: Topology) -> None:
     for name, host, _ in topology.addresses():
         if not is_loopback(host):
             raise BadParameter(
-                f"{name} would listen on {host}, where other machines can reach it: keep to 127.0.0.1, "
+                f"{name} would listen on {host}, where other machines can reach it: use 127.0.0.1, "
                 "or pass expose=True if that is meant"
             )
 
 
 def listen_all(addresses: Iterable[tuple[str, str, int]]) -> dict[str, socket.socket]:
-    """A listening socket for every (name, host, port), by name: all of them, or none and PortInUse."""
+    """Return a listening socket for each (name, host, port), by name. Raises what `listen` raises."""
     sockets: dict[str, socket.socket] = {}
     try:
         for name, host, port in addresses:
@@ -58,15 +58,16 @@ def listen_all(addresses: Iterable[tuple[str, str, int]]) -> dict[str, socket.so
 
 
 def require_free(addresses: Iterable[tuple[str, str, int]]) -> None:
-    """Raise PortInUse where somebody listens on one of them just now."""
+    """Raise PortInUse where another socket listens on one of the addresses."""
     for sock in listen_all(addresses).values():
         sock.close()
 
 
 def listen(name: str, host: str, port: int) -> socket.socket:
-    """A listening socket for the server of that name. Connections wait in it until the server accepts them.
+    """Return a listening socket for the server `name`. Connections wait in it until the server accepts them.
 
-    Raises PortInUse where somebody else listens there, StartFailed where the machine refuses it otherwise.
+    Raises PortInUse where another socket listens there, StartFailed where the system refuses for another
+    reason.
     """
     sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
     try:
@@ -84,9 +85,10 @@ def listen(name: str, host: str, port: int) -> socket.socket:
 
 
 def holders() -> dict[int, str]:
-    """Who listens on which TCP port of this machine, as `pid 4242 (nginx -g …)`.
+    """Return the holder of each listening TCP port of this machine, as `pid 4242 (nginx -g …)`.
 
-    Without the pid where the system keeps that to itself; empty where it says nothing (macOS, but to root).
+    A holder is `another program` where the system does not tell its pid; the result is empty where the system
+    tells nothing (macOS, except to root).
     """
     try:
         connections = psutil.net_connections(kind="tcp")
@@ -121,9 +123,9 @@ def _in_use(name: str, port: int) -> str:
 
 
 def free_offset(topology: Topology) -> int:
-    """An offset at which every port of the topology is free just now: for who starts there at once, and once.
+    """Return an offset at which every port of the topology is free now: for one start, at once.
 
-    Raises StartFailed if there is none.
+    Raises StartFailed where there is none.
     """
     with reserved_offset(topology) as offset:
         return offset
@@ -131,10 +133,10 @@ def free_offset(topology: Topology) -> int:
 
 @contextmanager
 def reserved_offset(topology: Topology) -> Iterator[int]:
-    """An offset at which every port of the topology is free, and which nobody else is given during the block.
+    """Reserve, during the block, an offset at which every port of the topology is free.
 
-    For who starts there later, or again and again: whenever nothing runs there, its ports look free to
-    everybody, and whoever tries them has them for a moment. Raises StartFailed if there is none.
+    To be used by what starts there later, or several times: between two starts the ports are free, and
+    another process that tries them would have them for a moment. Raises StartFailed where there is none.
     """
     for offset in _CHANCE.sample(OFFSETS, len(OFFSETS)):
         with ExitStack() as stack:
@@ -149,7 +151,7 @@ def reserved_offset(topology: Topology) -> Iterator[int]:
 
 
 def _reserve(offset: int) -> socket.socket:
-    """What others who look for an offset find taken, before they try the ports. Raises OSError if it is."""
+    """Bind the port that says the offset is reserved. Raises OSError where it is reserved already."""
     sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     try:
         sock.bind(("127.0.0.1", RESERVING + offset))

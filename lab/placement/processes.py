@@ -1,4 +1,4 @@
-"""Every server of a topology as an operating-system process of its own."""
+"""The placement `processes`: every server of a topology in an operating-system process of its own."""
 
 from __future__ import annotations
 
@@ -22,27 +22,27 @@ __all__ = ["Processes"]
 START_S = 30.0
 """How long all servers together may take to answer."""
 DRAIN_S = 1.0
-"""How long requests in flight may take to leave the pipeline when the block is left."""
+"""How long requests in flight may take to leave the pipeline on leaving the block."""
 STOP_S = 1.0
 """How long servers may then take to end before they are killed."""
 RESTART_GRACE_S = 10.0
-"""How long they may take when a single one is stopped in good order."""
+"""How long a server may take to end when it alone is stopped in good order."""
 KILL_S = 5.0
 """How long the system may take to end a killed process."""
 POLL_S = 0.01
 
 
 class Processes(Running):
-    """The placement `processes`."""
+    """A topology whose servers are processes, forked by one fork server."""
 
     def __init__(self, topology: Topology, *, balancers: bool = True, cores: Collection[int] = ()) -> None:
         super().__init__(topology, balancers=balancers, cores=cores)
         self._resources = ExitStack()
-        self._custody = ForkServerClient()
+        self._fork_server = ForkServerClient()
         self._logs: dict[str, LogFile] = {}
         self._pids: dict[str, int] = {}
         self._cpu_s: dict[tuple[str, int], float] = {}
-        """By name and pid, as last seen: a process that has ended is not forgotten."""
+        """CPU seconds by name and pid, as last seen; a process that has ended keeps its entry."""
 
     def alive(self, name: str) -> bool:
         return name in self._running()
@@ -54,18 +54,18 @@ class Processes(Running):
         with self._changing:
             self._require_alive(name)
             self._note_cpu()
-            self._custody.signal(name, SIGKILL)
+            self._fork_server.signal(name, SIGKILL)
             self._wait_for_end([name], KILL_S)
 
     def freeze(self, name: str) -> None:
         with self._changing:
             self._require_alive(name)
-            self._custody.signal(name, SIGSTOP)
+            self._fork_server.signal(name, SIGSTOP)
 
     def thaw(self, name: str) -> None:
         with self._changing:
             self._require_alive(name)
-            self._custody.signal(name, SIGCONT)
+            self._fork_server.signal(name, SIGCONT)
 
     def logs_since(self, name: str, position: int = 0) -> tuple[list[str], int]:
         self._require_known(name)
@@ -83,7 +83,7 @@ class Processes(Running):
 
     def rss_mb(self) -> float:
         self._require_up()
-        return sum(map(_memory_mb, [*self._running().values(), self._custody.pid]))
+        return sum(map(_memory_mb, [*self._running().values(), self._fork_server.pid]))
 
     def balancers_rss_mb(self) -> float:
         self._require_up()
@@ -100,7 +100,7 @@ class Processes(Running):
 
     def _stop_one(self, name: str) -> None:
         self._note_cpu()
-        self._custody.signal(name, SIGTERM)
+        self._fork_server.signal(name, SIGTERM)
         self._wait_for_end([name], RESTART_GRACE_S)
 
     def _open(self) -> None:
@@ -108,16 +108,16 @@ class Processes(Running):
         if own:
             raise NotSupported(
                 f"{', '.join(own)} runs an application of its own, and a process runs the pipeline's: "
-                "place it in-process"
+                "take the placement in-process"
             )
         for sock in listen_all(self._addresses()).values():
-            sock.close()  # each server takes its own; this only told whether it can
+            sock.close()  # each server binds its own; this only shows that the port is free
         self._logs, self._cpu_s = {}, {}
         with ExitStack() as stack:
             stack.callback(self._close_logs)
-            self._custody = ForkServerClient()
-            stack.callback(self._custody.close)
-            self._custody.start((self._speech.service_module, self._speech.balancer_module))
+            self._fork_server = ForkServerClient()
+            stack.callback(self._fork_server.close)
+            self._fork_server.start((self._adapter.service_module, self._adapter.balancer_module))
             names = [name for name, _, _ in self._addresses()]
             for name in names:
                 self._launch(name)
@@ -133,25 +133,27 @@ class Processes(Running):
             log.close()
 
     def _end(self) -> None:
-        """The entry first: once that has ended, nothing is under way behind it, and all may end at once."""
+        """Stop the entry first: once it has ended, no request is in flight, and the others end together."""
         running = set(self._running())
         first = self._topology.services[0]
         entry = [first.balancer.name] if first.balancer else [i.name for i in first.instances]
         for names, patience_s in ((running & set(entry), DRAIN_S), (running, STOP_S)):
             for name in names:
-                self._custody.signal(name, SIGTERM)
+                self._fork_server.signal(name, SIGTERM)
             self._wait_for_end(names, patience_s)
 
     def _launch(self, name: str) -> None:
         service, server = self._topology.server(name)
         if isinstance(server, Balancer):
-            module, arguments = self._speech.balancer_module, [service.name, "--events"]
+            module, arguments = self._adapter.balancer_module, [service.name, "--events"]
             environ = balancer_settings(self._topology, service).to_environ()
         else:
-            module, arguments = self._speech.service_module, [service.name]
+            module, arguments = self._adapter.service_module, [service.name]
             environ = service_settings(self._topology, service, server).to_environ()
         log = self._logs.get(name) or self._new_log(name)
-        self._pids[name] = self._custody.launch(name, module, arguments, clean_environ(environ), log.fileno())
+        self._pids[name] = self._fork_server.launch(
+            name, module, arguments, clean_environ(environ), log.fileno()
+        )
 
     def _new_log(self, name: str) -> LogFile:
         log = self._logs[name] = LogFile()
@@ -162,7 +164,7 @@ class Processes(Running):
         for name in names:
             _, server = self._topology.server(name)
             while not (
-                _listens(self._pids[name], server.port) and self._speech.is_healthy(server.host, server.port)
+                _listens(self._pids[name], server.port) and self._adapter.is_healthy(server.host, server.port)
             ):
                 if not self.alive(name):
                     raise StartFailed(f"{name} ended instead of starting{self._last_words(name)}")
@@ -171,12 +173,12 @@ class Processes(Running):
                 time.sleep(POLL_S)
 
     def _wait_for_end(self, names: Iterable[str], patience_s: float) -> None:
-        """Wait until these have ended; kill those that take longer than that many seconds."""
+        """Wait until these servers have ended; kill those still running after `patience_s` seconds."""
         left, end = set(names), time.monotonic() + patience_s
         while left := left & set(self._running()):
             if time.monotonic() > end:
                 for name in left:
-                    self._custody.signal(name, SIGKILL)
+                    self._fork_server.signal(name, SIGKILL)
                 end += KILL_S
             time.sleep(POLL_S)
 
@@ -191,16 +193,16 @@ class Processes(Running):
                 self._cpu_s[name, pid] = times.user + times.system
 
     def _running(self) -> dict[str, int]:
-        """The pid of every server that is up: none, when the process that keeps them is gone."""
+        """Return the pid of every server that is up; none once the fork server has ended."""
         try:
-            statuses = self._custody.statuses()
+            statuses = self._fork_server.statuses()
         except NotRunning:
             return {}
         return {name: pid for name, pid in self._pids.items() if statuses.get(name, 0) is None}
 
 
 def _listens(pid: int, port: int) -> bool:
-    """Whether it is this very process that answers there, and not one that was faster to take the port."""
+    """Return whether this process listens on the port, and not another that bound it first."""
     try:
         connections = psutil.Process(pid).net_connections(kind="tcp")
     except psutil.Error:
@@ -209,7 +211,7 @@ def _listens(pid: int, port: int) -> bool:
 
 
 def _memory_mb(pid: int | None) -> float:
-    """Its resident memory, of what it shares with others only its part, where the system tells (Linux)."""
+    """Return resident memory in 10⁶ bytes; of shared pages only a part, where the system tells (Linux)."""
     try:
         memory = psutil.Process(pid).memory_full_info()
     except psutil.Error:

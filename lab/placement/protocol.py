@@ -1,4 +1,4 @@
-"""What the protocol of a topology decides about its servers: how they are made, and how they are asked."""
+"""What depends on the protocol of a topology: how its servers are made, and how they are asked."""
 
 from __future__ import annotations
 
@@ -16,29 +16,34 @@ class Freezable(Protocol):
     """A server that can be made to hang."""
 
     def freeze(self) -> None:
-        """Accept connections, and answer nothing."""
+        """Accept connections, and answer no request."""
 
     def thaw(self) -> None:
-        """Go on."""
+        """Answer requests again."""
 
 
 class ProtocolAdapter(Protocol):
-    """One protocol's way of doing things."""
+    """How the servers of one protocol are made and asked."""
 
     service_module: str
-    """What a process runs that is an instance of a service; it has a function `main`."""
+    """The module whose `main` a process runs as an instance of a service."""
     balancer_module: str
+    """The module whose `main` a process runs as a balancer."""
 
     def server(self, topology: Topology, name: str, headers: list[tuple[bytes, bytes]]) -> Server:
-        """The server of that name, for the running loop. `headers` are those that all answers share."""
+        """Make the server `name` for the running loop. `headers` are those that all HTTP responses share.
+
+        Raises BadParameter for an application that does not exist, NotSupported for one the protocol
+        excludes.
+        """
 
     def is_healthy(self, host: str, port: int) -> bool:
-        """Whether the server there says so, soon."""
+        """Return whether the server there says within a second that it is healthy."""
 
     def ask(
         self, server: Balancer | Instance, method: str, path: str, content: Mapping[str, Any] | None = None
     ) -> tuple[int, Any]:
-        """Status and JSON of what the server answers to that request.
+        """Send the server a request, with `content` as JSON. Return the status and the JSON of its answer.
 
-        Raises PlacementError where it gives no such answer.
+        Raises PlacementError where the server gives no such answer.
         """

@@ -1,4 +1,4 @@
-"""How servers are made and asked that speak gRPC."""
+"""The adapter for gRPC. Importing it needs grpcio, which is an optional part of the distribution."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ _CHECK = "/grpc.health.v1.Health/Check"
 
 
 class GrpcAdapter:
-    """`grpc`: servers of grpc.aio. Asks over channels of gRPC's threads, which need no loop here."""
+    """The adapter for `grpc`: servers of grpc.aio, asked over synchronous channels, which need no loop."""
 
     service_module = "services.rpc.__main__"
     balancer_module = "services.rpc.balancer.__main__"
 
     def server(self, topology: Topology, name: str, headers: list[tuple[bytes, bytes]]) -> Server:  # noqa: ARG002
-        """See Speech. Raises NotSupported for what only the HTTP services do."""
+        """Make an instance or balancer. Raises NotSupported for a user's application, which speaks HTTP."""
         service, server = topology.server(name)
         if service.app != PIPELINE:
             raise NotSupported(f"{service.name} runs an application of its own, which speaks HTTP: take http")
@@ -42,7 +42,7 @@ class GrpcAdapter:
         return ServiceServer(service_settings(topology, service, server))
 
     def is_healthy(self, host: str, port: int) -> bool:
-        """Whether the standard health check is answered SERVING, soon."""
+        """Return whether the standard health check is answered SERVING within a second."""
         try:
             answer = _call(host, port, _CHECK, health_pb2.HealthCheckRequest().SerializeToString(), HEALTH_S)
         except grpc.RpcError:
@@ -53,7 +53,10 @@ class GrpcAdapter:
     def ask(
         self, server: Balancer | Instance, method: str, path: str, content: Mapping[str, Any] | None = None
     ) -> tuple[int, Any]:
-        """See Speech."""
+        """Send the request as an AdminRequest. Return the status and the JSON of the answer.
+
+        Raises PlacementError where the server gives no such answer.
+        """
         body = b"" if content is None else json.dumps(content).encode()
         request = pb.AdminRequest(method=method, path=path, body=body).SerializeToString()
         try:

@@ -1,7 +1,4 @@
-"""Asking servers, from outside, what they tell of themselves.
-
-How servers are made and asked that speak HTTP.
-"""
+"""The adapter for HTTP, and its questions to servers as functions, for external load balancers too."""
 
 from __future__ import annotations
 
@@ -20,12 +17,13 @@ from services.command import Server
 __all__ = ["HttpAdapter", "ask_balancer", "is_healthy"]
 
 ASK_S = 5.0
-"""How long a balancer may take to answer."""
+"""How long a server may take to answer."""
 HEALTH_S = 1.0
+"""How long a health check may take."""
 
 
 def is_healthy(host: str, port: int) -> bool:
-    """Whether GET /health is answered with 200, soon."""
+    """Return whether GET /health is answered with 200 within a second."""
     connection = http.client.HTTPConnection(host, port, timeout=HEALTH_S)
     try:
         connection.request("GET", "/health")
@@ -39,7 +37,10 @@ def is_healthy(host: str, port: int) -> bool:
 def ask_balancer(
     balancer: Balancer | Instance, method: str, path: str, content: Mapping[str, Any] | None = None
 ) -> tuple[int, Any]:
-    """The status of what a balancer answers, and the JSON in it. Raises PlacementError for no such answer."""
+    """Send a balancer a request, with `content` as JSON. Return the status and the JSON of its answer.
+
+    Raises PlacementError where the balancer gives no such answer.
+    """
     connection = http.client.HTTPConnection(balancer.host, balancer.port, timeout=ASK_S)
     try:
         if content is None:
@@ -55,24 +56,24 @@ def ask_balancer(
 
 
 class HttpAdapter:
-    """`http`: uvicorn's protocol for services, the lab's own for balancers."""
+    """The adapter for `http`: uvicorn's protocol for services, the lab's own for balancers."""
 
     service_module = "services.__main__"
     balancer_module = "services.balancer.__main__"
 
     def server(self, topology: Topology, name: str, headers: list[tuple[bytes, bytes]]) -> Server:
-        """See Speech."""
+        """Make an instance or balancer. Raises BadParameter for an application that does not exist."""
         service, server = topology.server(name)
         if isinstance(server, Balancer):
             return BalancerServer(balancer_settings(topology, service))
         return AppServer(create_app(service, service_settings(topology, service, server)), headers)
 
     def is_healthy(self, host: str, port: int) -> bool:
-        """Whether GET /health is answered with 200, soon."""
+        """Return whether GET /health is answered with 200 within a second."""
         return is_healthy(host, port)
 
     def ask(
         self, server: Balancer | Instance, method: str, path: str, content: Mapping[str, Any] | None = None
     ) -> tuple[int, Any]:
-        """See Speech."""
+        """Send the server a request. Return the status and the JSON of its answer, as `ask_balancer` does."""
         return ask_balancer(server, method, path, content)

@@ -1,4 +1,4 @@
-"""A topology that somebody else runs: asked, never started, hurt or stopped."""
+"""The placement `remote`: a topology that runs already, which is asked and never started, hurt or stopped."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ __all__ = ["Remote"]
 
 
 class Remote(Running):
-    """The placement `remote`. Entering the block raises NotRunning where the entry is not healthy."""
+    """A topology that runs elsewhere. Entering the block raises NotRunning where the entry is not healthy."""
 
     def __init__(self, topology: Topology) -> None:
         super().__init__(topology)
 
     def alive(self, name: str) -> bool:
         _, server = self._topology.server(name)
-        return self._speech.is_healthy(server.host, server.port)
+        return self._adapter.is_healthy(server.host, server.port)
 
     def incarnations(self) -> dict[str, bool]:
         return {name: True for name, _ in self._topology.ports() if self.alive(name)}
@@ -64,13 +64,13 @@ class Remote(Running):
 
     def _open(self) -> None:
         entry = self._topology.entry
-        if not self._speech.is_healthy(entry.host, entry.port):
+        if not self._adapter.is_healthy(entry.host, entry.port):
             raise NotRunning(
                 f"nothing healthy answers at {self.entry_url}: start it there, or give the URL of what runs"
             )
 
     def _close(self) -> None:
-        """It stays up."""
+        """Leave the servers up."""
 
     def _refuse(self, name: str) -> NoReturn:
-        raise NotSupported(f"{name} is remote, and what is remote is only measured: do that where it runs")
+        raise NotSupported(f"{name} is remote, and a remote server is only measured: do that where it runs")

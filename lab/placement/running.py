@@ -1,6 +1,8 @@
-"""A topology that is alive: what can be asked of it and done to it, wherever its servers run.
+"""The base of every placement: what can be asked of a running topology and done to it.
 
-From a topology's protocol to the way of doing things in it.
+A placement says in `_open`, `_close`, `_start_one` and `_stop_one` how its servers come and go. What is
+common stands here: the block, the lock under which servers change, instances added and removed, and the
+questions to servers, which go through the ProtocolAdapter of the topology's protocol.
 """
 
 from __future__ import annotations
@@ -24,9 +26,9 @@ __all__ = ["Running", "Usage", "adapter_of"]
 
 
 def adapter_of(topology: Topology) -> ProtocolAdapter:
-    """That of its protocol; gRPC is imported only for those who speak it, and not installed for all.
+    """Return the adapter for the topology's protocol. Imports gRPC only for gRPC topologies.
 
-    Raises NotSupported where it is not.
+    Raises NotSupported where gRPC is asked for and not installed.
     """
     if topology.protocol is ProtocolName.GRPC:
         try:
@@ -43,31 +45,28 @@ def adapter_of(topology: Topology) -> ProtocolAdapter:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """CPU time spent since the topology came up, in seconds; None where nobody can tell."""
+    """CPU time spent since the topology came up, in seconds; None where that cannot be told."""
 
     servers_s: float | None
     balancers_s: float | None
-    """None where balancers share threads with the services and cannot be told apart: `servers_s` is both."""
+    """None where balancers share threads with services: `servers_s` is then the time of both."""
 
 
 class Running(ABC):
     """A topology that comes up on entering the block, `with` or `async with`, and is gone on leaving it.
 
-    Leaving frees every port within three seconds, whatever state the requests are in. All methods may be
-    called from any thread; they raise NotRunning outside the block.
+    Leaving frees every port within three seconds, whatever state requests are in. All methods may be called
+    from any thread; they raise NotRunning outside the block.
     """
 
     def __init__(self, topology: Topology, *, balancers: bool = True, cores: Collection[int] = ()) -> None:
-        """`balancers` says whether this runs them too; otherwise somebody else does.
-
-        Servers stay on these `cores`, or run on any where none is named.
-        """
+        """Prepare to run `topology`, or only its instances. Servers stay on `cores`, if any are given."""
         self._topology = topology
-        self._speech = adapter_of(topology)
+        self._adapter = adapter_of(topology)
         self._balancers = balancers
         self._cores = cores
         self._up = False
-        # Held while servers come and go, so that two callers cannot start or stop the same one at once.
+        # Held while servers come and go, so that no two threads start or stop the same server at once.
         self._changing = threading.RLock()
 
     def __repr__(self) -> str:
@@ -76,12 +75,12 @@ class Running(ABC):
 
     @property
     def topology(self) -> Topology:
-        """What is running, with the instances added or removed since the start."""
+        """The topology as it runs, with the instances added or removed since the start."""
         return self._topology
 
     @property
     def entry_url(self) -> str:
-        """The full URL to post to."""
+        """The full URL to post to, such as `http://127.0.0.1:8061/process`."""
         return self._topology.entry_url
 
     def __enter__(self) -> Self:
@@ -111,7 +110,7 @@ class Running(ABC):
         try:
             return await asyncio.shield(entering)
         except asyncio.CancelledError:
-            # A thread cannot be stopped half-way: let it come up, then take it down.
+            # A thread cannot be stopped half-way: let the topology come up, then take it down.
             with suppress(Exception):
                 await entering
                 await asyncio.to_thread(self.__exit__, None, None, None)
@@ -123,9 +122,10 @@ class Running(ABC):
         await asyncio.shield(asyncio.to_thread(self.__exit__, kind, error, trace))
 
     def stats(self) -> dict[str, dict[str, Any]]:
-        """What each balancer counted, by its name, in the documented shape of /stats.
+        """Return what each balancer counted, by its name, in the documented shape of /stats.
 
-        A balancer that was killed is left out. Raises PlacementError for one that is up and gives none.
+        A balancer that is down is left out. Raises PlacementError for a balancer that is up and does not
+        answer.
         """
         self._require_up()
         balancers = [service.balancer for service in self._topology.services if service.balancer]
@@ -138,22 +138,22 @@ class Running(ABC):
     def ask(
         self, server: Balancer | Instance, method: str, path: str, content: Mapping[str, Any] | None = None
     ) -> tuple[int, Any]:
-        """Status and JSON of what a server answers to that request, whichever protocol it speaks.
+        """Send a server a request, whichever its protocol. Return the status and the JSON of its answer.
 
-        Raises PlacementError where it gives no such answer.
+        Raises PlacementError where the server gives no such answer.
         """
-        return self._speech.ask(server, method, path, content)
+        return self._adapter.ask(server, method, path, content)
 
     @abstractmethod
     def alive(self, name: str) -> bool:
-        """Whether the server of that name is up."""
+        """Return whether the server is up."""
 
     @abstractmethod
     def incarnations(self) -> Mapping[str, object]:
-        """By the name of each server that is up, what is another once it has been restarted.
+        """Return an identity for each server that is up, by name. It changes when the server restarts.
 
-        Two such answers are equal where nothing came, went or restarted between them. Of what is remote they
-        only tell what is up.
+        Two results are equal where no server came, went or restarted in between. For a remote topology they
+        only tell which servers are up.
         """
 
     @abstractmethod
@@ -162,14 +162,14 @@ class Running(ABC):
 
     @abstractmethod
     def freeze(self, name: str) -> None:
-        """Let one server hang: it accepts connections and never answers, until `thaw`."""
+        """Make one server hang: it accepts connections and never answers, until `thaw`."""
 
     @abstractmethod
     def thaw(self, name: str) -> None:
-        """Let one that was frozen go on where it stopped."""
+        """Let a frozen server go on where it stopped."""
 
     def restart(self, name: str) -> None:
-        """Start one server again on its port. One that is up is stopped first, and may finish what it has."""
+        """Start one server again on its port. If it is up, it first finishes its requests and stops."""
         with self._changing:
             self._require_up()
             self._require_known(name)
@@ -179,9 +179,9 @@ class Running(ABC):
                 self._start_one(name)
 
     def add_instance(self, service: str) -> Instance:
-        """One more instance of a service, in its balancer's choice when this returns.
+        """Start one more instance of a service, and have the service's balancer use it. Return the instance.
 
-        Raises BadParameter for a service that does not exist or has no balancer to tell of it.
+        Raises BadParameter for a service that does not exist or has no balancer.
         """
         with self._changing:
             self._require_up()
@@ -206,9 +206,9 @@ class Running(ABC):
             return instance
 
     def remove_instance(self, name: str) -> None:
-        """Take one instance away: its balancer sends it nothing more, then it finishes what it has and ends.
+        """Stop and forget one instance: its balancer sends it nothing more, and it finishes its requests.
 
-        Raises BadParameter for the last instance of a service, or one without a balancer.
+        Raises BadParameter for the last instance of a service, or an instance without a balancer.
         """
         with self._changing:
             self._require_up()
@@ -225,45 +225,48 @@ class Running(ABC):
 
     @abstractmethod
     def logs_since(self, name: str, position: int = 0) -> tuple[list[str], int]:
-        """The lines a server logged after `position`, as far as held, and the position to ask from next."""
+        """Return lines a server logged after `position`, as far as held, and the position to go on from."""
 
     def logs(self, name: str) -> str:
-        """The latest lines that a server logged, oldest first."""
+        """Return the latest lines that a server logged, oldest first."""
         return "\n".join(self.logs_since(name)[0])
 
     @abstractmethod
     def cpu_seconds(self) -> Usage:
-        """CPU time spent by the servers since they came up."""
+        """Return the CPU time spent by the servers since the topology came up."""
 
     @abstractmethod
     def rss_mb(self) -> float | None:
-        """Resident memory of the servers in 10⁶ bytes; where they share a process, what they added to it.
+        """Return the resident memory of the servers in 10⁶ bytes; in one process, what they added to it.
 
-        None where nobody can tell.
+        None for a remote topology.
         """
 
     @abstractmethod
     def balancers_rss_mb(self) -> float | None:
-        """The balancers' part of it. None where they share a process with services, and of what is remote."""
+        """Return the resident memory of the balancers in 10⁶ bytes.
+
+        None where they share a process with services, and for a remote topology.
+        """
 
     @abstractmethod
     def _start_one(self, name: str) -> None:
-        """Start a server of the topology that is down; it answers when this returns."""
+        """Start a server of the topology that is down, and wait until it answers."""
 
     @abstractmethod
     def _stop_one(self, name: str) -> None:
-        """Stop a server that is up; what it has in flight may finish."""
+        """Stop a server that is up, letting its requests in flight finish."""
 
     @abstractmethod
     def _open(self) -> None:
-        """Bring everything up. `_close` follows, also when this fails half-way."""
+        """Bring everything up. `_close` follows, also where this fails half-way."""
 
     @abstractmethod
     def _close(self) -> None:
-        """Take down whatever is up."""
+        """Take down every server that is up."""
 
     def _addresses(self) -> list[tuple[str, str, int]]:
-        """Name, host and port of every server that this runs."""
+        """Return name, host and port of every server that this placement runs."""
         others = {service.balancer.name for service in self._topology.services if service.balancer}
         return [a for a in self._topology.addresses() if self._balancers or a[0] not in others]
 
@@ -296,7 +299,7 @@ class Running(ABC):
     def _tell(
         self, balancer: Balancer, method: str, path: str, change: Mapping[str, Any] | None = None
     ) -> None:
-        """Have a balancer change its instances. One that is down learns of it when it starts."""
+        """Have a balancer change its instances. A balancer that is down reads them when it starts."""
         if self.alive(balancer.name):
             status, body = self.ask(balancer, method, f"/admin/instances{path}", change)
             if status not in (200, 201):

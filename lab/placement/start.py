@@ -1,4 +1,4 @@
-"""The one way in: a topology and where it should run."""
+"""The way in: from a topology and the names of a placement and a balancer to a Running."""
 
 from __future__ import annotations
 
@@ -36,36 +36,37 @@ def start(
     expose: bool = False,
     cores: Collection[int] = (),
 ) -> Running:
-    """A topology that comes up on entering the block and is gone on leaving it.
+    """Return a topology that comes up on entering the block and is gone on leaving it.
 
         with lab.start(lab.Topology.parallel()) as running:   # or: async with
             requests.post(running.entry_url, json={"text": "The cat, the CAT", "request_id": "r1"})
 
-    `profile` says how a real balancer is configured: to do what the built-in one does, or as it is shipped.
-    `cores` are those that servers and balancers are kept on; without any they run wherever they are put.
+    `profile` says how an external load balancer is configured: to do what the built-in one does, or as it
+    is shipped. `cores` are those that servers and balancers are kept on; without any they run on all.
     `expose` allows servers to listen where other machines can reach them; otherwise that is a BadParameter.
-    Raises NotSupported for real balancers that lack the policy or are not set up for the topology's protocol,
-    and ProgramMissing where they are not installed. Entering the block raises PortInUse or StartFailed where
-    a server cannot come up, and leaves none running.
+
+    Raises NotSupported for an external load balancer that lacks the policy or is not set up for the
+    topology's protocol, and ProgramMissing where it is not installed. Entering the block raises PortInUse
+    or StartFailed where a server cannot come up, and leaves none running.
     """
     if not isinstance(topology, Topology):
         raise BadParameter(f"{topology!r} is no topology: give one, such as lab.Topology.parallel()")
-    where, whose = _named(PlacementName, placement), _named(BalancerName, balancer)
-    how = _named(Profile, profile)
-    if where is PlacementName.REMOTE:
+    placement, balancer = _choice(PlacementName, placement), _choice(BalancerName, balancer)
+    profile = _choice(Profile, profile)
+    if placement is PlacementName.REMOTE:
         if cores:
-            raise NotSupported("what is remote cannot be kept on cores from here: leave them out")
+            raise NotSupported("a remote topology cannot be kept on cores from here: leave cores out")
         return Remote(topology)
     if not expose:
         require_loopback(topology)
-    kind = _PLACEMENTS[where]
-    if whose is BalancerName.BUILTIN:
+    kind = _PLACEMENTS[placement]
+    if balancer is BalancerName.BUILTIN:
         return kind(topology, cores=cores)
     inner = kind(topology, balancers=False, cores=cores)
-    return ExternalBalancers(topology, inner, whose, how, cores=cores)
+    return ExternalBalancers(topology, inner, balancer, profile, cores=cores)
 
 
-def _named(names: type[N], name: str) -> N:
+def _choice(names: type[N], name: str) -> N:
     try:
         return names(name)
     except ValueError:

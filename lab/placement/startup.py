@@ -1,4 +1,4 @@
-"""What a start costs, measured in a fresh process: `python -m lab.placement.startup parallel in-process`."""
+"""Measure what a start costs, in a fresh process: `python -m lab.placement.startup parallel in-process`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["Startup", "measure_startup"]
 
 @dataclass(frozen=True, slots=True)
 class Startup:
-    """The cost of bringing a topology up, imports aside."""
+    """The cost of bringing a topology up and down; its imports are counted apart."""
 
     servers: int
     import_ms: float
@@ -30,7 +30,7 @@ class Startup:
 
 
 def measure_startup(topology: Topology, placement: PlacementName) -> Startup:
-    """Start it and stop it. Says something only in a process that has not done so before."""
+    """Start the topology and stop it. The result is meaningful only where none was started before."""
     begun = time.perf_counter()
     for name in IMPORTED_LATE:
         import_module(name)

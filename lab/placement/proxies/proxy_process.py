@@ -18,7 +18,6 @@ from typing import Any
 
 import psutil
 
-import lab.placement.proxies.watchdog as leash
 from lab.errors import NotRunning, PlacementError, StartFailed
 from lab.placement.logs import LogFile
 from lab.placement.ports import listen
@@ -29,6 +28,7 @@ from services.balancer.settings import BalancerSettings
 
 __all__ = ["ProxyProcess"]
 
+WATCHDOG = (sys.executable, "-I", "-S", str(Path(__file__).with_name("watchdog.py")))
 START_S = 10.0
 """How long it may take to answer."""
 KILL_S = 5.0
@@ -53,7 +53,7 @@ class ProxyProcess:
         self._profile = profile
         self._resources = ExitStack()
         self._log: LogFile | None = None
-        self._leash: subprocess.Popen[bytes] | None = None
+        self._watchdog: subprocess.Popen[bytes] | None = None
         self._unwanted = threading.Event()
         self._asking = threading.Lock()
         self.pid: int | None = None
@@ -62,7 +62,7 @@ class ProxyProcess:
     @property
     def alive(self) -> bool:
         """Whether it runs."""
-        return self._leash is not None and self._leash.poll() is None
+        return self._watchdog is not None and self._watchdog.poll() is None
 
     def start(self) -> None:
         """Start it, and wait until it answers.
@@ -79,27 +79,27 @@ class ProxyProcess:
 
     def stop(self, grace_s: float) -> None:
         """Have it accept nothing more and end; kill it where it has not done so after that many seconds."""
-        if self.alive and self._leash is not None:
+        if self.alive and self._watchdog is not None:
             self.send_signal(self._proxy.stop_signal)
             with suppress(subprocess.TimeoutExpired):
-                self._leash.wait(grace_s)
+                self._watchdog.wait(grace_s)
         self.kill()
 
     def kill(self) -> None:
         """End it as a crash would. One that is still starting fails to."""
         self._unwanted.set()
-        if self._leash is not None:
+        if self._watchdog is not None:
             if self.alive:
                 self.send_signal(SIGKILL)
-            self._leash.wait(KILL_S)
+            self._watchdog.wait(KILL_S)
         self._resources.close()
 
     def send_signal(self, number: Signals) -> None:
         """Send it a signal. Raises NotRunning where it has ended."""
-        if self._leash is None or self._leash.stdin is None or self._leash.poll() is not None:
+        if self._watchdog is None or self._watchdog.stdin is None or self._watchdog.poll() is not None:
             raise NotRunning(f"{self.settings.name} does not run: start it first")
         with suppress(BrokenPipeError):  # it ended this very moment
-            self._leash.stdin.write(bytes((number,)))
+            self._watchdog.stdin.write(bytes((number,)))
 
     def stats(self) -> dict[str, Any]:
         """What it counted, in the documented shape of /stats. Raises PlacementError where it does not say."""
@@ -137,17 +137,17 @@ class ProxyProcess:
         self._resources.callback(self._log.close)
         folder = _new_folder(self._proxy.name)
         self._resources.callback(shutil.rmtree, folder, ignore_errors=True)
-        endpoint = StatsServer({"/stats": self.stats, "/health": lambda: documented_health(settings)})
-        self._resources.callback(endpoint.close)
-        place = Place(folder, endpoint.address)
+        stats_server = StatsServer({"/stats": self.stats, "/health": lambda: documented_health(settings)})
+        self._resources.callback(stats_server.close)
+        place = Place(folder, stats_server.address)
         for name, text in self._proxy.render(settings, self._profile, place).items():
             (folder / name).write_text(text, encoding="utf-8", newline="")
         listen(settings.name, settings.host, settings.port).close()
         self._counter = self._proxy.counter(settings, place, self.send_signal)
         command = self._proxy.command(binary, self._profile)
         own = {"HOME": str(folder), "TMPDIR": str(folder), **self._proxy.environ(folder, self._profile)}
-        self._leash = subprocess.Popen(
-            [sys.executable, "-I", "-S", leash.__file__, str(folder), *command],
+        self._watchdog = subprocess.Popen(
+            [*WATCHDOG, str(folder), *command],
             bufsize=0,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -156,9 +156,9 @@ class ProxyProcess:
             env={**os.environ, **own},
             start_new_session=True,
         )
-        self._resources.enter_context(self._leash)
-        assert self._leash.stdout is not None
-        with self._leash.stdout as told:
+        self._resources.enter_context(self._watchdog)
+        assert self._watchdog.stdout is not None
+        with self._watchdog.stdout as told:
             self.pid = int(told.readline() or 0) or None
 
     def _wait_until_ready(self, end: float) -> None:
