@@ -1,127 +1,119 @@
-"""The near end of a warden: starting servers as processes, signalling them, and asking how they are.
+"""Servers as processes, forked by one that has imported what all of them need: this side of it.
 
-Lines, and open files with them, over a socket between two processes.
+A ForkServerClient starts the fork server (fork_server_main.py) and asks it, over one socket, to launch
+servers, to signal them, and how they ended. Each request is answered before the next is sent.
+
+multiprocessing.forkserver rests on the same idea and does not serve here, for these reasons:
+
+- A process has one of it, whose preloaded modules and environment belong to the user's own code.
+- Each child imports `__main__` anew (multiprocessing.spawn.prepare). README's example in Python, which has no
+  `if __name__ == "__main__"`, would start its topology again in each server.
+- Python 3.11 starts it by `python -c`, so that a `services` or `lab` in the working directory is imported
+  in place of the lab's own.
+- It gives a status only once, and to one pipe for each child; it does not say whether a pid is still the
+  child's.
+
+Its messages, though, are multiprocessing's: a Connection of its own carries them, and touches nothing shared.
 """
 
 from __future__ import annotations
 
-import json
 import os
-import socket
 import subprocess
 import threading
 from collections.abc import Mapping, Sequence
+from multiprocessing.connection import Pipe
+from multiprocessing.reduction import send_handle
 from signal import Signals
 from typing import Any
 
 from lab.children import child_command
 from lab.errors import NotRunning
 
-__all__ = ["ForkServerClient", "clean_environ", "read_line"]
-
-
-def read_line(sock: socket.socket) -> tuple[bytes, list[int]]:
-    """A line, and the descriptors that came with it. The line is empty where the other end is closed.
-
-    Nobody may send a second line before the first is answered: it would be taken for part of that.
-    """
-    line, descriptors = bytearray(), []
-    while not line.endswith(b"\n"):
-        part, came, _, _ = socket.recv_fds(sock, 65536, 1)
-        descriptors += came
-        if not part:
-            return b"", descriptors
-        line += part
-    return bytes(line), descriptors
-
+__all__ = ["ForkServerClient", "clean_environ"]
 
 ANSWER_S = 30.0
-"""How long the warden may take to answer: at first it imports what all servers need."""
+"""How long the fork server may take to answer: at first it imports what all servers need."""
 END_S = 5.0
+"""How long the fork server may take to kill its servers and end."""
 
 
 class ForkServerClient:
-    """A warden and the servers it keeps, from `start` to `close`. Safe to use from any thread.
+    """A fork server and its servers, from `start` to `close`. Safe to use from any thread.
 
-    Everything raises NotRunning once the warden has ended.
+    Methods that ask the fork server raise NotRunning once it has ended.
     """
 
     def __init__(self) -> None:
         self._asking = threading.Lock()
-        self._warden: subprocess.Popen[bytes] | None = None
+        self._process: subprocess.Popen[bytes] | None = None
 
     @property
     def pid(self) -> int | None:
-        """Of the warden itself."""
-        return self._warden.pid if self._warden else None
+        """The pid of the fork server itself."""
+        return self._process.pid if self._process else None
 
     def start(self, modules: Sequence[str]) -> None:
-        """Start the warden. What it is told waits until it has imported these, which servers run."""
-        self._control, other = socket.socketpair()
-        self._control.settimeout(ANSWER_S)
-        with other:
-            self._warden = subprocess.Popen(
+        """Start the fork server. Requests wait until it has imported `modules`, which servers run."""
+        self._control, far = Pipe()
+        with far:
+            self._process = subprocess.Popen(
                 child_command("lab.placement.fork_server_main", *modules),
-                stdin=other.fileno(),
+                stdin=far.fileno(),
                 stdout=subprocess.DEVNULL,
-                # A Ctrl-C in the terminal is for whoever holds this, and they will see to the servers.
+                # A Ctrl-C in the terminal goes to this process, which stops the servers in good order.
                 start_new_session=True,
             )
 
     def launch(
         self, name: str, module: str, arguments: Sequence[str], environ: Mapping[str, str], log: int
     ) -> int:
-        """Start a server: `main(arguments)` of that module, in that environment. Returns its pid.
+        """Start a server, `main(arguments)` of `module`, with exactly that environment. Return its pid.
 
-        It writes to `log`, a descriptor, which stays open here.
+        `log` is the descriptor that the server writes to; it stays open here.
         """
-        command = {"do": "start", "name": name, "module": module, "arguments": arguments, "environ": environ}
-        return int(self._ask(command, [log])["pid"])
+        return int(self._ask(("launch", name, module, list(arguments), dict(environ)), log))
 
     def signal(self, name: str, number: Signals) -> bool:
-        """Send a server a signal. False where it has ended."""
-        return bool(self._ask({"do": "signal", "name": name, "number": number})["sent"])
+        """Send a server a signal. Return False where the server has ended."""
+        return bool(self._ask(("signal", name, int(number))))
 
     def statuses(self) -> dict[str, int | None]:
-        """The exit status of every server by name: None of those that run, negative of those killed."""
-        return self._ask({"do": "states"})
+        """Return each server's exit status by name: None while it runs, negative if a signal ended it."""
+        statuses: dict[str, int | None] = self._ask(("statuses",))
+        return statuses
 
     def close(self) -> None:
-        """Kill what still runs, and the warden with it."""
-        if self._warden is None:
+        """Kill the servers that still run, and end the fork server."""
+        if self._process is None:
             return
         self._control.close()
         try:
-            self._warden.wait(END_S)
+            self._process.wait(END_S)
         except subprocess.TimeoutExpired:
-            self._warden.kill()
-            self._warden.wait()
-        self._warden = None
+            self._process.kill()
+            self._process.wait()
+        self._process = None
 
-    def _ask(self, command: Mapping[str, Any], files: Sequence[int] = ()) -> dict[str, Any]:
+    def _ask(self, request: tuple[Any, ...], file: int | None = None) -> Any:
+        assert self._process is not None, "start the fork server first"
         with self._asking:
             try:
-                line = json.dumps(command).encode() + b"\n"
-                if files:
-                    sent = socket.send_fds(self._control, [line], files)
-                    line = line[sent:]
-                self._control.sendall(line)
-                answer, _ = read_line(self._control)
-            except OSError:
-                answer = b""
-            except BaseException:  # interrupted half-way: the next one asked would get this answer
+                self._control.send(request)
+                if file is not None:
+                    send_handle(self._control, file, self._process.pid)
+                if self._control.poll(ANSWER_S):
+                    return self._control.recv()
+            except (OSError, EOFError):
+                pass
+            except BaseException:  # interrupted half-way: the next request would get this one's answer
                 self._control.close()
                 raise
-        if not answer:
-            raise NotRunning(
-                "the process that keeps the servers has ended, and they with it: start them again"
-            )
-        told: dict[str, Any] = json.loads(answer)
-        return told
+        raise NotRunning("the fork server has ended, and its servers with it: start the topology again")
 
 
 def clean_environ(settings: Mapping[str, str]) -> dict[str, str]:
-    """This process's environment with these settings, and none that was set for other servers."""
+    """Return this process's environment with `settings`, and without what is set for other servers."""
     inherited = {
         n: v for n, v in os.environ.items() if not n.startswith(("SERVICE", "BALANCER_", "INSTANCE_ID"))
     }

@@ -1,65 +1,61 @@
-"""Keeps the servers of a topology as processes, and never outlives whoever asked for them, nor they it.
+"""The fork server: a process that forks the servers of a topology, and ends with whoever started it.
 
-Run as `python -m lab.placement.fork_server_main MODULE…`, with the modules that servers run and a socket as
-standard input. Each line that comes over it is a command:
+Its arguments are the modules that servers run; its standard input is a socket (fork_server.py has the other
+end) on which each request gets one answer:
 
-    {"do": "start", "name": …, "module": …, "arguments": […], "environ": {…}}   and with it the file to log to
-    {"do": "signal", "name": …, "number": 9}
-    {"do": "states"}
+    ("launch", name, module, arguments, environ), then the file to log to   → the server's pid
+    ("signal", name, number)                                                → whether the server still ran
+    ("statuses",)                                                           → exit statuses by name
 
-and each is answered by one line: `{"pid": …}`, `{"sent": true}`, and the exit status of every server by name,
-null for those that run. Once the other end is closed, the warden kills all servers and ends.
+A status is None while the server runs. Once the other end is closed, the fork server kills all servers and
+ends. On Linux servers die with the fork server too, even if that is killed.
 
-It has imported what servers need and forks them (which gRPC allows: to import it starts no thread yet). So
-twenty of them start in the time of one, and share its memory. What a server then does is what
-`python -m services 1` does in a process of its own, with the same environment.
+The fork server has imported what servers need and forks them (which gRPC allows: its import starts no
+thread). So twenty start in the time of one, and share its memory. Each then does what `python -m services
+1` does in a process of its own, with the same environment.
 """
 
 from __future__ import annotations
 
 import gc
-import json
 import os
-import select
 import signal
-import socket
 import sys
 import traceback
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from importlib import import_module
-from typing import Any, NoReturn
+from multiprocessing.connection import Connection
+from multiprocessing.reduction import recv_handle
+from typing import NoReturn
 
-from lab.placement.fork_server import read_line
 from services.command import die_with
 
 __all__ = ["main"]
 
 
 class ForkServer:
-    """The servers, by name, and the socket that commands come from."""
+    """The servers by name, and the connection that requests come from.
 
-    def __init__(self, control: socket.socket) -> None:
+    An ended server stays a zombie until the next request, so its pid is never another process's.
+    """
+
+    def __init__(self, control: Connection) -> None:
         self._control = control
         self._pids: dict[str, int] = {}
         self._statuses: dict[str, int | None] = {}
 
     def serve(self) -> None:
-        """Do as told until nobody is left to tell."""
-        woken, wake = os.pipe()
-        os.set_blocking(wake, False)
-        signal.signal(signal.SIGCHLD, lambda *_: None)
-        signal.set_wakeup_fd(wake)
+        """Answer requests. Raises EOFError or ConnectionError once the other end is closed."""
         while True:
-            ready, _, _ = select.select([self._control.fileno(), woken], [], [])
-            if woken in ready:
-                os.read(woken, 4096)
-                self._reap()
-            if self._control.fileno() in ready:
-                line, files = read_line(self._control)
-                if not line:
-                    return
-                self._control.sendall(json.dumps(self._do(json.loads(line), files)).encode() + b"\n")
+            match self._control.recv():
+                case "launch", name, module, arguments, environ:
+                    self._control.send(self._launch(name, module, arguments, environ))
+                case "signal", name, number:
+                    self._control.send(self._signal(name, number))
+                case _:
+                    self._reap()
+                    self._control.send(self._statuses)
 
     def end(self) -> None:
         """Kill every server that runs, the stopped ones too, and wait until all are gone."""
@@ -68,30 +64,21 @@ class ForkServer:
                 os.kill(pid, signal.SIGKILL)
                 os.waitpid(pid, 0)
 
-    def _do(self, command: Mapping[str, Any], files: list[int]) -> dict[str, Any]:
-        match command["do"]:
-            case "start":
-                return {"pid": self._start(command, *files)}
-            case "signal":
-                return {"sent": self._signal(command["name"], command["number"])}
-        self._reap()
-        return dict(self._statuses)
-
-    def _start(self, command: Mapping[str, Any], log: int) -> int:
-        warden = os.getpid()
+    def _launch(self, name: str, module: str, arguments: Sequence[str], environ: Mapping[str, str]) -> int:
+        log, parent = recv_handle(self._control), os.getpid()
         pid = os.fork()
         if pid == 0:
             self._control.close()
-            _become(command, log, warden)
+            _become_server(module, arguments, environ, log, parent)
         os.close(log)
-        self._pids[command["name"]], self._statuses[command["name"]] = pid, None
+        self._pids[name], self._statuses[name] = pid, None
         return pid
 
     def _signal(self, name: str, number: int) -> bool:
         self._reap()
         if self._statuses.get(name, 0) is not None:
             return False
-        os.kill(self._pids[name], number)  # not reaped yet, so the pid is still its own
+        os.kill(self._pids[name], number)
         return True
 
     def _reap(self) -> None:
@@ -104,32 +91,32 @@ class ForkServer:
 
 def main() -> None:
     """Serve the socket at standard input until its other end is closed."""
-    control = socket.socket(fileno=os.dup(0))
+    control = Connection(os.dup(0))
     for name in sys.argv[1:]:
         import_module(name)
     gc.collect()
     gc.freeze()  # a collection in a child would touch, and so copy, all that it shares
-    warden = ForkServer(control)
+    fork_server = ForkServer(control)
     try:
-        with suppress(ConnectionError):  # who asked went before the answer
-            warden.serve()
+        with suppress(EOFError, ConnectionError):
+            fork_server.serve()
     finally:
-        warden.end()
+        fork_server.end()
 
 
-def _become(command: Mapping[str, Any], log: int, warden: int) -> NoReturn:
+def _become_server(
+    module: str, arguments: Sequence[str], environ: Mapping[str, str], log: int, parent: int
+) -> NoReturn:
     """Turn the new process into a server: it must never come back from here."""
     status = 1
     try:
-        signal.set_wakeup_fd(-1)
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        die_with(warden)
+        die_with(parent)
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         os.dup2(log, 1)
         os.dup2(log, 2)
         os.environ.clear()
-        os.environ.update(command["environ"])
-        status = import_module(command["module"]).main(command["arguments"])
+        os.environ.update(environ)
+        status = import_module(module).main(arguments)
     except SystemExit as ending:
         status = ending.code if isinstance(ending.code, int) else 1
     except BaseException:

@@ -1,4 +1,4 @@
-"""Small ASGI applications to place: what a topology's `app` names as `apps:function`."""
+"""Small ASGI applications to place: what a topology's `app` names as `tests.support.apps:function`."""
 
 # ruff: noqa: ARG001 (an ASGI application takes all three, and its factory the settings)
 
@@ -37,6 +37,7 @@ def never(settings: ServiceSettings) -> App:
     async def app(scope: Message, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             raise RuntimeError("no lifespan here")
+        logger.info("asked for %s", scope["path"])
         try:
             await asyncio.sleep(3600)
         except asyncio.CancelledError:
@@ -51,6 +52,7 @@ def slow(settings: ServiceSettings) -> App:
     async def app(scope: Message, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             raise RuntimeError("no lifespan here")
+        logger.info("asked for %s", scope["path"])
         await asyncio.sleep(0.2)
         await _answer(send, b"at last")
 
