@@ -1,4 +1,4 @@
-"""What a balancer without counts by instance wrote down instead: a line for every attempt or request."""
+"""Count attempts by instance from an access log, for balancers that keep no such counts themselves."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from lab.placement.proxies.formatting import hostport
 from lab.placement.proxies.proxy import Count
 from services.balancer.settings import BalancerSettings
 
-__all__ = ["Attempt", "AttemptLog", "LogCounter"]
+__all__ = ["AccessLog", "Attempt", "LogCounter"]
 
 Attempt = tuple[str, bool]
 """The address of an instance, as `host:port`, and whether the attempt there failed."""
 
 
-class AttemptLog:
+class AccessLog:
     """A file that grows by lines, read on demand from where the last reading ended.
 
-    Equal lines are counted together before anybody looks into one: a million lines take a tenth of a second.
+    Equal lines are counted together before one is parsed: a million lines take a tenth of a second.
     """
 
     def __init__(self, path: Path) -> None:
@@ -27,7 +27,7 @@ class AttemptLog:
         self._position = 0
 
     def new_lines(self) -> collections.Counter[str]:
-        """How often each line was written since the last reading; an unfinished one is left for the next."""
+        """Return how often each line was written since the last call. An unfinished line is left for the next."""
         with self._path.open("rb") as file:
             file.seek(self._position)
             text, end, _ = file.read().rpartition(b"\n")
@@ -36,7 +36,7 @@ class AttemptLog:
 
 
 class LogCounter:
-    """Counts of attempts, from lines and what one line says. Attempts at other addresses are left out."""
+    """A Counter of attempts in lines, by a function that parses one. Other addresses are left out."""
 
     def __init__(
         self,
@@ -51,7 +51,7 @@ class LogCounter:
         self._errors = dict.fromkeys(self._names.values(), 0)
 
     def counts(self) -> Mapping[str, Count]:
-        """The counts so far, by the instance's name."""
+        """Return the counts so far, by the instance's name."""
         for line, times in self._new_lines().items():
             for address, failed in self._attempts_in(line):
                 name = self._names.get(address)

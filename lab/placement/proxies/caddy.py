@@ -1,11 +1,11 @@
-"""Caddy, configured by JSON.
+"""Caddy, configured by one file of JSON.
 
-It keeps no counts by instance. The cheapest honest way to them is its log of round trips, which it calls
-debugging, cut down to instance, status and error and read when somebody asks: two lines, about 150 bytes
-and some 17 µs a request (of 108).
-
-What Caddy is told.
+Caddy keeps no counts by instance. The cheapest exact source is its log of round trips, which Caddy calls
+debugging, cut down to instance, status and error, and read on demand: two lines, about 150 bytes and some
+17 µs a request (of 108).
 """
+
+# ruff: noqa: ARG002  (the signatures are every balancer's)
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from lab.names import BalancerName
-from lab.placement.proxies.access_log import Attempt, AttemptLog, LogCounter
+from lab.placement.proxies.access_log import AccessLog, Attempt, LogCounter
 from lab.placement.proxies.formatting import (
     documented_health,
     hostport,
@@ -45,10 +45,10 @@ POLICIES: dict[PolicyName, Json] = {
 
 
 def configuration(settings: BalancerSettings, place: Place, *, matched: bool) -> Json:
-    """The file caddy.json."""
+    """Return the content of caddy.json."""
     routes = [
         _reply([{"path": ["/health"]}], 200, json.dumps(documented_health(settings))),
-        _route([{"path": ["/stats"]}], _proxy([place.endpoint])),
+        _route([{"path": ["/stats"]}], _proxy([place.stats_address])),
         *([_too_large(settings)] if matched else []),
         _route(None, _instances(settings, matched)),
     ]
@@ -77,7 +77,7 @@ def _instances(settings: BalancerSettings, matched: bool) -> Json:
 
 
 def _reply(match: list[Json], status: int, body: str, **headers: str) -> Json:
-    """A route that Caddy answers by itself."""
+    """Return a route that Caddy answers by itself."""
     kinds = {"Content-Type": ["application/json"], **{name: [value] for name, value in headers.items()}}
     return _route(
         match, {"handler": "static_response", "status_code": status, "headers": kinds, "body": body}
@@ -93,7 +93,7 @@ def _proxy(addresses: list[str]) -> Json:
 
 
 def _logs(place: Place) -> Json:
-    """Errors to standard error; round trips to a file, without all that is not counted."""
+    """Send errors to standard error, and round trips to a file, without the fields that are not counted."""
     unsaid = dict.fromkeys(("level_key", "time_key", "name_key", "caller_key"), "")
     dropped = {field: {"filter": "delete"} for field in ("request", "headers", "duration")}
     return {
@@ -108,7 +108,7 @@ def _logs(place: Place) -> Json:
 
 
 def _manners(settings: BalancerSettings) -> Json:
-    """Towards the client: time-outs, and 503 where Caddy itself would say 502 or 504."""
+    """Set what clients meet: time-outs, and 503 where Caddy itself would say 502 or 504."""
     statuses = {"vars": {"{http.error.status_code}": ["502", "503", "504"]}}
     refused = _reply([statuses], 503, refusal(settings), **{"Retry-After": "1"})
     return {
@@ -121,9 +121,9 @@ def _manners(settings: BalancerSettings) -> Json:
 
 
 def _retries(settings: BalancerSettings) -> Json:
-    """What was not sent is tried again everywhere; what was, where that is safe and the whole body was kept.
+    """Retry requests not sent everywhere, and requests sent where that is safe and the whole body was kept.
 
-    Without the last condition Caddy would send the next instance what is left of a longer body.
+    Without the last condition Caddy would send the next instance only the rest of a longer body.
     """
     routes = [{"path": sorted(settings.idempotent)}] if settings.idempotent else []
     kept = {
@@ -137,7 +137,7 @@ def _retries(settings: BalancerSettings) -> Json:
 
 
 def _care(settings: BalancerSettings) -> Json:
-    """Towards the instances: bodies kept for a retry, headers, connections, ejection and checks."""
+    """Set what instances meet: bodies kept for a retry, headers, connections, ejection and checks."""
     active = {
         "uri": "/health",
         "interval": milliseconds(settings.check_interval_s),
@@ -165,12 +165,9 @@ def _care(settings: BalancerSettings) -> Json:
 
 
 def _too_large(settings: BalancerSettings) -> Json:
-    """Bodies over the limit, told by their length: its own limit would take each for a failed instance."""
+    """Refuse bodies over the limit by their length: Caddy's own limit would blame an instance for each."""
     longer = {"header_regexp": {"Content-Length": {"pattern": numbers_above(settings.body_limit_bytes)}}}
     return _reply([longer], 413, too_large(settings))
-
-
-# ruff: noqa: ARG002  (the signatures are every balancer's)
 
 
 GAVE_UP = "context canceled"
@@ -178,9 +175,11 @@ GAVE_UP = "context canceled"
 
 
 class Caddy(Proxy):
-    """What it lacks: a panic threshold (where all instances are ejected it answers 503 at once), a time-out
-    over all tries, and an X-Request-ID of its own. It does not tell a refusal from other failures, so that
-    one of any kind ejects.
+    """The external load balancer Caddy.
+
+    Caddy lacks: a panic threshold (where all instances are ejected it answers 503 at once), a time-out over
+    all tries, and an X-Request-ID of its own. It does not tell a refusal from other failures, so that a
+    failure of any kind ejects.
     """
 
     name = BalancerName.CADDY
@@ -195,14 +194,14 @@ class Caddy(Proxy):
         return {"XDG_CONFIG_HOME": str(folder), "XDG_DATA_HOME": str(folder), **one}
 
     def counter(self, settings: BalancerSettings, place: Place, send_signal: SendSignal) -> Counter:
-        return LogCounter(settings, AttemptLog(place.folder / ATTEMPTS).new_lines, _attempts_in)
+        return LogCounter(settings, AccessLog(place.folder / ATTEMPTS).new_lines, _attempts_in)
 
     def _configuration(self, settings: BalancerSettings, place: Place, *, matched: bool) -> dict[str, str]:
         return {CONFIG: json.dumps(configuration(settings, place, matched=matched), indent=2) + "\n"}
 
 
 def _attempts_in(line: str) -> Iterator[Attempt]:
-    """`{"msg":"upstream roundtrip","upstream":"127.0.0.1:8051","error":"EOF"}`; others have no upstream."""
+    """Parse `{"msg":"upstream roundtrip","upstream":"127.0.0.1:8051","error":"EOF"}`; skip other messages."""
     attempt = json.loads(line)
     if "upstream" in attempt:
         yield attempt["upstream"], attempt.get("error", GAVE_UP) != GAVE_UP

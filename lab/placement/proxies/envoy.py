@@ -1,9 +1,10 @@
-"""Envoy. Its counts come from its administration, on a Unix socket in its folder.
+"""Envoy, configured by one file of JSON: a listener with its routes, and two clusters.
 
-What Envoy is told: a listener with its routes, and clusters.
-
-HTTP over a Unix socket, for the administration of balancers that have one.
+One cluster has the instances, the other the lab's StatsServer. Envoy's counts by instance come from its
+administration, over HTTP on a Unix socket in its folder.
 """
+
+# ruff: noqa: ARG002  (the signatures are every balancer's)
 
 from __future__ import annotations
 
@@ -53,7 +54,7 @@ POLICIES: dict[PolicyName, Json] = {
 def resources(
     settings: BalancerSettings, place: Place, *, matched: bool, protocol: ProtocolName = ProtocolName.HTTP
 ) -> Json:
-    """Its static resources."""
+    """Return Envoy's `static_resources`."""
     manager = {**_manager(settings, matched, protocol), **(_manners(settings, protocol) if matched else {})}
     filters = [{"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}]
     listener = {
@@ -68,7 +69,7 @@ def resources(
         **(_care(settings, protocol) if matched else {}),
         **_spoken(settings, matched, protocol),
     }
-    host, _, port = place.endpoint.rpartition(":")
+    host, _, port = place.stats_address.rpartition(":")
     lab = _cluster(LAB, [{"endpoint": {"address": _address(host, int(port))}}])
     return {"listeners": [listener], "clusters": [instances, lab]}
 
@@ -98,9 +99,9 @@ def _manager(settings: BalancerSettings, matched: bool, protocol: ProtocolName) 
 
 
 def _manners(settings: BalancerSettings, protocol: ProtocolName) -> Json:
-    """Towards the client: headers, time-outs, and 503 where Envoy itself would say 504.
+    """Set what clients meet: headers, time-outs, and 503 where Envoy itself would say 504.
 
-    Over gRPC it makes that UNAVAILABLE by itself, and the body its message.
+    Over gRPC Envoy turns 503 into UNAVAILABLE by itself, and the body into the message.
     """
     over_grpc = protocol is ProtocolName.GRPC
     signed = [_header("answered-by", settings.name)] if over_grpc else []
@@ -130,7 +131,7 @@ def _manners(settings: BalancerSettings, protocol: ProtocolName) -> Json:
 
 
 def _retried(settings: BalancerSettings, protocol: ProtocolName) -> list[Json]:
-    """Routes to the instances: what was sent is tried again where that is safe, what was not, everywhere."""
+    """Return the routes to instances: requests not sent are retried everywhere, requests sent where safe."""
     safely = "connect-failure,reset"
     if protocol is ProtocolName.GRPC:
         safely += ",cancelled,retriable-headers"
@@ -147,7 +148,7 @@ def _retried(settings: BalancerSettings, protocol: ProtocolName) -> list[Json]:
 
 
 CUT = {"name": "grpc-message", "string_match": {"exact": "Cancelling all calls"}}
-"""What gRPC's own server still says of calls that it cuts when it ends."""
+"""What gRPC's own server says of calls that it cuts when it ends."""
 
 
 def _route(match: Json, retry_on: str, settings: BalancerSettings) -> Json:
@@ -168,7 +169,7 @@ def _route(match: Json, retry_on: str, settings: BalancerSettings) -> Json:
 
 
 def _care(settings: BalancerSettings, protocol: ProtocolName) -> Json:
-    """Towards the instances: connections, ejection, checks and panic threshold."""
+    """Set what instances meet: connections, ejection, checks and the panic threshold."""
     over_grpc = protocol is ProtocolName.GRPC
     limits = ("max_connections", "max_pending_requests", "max_requests", "max_retries")
     checks = {
@@ -199,7 +200,7 @@ def _care(settings: BalancerSettings, protocol: ProtocolName) -> Json:
 
 
 def _spoken(settings: BalancerSettings, matched: bool, protocol: ProtocolName) -> Json:
-    """What instances are spoken to in: HTTP/1.1 is what they are unless told otherwise."""
+    """Set the protocol towards instances: Envoy speaks HTTP/1.1 unless told otherwise."""
     over_grpc = protocol is ProtocolName.GRPC
     if not matched and not over_grpc:
         return {}
@@ -214,7 +215,7 @@ def _spoken(settings: BalancerSettings, matched: bool, protocol: ProtocolName) -
 
 
 def _reply(match: Json, status: int, body: str) -> Json:
-    """A route that Envoy answers by itself."""
+    """Return a route that Envoy answers by itself."""
     return {
         "match": match,
         "direct_response": {"status": status, "body": {"inline_string": body}},
@@ -248,37 +249,37 @@ def _address(host: str, port: int) -> Json:
 
 
 def _duration(duration_s: float) -> str:
-    """As Envoy reads it: `0.25s`."""
+    """Write a duration as Envoy reads it: `0.25s`."""
     return f"{duration_s:.3f}".rstrip("0").rstrip(".") + "s"
 
 
 class UnixConnection(http.client.HTTPConnection):
-    """A connection to the server that listens on that path."""
+    """An HTTP connection to the server that listens on a Unix socket."""
 
     def __init__(self, path: str, timeout_s: float) -> None:
         super().__init__("localhost", timeout=timeout_s)
         self._path = path
 
     def connect(self) -> None:
-        """Connect to the socket instead of to a port."""
+        """Connect to the socket's path."""
         self.sock = socket.socket(socket.AF_UNIX)
         self.sock.settimeout(self.timeout)
         self.sock.connect(self._path)
 
 
-# ruff: noqa: ARG002  (the signatures are every balancer's)
-
-
 CONFIG = "envoy.json"
 ADMIN = "admin.sock"
 ASK_S = 2.0
-"""How long its administration may take to answer."""
+"""How long the administration may take to answer."""
 
 
 class Envoy(Proxy):
-    """What it lacks: any retry of a body over the limit of its buffer, and an end that waits for what is in
-    flight. It does not tell a refusal from other failures, so that one of any kind ejects. An instance's
-    answer of 5xx counts as an error too. Where instances are ejected, a retry may come to one tried before.
+    """The external load balancer Envoy.
+
+    Envoy lacks: any retry of a body over the limit of its buffer, and an end that waits for requests in
+    flight. It does not tell a refusal from other failures, so that a failure of any kind ejects. An
+    instance's answer of 5xx counts as an error too. Where instances are ejected, a retry may come to one
+    tried before.
     """
 
     name = BalancerName.ENVOY
@@ -301,7 +302,7 @@ class Envoy(Proxy):
 
 
 class _Administration:
-    """What it counted, as its administration tells on a Unix socket."""
+    """A Counter that asks Envoy's administration."""
 
     def __init__(self, settings: BalancerSettings, path: str) -> None:
         self._names = {hostport(instance): instance.name for instance in settings.instances}
@@ -314,11 +315,11 @@ class _Administration:
         hosts = next(cluster["host_statuses"] for cluster in clusters if cluster["name"] == INSTANCES)
         return {self._name(host["address"]["socket_address"]): _count(host["stats"]) for host in hosts}
 
-    def _name(self, at: dict[str, Any]) -> str:
-        return self._names[address_of(at["address"], at["port_value"])]
+    def _name(self, address: dict[str, Any]) -> str:
+        return self._names[address_of(address["address"], address["port_value"])]
 
 
 def _count(stats: list[dict[str, str]]) -> Count:
-    """A request is counted once it has a connection, so those that found none are counted beside it."""
+    """Add attempts that found no connection: `rq_total` counts a request once it has one."""
     values = {stat["name"]: int(stat.get("value", 0)) for stat in stats}
     return Count(values["rq_total"] + values["cx_connect_fail"], values["rq_error"])

@@ -1,4 +1,4 @@
-"""What balancers say and how they write it: documented answers, addresses and durations."""
+"""What the configurations of balancers have in common: documented answers, addresses, durations, numbers."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ __all__ = [
 
 
 def documented_health(settings: BalancerSettings) -> dict[str, str]:
-    """The documented answer to GET /health."""
+    """Return the documented answer to GET /health."""
     return {"status": "healthy", "service": settings.name}
 
 
 def documented_stats(settings: BalancerSettings, counts: Mapping[str, Count]) -> dict[str, Any]:
-    """The documented answer to GET /stats, from counts by the instance's name."""
+    """Return the documented answer to GET /stats, from counts by the instance's name."""
     stats = {}
     for instance in settings.instances:
         count = counts.get(instance.name, Count())
@@ -37,33 +37,33 @@ def documented_stats(settings: BalancerSettings, counts: Mapping[str, Count]) ->
 
 
 def refusal(settings: BalancerSettings) -> str:
-    """The JSON that a request is told that no instance answered."""
+    """Return the JSON body of a 503: no instance answered."""
     return json.dumps({"detail": all_failed(settings)})
 
 
 def all_failed(settings: BalancerSettings) -> str:
-    """The same in plain words."""
+    """Return the sentence that no instance answered, which names the instances."""
     known = ", ".join(f"{instance.name}:{instance.port}" for instance in settings.instances)
     return f"all instances failed: there are {known}"
 
 
 def too_large(settings: BalancerSettings) -> str:
-    """The JSON that a request is told whose body is over the limit."""
+    """Return the JSON body of a 413: the request's body is over the limit."""
     return json.dumps({"detail": f"the body is over the limit of {settings.body_limit_bytes} bytes"})
 
 
 def hostport(server: Address | BalancerSettings) -> str:
-    """Where it listens: `127.0.0.1:8051`, or `[::1]:8051`."""
+    """Return where a server listens: `127.0.0.1:8051`, or `[::1]:8051`."""
     return address_of(server.host, server.port)
 
 
 def milliseconds(duration_s: float) -> str:
-    """`250ms`; at least one, since for balancers a time-out of zero is none at all."""
+    """Write a duration as `250ms`, at least `1ms`: balancers take a time-out of zero for none at all."""
     return f"{max(1, round(duration_s * 1000))}ms"
 
 
 def numbers_above(limit: int) -> str:
-    """A regular expression of the whole numbers above that one, for balancers that compare only texts."""
+    """Return a regular expression of the whole numbers above `limit`, where a balancer compares only text."""
     digits = str(limit)
     longer = rf"\d{{{len(digits) + 1},}}"
     greater = [

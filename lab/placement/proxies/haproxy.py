@@ -1,9 +1,10 @@
-"""HAProxy, in one process in the foreground. Its counts come from its own statistics socket.
+"""HAProxy, in one process in the foreground, configured by one file in sections.
 
-What HAProxy is told.
-
-The standard health check of gRPC as bytes, for balancers that can only send and expect bytes.
+Its counts by instance come from its statistics socket. Its checks over HTTP cannot compare the body of a gRPC
+answer, so for gRPC the standard health check is written out here as bytes to send and bytes to expect.
 """
+
+# ruff: noqa: ARG002  (the signatures are every balancer's)
 
 from __future__ import annotations
 
@@ -57,21 +58,21 @@ POLICIES = {
 def configuration(
     settings: BalancerSettings, place: Place, *, matched: bool, protocol: ProtocolName = ProtocolName.HTTP
 ) -> str:
-    """The file haproxy.cfg."""
+    """Return the content of haproxy.cfg."""
     admin = f'stats socket "{place.path(ADMIN)}" mode 600 level user'
     sections = {
         "global": [*(["nbthread 1"] if matched else []), admin],
         "defaults": _defaults(settings, place) if matched else VENDOR_DEFAULTS,
         f"frontend {settings.name}": _frontend(settings, matched),
         f"backend {INSTANCES}": _backend(settings, matched, protocol),
-        "backend lab": [f"server lab {place.endpoint}"],
+        "backend lab": [f"server lab {place.stats_address}"],
     }
     texts = ("\n".join([head, *(f"    {line}" for line in lines)]) for head, lines in sections.items())
     return "\n\n".join(texts) + "\n"
 
 
 def refused(settings: BalancerSettings, protocol: ProtocolName = ProtocolName.HTTP) -> str:
-    """The file it sends, head and all, where it would send a page of 502, 503 or 504."""
+    """Return the response, with its head, that HAProxy sends in place of its page for 502, 503 or 504."""
     if protocol is ProtocolName.GRPC:
         return "\r\n".join(("HTTP/1.1 200 OK", *_unavailable(settings), "Content-Length: 0", "", ""))
     body = refusal(settings)
@@ -85,7 +86,7 @@ def refused(settings: BalancerSettings, protocol: ProtocolName = ProtocolName.HT
 
 
 VENDOR_DEFAULTS = ["mode http", "timeout connect 5s", "timeout client 50s", "timeout server 50s"]
-"""It has no time-outs of its own and warns where none are set: these are its manual's."""
+"""HAProxy has no default time-outs and warns where none are set: these are its manual's."""
 
 
 def _defaults(settings: BalancerSettings, place: Place) -> list[str]:
@@ -119,7 +120,7 @@ def _frontend(settings: BalancerSettings, matched: bool) -> list[str]:
 
 
 def _requests(settings: BalancerSettings) -> list[str]:
-    """What becomes of a request before it goes anywhere."""
+    """Set what becomes of a request before an instance is chosen."""
     safe = ["{ method GET HEAD OPTIONS }"]
     if settings.idempotent:
         safe.append(f"{{ path {' '.join(sorted(settings.idempotent))} }}")
@@ -137,7 +138,7 @@ def _reply(status: int, body: str) -> str:
 
 
 def _unavailable(settings: BalancerSettings) -> list[str]:
-    """What ends a call with UNAVAILABLE."""
+    """Return the headers that end a call with UNAVAILABLE."""
     return [
         "Content-Type: application/grpc",
         "grpc-status: 14",
@@ -173,18 +174,18 @@ _HEADERS = (
     (b"content-type", b"application/grpc"),
 )
 _NOBODY = bytes(5)
-"""A message of no bytes: not compressed, length 0. It asks for the health of the whole server."""
+"""An empty message: not compressed, length 0. It asks for the health of the whole server."""
 _DATA, _HEAD, _SETTINGS = 0, 1, 4
 _END_STREAM, _END_HEADERS = 1, 4
 
 
 def _frame(kind: int, flags: int, stream: int, payload: bytes = b"") -> bytes:
-    """RFC 9113, section 4.1."""
+    """Write a frame of HTTP/2 (RFC 9113, section 4.1)."""
     return len(payload).to_bytes(3, "big") + bytes((kind, flags)) + stream.to_bytes(4, "big") + payload
 
 
 def _literal(name: bytes, value: bytes) -> bytes:
-    """A header that needs no table: RFC 7541, section 6.2.2."""
+    """Write a header that needs no table (RFC 7541, section 6.2.2)."""
     return bytes((0, len(name))) + name + bytes((len(value),)) + value
 
 
@@ -194,12 +195,12 @@ _GRPC_CALL = (
     + _frame(_HEAD, _END_HEADERS, 1, b"".join(_literal(*header) for header in _HEADERS))
     + _frame(_DATA, _END_STREAM, 1, _NOBODY)
 )
-"""A whole connection's worth: what begins it, and one call."""
+"""All bytes of a connection: its preface, its settings, and one call."""
 _GRPC_SERVING = bytes.fromhex("00 00000002 0801")
-"""What the answer to it has in it: a message of two bytes, the field `status` of value SERVING."""
+"""A part of the answer: a message of two bytes, the field `status` with the value SERVING."""
 
 HTTP_CHECK = ["option httpchk GET /health", "http-check expect status 200"]
-# A body with a zero byte, which every message of gRPC has, is beyond its checks over HTTP.
+# A check over HTTP cannot expect a zero byte in a body, which every message of gRPC has.
 GRPC_CHECK = [
     "option tcp-check",
     f"tcp-check send-binary {_GRPC_CALL.hex()}",
@@ -208,26 +209,25 @@ GRPC_CHECK = [
 
 
 def _checks(settings: BalancerSettings) -> str:
-    """Checks as the built-in balancer makes them; one refusal ejects until enough of them have passed."""
+    """Set checks as the built-in balancer makes them. One refusal ejects until enough checks have passed."""
     return (
         f" check inter {milliseconds(settings.check_interval_s)} rise {settings.rise} fall {settings.fall}"
         " observe layer4 error-limit 1 on-error mark-down"
     )
 
 
-# ruff: noqa: ARG002  (the signatures are every balancer's)
-
-
 ASK_S = 2.0
-"""How long it may take over its statistics."""
+"""How long HAProxy may take to answer on its statistics socket."""
 
 
 class HAProxy(Proxy):
-    """What it lacks: a panic threshold, and a time-out over all tries. A retry avoids only the instance
-    tried last, and needs the body in its buffer of 16 kB: larger ones are not sent twice (it can be told to
-    have buffers of 1 MiB, and then every request costs 40 times as much). Between a refusal and the next
-    try it waits a second where only one instance is left, and with least connections always. Over gRPC it
-    fails those few calls that it was sending at the moment when the connection broke.
+    """The external load balancer HAProxy.
+
+    HAProxy lacks: a panic threshold, and a time-out over all tries. A retry avoids only the instance tried
+    last, and needs the body in its buffer of 16 kB: larger bodies are not sent twice (buffers of 1 MiB can
+    be set, and then every request costs 40 times as much). Between a refusal and the next try HAProxy waits
+    a second where only one instance is left, and with least connections always. Over gRPC it fails the few
+    calls that it was sending when the connection broke.
     """
 
     name = BalancerName.HAPROXY
@@ -247,7 +247,7 @@ class HAProxy(Proxy):
 
 
 class _Statistics:
-    """What it counted, as it tells on a Unix socket."""
+    """A Counter that asks HAProxy's statistics socket."""
 
     def __init__(self, path: str) -> None:
         self._path = path
@@ -266,9 +266,10 @@ class _Statistics:
 
 
 def _count(row: Mapping[str, str]) -> Count:
-    """Sessions are attempts; those without an answer, not under way and not given up by the client, failed.
+    """Count sessions as attempts, and as failed those that ended unanswered and were not given up by the
+    client.
 
-    (Its counters of errors do not say: a connection refused and tried elsewhere is in none of them.)
+    HAProxy's counters of errors do not serve: a connection refused and tried elsewhere is in none of them.
     """
     attempts = int(row["stot"])
     answers = sum(int(row[column] or 0) for column in ANSWERS)

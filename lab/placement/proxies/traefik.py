@@ -1,12 +1,12 @@
-"""Traefik, configured by files.
+"""Traefik, configured by two files: a static one, and a dynamic one with routers and services.
 
-It counts by service, not by server. So each instance is a service of its own and one service spreads
-requests over those, which costs nothing, and its metrics some 9 µs a request (of 82). The power of two
-choices it has only between the servers of one service: there the access log is counted instead, for about
+Traefik counts by service, not by server. So each instance is a service of its own and one service spreads
+requests over those, which costs nothing; the metrics cost some 9 µs a request (of 82). The power of two
+choices exists only between the servers of one service: for that policy the access log is counted, for about
 20 µs a request.
-
-What Traefik is told.
 """
+
+# ruff: noqa: ARG002  (the signatures are every balancer's)
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from typing import Any, ClassVar
 from prometheus_client.parser import text_string_to_metric_families
 
 from lab.names import BalancerName
-from lab.placement.proxies.access_log import Attempt, AttemptLog, LogCounter
+from lab.placement.proxies.access_log import AccessLog, Attempt, LogCounter
 from lab.placement.proxies.formatting import hostport, milliseconds
 from lab.placement.proxies.proxy import Count, Counter, Place, Profile, Program, Proxy, SendSignal
 from services.balancer.settings import BalancerSettings, PolicyName
@@ -43,14 +43,14 @@ POLICIES = {
 
 
 def static(settings: BalancerSettings, place: Place, *, matched: bool) -> Json:
-    """What it reads once: where it listens, what it counts, where the rest is."""
+    """Return the static configuration: where Traefik listens, what it counts, where the rest is."""
     counted = _access_log(place) if settings.policy is PolicyName.POWER_OF_TWO else METRICS
     return {
         "global": {"checkNewVersion": False, "sendAnonymousUsage": False},
         "log": {"level": "ERROR"},
         "entryPoints": {"web": {"address": hostport(settings), **(_manners(settings) if matched else {})}},
         "providers": {
-            # Else it holds back what it read, and its own end, for two seconds.
+            # By default Traefik holds back what it read, and its own end, for two seconds.
             "providersThrottleDuration": "10ms",
             "file": {"filename": place.path(DYNAMIC), "watch": False},
         },
@@ -59,7 +59,7 @@ def static(settings: BalancerSettings, place: Place, *, matched: bool) -> Json:
 
 
 def dynamic(settings: BalancerSettings, place: Place, *, matched: bool) -> Json:
-    """What becomes of requests."""
+    """Return the dynamic configuration: what becomes of requests."""
     http = {
         "routers": _routers(settings, matched),
         "services": _services(settings, place, matched),
@@ -100,7 +100,7 @@ def _routers(settings: BalancerSettings, matched: bool) -> Json:
 
 
 def _services(settings: BalancerSettings, place: Place, matched: bool) -> Json:
-    lab = {"loadBalancer": {"servers": [{"url": f"http://{place.endpoint}"}]}}
+    lab = {"loadBalancer": {"servers": [{"url": f"http://{place.stats_address}"}]}}
     extra = {"serversTransport": "instances", **_checks(settings)} if matched else {}
     servers = {i.name: {"url": f"http://{hostport(i)}"} for i in settings.instances}
     if settings.policy is PolicyName.POWER_OF_TWO:
@@ -126,7 +126,7 @@ def _checks(settings: BalancerSettings) -> Json:
 
 
 def _care(settings: BalancerSettings) -> Json:
-    """Towards the instances: retries of what was not sent, headers, connections and time-outs."""
+    """Set what instances meet: retries of requests not sent, headers, connections and time-outs."""
     times = {
         "dialTimeout": milliseconds(settings.connect_timeout_s),
         "responseHeaderTimeout": milliseconds(settings.try_timeout_s),
@@ -141,25 +141,24 @@ def _care(settings: BalancerSettings) -> Json:
     }
 
 
-# ruff: noqa: ARG002  (the signatures are every balancer's)
-
-
 ASK_S = 2.0
-"""How long it may take over its metrics."""
+"""How long Traefik may take to answer /metrics."""
 FAILED = ("502", "504")
-"""What it answers itself for an attempt that failed."""
+"""The statuses of Traefik's own for an attempt that failed."""
 
 
 class Traefik(Proxy):
-    """What it lacks: retries of what was sent, a 503 of its own (it says 502 or 504 where all instances
-    failed), ejection by failures that leaves an instance's 5xx in peace, rise and fall of checks, a panic
+    """The external load balancer Traefik.
+
+    Traefik lacks: retries of requests already sent, a 503 of its own (it says 502 or 504 where all
+    instances failed), ejection by failures that ignores an instance's 5xx, rise and fall of checks, a panic
     threshold, a limit to bodies, a time-out over all tries, and an X-Request-ID. An instance's own 502 and
     504 count as errors too; with the power of two choices only the last attempt of a request counts.
 
-    So a request fails, with 502, whose instance dies between its head and its answer: once the head is
-    written the retry middleware gives it up, whatever the method, and no check comes in time for it. Only
-    `status: ["502"]` tries such a one again, and with it every 502 that an instance answers, which in a
-    pipeline says that a hop beyond has failed, after all its tries: each balancer would multiply them.
+    So a request fails, with 502, if its instance dies between the request's head and the answer: once the
+    head is written, the retry middleware gives up, whatever the method, and no check comes in time. Only
+    `status: ["502"]` retries such a request, and with it every 502 that an instance answers, which in a
+    pipeline says that a hop beyond has failed after all its tries: each balancer would multiply them.
     """
 
     name = BalancerName.TRAEFIK
@@ -174,7 +173,7 @@ class Traefik(Proxy):
 
     def counter(self, settings: BalancerSettings, place: Place, send_signal: SendSignal) -> Counter:
         if settings.policy is PolicyName.POWER_OF_TWO:
-            return LogCounter(settings, AttemptLog(place.folder / ATTEMPTS).new_lines, _attempts_in)
+            return LogCounter(settings, AccessLog(place.folder / ATTEMPTS).new_lines, _attempts_in)
         return _Metrics(settings)
 
     def _configuration(self, settings: BalancerSettings, place: Place, *, matched: bool) -> dict[str, str]:
@@ -187,7 +186,7 @@ class Traefik(Proxy):
 
 
 class _Metrics:
-    """What it counted, as its metrics tell at /metrics."""
+    """A Counter that reads Traefik's /metrics."""
 
     def __init__(self, settings: BalancerSettings) -> None:
         self._settings = settings
@@ -213,7 +212,7 @@ class _Metrics:
 
 
 def _attempts_in(line: str) -> Iterator[Attempt]:
-    """`{"DownstreamStatus":200,"ServiceAddr":"127.0.0.1:8051"}`: the last attempt of a request."""
+    """Parse `{"DownstreamStatus":200,"ServiceAddr":"127.0.0.1:8051"}`: the last attempt of a request."""
     request = json.loads(line)
     if "ServiceAddr" in request:
         yield request["ServiceAddr"], str(request["DownstreamStatus"]) in FAILED

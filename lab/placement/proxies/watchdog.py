@@ -1,12 +1,14 @@
-"""Keeps a program from outliving the lab, whatever ends the lab. Run as a script, once for every program:
+"""A watchdog, which keeps a program from outliving the lab, however the lab ends.
 
-    python -I -S leash.py FOLDER PROGRAM ARGUMENT…
+It is a script of its own, without the lab and site-packages, and runs once for every program:
 
-It starts the program, writes its pid to standard output and waits. Each byte on standard input is the
-number of a signal to pass on. Once standard input ends, because whoever held the other end is gone, it
-kills the program; once the program has ended, it removes FOLDER and ends too. Being a process of one
-thread, it can also have Linux kill the program should the leash itself be killed; elsewhere a program whose
-leash is killed runs on.
+    python -I -S watchdog.py FOLDER PROGRAM ARGUMENT…
+
+The watchdog starts the program, writes the program's pid to standard output and waits. Each byte on
+standard input is the number of a signal to pass on. Once standard input ends, because the process at its
+other end is gone, the watchdog kills the program; once the program has ended, it removes FOLDER and ends
+too. As a process of one thread it can also have Linux kill the program if the watchdog itself is killed; on
+other systems the program then runs on.
 """
 
 from __future__ import annotations
@@ -22,19 +24,19 @@ __all__ = ["main"]
 
 PR_SET_PDEATHSIG = 1
 FILES = 8192
-"""How many files the program may have open, as far as the system lets it: two for every request under way."""
+"""How many files the program may have open, as far as the system allows: two for every request in flight."""
 
 
 def main(folder: str, command: list[str]) -> int:
-    """Hold the program until it has ended. Returns its status, as a shell would."""
+    """Watch the program until it has ended. Return its status, as a shell would."""
     woken, wake = os.pipe()
     os.set_blocking(wake, False)
     signal.signal(signal.SIGCHLD, lambda *_: None)
     signal.set_wakeup_fd(wake)
-    leash = os.getpid()
+    watchdog = os.getpid()
     pid = os.fork()
     if pid == 0:
-        _become(command, leash)
+        _become(command, watchdog)
     os.write(1, b"%d\n" % pid)
     os.close(1)
     status = _wait(pid, woken)
@@ -59,7 +61,7 @@ def _wait(pid: int, woken: int) -> int:
                 os.kill(pid, number)
 
 
-def _become(command: list[str], leash: int) -> None:
+def _become(command: list[str], watchdog: int) -> None:
     """Turn the new process into the program: it must never come back from here."""
     try:
         _die_with_parent()
@@ -70,7 +72,7 @@ def _become(command: list[str], leash: int) -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (FILES if most < 0 else min(FILES, most), most))
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         os.dup2(2, 1)
-        if os.getppid() == leash:  # else the leash went before this could ask to go with it
+        if os.getppid() == watchdog:  # else the watchdog ended before this process asked to end with it
             os.execv(command[0], command)
     except BaseException as error:
         os.write(2, f"{command[0]} cannot be run: {error}\n".encode())

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.placement.proxies.access_log import AttemptLog, LogCounter
+from lab.placement.proxies.access_log import AccessLog, LogCounter
 from lab.placement.proxies.caddy import _attempts_in as in_caddy
 from lab.placement.proxies.nginx import _attempts_in as in_nginx
 from lab.placement.proxies.proxy import Count
@@ -19,7 +19,7 @@ SETTINGS = BalancerSettings("service1", 8061, (Address("a", "127.0.0.1", 1), Add
 def test_lines_are_counted_once_and_equal_ones_together(tmp_path: Path) -> None:
     path = tmp_path / "log"
     path.write_text("one\ntwo\none\n")
-    log = AttemptLog(path)
+    log = AccessLog(path)
     assert log.new_lines() == {"one": 2, "two": 1}
     assert log.new_lines() == {}
 
@@ -27,7 +27,7 @@ def test_lines_are_counted_once_and_equal_ones_together(tmp_path: Path) -> None:
 def test_an_unfinished_line_waits_for_its_end(tmp_path: Path) -> None:
     path = tmp_path / "log"
     path.write_text("one\ntw")
-    log = AttemptLog(path)
+    log = AccessLog(path)
     assert log.new_lines() == {"one": 1}
     with path.open("a") as file:
         file.write("o\n")
