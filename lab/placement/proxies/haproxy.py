@@ -266,8 +266,7 @@ class _Statistics:
 
 
 def _count(row: Mapping[str, str]) -> Count:
-    """Count sessions as attempts, and as failed those that ended unanswered and were not given up by the
-    client.
+    """Count sessions as attempts, and as failed those that ended unanswered with the client still waiting.
 
     HAProxy's counters of errors do not serve: a connection refused and tried elsewhere is in none of them.
     """
