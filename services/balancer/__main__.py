@@ -1,4 +1,4 @@
-"""`python -m services.balancer 1`: one balancer on its own, set by environment variables."""
+"""Run one balancer on its own, set by environment variables: `python -m services.balancer 1`."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ GRACE_S = 3
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Serves until SIGINT or SIGTERM. Returns the exit code: 0, or 2 with a message where it cannot start."""
+    """Serve until SIGINT or SIGTERM. Return the exit code: 0, or 2 with a message where it cannot start."""
     parser = argparse.ArgumentParser(
         prog="python -m services.balancer",
-        description="The balancer of one service. It is set by environment variables:",
+        description="The balancer of one service, set by environment variables:",
         epilog=table(VARIABLES, "SERVICE1_INSTANCES", "its instances: service1a=127.0.0.1:8051,…"),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -1,4 +1,4 @@
-"""Active checks: every instance is asked for its /health, whether requests go there or not."""
+"""Active checks: each instance is asked for its /health, whether requests go there or not."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ __all__ = ["ActiveChecks"]
 
 
 class ActiveChecks:
-    """One task an instance, so that one that is frozen delays no other's checks."""
+    """The checks of one balancer: a task for each instance, so that a frozen one delays no other's checks."""
 
-    def __init__(self, core: LoadBalancer) -> None:
-        self._core = core
-        settings = core.settings
+    def __init__(self, balancer: LoadBalancer) -> None:
+        self._balancer = balancer
+        settings = balancer.settings
         self._client = WireClient(
             max_connections=1,
             connect_timeout_s=settings.check_timeout_s,
@@ -28,38 +28,39 @@ class ActiveChecks:
         self._tasks: dict[InstanceState, asyncio.Task[None]] = {}
 
     async def start(self) -> None:
-        """Begin to check the instances there are."""
+        """Begin to check the instances that there are."""
         await self._client.__aenter__()
-        for instance in self._core.roster:
+        for instance in self._balancer.instances:
             self.add(instance)
 
     def add(self, instance: InstanceState) -> None:
-        """Check this one too."""
-        if self._core.settings.check_interval_s:
+        """Check this instance too."""
+        if self._balancer.settings.check_interval_s:
             self._tasks[instance] = asyncio.ensure_future(self._watch(instance))
 
     def remove(self, instance: InstanceState) -> None:
-        """Check it no more."""
+        """Check this instance no more."""
         task = self._tasks.pop(instance, None)
         if task is not None:
             task.cancel()
 
     def close(self) -> None:
-        """Check nothing more."""
+        """End all checks."""
         for task in self._tasks.values():
             task.cancel()
         self._tasks.clear()
         self._client.close()
 
     async def _watch(self, instance: InstanceState) -> None:
-        settings = self._core.settings
+        settings = self._balancer.settings
         url = f"http://{address_of(instance.host, instance.port)}/health"
         while True:
             await asyncio.sleep(settings.check_interval_s)
             try:
                 response = await self._client.get(url, timeout_s=settings.check_timeout_s)
-                well = response.status < 500  # who has no such route is alive all the same
+                healthy = response.status < 500  # an instance without such a route is alive all the same
             except WireError:
-                well = False
-            report = self._core.roster.check_passed if well else self._core.roster.check_failed
+                healthy = False
+            instances = self._balancer.instances
+            report = instances.check_passed if healthy else instances.check_failed
             report(instance, time.monotonic())

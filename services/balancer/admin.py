@@ -1,8 +1,7 @@
-"""What a balancer answers itself: its state, and changes to the set of its instances.
+"""What a balancer answers itself: its health, state and metrics, and changes to the set of its instances.
 
-The counts as Prometheus wants them, made when it asks: a counter touched per request would cost more.
-
-Who asks a balancer to change something, and why not just anybody may.
+Metrics are made when Prometheus asks, since a counter touched for every request would cost more. Changes are
+for programs on the same machine (AdminAccess).
 """
 
 from __future__ import annotations
@@ -26,38 +25,38 @@ __all__ = ["ADMIN", "Admin", "AdminAccess", "Metrics"]
 
 
 class Metrics:
-    """A collector over one balancer's counts. Label values are the service's name and instances' labels."""
+    """A collector over one balancer's counters. Label values are the service's name and instance labels."""
 
     content_type = CONTENT_TYPE_LATEST
 
-    def __init__(self, core: LoadBalancer) -> None:
-        self._core = core
+    def __init__(self, balancer: LoadBalancer) -> None:
+        self._balancer = balancer
         self._registry = CollectorRegistry(auto_describe=False)
         self._registry.register(self)
 
     def text(self) -> bytes:
-        """The answer to GET /metrics."""
+        """Return the answer to GET /metrics."""
         return bytes(generate_latest(self._registry))
 
     def collect(self) -> Iterator[Metric]:
-        """What prometheus-client calls."""
+        """Yield every metric, as prometheus-client asks for them."""
         yield self._requests()
         yield self._attempts()
         yield self._by_reason(
-            "balancer_retries", "Requests that went to another instance.", self._core.counts.retries
+            "balancer_retries", "Requests that went to another instance.", self._balancer.counters.retries
         )
         yield self._by_reason(
-            "balancer_denials", "Requests that might have, and did not.", self._core.counts.denials
+            "balancer_denials", "Requests that might have, and did not.", self._balancer.counters.denials
         )
         yield self._durations()
         yield from self._instances()
         queue = GaugeMetricFamily("balancer_queue_length", "Requests that wait for room.", labels=["service"])
-        queue.add_metric([self._service], len(self._core.line))
+        queue.add_metric([self._service], len(self._balancer.queue))
         yield queue
 
     @property
     def _service(self) -> str:
-        return self._core.settings.service
+        return self._balancer.settings.service
 
     def _requests(self) -> Metric:
         family = CounterMetricFamily(
@@ -65,7 +64,7 @@ class Metrics:
             "Requests answered, by the instance that did (none: the balancer). 499: the client went away.",
             labels=["service", "instance", "code"],
         )
-        for (label, code), number in self._core.counts.answers.items():
+        for (label, code), number in self._balancer.counters.answers.items():
             family.add_metric([self._service, label, str(code)], number)
         return family
 
@@ -75,11 +74,11 @@ class Metrics:
             "Attempts at instances that have ended, by how they did.",
             labels=["service", "instance", "result"],
         )
-        counts = self._core.counts
-        for label, number in counts.answered_attempts(self._core.roster).items():
+        counters = self._balancer.counters
+        for label, number in counters.answered_attempts(self._balancer.instances).items():
             family.add_metric([self._service, label, "answered"], number)
-            family.add_metric([self._service, label, "abandoned"], counts.released[label])
-        for (label, kind), number in counts.failures.items():
+            family.add_metric([self._service, label, "abandoned"], counters.released[label])
+        for (label, kind), number in counters.failures.items():
             family.add_metric([self._service, label, str(kind)], number)
         return family
 
@@ -92,13 +91,13 @@ class Metrics:
     def _durations(self) -> Metric:
         family = HistogramMetricFamily(
             "balancer_request_duration_seconds",
-            "From a request that has come, a short body with it, to the end of its answer.",
+            "From a request that has come, a short body with it, to the end of its response.",
             labels=["service"],
         )
-        counts = self._core.counts
+        counters = self._balancer.counters
         bounds = [*(str(bound) for bound in DURATION_BUCKETS_S), "+Inf"]
-        buckets = list(zip(bounds, accumulate(counts.timings), strict=True))
-        family.add_metric([self._service], buckets, counts.seconds)
+        buckets = list(zip(bounds, accumulate(counters.timings), strict=True))
+        family.add_metric([self._service], buckets, counters.seconds)
         return family
 
     def _instances(self) -> Iterator[Metric]:
@@ -106,11 +105,11 @@ class Metrics:
         up = GaugeMetricFamily("balancer_instance_up", "1 if requests go there, else 0.", labels=labels)
         flight = GaugeMetricFamily("balancer_in_flight", "Attempts begun and not ended.", labels=labels)
         ejections = CounterMetricFamily("balancer_ejections", "Times it was ejected.", labels=labels)
-        for instance in self._core.roster:
+        for instance in self._balancer.instances:
             names = [self._service, instance.label]
-            up.add_metric(names, float(self._core.roster.state(instance) is State.SERVING))
+            up.add_metric(names, float(self._balancer.instances.state(instance) is State.SERVING))
             flight.add_metric(names, instance.in_flight)
-            ejections.add_metric(names, self._core.counts.ejections[instance.label])
+            ejections.add_metric(names, self._balancer.counters.ejections[instance.label])
         yield from (up, flight, ejections)
 
 
@@ -119,9 +118,9 @@ _JSON_TYPE = b"application/json"
 
 @dataclass(frozen=True, slots=True)
 class AdminAccess:
-    """Who asks, as far as that decides whether it may change anything: programs on this machine may.
+    """Who asks, as far as that decides whether it may change instances: programs on this machine may.
 
-    A web page that somebody looks at on this machine is none of them. Browsers name it in Origin, and let it
+    A web page that is open in a browser on this machine may not. Browsers name the page in Origin, and let it
     send JSON only where they were told that it may.
     """
 
@@ -130,11 +129,11 @@ class AdminAccess:
     from_page: bool = False
     """Whether the request has an Origin."""
     sends_json: bool = True
-    """Whether it says that its body is JSON."""
+    """Whether the request says that its body is JSON."""
 
     @classmethod
     def of(cls, address: bytes, lines: Iterable[bytes]) -> AdminAccess:
-        """From the peer's address and the header lines of its request."""
+        """Return the access of a peer by its address and the header lines of its request."""
         headers = [(name.lower(), value) for name, _, value in (line.partition(b":") for line in lines)]
         types = {
             value.partition(b";")[0].strip().lower() for name, value in headers if name == b"content-type"
@@ -143,9 +142,9 @@ class AdminAccess:
         return cls(address.decode(), from_page, types == {_JSON_TYPE})
 
     def objection(self, body: bytes) -> tuple[int, str] | None:
-        """Status and reason of the refusal to change what it asks for; None if it may."""
+        """Return status and reason of the refusal to change instances; None if the peer may."""
         if not is_loopback(self.address):
-            return 403, f"instances are changed from the same machine alone, and {self.address} is another"
+            return 403, f"instances are changed from the same machine only, and {self.address} is another"
         if self.from_page:
             return 403, "instances are not changed by web pages: send no Origin"
         if body and not self.sends_json:
@@ -164,35 +163,35 @@ class Admin:
 
     GET /health, /stats, /metrics, /admin/instances and /admin/events; POST /admin/instances with
     `{"name": "service1e", "port": 8071, "host": "127.0.0.1", "weight": 1}` (the last two may be left out)
-    adds an instance, DELETE /admin/instances/service1e removes one. See Caller for who may do so.
+    adds an instance, DELETE /admin/instances/service1e removes one. See AdminAccess for who may do so.
     """
 
     def __init__(
-        self, core: LoadBalancer, add: Callable[[Address], object], remove: Callable[[str], object]
+        self, balancer: LoadBalancer, add: Callable[[Address], object], remove: Callable[[str], object]
     ) -> None:
-        self._core = core
+        self._balancer = balancer
         self._add = add
         self._remove = remove
-        self._metrics = Metrics(core)
+        self._metrics = Metrics(balancer)
         self._reads: dict[bytes, Callable[[], tuple[int, str, bytes]]] = {
             b"/health": self._health,
-            b"/stats": lambda: _json(200, core.stats()),
+            b"/stats": lambda: _json(200, balancer.stats()),
             b"/metrics": lambda: (200, self._metrics.content_type, self._metrics.text()),
             _INSTANCES: lambda: _json(200, self._instances()),
-            b"/admin/events": lambda: _json(200, core.log.last()),
+            b"/admin/events": lambda: _json(200, balancer.log.last()),
         }
         self.paths = frozenset(self._reads)
-        """What is for the balancer itself, beside all that begins with ADMIN."""
+        """Paths that the balancer answers itself, beside all that begin with ADMIN."""
 
-    def answer(self, method: bytes, path: bytes, body: bytes, caller: AdminAccess) -> tuple[int, str, bytes]:
-        """Status, content type and body of the answer."""
+    def answer(self, method: bytes, path: bytes, body: bytes, access: AdminAccess) -> tuple[int, str, bytes]:
+        """Return status, content type and body of the answer to a request."""
         read = self._reads.get(path)
         if read is not None and method in (b"GET", b"HEAD"):
             return read()
         adds = path == _INSTANCES and method == b"POST"
         removes = path.startswith(_INSTANCES + b"/") and method == b"DELETE"
         if adds or removes:
-            objection = caller.objection(body)
+            objection = access.objection(body)
             if objection is not None:
                 return _json(objection[0], {"detail": objection[1]})
             return self._post(body) if adds else self._delete(path[len(_INSTANCES) + 1 :].decode("ascii"))
@@ -201,24 +200,24 @@ class Admin:
         return _json(404, {"detail": f"the balancer has no {path.decode()}"})
 
     def _health(self) -> tuple[int, str, bytes]:
-        status = "draining" if self._core.draining else "healthy"
-        code = 503 if self._core.draining else 200
-        return _json(code, {"status": status, "service": self._core.settings.name})
+        status = "draining" if self._balancer.draining else "healthy"
+        code = 503 if self._balancer.draining else 200
+        return _json(code, {"status": status, "service": self._balancer.settings.name})
 
     def _instances(self) -> list[dict[str, object]]:
-        roster = self._core.roster
+        instances = self._balancer.instances
         return [
             {
                 "name": instance.name,
                 "host": instance.host,
                 "port": instance.port,
                 "weight": instance.weight,
-                "state": roster.state(instance),
+                "state": instances.state(instance),
                 "in_flight": instance.in_flight,
                 "requests": instance.requests,
                 "errors": instance.errors,
             }
-            for instance in roster
+            for instance in instances
         ]
 
     def _post(self, body: bytes) -> tuple[int, str, bytes]:
@@ -241,7 +240,7 @@ class Admin:
 
 
 def _address(data: Any) -> Address:
-    """Raises ValueError for anything but the fields of an address, of the right types."""
+    """Read an address. Raises ValueError for anything but its fields, of the right types."""
     if not isinstance(data, dict):
         raise ValueError("give an object with name and port")
     known = {"name": str, "host": str, "port": int, "weight": int}

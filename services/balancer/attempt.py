@@ -1,7 +1,4 @@
-"""One attempt at a request: from a connection to the instance to the end of its answer.
-
-Who sent a request, as seen by what forwards it.
-"""
+"""One attempt at a request: from a connection to the instance to the end of its response."""
 
 from __future__ import annotations
 
@@ -9,9 +6,8 @@ import time
 from typing import Protocol
 
 from services.balancer.balancer import LoadBalancer
-from services.balancer.http.bodies import Download, Upload
-from services.balancer.http.request_head import CHUNKED, RequestHead
-from services.balancer.http.response_head import AnswerHead, answer_head, length_line
+from services.balancer.http.request import CHUNKED, RequestHead, Upload
+from services.balancer.http.response import Download, ResponseHead, length_line, rewrite_head
 from services.balancer.instances import InstanceState
 from services.wire import (
     BrokenAnswer,
@@ -29,74 +25,90 @@ __all__ = ["Attempt", "Attempted", "ResponseSink"]
 
 
 class ResponseSink(Protocol):
-    """Takes exactly one answer: pieces by `write` and the last by `done`, or `refuse`, or `abort`."""
+    """What takes exactly one response: pieces by `write` and the last by `done`, or `refuse`, or `abort`."""
 
     def provenance(self, head: RequestHead) -> bytes:
-        """The header lines that say where the request comes from and on what ways, up to `X-Request-ID: `."""
+        """Return the header lines that say where the request comes from, up to `X-Request-ID: `."""
 
     def keeps_alive(self) -> bool:
-        """Whether its connection stays open after this answer."""
+        """Return whether the client's connection stays open after this response."""
 
     def write(self, data: bytes) -> None:
-        """Pass on a piece of the answer."""
+        """Pass on a piece of the response."""
 
     def done(self, last: bytes, now: float, close: bool = False) -> None:
-        """Pass on the last piece of the answer, and `close` where nothing else marks its end."""
+        """Pass on the last piece of the response, and `close` where nothing else marks its end."""
 
     def refuse(self, status: int, detail: str, retry_after_s: int | None = None) -> None:
-        """There will be no other answer than this."""
+        """Answer with an error instead of a response."""
 
     def abort(self) -> None:
-        """The answer ends in the middle, and the client must not take it for whole."""
+        """Cut the client off: the response ends in the middle, and must not be taken for whole."""
 
     def pause_upload(self) -> None:
-        """The instance cannot take in more of the body for now."""
+        """Read no more of the body: the instance cannot take it in for now."""
 
     def resume_upload(self) -> None:
-        """It can again."""
+        """Read the body again."""
 
 
 class Attempted(Protocol):
-    """The request, as its attempts see it. Of each it is told how it ended, unless that was given up."""
+    """The request, as its attempts see it: each reports how it ended, unless it was given up."""
 
-    core: LoadBalancer
-    client: ResponseSink
+    balancer: LoadBalancer
+    sink: ResponseSink
     head: RequestHead
     body: bytes
-    """What is sent anew with each attempt."""
+    """The body, sent anew with each attempt."""
     upload: Upload | None
-    """What is sent instead, where the body is too long for that."""
+    """What is sent instead of `body`, where the body is too long to be kept."""
     request_id: bytes
     deadline: float
-    """When its time is over, of time.monotonic."""
+    """When the request's time is over, of time.monotonic."""
 
-    def turns_down(self, status: int) -> bool:
-        """Whether an answer with this status is taken for a failure, and the request tried elsewhere."""
+    def retries_on(self, status: int) -> bool:
+        """Decide whether a response with this status is taken for a failure, and tried elsewhere."""
 
-    def served(self, answer: AnswerHead, last: bytes) -> None:
-        """The instance has answered, and this is the last that the client gets of it."""
+    def served(self, response: ResponseHead, last: bytes) -> None:
+        """Take the end of a response; `last` is the rest of what the client gets."""
 
-    def turned_down(self, status: int) -> None:
-        """The answer that is taken for a failure has come to its end."""
+    def failed_with_status(self, status: int) -> None:
+        """Take the end of a response that is taken for a failure."""
 
     def failed(self, error: WireError) -> None:
-        """There is no whole answer."""
+        """Take the failure of an attempt that got no whole response."""
 
 
 class Attempt(Exchange):
-    """What an instance is sent of a request, and what comes back, which the client gets as it comes."""
+    """What an instance is sent of a request, and its response, which the client gets as it comes.
+
+    Its attributes say in which state an attempt is. There is no enum: to store its member at each step
+    would cost every request, and each step sets one of these attributes anyway.
+
+    | state      | is in it where                | goes on to |
+    |------------|-------------------------------|------------|
+    | connecting | `_opening` is set             | sent, ended (`failed`) |
+    | sent       | `_connection` is set          | responding, discarding, ended (`served`, `failed`) |
+    | responding | `download` is set             | passing, ended (`served`, `failed`) |
+    | passing    | `passing` is true             | ended (`served`, `failed`) |
+    | discarding | `_failed_status` is not 0     | ended (`failed_with_status`) |
+    | ended      | `_connection` is None again   | |
+
+    `give_up` ends an attempt in any state, and reports nothing.
+    """
 
     # Defaults, so that beginning costs no more than what it sets.
     download: Download | None = None
-    """What has come of an answer, if it does not come whole."""
+    """The response so far, where it does not come whole."""
     passing = False
-    """Whether some of the answer was passed on."""
+    """Whether some of the response was passed on."""
     held_up = False
     """Whether the instance takes in the body more slowly than it comes."""
     _opening: Opening | None = None
     _connection: Connection | None = None
     _broken: BrokenAnswer | None = None
-    _turned_down = 0  # the status of an answer that is taken for a failure
+    _failed_status = 0
+    """The status of a response that is taken for a failure."""
 
     def __init__(self, request: Attempted, instance: InstanceState, pool: Pool, now: float) -> None:
         self.instance = instance
@@ -112,9 +124,9 @@ class Attempt(Exchange):
         """Send the request over this connection."""
         self._connection = connection
         request = self._request
-        core, head, body, upload = request.core, request.head, request.body, request.upload
-        until = now + core.try_timeout_s
-        allowed = core.try_deadline
+        balancer, head, body, upload = request.balancer, request.head, request.body, request.upload
+        until = now + balancer.try_timeout_s
+        allowed = balancer.try_deadline
         if until > request.deadline:
             until = request.deadline
             allowed = b"\r\nX-Request-Deadline-Ms: %d" % max(0, (until - now) * 1000)
@@ -123,16 +135,16 @@ class Attempt(Exchange):
             body = upload.piece()
         elif head.length == CHUNKED:
             framing = length_line(len(body))
-        whence = request.client.provenance(head)
-        data = b"".join((head.forwarded, whence, request.request_id, allowed, framing, body))
+        provenance = request.sink.provenance(head)
+        data = b"".join((head.forwarded, provenance, request.request_id, allowed, framing, body))
         more = upload is not None and not upload.whole
         connection.send(self, data, deadline=until, is_head=head.is_head, more=more)
         if upload is not None and self._connection is connection:  # it was sent
             upload.sent()
-            request.client.resume_upload()
+            request.sink.resume_upload()
 
     def give_up(self) -> None:
-        """Nobody wants the answer any more: the request is told nothing of it either."""
+        """End the attempt without a word to the request, whose response is wanted no more."""
         if self._opening is not None:
             self._opening.cancel()
         connection, self._connection = self._connection, None
@@ -140,7 +152,7 @@ class Attempt(Exchange):
             connection.abort()
 
     def send_more(self, upload: Upload) -> bool:
-        """More of the body came. False if nothing can be sent yet."""
+        """Send what has come of the body. Returns False if nothing can be sent yet."""
         connection = self._connection
         if connection is None:
             return False
@@ -151,13 +163,13 @@ class Attempt(Exchange):
         return True
 
     def pause(self) -> None:
-        """The client takes in the answer too slowly; that is not the instance's fault."""
+        """Stop reading: the client takes in the response too slowly, which is not the instance's fault."""
         if self._connection is not None:
             self._connection.pause_reading()
             self._connection.set_deadline(self._request.deadline)
 
     def resume(self) -> None:
-        """The client has caught up."""
+        """Read on: the client has caught up."""
         if self._connection is not None:
             self._connection.resume_reading()
             self._allow_more(self._connection)
@@ -166,30 +178,30 @@ class Attempt(Exchange):
 
     def on_whole(self, status: int, raw_head: bytes, body: bytes) -> bool:
         connection, request = self._connection, self._request
-        if connection is None or status in request.core.retry_statuses:
+        if connection is None or status in request.balancer.retry_statuses:
             return False
         head = request.head
-        answer = answer_head(raw_head, head.minor, request.client.keeps_alive(), head.is_head)
-        if answer is None or not answer.length == answer.expected == len(body):
+        response = rewrite_head(raw_head, head.minor, request.sink.keeps_alive(), head.is_head)
+        if response is None or not response.length == response.expected == len(body):
             return False
         self._connection = None
         self._pool.give_back(connection)
-        request.served(answer, answer.data + body)
+        request.served(response, response.data + body)
         return True
 
     def on_head(self, status: int, headers: Headers) -> None:  # noqa: ARG002  (the raw head is faster)
         request = self._request
-        if status in request.core.retry_statuses and request.turns_down(status):
-            self._turned_down = status
+        if status in request.balancer.retry_statuses and request.retries_on(status):
+            self._failed_status = status
             return
         connection, head = self._connection, request.head
         if connection is None:
             return
-        answer = answer_head(connection.raw_head, head.minor, request.client.keeps_alive(), head.is_head)
-        if answer is None:
+        response = rewrite_head(connection.raw_head, head.minor, request.sink.keeps_alive(), head.is_head)
+        if response is None:
             self._break("a folded header, or a transfer coding that was not asked for")
             return
-        self.download = Download(answer)
+        self.download = Download(response)
 
     def on_body(self, chunk: bytes) -> None:
         if self.download is not None:
@@ -202,7 +214,7 @@ class Attempt(Exchange):
         self.passing = True
         if self._connection is not None:
             self._allow_more(self._connection)
-        self._request.client.write(data)
+        self._request.sink.write(data)
 
     def on_complete(self) -> None:
         connection, download = self._connection, self.download
@@ -211,11 +223,11 @@ class Attempt(Exchange):
         self._connection = None
         self._pool.give_back(connection)
         if download is None:
-            self._request.turned_down(self._turned_down)
+            self._request.failed_with_status(self._failed_status)
         elif download.fits:
             self._request.served(download.head, download.last())
         else:
-            # Two readings of one answer: the client must not be left with either.
+            # Two readings of one response: the client must not be left with either.
             self.passing = True
             self._request.failed(BrokenAnswer(FailureKind.PROTOCOL_ERROR, connection.peer, "two lengths"))
 
@@ -223,18 +235,18 @@ class Attempt(Exchange):
         if self._connection is None:  # given up
             return
         self._connection = None
-        if self._turned_down:  # at its head it was decided already to try elsewhere, and paid for
-            self._request.turned_down(self._turned_down)
+        if self._failed_status:  # at its head it was decided already to try elsewhere, and paid for
+            self._request.failed_with_status(self._failed_status)
         else:
             self._request.failed(self._broken or error)
 
     def pause_writing(self) -> None:
         self.held_up = True
-        self._request.client.pause_upload()
+        self._request.sink.pause_upload()
 
     def resume_writing(self) -> None:
         self.held_up = False
-        self._request.client.resume_upload()
+        self._request.sink.resume_upload()
 
     # The rest.
 
@@ -246,12 +258,12 @@ class Attempt(Exchange):
             self._request.failed(result)
 
     def _allow_more(self, connection: Connection) -> None:
-        """There was progress: so long the instance may be silent, and the whole may take no longer."""
+        """Move the deadline after progress: `try_timeout_s` from now, the request's own at the latest."""
         request = self._request
-        connection.set_deadline(min(time.monotonic() + request.core.try_timeout_s, request.deadline))
+        connection.set_deadline(min(time.monotonic() + request.balancer.try_timeout_s, request.deadline))
 
     def _break(self, detail: str) -> None:
-        """What came cannot be passed on."""
+        """Fail the attempt: what came cannot be passed on."""
         if self._connection is not None:
             self._broken = BrokenAnswer(FailureKind.PROTOCOL_ERROR, self._connection.peer, detail)
             self._connection.abort()

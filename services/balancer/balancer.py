@@ -1,4 +1,4 @@
-"""What all requests of one balancer share."""
+"""The load balancer: what all requests to one service share, whatever their protocol."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from services.addresses import Address
 from services.balancer.counters import Counters
 from services.balancer.events import Event, EventKind, EventLog
 from services.balancer.health import HealthRules
-from services.balancer.http.request_head import RequestHead
+from services.balancer.http.request import RequestHead
 from services.balancer.instance_set import InstanceSet
 from services.balancer.instances import InstanceState
 from services.balancer.policies import build
-from services.balancer.queue import Queued, RequestQueue, WaitingQueue
+from services.balancer.queue import RequestQueue
 from services.balancer.retries import RetryBudget, RetryRules
 from services.balancer.settings import BalancerSettings
 from services.wire import Deadlines, Pool
@@ -23,7 +23,7 @@ from services.wire import Deadlines, Pool
 __all__ = ["DuplicateInstance", "LoadBalancer", "UnknownInstance"]
 
 _SAFE = frozenset((b"GET", b"HEAD", b"OPTIONS"))
-_ROOM = frozenset((EventKind.RESTORED, EventKind.EJECTED))
+_MAKES_ROOM = frozenset((EventKind.RESTORED, EventKind.EJECTED))
 
 
 class UnknownInstance(KeyError):  # noqa: N818
@@ -35,18 +35,19 @@ class DuplicateInstance(ValueError):  # noqa: N818
 
 
 class LoadBalancer:
-    """Instances and their pools, who waits for them, what may be retried, and what is counted.
+    """The instances of one service and their pools, the queue before them, the retry budget, the counters.
 
-    Belongs to the running loop. All times are of time.monotonic, which is the loop's clock too, but finer.
+    A LoadBalancer belongs to the running loop. All times are of time.monotonic, which is the loop's clock
+    too, but finer.
     """
 
     def __init__(self, settings: BalancerSettings) -> None:
         self.settings = settings
         self.loop = asyncio.get_running_loop()
         self.deadlines = Deadlines(self.loop)
-        self.counts = Counters()
+        self.counters = Counters()
         self.log = EventLog(settings.name)
-        self.roster = InstanceSet(
+        self.instances = InstanceSet(
             build(settings.policy, limit=settings.in_flight_limit or None, seed=settings.seed),
             HealthRules(
                 settings.failures,
@@ -57,11 +58,12 @@ class LoadBalancer:
                 settings.panic_threshold,
             ),
             slow_start_s=settings.slow_start_s,
-            on_event=self.hear,
+            on_event=self.on_event,
         )
         self.budget = RetryBudget(time.monotonic(), settings.retry_ratio, settings.retry_per_s)
-        queue: WaitingQueue[Queued] = WaitingQueue(settings.queue_limit, settings.queue_timeout_s, self.hear)
-        self.line = RequestQueue(queue, self.roster, self.deadlines)
+        self.queue = RequestQueue(
+            settings.queue_limit, settings.queue_timeout_s, self.instances, self.deadlines, self.on_event
+        )
         self.pools: dict[InstanceState, Pool] = {}
         self.draining = self.closed = False
         # What every request asks for, one step nearer.
@@ -83,43 +85,46 @@ class LoadBalancer:
             self.add(address)
 
     def rules(self, head: RequestHead) -> RetryRules:
-        """What may be done twice: what declares so, and what HTTP itself calls safe."""
+        """Return what may be done twice: routes that declare so, and methods that HTTP itself calls safe."""
         if head.method in _SAFE or head.path in self._idempotent:
             return self._safe
         return self._unsafe
 
     def new_id(self) -> bytes:
-        """An X-Request-ID for a request that came without."""
+        """Return an X-Request-ID for a request that came without one."""
         self._ids += 1
         return b"%b-%x" % (self._id_prefix, self._ids)
 
-    def hear(self, event: Event) -> None:
-        """Log and count an event. An instance that is back may be what someone waits for.
+    def on_event(self, event: Event) -> None:
+        """Log and count an event. After one that may have made room, try to dispatch the queue.
 
-        So may those that are chosen from again because too few are fit.
+        A restored instance makes room; an ejection may, where so few are fit that all are chosen from again.
         """
         self.log.write(event)
-        self.counts.heard(event)
-        if event.kind in _ROOM:
-            self.loop.call_soon(self.line.move)
+        self.counters.count(event)
+        if event.kind in _MAKES_ROOM:
+            self.loop.call_soon(self.queue.dispatch)
 
     def choose(self, now: float, tried: Collection[InstanceState]) -> InstanceState | None:
-        """The instance for a request that comes now, and overtakes nobody in line who could go there."""
-        instance = self.roster.choose(now, tried)
-        if instance is not None and self.line.anyone:
-            self.line.move()
-            # What is left is of no use to those in line, who have been there.
-            instance = self.roster.choose(now, tried)
+        """Choose the instance for a request that comes now; it overtakes no queued one that could go there.
+
+        Returns None if there is none that was not `tried`, or none with room.
+        """
+        instance = self.instances.choose(now, tried)
+        if instance is not None and self.queue.nonempty:
+            self.queue.dispatch()
+            # What is left is of no use to those in the queue, which have been there.
+            instance = self.instances.choose(now, tried)
         return instance
 
     def budget_after(self, tried: Collection[InstanceState]) -> RetryBudget | None:
-        """What pays for another attempt at a request that has been to `tried`; None if that is everywhere."""
-        return None if all(instance in tried for instance in self.roster) else self.budget
+        """Return what pays for another attempt at a request that was `tried`; None if it was everywhere."""
+        return None if all(instance in tried for instance in self.instances) else self.budget
 
     def add(self, address: Address) -> InstanceState:
-        """From now on requests may go there. Raises DuplicateInstance."""
+        """Add an instance, to which requests may go from now on. Raises DuplicateInstance."""
         instance = InstanceState(address.name, address.host, address.port, address.weight)
-        if any(known.label == instance.label for known in self.roster):
+        if any(known.label == instance.label for known in self.instances):
             raise DuplicateInstance(f"there is a {instance.label} already")
         self.pools[instance] = Pool(
             address.host,
@@ -129,23 +134,23 @@ class LoadBalancer:
             idle_timeout_s=self.settings.instance_idle_s,
             collect_headers=False,
         )
-        self.roster.add(instance)
-        self.loop.call_soon(self.line.move)
+        self.instances.add(instance)
+        self.loop.call_soon(self.queue.dispatch)
         return instance
 
     def remove(self, name: str) -> InstanceState:
-        """By name or label: no more requests go there, those in flight end. Raises UnknownInstance."""
-        for instance in self.roster:
+        """Remove the instance of this name or label; requests in flight there end. Raises UnknownInstance."""
+        for instance in self.instances:
             if name in (instance.name, instance.label):
-                self.roster.remove(instance)
-                self.counts.removed(instance)
+                self.instances.remove(instance)
+                self.counters.removed(instance)
                 self.pools.pop(instance).close()
                 return instance
-        raise UnknownInstance(f"no instance {name!r}: there are {[i.label for i in self.roster]}")
+        raise UnknownInstance(f"no instance {name!r}: there are {[i.label for i in self.instances]}")
 
     def stats(self) -> dict[str, object]:
-        """The documented answer to GET /stats."""
-        instances = list(self.roster)
+        """Return the documented answer to GET /stats."""
+        instances = list(self.instances)
         return {
             "instances": [instance.label for instance in instances],
             "stats": {
@@ -155,9 +160,9 @@ class LoadBalancer:
         }
 
     def close(self) -> None:
-        """Drop idle connections to instances, and all timers. What is in flight was given up before."""
+        """Drop idle connections to instances, and all timers. Give up requests in flight before."""
         self.closed = True
         for pool in self.pools.values():
             pool.close()
-        self.line.close()
+        self.queue.close()
         self.deadlines.close()

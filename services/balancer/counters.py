@@ -1,4 +1,4 @@
-"""What a balancer counts: plain numbers, cheap to add to, from which metrics are made when asked for."""
+"""What a balancer counts: plain numbers, cheap to add to; metrics are made of them when asked for."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ DURATION_BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0
 
 
 class Counters:
-    """Counters since the start. Requests are what clients sent, attempts what instances were asked.
+    """Counts since the start. Requests are what clients sent, attempts what instances were asked.
 
     Instances go by their labels, under which one that was removed may come back.
     """
@@ -36,11 +36,11 @@ class Counters:
 
     def __init__(self) -> None:
         self.answers: dict[tuple[str, int], int] = {}
-        """By who gave it (nothing: the balancer itself) and status; 499 for a client that went away."""
+        """Requests by the label of who answered ("": the balancer itself) and status (499: abandoned)."""
         self.timings = [0] * (len(DURATION_BUCKETS_S) + 1)
-        """How many requests took up to each bound, and the rest."""
+        """How many requests took up to each bound of DURATION_BUCKETS_S, and the rest."""
         self.seconds = 0.0
-        """How long all of them took together."""
+        """How long all requests took together."""
         self.failures: Counter[tuple[str, str]] = Counter()
         """Failed attempts by instance and kind of failure."""
         self.released: Counter[str] = Counter()
@@ -51,18 +51,18 @@ class Counters:
         self._past: Counter[str] = Counter()
         """Attempts that ended and did not fail at instances that are gone."""
         self._leaving: list[InstanceState] = []
-        """Those that were removed and may have attempts in flight."""
+        """Instances that were removed and may have attempts in flight."""
 
     def answered(self, by: InstanceState | None, status: int, seconds: float) -> None:
-        """A request is over."""
+        """Count a request that is over: answered `by` an instance, or by the balancer itself (None)."""
         key = (by.label if by is not None else "", status)
         answers = self.answers
         answers[key] = answers.get(key, 0) + 1
         self.timings[bisect_left(DURATION_BUCKETS_S, seconds)] += 1
         self.seconds += seconds
 
-    def heard(self, event: Event) -> None:
-        """Something happened that has a counter."""
+    def count(self, event: Event) -> None:
+        """Count an event, if it has a counter."""
         if event.kind is EventKind.RETRIED:
             self.retries[event.reason] += 1
         elif event.kind in (EventKind.DENIED, EventKind.QUEUED_OUT):
@@ -71,14 +71,14 @@ class Counters:
             self.ejections[event.instance.label] += 1
 
     def removed(self, instance: InstanceState) -> None:
-        """No request goes there any more. What it has counted, and will until its last attempt, is kept."""
+        """Keep what an instance that was removed has counted, and will count until its last attempt ends."""
         self._leaving.append(instance)
         for gone in [known for known in self._leaving if not known.in_flight]:
             self._leaving.remove(gone)
             self._past[gone.label] += gone.requests - gone.errors
 
     def answered_attempts(self, present: Iterable[InstanceState]) -> dict[str, int]:
-        """Attempts that were answered, by label, at the instances there are and those that were removed."""
+        """Return how many attempts were answered, by label, at `present` and at removed instances."""
         numbers = self._past.copy()
         for instance in (*present, *self._leaving):
             numbers[instance.label] += instance.requests - instance.errors - instance.in_flight

@@ -1,7 +1,4 @@
-"""What happens to instances and requests that is worth a line in the log.
-
-The log of what happens to instances and requests: one JSON object a line, and the last few to look at.
-"""
+"""What happens to instances and requests, and its log: one JSON object a line, the last few kept."""
 
 from __future__ import annotations
 
@@ -27,14 +24,14 @@ class EventKind(StrEnum):
     RETRIED = "retried"
     """A request goes to another instance, after the one named failed it."""
     DENIED = "denied"
-    """A request might have gone to another instance, and for the reason named does not."""
+    """A request might have gone to another instance, and does not, for the reason named."""
     QUEUED_OUT = "queued_out"
     """A request found no room in the queue, or waited there too long."""
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One line of the log. `at` is in seconds on the clock that the caller passes everywhere."""
+    """One line of the log. `at` is in seconds on the clock that all times given to the balancer are of."""
 
     kind: EventKind
     at: float
@@ -46,7 +43,7 @@ Listener = Callable[[Event], None]
 
 
 def ignore(event: Event) -> None:
-    """Listens to nothing."""
+    """Do nothing: a listener for those who need none."""
 
 
 KEPT = 1000
@@ -55,10 +52,10 @@ _logger = logging.getLogger("services.balancer")
 
 
 class EventLog:
-    """Writes events to the logger `services.balancer`, and remembers the last thousand.
+    """A log that writes events to the logger `services.balancer`, and remembers the last thousand.
 
-    Each has `at` in seconds on the monotonic clock, `balancer`, `event`, `instance` (its label, or null) and
-    `reason`.
+    Each line has `at` in seconds on the monotonic clock, `balancer`, `event`, `instance` (its label, or null)
+    and `reason`.
     """
 
     def __init__(self, balancer: str) -> None:
@@ -78,12 +75,12 @@ class EventLog:
         _logger.info("%s", _Line(line))
 
     def last(self) -> list[dict[str, object]]:
-        """The last events, oldest first."""
+        """Return the last events, oldest first."""
         return list(self._last)
 
 
 class _Line:
-    """Becomes JSON only if a handler wants it."""
+    """A line that becomes JSON only if a handler wants it."""
 
     def __init__(self, line: dict[str, object]) -> None:
         self._line = line

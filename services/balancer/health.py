@@ -1,6 +1,6 @@
 """Which instances are fit to be chosen: passive ejection of outliers, active checks, and trials.
 
-What a failed attempt says of the instance it went to.
+`cause_of` reads what a failed attempt says of its instance; `Health` decides on it.
 """
 
 from __future__ import annotations
@@ -16,27 +16,28 @@ from services.balancer.events import Event, EventKind
 from services.balancer.instances import InstanceState
 from services.wire.errors import FailureKind, NotSent, WireError
 
-__all__ = ["FailureCause", "Health", "HealthRules", "State", "TransitionReason", "blame"]
+__all__ = ["FailureCause", "Health", "HealthRules", "State", "TransitionReason", "cause_of"]
 
 
 class FailureCause(StrEnum):
-    """What a failure says of the instance."""
+    """What a failed attempt says of the instance it went to."""
 
     NONE = "none"
     """Nothing: this side gave up, or a kept-alive connection had just been closed."""
     FAILED = "failed"
+    """The instance did not answer, or not well."""
     UNREACHABLE = "unreachable"
-    """Nobody is there."""
+    """No program listens there."""
 
 
-def blame(error: WireError) -> FailureCause:
-    """What a failed attempt says of the instance it went to."""
+def cause_of(error: WireError) -> FailureCause:
+    """Return what a failed attempt says of the instance it went to."""
     if error.kind is FailureKind.ABORTED or isinstance(error, NotSent):
         return FailureCause.NONE
-    return FailureCause.UNREACHABLE if error.kind in _NOBODY_THERE else FailureCause.FAILED
+    return FailureCause.UNREACHABLE if error.kind in _UNREACHABLE else FailureCause.FAILED
 
 
-_NOBODY_THERE = frozenset({FailureKind.REFUSED, FailureKind.UNREACHABLE, FailureKind.UNRESOLVED})
+_UNREACHABLE = frozenset({FailureKind.REFUSED, FailureKind.UNREACHABLE, FailureKind.UNRESOLVED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,15 +49,15 @@ class HealthRules:
     """
 
     failures: int = 5
-    """So many failures without an answer between them eject."""
+    """How many failures without an answer between them eject."""
     backoff_s: float = 1.0
     backoff_cap_s: float = 30.0
     rise: int = 2
-    """So many checks passed in a row restore."""
+    """How many checks passed in a row restore."""
     fall: int = 3
-    """So many checks failed in a row eject, until `rise` of them pass."""
+    """How many checks failed in a row eject, until `rise` of them pass."""
     panic_threshold: float = 0.25
-    """Where less than this part of the instances is fit, all are chosen from; 0 never does that."""
+    """All instances are chosen from where less than this part of them is fit; 0: never."""
 
     def __post_init__(self) -> None:
         for name in ("failures", "rise", "fall"):
@@ -73,7 +74,7 @@ class HealthRules:
 
 
 class State(StrEnum):
-    """How an instance stands."""
+    """Whether an instance is chosen."""
 
     SERVING = "serving"
     EJECTED = "ejected"
@@ -82,7 +83,7 @@ class State(StrEnum):
 
 
 class TransitionReason(StrEnum):
-    """Why it was ejected or restored."""
+    """Why an instance was ejected or restored."""
 
     UNREACHABLE = "unreachable"
     FAILURES = "failures"
@@ -91,48 +92,53 @@ class TransitionReason(StrEnum):
 
 
 class Health:
-    """The standing of every instance: a pure state machine that is told what happened, and when.
+    """The state of every instance: a pure state machine that is told what happened, and when.
+
+        SERVING ─ unreachable; `failures` failures or `fall` failed checks in a row ─► EJECTED
+        EJECTED ─ backoff over (`due`), and an attempt starts ─► TRIAL
+        EJECTED ─ `rise` checks passed in a row ─► SERVING
+        TRIAL ─ answered ─► SERVING
+        TRIAL ─ failed ─► EJECTED, for longer
+        TRIAL ─ given up ─► EJECTED, and due again
 
     - An instance that is unreachable is ejected at once, any other after `failures` failures in a row.
-    - When its backoff is over it is `due`: the next attempt that starts there is its trial, and until that
-      has ended it is due no more. An answer restores it; a failure ejects it again, for longer; a trial that
-      was given up leaves it due.
-    - Once it was ejected, attempts begun before count no more, nor do they when it has returned.
-    - Checks eject by `fall` and restore by `rise`. They also end a passive ejection, but not the second one
-      in a row for failures that no check saw: there checks evidently do not tell, and only a trial will.
+    - Once an instance was ejected, attempts begun before count no more, nor do they when it has returned.
+    - Checks also end a passive ejection, but not the second one in a row for failures that no check saw:
+      there checks evidently do not tell, and only a trial will. Where checks ejected, only they restore.
     """
 
-    __slots__ = ("_backoffs", "_fails", "_order", "_out", "_past", "_rules", "_strikes")
+    __slots__ = ("_backoffs", "_failed_checks", "_failures", "_order", "_out", "_past", "_rules")
 
     def __init__(self, rules: HealthRules) -> None:
         self._rules = rules
         self._out: dict[InstanceState, _Ejection] = {}
-        self._strikes: dict[InstanceState, int] = {}
-        self._fails: dict[InstanceState, int] = {}
+        self._failures: dict[InstanceState, int] = {}
+        self._failed_checks: dict[InstanceState, int] = {}
         self._past: dict[InstanceState, tuple[int, float]] = {}
-        """How many ejections in a row it had, and when the last of them ended."""
+        """How many ejections in a row an instance had, and when the last of them ended."""
         self._backoffs: list[tuple[float, int, InstanceState]] = []
-        """A heap of when ejections end; what no longer holds is dropped when it comes up."""
+        """A heap of when ejections end; entries that no longer hold are dropped when they come up."""
         self._order = count()
 
     @property
     def out(self) -> Collection[InstanceState]:
-        """Those that are ejected or on trial: a view, which stays true."""
+        """Instances that are ejected or on trial: a view, which stays true."""
         return self._out.keys()
 
     @property
     def failing(self) -> Collection[InstanceState]:
-        """Those that failed since they last answered and are not ejected for it yet: a view too."""
-        return self._strikes.keys()
+        """Instances that failed since they last answered and are not ejected for it yet: a view too."""
+        return self._failures.keys()
 
     def state(self, instance: InstanceState) -> State:
+        """Return whether the instance serves, is ejected or is on trial."""
         ejection = self._out.get(instance)
         if ejection is None:
             return State.SERVING
         return State.EJECTED if ejection.trial_at is None else State.TRIAL
 
     def due(self, now: float) -> InstanceState | None:
-        """An ejected instance that may have its trial now."""
+        """Return an ejected instance that may have its trial now, or None."""
         while self._backoffs and self._backoffs[0][0] <= now:
             until, _, instance = self._backoffs[0]
             ejection = self._out.get(instance)
@@ -142,22 +148,22 @@ class Health:
         return None
 
     def started(self, instance: InstanceState, now: float) -> None:
-        """An attempt begins: the trial, if the instance is due for one."""
+        """Take note of an attempt that begins: the trial, if the instance is due for one."""
         ejection = self._out.get(instance)
         if ejection is not None and ejection.trial_at is None and ejection.until <= now:
             ejection.trial_at = now
 
     def succeeded(self, instance: InstanceState, begun: float, now: float) -> Event | None:
-        """The instance answered an attempt begun at `begun`."""
-        self._strikes.pop(instance, None)
+        """Take note that the instance answered an attempt begun at `begun`. Returns the event it causes."""
+        self._failures.pop(instance, None)
         ejection = self._out.get(instance)
         if ejection is None or ejection.by_checks or begun < ejection.since:
             return None
         return self._restore(instance, now, TransitionReason.TRIAL)
 
-    def failed(self, instance: InstanceState, begun: float, now: float, blamed: FailureCause) -> Event | None:
-        """The instance failed an attempt begun at `begun`."""
-        if blamed is FailureCause.NONE:
+    def failed(self, instance: InstanceState, begun: float, now: float, cause: FailureCause) -> Event | None:
+        """Take note that the instance failed an attempt begun at `begun`. Returns the event it causes."""
+        if cause is FailureCause.NONE:
             self.released(instance, begun)
             return None
         ejection = self._out.get(instance)
@@ -165,27 +171,27 @@ class Health:
             if ejection.trial_at is None or begun < ejection.trial_at:
                 return None
             return self._eject(
-                instance, now, TransitionReason.TRIAL, unreachable=blamed is FailureCause.UNREACHABLE
+                instance, now, TransitionReason.TRIAL, unreachable=cause is FailureCause.UNREACHABLE
             )
         if begun < self._past.get(instance, _NEVER)[1]:
             return None
-        if blamed is FailureCause.UNREACHABLE:
+        if cause is FailureCause.UNREACHABLE:
             return self._eject(instance, now, TransitionReason.UNREACHABLE, unreachable=True)
-        strikes = self._strikes[instance] = self._strikes.get(instance, 0) + 1
-        if strikes < self._rules.failures:
+        failures = self._failures[instance] = self._failures.get(instance, 0) + 1
+        if failures < self._rules.failures:
             return None
         return self._eject(instance, now, TransitionReason.FAILURES, unreachable=False)
 
     def released(self, instance: InstanceState, begun: float) -> None:
-        """An attempt was given up, and nothing was learned."""
+        """Take note that an attempt begun at `begun` was given up: nothing was learned."""
         ejection = self._out.get(instance)
         if ejection is not None and ejection.trial_at is not None and begun >= ejection.trial_at:
             ejection.trial_at = None
             heappush(self._backoffs, (ejection.until, next(self._order), instance))
 
     def check_passed(self, instance: InstanceState, now: float) -> Event | None:
-        """A check of its /health was answered well."""
-        self._fails.pop(instance, None)
+        """Take note of a check that was answered well. Returns the event it causes."""
+        self._failed_checks.pop(instance, None)
         ejection = self._out.get(instance)
         if ejection is None:
             return None
@@ -195,16 +201,16 @@ class Health:
         return self._restore(instance, now, TransitionReason.CHECKS)
 
     def check_failed(self, instance: InstanceState, now: float) -> Event | None:
-        """A check of its /health was not answered, or not well."""
-        fails = self._fails[instance] = self._fails.get(instance, 0) + 1
+        """Take note of a check that was not answered, or not well. Returns the event it causes."""
+        failed_checks = self._failed_checks[instance] = self._failed_checks.get(instance, 0) + 1
         ejection = self._out.get(instance)
         if ejection is not None:
             ejection.passes = 0
             ejection.seen_by_checks = True
-        if fails < self._rules.fall:
+        if failed_checks < self._rules.fall:
             return None
         if ejection is None:
-            self._strikes.pop(instance, None)
+            self._failures.pop(instance, None)
             self._out[instance] = _Ejection(
                 now, inf, self._row(instance, now), seen_by_checks=True, by_checks=True
             )
@@ -213,8 +219,8 @@ class Health:
         return None
 
     def forget(self, instance: InstanceState) -> None:
-        """The instance is gone for good."""
-        for known in (self._out, self._strikes, self._fails, self._past):
+        """Forget an instance that is gone for good."""
+        for known in (self._out, self._failures, self._failed_checks, self._past):
             known.pop(instance, None)
 
     def _eject(
@@ -224,7 +230,7 @@ class Health:
         row = earlier.row + 1 if earlier else self._row(instance, now)
         backoff = min(self._rules.backoff_cap_s, self._rules.backoff_s * 2.0 ** min(row - 1, 64))
         ejection = self._out[instance] = _Ejection(now, now + backoff, row, seen_by_checks=unreachable)
-        self._strikes.pop(instance, None)
+        self._failures.pop(instance, None)
         heappush(self._backoffs, (ejection.until, next(self._order), instance))
         return Event(EventKind.EJECTED, now, instance, reason)
 
@@ -233,7 +239,7 @@ class Health:
         return Event(EventKind.RESTORED, now, instance, reason)
 
     def _row(self, instance: InstanceState, now: float) -> int:
-        """Which ejection in a row this one is."""
+        """Return which ejection in a row this one is."""
         row, ended = self._past.get(instance, _NEVER)
         return row + 1 if now - ended < self._rules.backoff_cap_s else 1
 
@@ -244,9 +250,9 @@ class _Ejection:
     until: float
     row: int
     seen_by_checks: bool
-    """Whether what ejected it is a thing that a check would notice."""
+    """Whether a check would notice what ejected the instance."""
     by_checks: bool = False
-    """Whether checks say it is down: then only they restore it."""
+    """Whether checks say that the instance is down: then only they restore it."""
     trial_at: float | None = None
     passes: int = 0
 

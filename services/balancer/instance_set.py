@@ -1,6 +1,7 @@
 """The instances of one service, and which of them the next request goes to.
 
-Less than its share at first, for an instance that returns.
+An InstanceSet asks its policy among the instances that Health finds fit, and lets one that returns start
+slowly.
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ __all__ = ["InstanceSet", "SlowStart"]
 
 
 class SlowStart:
-    """Of the requests that the policy would give an instance t seconds after its return, it takes the part
+    """Slow start: an instance that returns takes less than its share at first.
+
+    Of the requests that the policy would give it t seconds after its return, it takes the part
     max(1/10, t / duration_s), evenly spread; the others go elsewhere. (Envoy's slow start, with
     aggression 1 and a least weight of 10 %, which here needs no weights.) A duration of 0 does nothing.
     """
@@ -31,20 +34,20 @@ class SlowStart:
 
     @property
     def warming(self) -> Collection[InstanceState]:
-        """Those that do not take their whole share yet: a view, which stays true."""
+        """Instances that do not take their whole share yet: a view, which stays true."""
         return self._warming.keys()
 
     def begin(self, instance: InstanceState, now: float) -> None:
-        """The instance returns."""
+        """Start slowly with an instance that returns."""
         if self._duration_s:
             self._warming[instance] = _Warming(now)
 
     def end(self, instance: InstanceState) -> None:
-        """The instance is gone again."""
+        """Forget an instance that is gone again."""
         self._warming.pop(instance, None)
 
     def takes(self, instance: InstanceState, now: float) -> bool:
-        """Whether the instance takes the request that the policy would give it."""
+        """Decide whether the instance takes the request that the policy would give it."""
         warming = self._warming.get(instance)
         if warming is None:
             return True
@@ -65,22 +68,22 @@ class _Warming:
     def __init__(self, since: float) -> None:
         self.since = since
         self.credit = 1.0
-        """So that the first request it is offered shows that it is back."""
+        """1 at first, so that the first request offered to the instance shows that it is back."""
 
 
 _LEAST = 0.1
 
 
 class InstanceSet:
-    """A policy over those instances that are fit, with the counts of attempts and errors.
+    """A policy over the instances that are fit, with the counts of attempts and errors.
 
-    Of every attempt it is told that it `started`, at once after `choose`, and then one of `succeeded`,
-    `failed` and `released`, with the same `begun` that was `now` when it started. All times are seconds
-    on one clock that never runs backwards.
+    Tell it of every attempt that it `started`, at once after `choose`, and then one of `succeeded`,
+    `failed` and `released`, with the same `begun` that was `now` when the attempt started. All times are
+    seconds on one clock that never runs backwards.
 
     While less than `rules.panic_threshold` of the instances is fit, the policy chooses from all of them:
-    better a chance everywhere than the whole load on the few that are left. And a request that all fit ones
-    have failed goes on to those that are not: one of them may be back before anybody has noticed.
+    better a chance everywhere than the whole load on the few that are left. And a request that all fit
+    instances have failed goes on to those that are not fit: one of them may be back already.
     """
 
     def __init__(
@@ -114,22 +117,22 @@ class InstanceSet:
 
     @property
     def panicking(self) -> bool:
-        """Whether so few are fit that all are chosen from."""
+        """Whether so few instances are fit that all are chosen from."""
         return self._panicking
 
     def state(self, instance: InstanceState) -> State:
-        """Whether it serves, is ejected or on trial."""
+        """Return whether the instance serves, is ejected or is on trial."""
         return self._health.state(instance)
 
     def add(self, instance: InstanceState) -> None:
-        """From now on it may be chosen."""
+        """Add an instance, which may be chosen from now on. Adding it twice is adding it once."""
         if instance not in self._members:
             self._members[instance] = None
             self._policy.add(instance)
             self._settle()
 
     def remove(self, instance: InstanceState) -> None:
-        """From now on it is not chosen; what is in flight there still ends, and is still counted."""
+        """Choose the instance no more; what is in flight there still ends, and is still counted."""
         if instance in self._members:
             del self._members[instance]
             self._policy.remove(instance)
@@ -138,9 +141,9 @@ class InstanceSet:
             self._settle()
 
     def choose(self, now: float, tried: Collection[InstanceState] = ()) -> InstanceState | None:
-        """The instance for a request that has been to `tried` already.
+        """Choose the instance for a request that has been to `tried` already.
 
-        None if there is none: then waiting helps only if `saturated`.
+        Returns None if there is none: then waiting helps only if `saturated`.
         """
         if self._out:
             due = self._health.due(now)
@@ -152,53 +155,53 @@ class InstanceSet:
         return self._ease(instance, now, tried) if self._warming else instance
 
     def saturated(self, tried: Collection[InstanceState] = ()) -> bool:
-        """Whether a request that has been to `tried` will find an instance if it waits until one has room."""
+        """Return whether a request that was `tried` will find an instance if it waits until one has room."""
         return self._policy.saturated(tried)
 
     def started(self, instance: InstanceState, now: float) -> None:
-        """An attempt begins there."""
+        """Count an attempt that begins at the instance."""
         instance.requests += 1
         self._policy.started(instance, now)
         if self._out:
             self._health.started(instance, now)
 
     def succeeded(self, instance: InstanceState, begun: float, now: float) -> None:
-        """The attempt was answered, whatever the status."""
+        """Record that the attempt begun at `begun` was answered, with whatever status."""
         self._policy.finished(instance, now, now - begun)
         if (self._out or self._failing) and instance in self._members:
             self._apply(self._health.succeeded(instance, begun, now))
 
-    def failed(self, instance: InstanceState, begun: float, now: float, blamed: FailureCause) -> None:
-        """The attempt failed, and `blamed` says how to take it. It counts as an error in any case."""
+    def failed(self, instance: InstanceState, begun: float, now: float, cause: FailureCause) -> None:
+        """Record that the attempt failed: an error, whatever `cause` says of the instance."""
         instance.errors += 1
         self._policy.finished(instance, now, None)
         if instance in self._members:
-            self._apply(self._health.failed(instance, begun, now, blamed))
+            self._apply(self._health.failed(instance, begun, now, cause))
 
     def released(self, instance: InstanceState, begun: float, now: float) -> None:
-        """The attempt was given up because the client went away: no error, and nothing learned."""
+        """Record that the attempt was given up because the client went away: no error, nothing learned."""
         self._policy.finished(instance, now, None)
         if self._out:
             self._health.released(instance, begun)
 
     def check_passed(self, instance: InstanceState, now: float) -> None:
-        """An active check was answered well."""
+        """Record an active check that was answered well."""
         if instance in self._members:
             self._apply(self._health.check_passed(instance, now))
 
     def check_failed(self, instance: InstanceState, now: float) -> None:
-        """An active check was not."""
+        """Record an active check that was not answered, or not well."""
         if instance in self._members:
             self._apply(self._health.check_failed(instance, now))
 
     def _last_resort(self, tried: Collection[InstanceState]) -> InstanceState | None:
-        """The instance ejected longest ago that has not had this request, once no fit one can take it."""
+        """Return the instance ejected longest ago that was not `tried`, once no fit one can take it."""
         if self._policy.saturated(tried):
             return None
         return next((i for i in self._out if i not in tried and not self._policy.full(i)), None)
 
     def _ease(self, instance: InstanceState, now: float, tried: Collection[InstanceState]) -> InstanceState:
-        """The first that takes the request, starting from the policy's choice; that choice if none does."""
+        """Return the first instance that takes the request, from the policy's choice on; else that choice."""
         candidate: InstanceState | None = instance
         passed_over = list(tried)
         while candidate is not None and not self._slow_start.takes(candidate, now):
@@ -220,7 +223,7 @@ class InstanceSet:
         self._on_event(event)
 
     def _settle(self) -> None:
-        """Begin or end choosing from all, as the number of those that are fit has it."""
+        """Begin or end choosing from all, by how many instances are fit."""
         fit = len(self._members) - len(self._out)
         panicking = fit < self._rules.panic_threshold * len(self._members)
         if panicking is not self._panicking:

@@ -1,4 +1,4 @@
-"""One instance as its balancer sees it: where it listens, and what has been counted there."""
+"""One instance as its balancer sees it: where it listens, and what was counted there."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ __all__ = ["InstanceState"]
 
 @dataclass(slots=True, eq=False)
 class InstanceState:
-    """The state of one instance. Compared and hashed by identity: a policy keeps it as a key.
+    """The state of one instance, compared and hashed by identity: a policy keeps it as a key.
 
     `in_flight` belongs to the policy (`started` adds, `finished` takes away); `requests` and `errors` to
-    the roster.
+    the instances.
     """
 
     name: str

@@ -1,89 +1,19 @@
-"""Requests that wait for an instance with room: first come, first served, not too many and not too long.
-
-The requests that stand in line for an instance with room, and the timers that send them away.
-"""
+"""Requests that wait for an instance with room: first come, first served, bounded in number and in time."""
 
 from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from itertools import islice
-from typing import Generic, Protocol, TypeVar
+from typing import Protocol
 
 from services.balancer.events import Event, EventKind, Listener, ignore
 from services.balancer.instance_set import InstanceSet
 from services.balancer.instances import InstanceState
 from services.wire import Deadlines
 
-__all__ = ["Queued", "RequestQueue", "WaitingQueue"]
-
-Waiting = TypeVar("Waiting")
-Found = TypeVar("Found")
-
-
-class WaitingQueue(Generic[Waiting]):
-    """A bounded queue with a time-out, as pure state: it is told the time, in seconds.
-
-    Every operation takes constant time. What waits is told apart by its hash; each may wait once.
-    """
-
-    def __init__(self, limit: int, timeout_s: float, on_event: Listener = ignore) -> None:
-        if limit < 0:
-            raise ValueError(f"the queue's limit is {limit}: 0 (nobody waits) or more")
-        if not timeout_s > 0:
-            raise ValueError(f"the queue's time-out is {timeout_s} s: it must be above 0")
-        self._limit = limit
-        self._timeout_s = timeout_s
-        self._on_event = on_event
-        # The times grow along the queue, since all may wait equally long.
-        self._deadlines: OrderedDict[Waiting, float] = OrderedDict()
-
-    def __len__(self) -> int:
-        return len(self._deadlines)
-
-    @property
-    def deadline(self) -> float | None:
-        """When `expire` will next have something to do; None while nobody waits."""
-        return next(iter(self._deadlines.values()), None)
-
-    def offer(self, waiting: Waiting, now: float) -> bool:
-        """Queue up, last. False, and an event, if the queue is full."""
-        if len(self._deadlines) >= self._limit:
-            self._on_event(Event(EventKind.QUEUED_OUT, now, None, "full"))
-            return False
-        self._deadlines[waiting] = now + self._timeout_s
-        return True
-
-    def take(self, find: Callable[[Waiting], Found | None]) -> tuple[Waiting, Found] | None:
-        """The first for whom `find` finds an instance, who leaves the queue, and that instance.
-
-        Whoever has tried nothing yet fits any instance with room, so only the first few are asked: those
-        who have been to the only one with room are passed over, and keep their place.
-        """
-        for waiting in islice(self._deadlines, _REACH):
-            found = find(waiting)
-            if found is not None:
-                del self._deadlines[waiting]
-                return waiting, found
-        return None
-
-    def withdraw(self, waiting: Waiting) -> None:
-        """Leave the queue, because the client went away. Who does not wait is ignored."""
-        self._deadlines.pop(waiting, None)
-
-    def expire(self, now: float) -> list[Waiting]:
-        """Those who have waited too long, who leave the queue, with an event for each."""
-        expired = []
-        while self._deadlines:
-            waiting, deadline = next(iter(self._deadlines.items()))
-            if deadline > now:
-                break
-            del self._deadlines[waiting]
-            expired.append(waiting)
-            self._on_event(Event(EventKind.QUEUED_OUT, now, None, "timeout"))
-        return expired
-
+__all__ = ["Queued", "RequestQueue"]
 
 _REACH = 8
 
@@ -93,70 +23,109 @@ class Queued(Protocol):
 
     @property
     def tried(self) -> Collection[InstanceState]:
-        """Where it is not to go, for it has been there."""
+        """Instances that the request must not go to, because it was there."""
 
     def on_room(self, instance: InstanceState) -> None:
-        """There is room there; it is out of the line, and goes there at once."""
+        """Go to `instance` at once; the request has left the queue."""
 
-    def on_queued_out(self) -> None:
-        """It has waited too long, and is out of the line."""
+    def on_queue_timeout(self) -> None:
+        """Give up: the request waited too long, and has left the queue."""
 
 
 class RequestQueue:
-    """The waiting queue of one balancer, moved on whenever there is room."""
+    """The queue of one balancer: `limit` requests that each wait up to `timeout_s` seconds for room.
 
-    __slots__ = ("_deadlines", "_queue", "_roster", "anyone")
+    Every operation takes constant time. Requests are told apart by their hash; each waits once at most.
+    """
 
-    def __init__(self, queue: WaitingQueue[Queued], roster: InstanceSet, deadlines: Deadlines) -> None:
-        self._queue = queue
-        self._roster = roster
+    __slots__ = ("_deadlines", "_due", "_instances", "_limit", "_on_event", "_timeout_s", "nonempty")
+
+    def __init__(
+        self,
+        limit: int,
+        timeout_s: float,
+        instances: InstanceSet,
+        deadlines: Deadlines,
+        on_event: Listener = ignore,
+    ) -> None:
+        if limit < 0:
+            raise ValueError(f"the queue's limit is {limit}: 0 (no request waits) or more")
+        if not timeout_s > 0:
+            raise ValueError(f"the queue's time-out is {timeout_s} s: it must be above 0")
+        self._limit = limit
+        self._timeout_s = timeout_s
+        self._instances = instances
         self._deadlines = deadlines
-        self.anyone = False
-        """Whether anyone waits: every request asks, so it is kept as plain data."""
+        self._on_event = on_event
+        # When each request has waited too long. The times grow along the queue: all may wait equally long.
+        self._due: OrderedDict[Queued, float] = OrderedDict()
+        self.nonempty = False
+        """Whether any request waits: every request asks, so this is kept as plain data."""
 
     def __len__(self) -> int:
-        return len(self._queue)
+        return len(self._due)
 
-    def join(self, waiting: Queued) -> bool:
-        """Wait for room. False if too many do already."""
-        if not self._queue.offer(waiting, time.monotonic()):
+    def join(self, request: Queued, now: float) -> bool:
+        """Put the request last. Returns False, and reports an event, if the queue is full."""
+        if len(self._due) >= self._limit:
+            self._on_event(Event(EventKind.QUEUED_OUT, now, None, "full"))
             return False
-        if not self.anyone:
-            self.anyone = True
+        self._due[request] = now + self._timeout_s
+        if not self.nonempty:
+            self.nonempty = True
             self._set_timer()
         return True
 
-    def leave(self, waiting: Queued) -> None:
-        """It gave up."""
-        self._queue.withdraw(waiting)
-        self.anyone = bool(self._queue)
+    def leave(self, request: Queued) -> None:
+        """Take the request out, because its client went away. Does nothing if the request does not wait."""
+        self._due.pop(request, None)
+        self.nonempty = bool(self._due)
 
-    def move(self) -> None:
-        """Send as many as there is room for on their way, first come, first served."""
-        while self.anyone:
-            found = self._queue.take(self._find)
+    def dispatch(self) -> None:
+        """Send as many requests as there is room for on their way, first come, first served."""
+        while self.nonempty:
+            found = self.take(time.monotonic())
             if found is None:
                 return
-            self.anyone = bool(self._queue)
-            waiting, instance = found
-            waiting.on_room(instance)
+            request, instance = found
+            request.on_room(instance)
 
-    def _find(self, waiting: Queued) -> InstanceState | None:
-        return self._roster.choose(time.monotonic(), waiting.tried)
+    def take(self, now: float) -> tuple[Queued, InstanceState] | None:
+        """Take out the first request for which there is an instance with room; return both.
+
+        A request that has tried nothing yet fits any instance with room, so only the first few are looked
+        at: those that have been to the only instance with room are passed over, and keep their place.
+        """
+        for request in islice(self._due, _REACH):
+            instance = self._instances.choose(now, request.tried)
+            if instance is not None:
+                self.leave(request)
+                return request, instance
+        return None
+
+    def expire(self, now: float) -> list[Queued]:
+        """Take out and return the requests that have waited too long, with an event for each."""
+        expired = []
+        while self._due:
+            request, due = next(iter(self._due.items()))
+            if due > now:
+                break
+            self.leave(request)
+            expired.append(request)
+            self._on_event(Event(EventKind.QUEUED_OUT, now, None, "timeout"))
+        return expired
 
     def close(self) -> None:
-        """Forget the timer."""
+        """Drop the timer."""
         self._deadlines.forget(self)
 
     def on_deadline(self) -> None:
-        """Send away who has waited too long."""
-        expired = self._queue.expire(time.monotonic() + 0.001)
-        self.anyone = bool(self._queue)
-        for waiting in expired:
-            waiting.on_queued_out()
+        """Tell the requests that have waited too long."""
+        for request in self.expire(time.monotonic() + 0.001):
+            request.on_queue_timeout()
         self._set_timer()
 
     def _set_timer(self) -> None:
-        deadline = self._queue.deadline
-        if deadline is not None:
-            self._deadlines.watch(self, deadline)
+        due = next(iter(self._due.values()), None)
+        if due is not None:
+            self._deadlines.watch(self, due)

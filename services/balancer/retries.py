@@ -1,4 +1,4 @@
-"""Whether a request that failed at one instance may go to another."""
+"""Whether a request that failed at one instance may go to another, and the budget that pays for it."""
 
 from __future__ import annotations
 
@@ -13,34 +13,34 @@ __all__ = ["RetryBudget", "RetryDecision", "RetryRules", "after_failure", "after
 CUT_OFF = frozenset(
     {FailureKind.RESET, FailureKind.CLOSED_EARLY, FailureKind.SHORT_BODY, FailureKind.READ_TIMEOUT}
 )
-"""How an answer ends whose instance died or fell silent."""
+"""How a response ends whose instance died or fell silent."""
 
 
 @dataclass(frozen=True, slots=True)
 class RetryRules:
-    """What a route declares about itself."""
+    """What a route declares about retries."""
 
     idempotent: bool = False
     """Doing it twice does no harm."""
     statuses: frozenset[int] = frozenset()
-    """Answers that the route wants taken as failures; all others pass through with their body."""
+    """Statuses that the route wants taken as failures; all others pass through with their body."""
 
 
 class RetryDecision(StrEnum):
-    """Whether it may, and if not, why."""
+    """Whether a request may be tried again, and if not, why."""
 
     RETRY = "retry"
     BROKEN_ANSWER = "broken_answer"
-    """What came is no answer: asking elsewhere would rather hide than mend that."""
+    """What came is no response: asking elsewhere would hide that rather than mend it."""
     NOT_REPLAYABLE = "not_replayable"
     """The request was not kept: its body was too large."""
     NOT_IDEMPOTENT = "not_idempotent"
-    """It may have been executed already, and the route does not say that twice does no harm."""
+    """The request may have been executed already, and its route does not say that twice does no harm."""
     NO_BUDGET = "no_budget"
 
 
 class RetryBudget:
-    """How many retries there may be, so that failing instances do not get more load than healthy ones.
+    """The retries that are paid for, so that failing instances do not get more load than healthy ones.
 
     A balance B that every request raises by `ratio` and every second by `per_second`, that every retry lowers
     by 1, and that fades with the time constant `window_s`:
@@ -53,7 +53,7 @@ class RetryBudget:
     with the edge of that window made soft, which makes it two numbers to keep.)
     """
 
-    __slots__ = ("_at", "_balance", "_per_second", "_ratio", "_requests", "_window_s")
+    __slots__ = ("_at", "_balance", "_per_second", "_ratio", "_window_s", "requests")
 
     def __init__(
         self, now: float, ratio: float = 0.2, per_second: float = 10.0, window_s: float = 10.0
@@ -67,25 +67,22 @@ class RetryBudget:
         self._window_s = window_s
         self._balance = per_second
         self._at = now
-        self._requests = 0
-
-    def request(self) -> None:
-        """A request came in: not a retry."""
-        self._requests += 1
+        self.requests = 0
+        """Requests, retries aside, since the last look at the balance: plain data, as each request adds 1."""
 
     def balance(self, now: float) -> float:
-        """What may be spent now. The requests since the last look are taken as evenly spread since then."""
+        """Return what may be spent now. `requests` are taken as evenly spread since the last look."""
         passed = max(0.0, now - self._at)
-        earned = self._ratio * self._requests + self._per_second * passed
+        earned = self._ratio * self.requests + self._per_second * passed
         share = passed / self._window_s
         kept = -expm1(-share) / share if share else 1.0
         self._balance = self._balance * exp(-share) + earned * kept
         self._at = max(self._at, now)
-        self._requests = 0
+        self.requests = 0
         return self._balance
 
     def spend(self, now: float) -> bool:
-        """Pay for one retry. False, and nothing paid, if the balance is below 1."""
+        """Pay for one retry. Returns False, and pays nothing, if the balance is below 1."""
         if self.balance(now) < 1.0:
             return False
         self._balance -= 1.0
@@ -95,14 +92,14 @@ class RetryBudget:
 def after_failure(
     error: WireError, rules: RetryRules, budget: RetryBudget | None, now: float, *, replayable: bool
 ) -> RetryDecision:
-    """Whether a request may be tried elsewhere after its attempt failed so. Pays for the retry if it must.
+    """Decide whether a request may be tried elsewhere after `error`. Pays for the retry if it must.
 
-    Not to be asked once anything of an answer was passed on: that is never tried again. What came of one and
-    was kept back counts as no answer, where the instance died in the midst of it.
-    No `budget` is to be given where nowhere is left to go, which needs no paying for.
+    Do not ask once anything of a response was passed on: that is never tried again. A response that was kept
+    back counts as none, where the instance died in the midst of it.
+    Give no `budget` where no other instance is left: then nothing needs paying for.
 
-    Where nothing was sent it may, always and for nothing. After `NotSent` that includes the same instance
-    over a new connection: it was only the old one that had been closed.
+    A request of which nothing was sent may always be tried elsewhere, for nothing. After `NotSent` that
+    includes the same instance over a new connection: only the old connection had been closed.
     """
     if isinstance(error, BrokenAnswer) and error.kind not in CUT_OFF:
         return RetryDecision.BROKEN_ANSWER
@@ -116,7 +113,7 @@ def after_failure(
 def after_status(
     status: int, rules: RetryRules, budget: RetryBudget | None, now: float, *, replayable: bool
 ) -> RetryDecision | None:
-    """The same after an answer with this status, none of it passed on; None if the answer is to be."""
+    """Decide on a retry after a response with this status. None: pass the response on."""
     if status not in rules.statuses:
         return None
     return _again(rules, budget, now) if replayable else RetryDecision.NOT_REPLAYABLE

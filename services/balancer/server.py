@@ -1,9 +1,10 @@
-"""A balancer as a server: sockets in, and a beginning and an end."""
+"""A balancer as a server: where it accepts connections, and how it starts, drains and stops."""
 
 from __future__ import annotations
 
 import asyncio
 import socket
+from functools import partial
 
 from services.addresses import Address
 from services.balancer.active_checks import ActiveChecks
@@ -26,29 +27,36 @@ class BalancerServer:
     def __init__(self, settings: BalancerSettings) -> None:
         self.settings = settings
         self._connections: set[Downstream] = set()
-        self._core: LoadBalancer | None = None
+        self._balancer: LoadBalancer | None = None
         self._checks: ActiveChecks | None = None
         self._listener: asyncio.Server | None = None
 
+    @property
+    def balancer(self) -> LoadBalancer:
+        """The load balancer behind the server. Raises RuntimeError before `start`."""
+        if self._balancer is None:
+            raise RuntimeError(f"{self.settings.name} was not started")
+        return self._balancer
+
     async def start(self, sock: socket.socket) -> None:
-        """Accept connections on a bound socket, and own it from now on."""
-        core = self._core = LoadBalancer(self.settings)
-        checks = self._checks = ActiveChecks(core)
+        """Accept connections on a bound socket, and own the socket from now on."""
+        balancer = self._balancer = LoadBalancer(self.settings)
+        checks = self._checks = ActiveChecks(balancer)
         await checks.start()
-        admin = Admin(core, self.add_instance, self.remove_instance)
-        self._listener = await core.loop.create_server(
-            lambda: Downstream(core, admin, self._connections), sock=sock, backlog=BACKLOG
+        admin = Admin(balancer, self.add_instance, self.remove_instance)
+        self._listener = await balancer.loop.create_server(
+            partial(Downstream, balancer, admin, self._connections), sock=sock, backlog=BACKLOG
         )
 
     async def stop(self, grace_s: float) -> None:
         """Drain: be unready, accept nothing more, let requests in flight end for `grace_s`, cut the rest.
 
-        Between the first and the second pass the `unready_s` of the settings, which are not of the grace.
+        Being unready lasts `unready_s` of the settings, which `grace_s` does not include.
         """
-        if self._core is None or self._listener is None:
+        if self._balancer is None or self._listener is None:
             return
-        self._core.draining = True
-        if self.settings.unready_s and not self._core.closed:
+        self._balancer.draining = True
+        if self.settings.unready_s and not self._balancer.closed:
             await asyncio.sleep(self.settings.unready_s)
         self._listener.close()
         for connection in list(self._connections):
@@ -59,35 +67,30 @@ class BalancerServer:
 
     def abort(self) -> None:
         """Cut every connection, and stop listening, as a crash would."""
-        if self._core is None or self._listener is None or self._checks is None:
+        if self._balancer is None or self._listener is None or self._checks is None:
             return
         self._listener.close()
         self._checks.close()
         for connection in list(self._connections):
             connection.reset()
-        self._core.close()
+        self._balancer.close()
 
     def stats(self) -> dict[str, object]:
-        """The documented answer to GET /stats."""
-        return self._require_core().stats()
+        """Return the documented answer to GET /stats."""
+        return self.balancer.stats()
 
     def add_instance(self, address: Address) -> InstanceState:
-        """From now on requests may go there. Raises DuplicateInstance."""
-        instance = self._require_core().add(address)
+        """Add an instance, to which requests may go from now on. Raises DuplicateInstance."""
+        instance = self.balancer.add(address)
         if self._checks is not None:
             self._checks.add(instance)
         return instance
 
     def remove_instance(self, name: str) -> None:
-        """From now on no request goes there; those in flight end. Raises UnknownInstance."""
-        instance = self._require_core().remove(name)
+        """Remove an instance; requests in flight there end. Raises UnknownInstance."""
+        instance = self.balancer.remove(name)
         if self._checks is not None:
             self._checks.remove(instance)
-
-    def _require_core(self) -> LoadBalancer:
-        if self._core is None:
-            raise RuntimeError(f"{self.settings.name} was not started")
-        return self._core
 
     async def _until_closed(self, timeout_s: float) -> None:
         end = asyncio.get_running_loop().time() + timeout_s

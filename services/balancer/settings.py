@@ -27,11 +27,11 @@ MIB = 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class BalancerSettings:
-    """Everything about one balancer. Raises SettingsError where a value makes no sense.
+    """All settings of one balancer. Raises SettingsError where a value makes no sense.
 
     `hops_left` counts the servers between this one and the end of the pipeline, its own instance included:
     one try may take `timeout_s` × `hops_left`, and a request `timeout_s` × (`hops_left` + 1) or what its
-    X-Request-Deadline-Ms leaves, so that of all who wait the innermost gives up first.
+    X-Request-Deadline-Ms leaves, so that of all servers that wait the innermost gives up first.
     """
 
     service: str
@@ -62,7 +62,7 @@ class BalancerSettings:
     panic_threshold: float = 0.25
     slow_start_s: float = 0.0
     unready_s: float = 0.0
-    """How long it still accepts when it is to stop, so that whoever checks its /health sends no more."""
+    """How long a balancer that is to stop still accepts, so that those who check its /health send no more."""
     head_timeout_s: float = 10.0
     body_timeout_s: float = 30.0
     idle_timeout_s: float = 75.0
@@ -97,7 +97,7 @@ class BalancerSettings:
 
     @property
     def instances_variable(self) -> str:
-        """The environment variable that names its instances."""
+        """The environment variable that lists the instances."""
         return _instances_variable(self.service)
 
     @property
@@ -112,11 +112,11 @@ class BalancerSettings:
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str], service: str | None = None) -> BalancerSettings:
-        """The settings that environment variables give (see VARIABLES); those set to nothing count as unset.
+        """Read the settings from environment variables (see VARIABLES); those set to nothing count as unset.
 
-        `service` is the name of the service behind it, where the caller knows it. Its instances are in
-        SERVICE1_INSTANCES for service1, and so on. service1 to service4 have the documented port; any other
-        needs BALANCER_PORT. A `BALANCER_…` that is no setting is refused. Raises SettingsError.
+        `service` is the name of the service behind the balancer, where the caller knows it. The instances are
+        in SERVICE1_INSTANCES for service1, and so on. service1 to service4 have the documented port; any
+        other needs BALANCER_PORT. A `BALANCER_…` that is no setting is refused. Raises SettingsError.
         """
         given = {name: text for name, text in environ.items() if text}
         refuse_unknown("BALANCER_", given, (variable.name for variable in VARIABLES))
@@ -134,7 +134,7 @@ class BalancerSettings:
         return cls(**{**values, "service": service})
 
     def to_environ(self) -> dict[str, str]:
-        """The environment variables that give these settings: `from_environ` turns them back."""
+        """Return the environment variables from which `from_environ` reads these settings."""
         environ = {variable.name: _text(variable, self) for variable in VARIABLES}
         environ[self.instances_variable] = ",".join(str(address) for address in self.instances)
         return {name: text for name, text in environ.items() if text}
@@ -212,7 +212,7 @@ VARIABLES = (
     Variable("BALANCER_HOST", "host", str, "address to listen on; else 127.0.0.1"),
     Variable("BALANCER_PORT", "port", whole, "port to listen on; else the documented 8061 to 8064"),
     Variable("BALANCER_POLICY", "policy", one_of(PolicyName), f"{', '.join(PolicyName)}; else round_robin"),
-    Variable("BALANCER_SEED", "seed", whole, "seed of policies that draw lots; else 0"),
+    Variable("BALANCER_SEED", "seed", whole, "seed, with the name, of random choices; else 0"),
     Variable(
         "BALANCER_IDEMPOTENT", "idempotent", _paths, "routes that may be done twice; else the pipeline's"
     ),
@@ -243,7 +243,7 @@ VARIABLES = (
     Variable(
         "BALANCER_PANIC_THRESHOLD", "panic_threshold", number, "part of instances fit, below: all; else 0.25"
     ),
-    Variable("BALANCER_SLOW_START_S", "slow_start_s", number, "seconds of less load for who returns; else 0"),
+    Variable("BALANCER_SLOW_START_S", "slow_start_s", number, "seconds of less load on return; else 0"),
     Variable("BALANCER_UNREADY_S", "unready_s", number, "seconds of 503 to checks before it stops; else 0"),
     Variable("BALANCER_HEAD_TIMEOUT_S", "head_timeout_s", number, "seconds for a request's head; else 10"),
     Variable(
@@ -255,5 +255,5 @@ VARIABLES = (
     Variable("BALANCER_BODY_LIMIT_BYTES", "body_limit_bytes", whole, "largest request body; else 67108864"),
     Variable("BALANCER_REPLAY_LIMIT_BYTES", "replay_limit_bytes", whole, "largest body kept; else 1048576"),
 )
-"""Every environment variable of a balancer, beside `SERVICE1_INSTANCES` …: its instances, as
+"""Every environment variable of a balancer but `SERVICE1_INSTANCES` …, which lists the instances as
 `service1a=127.0.0.1:8051,…` or `127.0.0.1:8051,…`, with `*2` after one of weight 2."""

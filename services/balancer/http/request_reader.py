@@ -1,6 +1,6 @@
 """From the bytes of a connection to the requests in them: one at a time, in order, without a socket.
 
-Chunked bodies into plain bytes. Pure, and as strict as the framing of heads.
+Chunked bodies become plain bytes, read as strictly as heads are.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import re
 from enum import Enum, auto
 from typing import Protocol
 
-from services.balancer.http.request_head import CHUNKED, Refusal, RequestHead, parse_head
+from services.balancer.http.request import CHUNKED, Refusal, RequestHead, parse_head
 
 __all__ = ["ChunkDecoder", "Expected", "Limits", "RequestHandler", "RequestReader"]
 
@@ -20,7 +20,7 @@ MAX_TRAILERS = 16 * 1024
 
 
 class ChunkDecoder:
-    """Takes a chunked body in pieces of any size. Extensions and trailers are checked and dropped."""
+    """A decoder of a chunked body in pieces of any size. Extensions and trailers are checked and dropped."""
 
     __slots__ = ("_at", "_buffer", "_in_trailers", "_left", "_trailer_bytes", "done")
 
@@ -29,7 +29,7 @@ class ChunkDecoder:
         """Whether the end of the body has come."""
         self._buffer = b""
         self._at = 0
-        """How far the buffer was taken: to cut it at every chunk would cost its length for each."""
+        """How far the buffer was taken: to cut it at each chunk would cost its whole length every time."""
         self._left = 0
         """Bytes of the present chunk still to come, its CR LF included; 0 between chunks."""
         self._in_trailers = False
@@ -37,11 +37,11 @@ class ChunkDecoder:
 
     @property
     def rest(self) -> bytes:
-        """What came after the end: the next request's."""
+        """The bytes that came after the end: the next request's."""
         return self._buffer if self.done else b""
 
     def feed(self, data: bytes) -> bytes:
-        """The plain bytes that `data` completes. Raises Refusal for what is not well formed."""
+        """Return the plain bytes that `data` completes. Raises Refusal for what is not well formed."""
         self._buffer += data
         out: list[bytes] = []
         while not self.done and self._step(out):
@@ -51,7 +51,7 @@ class ChunkDecoder:
         return b"".join(out)
 
     def _step(self, out: list[bytes]) -> bool:
-        """Take one line or one piece of a chunk from the buffer; False if there is no whole one."""
+        """Take one line or one piece of a chunk from the buffer. Returns False if there is no whole one."""
         if self._left:
             return self._chunk(out)
         buffer, at = self._buffer, self._at
@@ -82,7 +82,7 @@ class ChunkDecoder:
         return bool(piece)
 
     def _take(self, most: int) -> bytes:
-        """Up to so many bytes of the present chunk."""
+        """Take up to `most` bytes of the present chunk."""
         piece = self._buffer[self._at : self._at + most]
         self._at += len(piece)
         self._left -= len(piece)
@@ -109,7 +109,7 @@ class ChunkDecoder:
 
 
 class Expected(Enum):
-    """What a connection is waiting for the client to send."""
+    """What a reader is waiting for the client to send."""
 
     HEAD = auto()
     """The rest of a head that has begun."""
@@ -118,7 +118,7 @@ class Expected(Enum):
 
 
 class Limits(Protocol):
-    """How much there may be of a request, in bytes."""
+    """The largest sizes of a request, in bytes."""
 
     head_limit: int
     body_limit: int
@@ -127,64 +127,75 @@ class Limits(Protocol):
 
 
 class RequestHandler(Protocol):
-    """Who gets the requests."""
+    """What a reader hands requests to."""
 
     def on_request(self, head: RequestHead, body: bytes, kept: bool, whole: bool) -> None:
-        """A request, with what there is of its body. Only a `whole` one, if it is short, is to be `kept`."""
+        """Take a request, with what there is of its body. Only a `whole` body, if short, is to be `kept`."""
 
-    def on_more(self, piece: bytes, last: bool) -> None:
-        """More of the body of the last request."""
+    def on_body_piece(self, piece: bytes, last: bool) -> None:
+        """Take more of the body of the last request."""
 
-    def on_awaited(self, what: Expected) -> None:
-        """Nothing more can be taken until the client sends this. Said again with every progress of a body."""
+    def on_waiting(self, expected: Expected) -> None:
+        """Wait: nothing more can be read until the client sends this. Called at every progress of a body."""
 
-    def on_expectation(self) -> None:
-        """The client waits for a word that it may send the body."""
+    def on_continue_expected(self) -> None:
+        """Tell the client to send the body: it waits to be told."""
 
 
 _CR = 0x0D
 
 
 class RequestReader:
-    """Reads one request at a time: the next only once `busy` was set to False, for the last was answered.
+    """A reader of one request at a time: the next only once `busy` is set to False, as the last is answered.
 
-    What comes meanwhile is kept in `buffer`. Raises Refusal for what is not well formed or too long; after
+    What comes before that is kept in `buffer`. Raises Refusal for what is not well formed or too long; after
     that nothing more can be read.
+
+    Two attributes say in which state the reader is. There is no enum: for a request that comes whole, which
+    is nearly every one, `busy` alone changes.
+
+    | state     | `busy` | `coming` | goes on to |
+    |-----------|--------|----------|------------|
+    | head      | no     | None     | answering (a whole request); body |
+    | body      | no     | the head | answering (a short body, whole); streaming (a long one); answering |
+    | streaming | yes    | the head | answering: the body has ended |
+    | answering | yes    | None     | head: `busy` is set to False, and `feed` is called |
+    | stopped   | yes    | None     | (for ever) |
     """
 
     __slots__ = (
         "_body",
         "_decoder",
+        "_handler",
         "_head_begun",
         "_last",
         "_left",
         "_limits",
         "_reading",
         "_size",
-        "_taker",
         "buffer",
         "busy",
         "coming",
     )
 
-    def __init__(self, limits: Limits, taker: RequestHandler) -> None:
+    def __init__(self, limits: Limits, handler: RequestHandler) -> None:
         self._limits = limits
-        self._taker = taker
+        self._handler = handler
         self.buffer = b""
         self.busy = False
         """Whether a request was handed over that is not answered yet."""
         self.coming: RequestHead | None = None
-        """The request whose body is still coming; handed over already if `busy`."""
+        """The head of the request whose body is still coming; it was handed over already if `busy`."""
         self._head_begun = False
         self._last: RequestHead | None = None
-        """Of the last request that came as a whole: a client's next one often has the same."""
+        """The head of the last request that came as a whole: a client's next one often has the same."""
         self._reading = False
         self._decoder: ChunkDecoder | None = None
         self._body: list[bytes] = []
         self._size = self._left = 0
 
     def feed(self, data: bytes) -> None:
-        """More bytes came, or none, after `busy` was set to False: on to the next request."""
+        """Read on with more bytes; with none to go on to the next request, after `busy` was set to False."""
         last = self._last
         if last is not None and last.begins(data) and not (self.busy or self.buffer or self.coming):
             self._hand_over(last, data[len(data) - last.length :])
@@ -203,7 +214,7 @@ class RequestReader:
             self._reading = False
 
     def stop(self) -> None:
-        """Nothing more is to be read."""
+        """Read nothing more."""
         self.buffer = b""
         self.coming = None
         self.busy = True
@@ -232,13 +243,13 @@ class RequestReader:
         return True
 
     def _hand_over(self, head: RequestHead, body: bytes) -> None:
-        """A whole request, short enough to be kept."""
+        """Hand over a whole request, short enough to be kept."""
         self._head_begun = False
         self.busy = True
-        self._taker.on_request(head, body, True, True)
+        self._handler.on_request(head, body, True, True)
 
     def _no_head_yet(self, end: int) -> bool:
-        """The buffer does not begin with a whole head of fitting length. Whether there is more to look at."""
+        """Deal with a buffer that begins with no whole head. Return whether there is more to look at."""
         buffer, limit = self.buffer, self._limits.head_limit
         if buffer.startswith(b"\r\n"):  # empty lines before a request are to be ignored (RFC 9112, 2.2)
             begin = 2  # to cut each of many off would cost the buffer's length every time
@@ -250,10 +261,10 @@ class RequestReader:
             raise Refusal(431, f"the head is over {limit} bytes")
         text = 0x20 < buffer[0] < 0x7F or buffer == b"\r"
         if not text or buffer.count(b"\n") != buffer.count(b"\r\n"):
-            raise Refusal(400, "this is no HTTP, or its lines do not end in CR LF")
+            raise Refusal(400, "this is not HTTP, or its lines do not end in CR LF")
         if not self._head_begun:
             self._head_begun = True
-            self._taker.on_awaited(Expected.HEAD)
+            self._handler.on_waiting(Expected.HEAD)
         return False
 
     def _expect_body(self, head: RequestHead) -> None:
@@ -263,8 +274,8 @@ class RequestReader:
         self._size = 0
         self._decoder = ChunkDecoder() if head.length == CHUNKED else None
         if head.expects_continue and not self.buffer:
-            self._taker.on_expectation()
-        self._taker.on_awaited(Expected.BODY)
+            self._handler.on_continue_expected()
+        self._handler.on_waiting(Expected.BODY)
 
     def _take_body(self, head: RequestHead) -> None:
         piece, last = self._piece()
@@ -274,9 +285,9 @@ class RequestReader:
         if last:
             self.coming = None
         else:
-            self._taker.on_awaited(Expected.BODY)
+            self._handler.on_waiting(Expected.BODY)
         if self.busy:
-            self._taker.on_more(piece, last)
+            self._handler.on_body_piece(piece, last)
             return
         self._body.append(piece)
         short = self._size <= self._limits.replay_limit
@@ -284,10 +295,10 @@ class RequestReader:
             body = b"".join(self._body)
             self._body.clear()
             self.busy = True
-            self._taker.on_request(head, body, short, last)
+            self._handler.on_request(head, body, short, last)
 
     def _piece(self) -> tuple[bytes, bool]:
-        """What there is of the body in the buffer, and whether it ends there."""
+        """Take what there is of the body in the buffer, and whether it ends there."""
         if self._decoder is not None:
             piece = self._decoder.feed(self.buffer)
             self.buffer = self._decoder.rest

@@ -1,4 +1,18 @@
-"""How a balancer chooses the instance of a request: pure objects over instance state."""
+"""How a balancer chooses the instance of a request: one pure object per policy, which a simulator uses too.
+
+`build` makes the object of a PolicyName. An InstanceSet, or the simulator, `add`s the instances that may be
+chosen and `remove`s those that may not (ejected ones, or full ones through Limited). For each request it
+calls `choose`, then `started` with the instance chosen, and `finished` once the attempt has ended; these two
+keep `InstanceState.in_flight`. Policies hold no clock and no socket, and draw from a seed they are given.
+
+- policy.py: what a policy is (Policy), and a limit of attempts in flight around any of them (Limited);
+- round_robin.py: RoundRobin, and WeightedRoundRobin, the only one that looks at weights;
+- least_connections.py: LeastConnections, which with a limit is `central_queue`;
+- random_choice.py: Random, and the array that random policies draw from (RandomChoice);
+- two_choices.py: PowerOfTwo and PeakEwma, each of which takes the better of two drawn.
+
+To add a policy: a name in services/names.py, a class here, and its case in `build`.
+"""
 
 from __future__ import annotations
 
@@ -24,10 +38,11 @@ __all__ = [
 
 
 def build(name: PolicyName, *, limit: int | None = None, seed: int = 0) -> Policy:
-    """The policy of that name, with no instances yet.
+    """Build the policy of this name, with no instances yet.
 
-    `limit` is how many attempts each instance may have in flight: None for any number, which for the
-    central queue means one, since a queue before the instances needs them to have an end.
+    `limit` is how many attempts each instance may have in flight. None means any number, and for the central
+    queue one, since a queue before the instances needs them to be full at some point. `seed` decides what
+    random policies draw.
     """
     if name is PolicyName.CENTRAL_QUEUE:
         return Limited(LeastConnections(), 1 if limit is None else limit)

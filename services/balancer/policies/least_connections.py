@@ -1,4 +1,4 @@
-"""The one with the fewest attempts in flight."""
+"""Choose the instance with the fewest attempts in flight."""
 
 # ruff: noqa: ARG002  (the signature is the policy's)
 from __future__ import annotations
@@ -14,10 +14,10 @@ __all__ = ["LeastConnections"]
 
 
 class LeastConnections(Policy):
-    """An instance than which no other has fewer attempts in flight; among equals, the one that has been equal
-    longest, so that idle instances take turns.
+    """The policy `least_connections`: the instance with the fewest attempts in flight.
 
-    Instances lie in buckets by their load; a heap holds the loads that have a bucket.
+    Among equals it takes the one that has been equal longest, so that idle instances take turns. Instances
+    lie in buckets by their load; a heap holds the loads that have a bucket.
     """
 
     __slots__ = ("_buckets", "_loads")

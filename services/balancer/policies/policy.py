@@ -1,7 +1,4 @@
-"""What every policy is: an index over the instances that may be chosen.
-
-At most so many attempts at once to each instance.
-"""
+"""What every policy is, an index over the instances that may be chosen; and a limit around any policy."""
 
 from __future__ import annotations
 
@@ -17,7 +14,7 @@ __all__ = ["Limited", "Policy"]
 
 
 class Policy(Protocol):
-    """Chooses the instance of a request. Pure: it holds no clock, no socket and no unseeded chance.
+    """A choice of the instance of a request. Pure: it holds no clock, no socket and no unseeded chance.
 
     Times are seconds on any clock that never runs backwards. Choosing takes O(log n) at most, for n
     instances, and O(k log n) where k of them were tried already: indexes are kept, nothing is scanned.
@@ -27,44 +24,45 @@ class Policy(Protocol):
 
     @abstractmethod
     def add(self, instance: InstanceState) -> None:
-        """From now on this instance may be chosen. Adding it twice is adding it once."""
+        """Add an instance, which may be chosen from now on. Adding it twice is adding it once."""
 
     @abstractmethod
     def remove(self, instance: InstanceState) -> None:
-        """From now on it may not, though attempts begun there still finish. Unknown instances are ignored."""
+        """Choose the instance no more, though attempts begun there still finish. Ignores unknown ones."""
 
     @abstractmethod
     def choose(self, now: float, tried: Collection[InstanceState] = ()) -> InstanceState | None:
-        """The instance for a request that has been to `tried` already; None if no other may be chosen."""
+        """Choose the instance for a request that has been to `tried`. Returns None if there is no other."""
 
     def started(self, instance: InstanceState, now: float) -> None:
-        """An attempt begins there: `in_flight` grows by one. To be called at once after `choose`.
+        """Count an attempt that begins: `in_flight` grows by one. Call it at once after `choose`.
 
-        It may be told of instances that are not, or no longer, to be chosen.
+        The instance may be one that is not, or no longer, to be chosen.
         """
         instance.in_flight += 1
 
     def finished(self, instance: InstanceState, now: float, elapsed_s: float | None) -> None:
-        """An attempt ended: `in_flight` shrinks by one. `elapsed_s` is None if it failed or was given up.
+        """Count an attempt that ended: `in_flight` shrinks by one.
 
-        It may be told of instances that are not, or no longer, to be chosen.
+        `elapsed_s` is how long the attempt took; None if it failed or was given up. The instance may be one
+        that is not, or no longer, to be chosen.
         """
         instance.in_flight -= 1
 
     def full(self, instance: InstanceState) -> bool:
-        """Whether it has as many attempts in flight as it may have. Only a limit makes it so."""
+        """Return whether the instance has as many attempts in flight as it may have, by a limit."""
         return False
 
     def saturated(self, tried: Collection[InstanceState] = ()) -> bool:
-        """Whether some instance not in `tried` is passed over only because it is full: so waiting helps."""
+        """Return whether an instance not in `tried` is passed over only because it is full: waiting helps."""
         return False
 
 
 class Limited(Policy):
-    """Another policy that does not see the instances that are full, until they have room again.
+    """A policy around another, which does not see the instances that are full until they have room again.
 
     A request for which `choose` finds none although `saturated` is true had better wait. So the choice is
-    made late, when there is room: over least connections that is one central queue.
+    made late, when there is room: around least connections that is one central queue.
     """
 
     __slots__ = ("_full", "_limit", "_members", "_policy")

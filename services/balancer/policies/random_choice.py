@@ -1,8 +1,6 @@
-"""Choose instances at random: what the policies that leave it to chance have in common.
+"""Choose instances at random: the draws that several policies share, and the policy that only draws."""
 
-Any instance, each as likely.
-"""
-
+# ruff: noqa: ARG002  (the signature is the policy's)
 from __future__ import annotations
 
 import random
@@ -15,9 +13,9 @@ __all__ = ["Random", "RandomChoice"]
 
 
 class RandomChoice(Policy):
-    """Keeps the instances in an array, where the last one fills the place of one that leaves.
+    """Draws from an array of the instances, where the last one fills the place of one that leaves.
 
-    Chance comes from a generator of its own: the same seed and calls, the same choices.
+    Each object has a random generator of its own: the same seed and calls give the same choices.
     """
 
     __slots__ = ("_array", "_places", "_random")
@@ -40,12 +38,12 @@ class RandomChoice(Policy):
             del self._places[instance]
 
     def draw(self, tried: Collection[InstanceState]) -> InstanceState | None:
-        """Any instance not in `tried`, each as likely; None if there is none."""
+        """Draw an instance not in `tried`, each as likely; None if there is none."""
         count = self._set_aside(tried) if tried else len(self._array)
         return self._array[int(self._random() * count)] if count else None
 
     def draw_two(self, tried: Collection[InstanceState]) -> tuple[InstanceState, InstanceState] | None:
-        """Two different instances not in `tried`, each pair as likely; one twice if it is the only one."""
+        """Draw two different instances not in `tried`, each pair as likely; the only one twice."""
         count = self._set_aside(tried) if tried else len(self._array)
         if count < 2:
             return (self._array[0], self._array[0]) if count else None
@@ -54,7 +52,7 @@ class RandomChoice(Policy):
         return self._array[first], self._array[second + (second >= first)]
 
     def _set_aside(self, tried: Collection[InstanceState]) -> int:
-        """Moves those tried to the end of the array; returns how many come before them."""
+        """Move those tried to the end of the array. Return how many come before them."""
         count = len(self._array)
         for instance in tried:
             place = self._places.get(instance)
@@ -69,11 +67,8 @@ class RandomChoice(Policy):
         places[array[one]], places[array[other]] = one, other
 
 
-# ruff: noqa: ARG002  (the signature is the policy's)
-
-
 class Random(RandomChoice):
-    """The policy `random`: it looks at nothing, and so is the one to compare others with."""
+    """The policy `random`, which looks at nothing, and so is the one to compare others with."""
 
     __slots__ = ()
 

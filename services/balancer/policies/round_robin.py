@@ -1,7 +1,4 @@
-"""Each in its turn.
-
-Each in its turn, a heavier one more often.
-"""
+"""Choose the instances in turn, all alike or each by its weight."""
 
 from __future__ import annotations
 
@@ -20,8 +17,10 @@ __all__ = ["RoundRobin", "WeightedRoundRobin"]
 
 
 class WeightedRoundRobin(Policy):
-    """Smooth and exact: in any window of W choices over a stable set whose weights add up to W, an instance
-    of weight w is chosen w times, and its turns lie evenly apart.
+    """The policy `weighted_round_robin`, smooth and exact.
+
+    In any window of W choices over a stable set whose weights add up to W, an instance of weight w is chosen
+    w times, and its turns lie evenly apart.
 
     Each instance has its turns at equal distances of 1/w on an axis of virtual time, and the choices are
     all those turns in order (the earliest deadline first, as in Envoy's scheduler). An interval of length 1
@@ -40,9 +39,9 @@ class WeightedRoundRobin(Policy):
         """A heap: the next turn of each listed instance."""
         self._members: set[InstanceState] = set()
         self._listed: set[InstanceState] = set()
-        """Members, and those removed whose turn has not come up yet: they are dropped when it does."""
+        """Members, and removed instances whose turn has not come up yet: they are dropped when it does."""
         self._cycle = _FINENESS
-        """What 1 of virtual time is counted as: a multiple of every weight seen."""
+        """The count that 1 of virtual time is: a multiple of every weight seen."""
         self._now = 0
         self._order = 0
 
@@ -108,11 +107,8 @@ _GOLDEN = 2654435769
 _STALE = 64
 
 
-# ruff: noqa: ARG002  (the signature is the policy's)
-
-
 class RoundRobin(Policy):
-    """Every instance in turn; a new one comes last. Weights say nothing.
+    """The policy `round_robin`: each instance in turn, a new one last. Weights do not count.
 
     In any window over a stable set, no instance is chosen more than once more often than another. One that
     is passed over because it was tried already loses its turn.

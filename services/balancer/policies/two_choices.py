@@ -1,8 +1,6 @@
-"""The one of two that would answer sooner, as far as its recent answers tell.
+"""Choose the better of two instances drawn at random: the less busy, or the one likely to answer sooner."""
 
-The less busy of two drawn at random.
-"""
-
+# ruff: noqa: ARG002  (the signature is the policy's)
 from __future__ import annotations
 
 from collections.abc import Collection
@@ -15,13 +13,14 @@ __all__ = ["PeakEwma", "PowerOfTwo"]
 
 
 class PeakEwma(RandomChoice):
-    """Draws two different instances and takes the one of lower cost: estimate × (in flight + 1).
+    """The policy `peak_ewma`: of two drawn, the instance of lower cost, which is estimate × (in flight + 1).
 
     The estimate follows the time an attempt takes. A time above it is believed at once; one below it counts
     for 1 - w and the old estimate for w = exp(-t/decay_s), t being the time since the last answer; and while
-    no answer comes it fades by the same w, so that an instance once slow is asked again. An instance of which
-    nothing is known is free while idle and without limit dear while busy: one request finds out.
-    After Finagle's PeakEwma; times are in seconds. Failures say nothing about speed: ejection is for them.
+    no answer comes the estimate fades by the same w, so that an instance once slow is asked again. An
+    instance of which nothing is known costs nothing while idle and infinitely much while busy: one request
+    finds out. After Finagle's PeakEwma; times are in seconds. Failures say nothing about speed: ejection is
+    for them.
     """
 
     __slots__ = ("_decay_s", "_estimates")
@@ -36,7 +35,7 @@ class PeakEwma(RandomChoice):
 
     def add(self, instance: InstanceState) -> None:
         super().add(instance)
-        # Who is removed for a while (full, ejected) is remembered; who is gone for good is forgotten here.
+        # An instance removed for a while (full, ejected) is remembered; one gone for good is forgotten here.
         if len(self._estimates) > 2 * len(self._places) + _FORGOTTEN:
             self._estimates = {
                 known: self._estimates[known] for known in self._places if known in self._estimates
@@ -72,11 +71,8 @@ class PeakEwma(RandomChoice):
 _FORGOTTEN = 64
 
 
-# ruff: noqa: ARG002  (the signature is the policy's)
-
-
 class PowerOfTwo(RandomChoice):
-    """Draws two different instances and takes the one with fewer attempts in flight.
+    """The policy `power_of_two`: of two drawn, the instance with fewer attempts in flight.
 
     Mitzenmacher, The Power of Two Choices in Randomized Load Balancing (2001): nearly as good as knowing
     the least busy of all, without the herd that follows it when several balancers know it.

@@ -1,7 +1,4 @@
-"""What all calls of one balancer share: the HTTP balancer's core, with a channel to each instance.
-
-One instance as a balancer calls it.
-"""
+"""What all calls of one gRPC balancer share: a LoadBalancer, and a channel to each of its instances."""
 
 from __future__ import annotations
 
@@ -23,7 +20,7 @@ __all__ = ["GrpcLoadBalancer", "InstanceChannel"]
 
 
 class InstanceChannel:
-    """One instance: its channel, and what is called on it. Belongs to the running loop."""
+    """A channel to one instance, and what is called on it. It belongs to the running loop."""
 
     def __init__(self, instance: InstanceState) -> None:
         self._channel = open_channel(address_of(instance.host, instance.port))
@@ -35,14 +32,14 @@ class InstanceChannel:
         self._methods: dict[str, grpc.aio.UnaryUnaryMultiCallable[bytes, bytes]] = {}
 
     def method(self, name: str) -> grpc.aio.UnaryUnaryMultiCallable[bytes, bytes]:
-        """What calls the method of that full name, bytes to bytes."""
+        """Return what calls the method of this full name, bytes to bytes."""
         method = self._methods.get(name)
         if method is None:
             method = self._methods[name] = self._channel.unary_unary(name)
         return method
 
     async def is_healthy(self, timeout_s: float) -> bool:
-        """Whether the standard health check is answered SERVING, in time."""
+        """Return whether the standard health check is answered SERVING within `timeout_s` seconds."""
         try:
             answer = await self._check(health_pb2.HealthCheckRequest(), timeout=timeout_s)
         except grpc.aio.AioRpcError:
@@ -50,62 +47,62 @@ class InstanceChannel:
         return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
 
     async def close(self) -> None:
-        """Cut it, and what is in flight on it."""
+        """Cut the channel, and what is in flight on it."""
         await self._channel.close()
 
 
 class GrpcLoadBalancer:
-    """Instances, each with its channel and its active checks. Belongs to the running loop."""
+    """A LoadBalancer, and a channel and active checks for each instance. It belongs to the running loop."""
 
     def __init__(self, settings: BalancerSettings) -> None:
         self.settings = settings
-        self.core = LoadBalancer(settings)
-        self.peers: dict[InstanceState, InstanceChannel] = {}
+        self.balancer = LoadBalancer(settings)
+        self.channels: dict[InstanceState, InstanceChannel] = {}
         self._checks: dict[InstanceState, asyncio.Task[None]] = {}
         self._closing: set[asyncio.Task[None]] = set()
-        for instance in self.core.roster:
-            self._meet(instance)
+        for instance in self.balancer.instances:
+            self._open(instance)
 
     def rules(self, method: str) -> RetryRules:
-        """What may be done twice: the methods of routes that declare so."""
+        """Return what may be done twice: the methods of routes that declare so."""
         return RetryRules(PATH_OF.get(method) in self.settings.idempotent)
 
     def add(self, address: Address) -> None:
-        """From now on calls may go there. Raises DuplicateInstance."""
-        self._meet(self.core.add(address))
+        """Add an instance, to which calls may go from now on. Raises DuplicateInstance."""
+        self._open(self.balancer.add(address))
 
     def remove(self, name: str) -> None:
-        """From now on no call goes there; those in flight end. Raises UnknownInstance."""
-        instance = self.core.remove(name)
+        """Remove an instance; calls in flight there end. Raises UnknownInstance."""
+        instance = self.balancer.remove(name)
         self._checks.pop(instance).cancel()
-        task = asyncio.ensure_future(self._part(instance))
+        task = asyncio.ensure_future(self._close_when_idle(instance))
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
 
     async def close(self) -> None:
         """Cut every channel, and end the checks."""
-        self.core.close()
+        self.balancer.close()
         for task in (*self._checks.values(), *self._closing):
             task.cancel()
         await asyncio.gather(*self._checks.values(), *self._closing, return_exceptions=True)
-        for peer in self.peers.values():
-            await peer.close()
+        for channel in self.channels.values():
+            await channel.close()
 
-    def _meet(self, instance: InstanceState) -> None:
-        self.peers[instance] = InstanceChannel(instance)
+    def _open(self, instance: InstanceState) -> None:
+        self.channels[instance] = InstanceChannel(instance)
         self._checks[instance] = asyncio.ensure_future(self._watch(instance))
 
-    async def _part(self, instance: InstanceState) -> None:
+    async def _close_when_idle(self, instance: InstanceState) -> None:
         """Close the channel of an instance that was removed, once its calls have ended."""
-        while instance.in_flight:  # noqa: ASYNC110 (rare, and nobody waits)
+        while instance.in_flight:  # noqa: ASYNC110 (rare, and nothing waits for it)
             await asyncio.sleep(0.05)
-        await self.peers.pop(instance).close()
+        await self.channels.pop(instance).close()
 
     async def _watch(self, instance: InstanceState) -> None:
         interval_s = self.settings.check_interval_s
-        peer, roster = self.peers[instance], self.core.roster
+        channel, instances = self.channels[instance], self.balancer.instances
         while interval_s:
             await asyncio.sleep(interval_s)
-            well = await peer.is_healthy(self.settings.check_timeout_s)
-            report = roster.check_passed if well else roster.check_failed
+            healthy = await channel.is_healthy(self.settings.check_timeout_s)
+            report = instances.check_passed if healthy else instances.check_failed
             report(instance, time.monotonic())

@@ -1,7 +1,4 @@
-"""One call on its way: to one instance after another, until one answers.
-
-A call that stands in line for an instance with room.
-"""
+"""One call on its way: to one instance after another, until one of them answers."""
 
 from __future__ import annotations
 
@@ -15,7 +12,7 @@ import grpc
 
 from services.balancer.balancer import LoadBalancer
 from services.balancer.events import Event, EventKind
-from services.balancer.health import FailureCause, blame
+from services.balancer.health import FailureCause, cause_of
 from services.balancer.instances import InstanceState
 from services.balancer.retries import RetryDecision, after_failure
 from services.rpc.balancer.balancer import GrpcLoadBalancer
@@ -30,39 +27,39 @@ class NoRoomError(Exception):
 
 
 class QueuedCall:
-    """Waits in the core's line. Whoever gets an instance from it must tell the roster how that ended."""
+    """A call in the balancer's queue. Tell the InstanceSet how the attempt at the instance it gets ends."""
 
-    def __init__(self, core: LoadBalancer, tried: list[InstanceState]) -> None:
+    def __init__(self, balancer: LoadBalancer, tried: list[InstanceState]) -> None:
         self.tried = tried
-        self._core = core
-        self._given: asyncio.Future[InstanceState] = core.loop.create_future()
+        self._balancer = balancer
+        self._given: asyncio.Future[InstanceState] = balancer.loop.create_future()
 
     async def instance(self) -> InstanceState:
-        """The instance to call, on which an attempt has begun. Raises NoRoomError."""
-        if not self._core.line.join(self):
+        """Wait for the instance to call, and begin an attempt there. Raises NoRoomError."""
+        if not self._balancer.queue.join(self, time.monotonic()):
             raise NoRoomError("no instance has room, and too many calls wait for it")
         try:
             return await self._given
         except asyncio.CancelledError:
-            self._core.line.leave(self)
+            self._balancer.queue.leave(self)
             if self._given.done() and not self._given.cancelled():  # given at the same moment
                 now = time.monotonic()
-                self._core.roster.released(self._given.result(), now, now)
-                self._core.line.move()
+                self._balancer.instances.released(self._given.result(), now, now)
+                self._balancer.queue.dispatch()
             raise
 
     def on_room(self, instance: InstanceState) -> None:
-        """There is room there."""
-        if self._given.done():  # its caller has just gone: the room is somebody else's
-            self._core.loop.call_soon(self._core.line.move)
+        """Begin an attempt at `instance`, which has room."""
+        if self._given.done():  # its client has just gone: the room is another call's
+            self._balancer.loop.call_soon(self._balancer.queue.dispatch)
             return
-        self._core.roster.started(instance, time.monotonic())
+        self._balancer.instances.started(instance, time.monotonic())
         self._given.set_result(instance)
 
-    def on_queued_out(self) -> None:
-        """It has waited too long."""
+    def on_queue_timeout(self) -> None:
+        """Give up: the call waited too long."""
         if not self._given.done():
-            timeout_s = self._core.settings.queue_timeout_s
+            timeout_s = self._balancer.settings.queue_timeout_s
             self._given.set_exception(NoRoomError(f"no instance had room within {timeout_s:g} s"))
 
 
@@ -74,7 +71,7 @@ _SLACK_S = 0.01
 
 @dataclass(frozen=True, slots=True)
 class CallOutcome:
-    """What an instance made of the call, and passes through as it is: an answer, or its own failure."""
+    """An instance's response or failure, which passes through as it is."""
 
     initial: Metadata
     trailing: Metadata
@@ -87,27 +84,32 @@ class GrpcForward:
     """The attempts at one call. `request` is kept, and sent anew with each."""
 
     def __init__(
-        self, hub: GrpcLoadBalancer, method: str, request: bytes, metadata: Metadata, left_s: float | None
+        self,
+        grpc_balancer: GrpcLoadBalancer,
+        method: str,
+        request: bytes,
+        metadata: Metadata,
+        left_s: float | None,
     ) -> None:
-        self._hub = hub
-        self._core = hub.core
+        self._grpc_balancer = grpc_balancer
+        self._balancer = grpc_balancer.balancer
         self._method = method
         self._request = request
         self._metadata = metadata
         self._begun = time.monotonic()
-        self._deadline = self._begun + min(self._core.total_timeout_s, inf if left_s is None else left_s)
+        self._deadline = self._begun + min(self._balancer.total_timeout_s, inf if left_s is None else left_s)
         self._tried: list[InstanceState] = []
         self._failures: list[str] = []
 
     async def answer(self) -> CallOutcome:
-        """What the first instance that is there makes of the call. Raises RefusedError where none is."""
-        self._core.budget.request()
+        """Return the outcome at the first instance that answers. Raises RefusedError where none does."""
+        self._balancer.budget.requests += 1
         failed: tuple[InstanceState, str] | None = None
         while True:
             instance = await self._choose()
             begun = time.monotonic()
             if failed is not None:
-                self._core.hear(Event(EventKind.RETRIED, begun, *failed))
+                self._balancer.on_event(Event(EventKind.RETRIED, begun, *failed))
             self._tried.append(instance)
             try:
                 return await self._attempt(instance, begun)
@@ -115,26 +117,28 @@ class GrpcForward:
                 self._after(error, instance)
                 failed = instance, error.kind
             finally:
-                self._core.line.move()
+                self._balancer.queue.dispatch()
 
     async def _choose(self) -> InstanceState:
-        """An instance on which an attempt has begun."""
-        core, now = self._core, time.monotonic()
+        """Choose an instance, and begin an attempt there. Raises RefusedError."""
+        balancer, now = self._balancer, time.monotonic()
         if now >= self._deadline:
-            raise self._refusal(grpc.StatusCode.DEADLINE_EXCEEDED, self._story("the call's time is over"))
-        instance = core.choose(now, self._tried)
+            raise self._refusal(
+                grpc.StatusCode.DEADLINE_EXCEEDED, self._with_failures("the call's time is over")
+            )
+        instance = balancer.choose(now, self._tried)
         if instance is not None:
-            core.roster.started(instance, now)
+            balancer.instances.started(instance, now)
             return instance
-        if not core.roster.saturated(self._tried):
-            verdict = "all instances failed" if self._tried else "no instance is left"
-            raise self._refusal(grpc.StatusCode.UNAVAILABLE, self._story(verdict), retry_after_s=1)
+        if not balancer.instances.saturated(self._tried):
+            details = "all instances failed" if self._tried else "no instance is left"
+            raise self._refusal(grpc.StatusCode.UNAVAILABLE, self._with_failures(details), retry_after_s=1)
         return await self._wait(now)
 
     async def _wait(self, now: float) -> InstanceState:
         try:
             async with asyncio.timeout(self._deadline - now):
-                return await QueuedCall(self._core, self._tried).instance()
+                return await QueuedCall(self._balancer, self._tried).instance()
         except NoRoomError as error:
             raise self._refusal(grpc.StatusCode.RESOURCE_EXHAUSTED, str(error), retry_after_s=1) from error
         except TimeoutError as error:
@@ -143,10 +147,10 @@ class GrpcForward:
             ) from error
 
     async def _attempt(self, instance: InstanceState, begun: float) -> CallOutcome:
-        """What it makes of the call. Raises WireError where nothing comes of it."""
-        roster = self._core.roster
-        timeout_s = min(self._core.try_timeout_s, self._deadline - begun)
-        call = self._hub.peers[instance].method(self._method)(
+        """Return the outcome of the call at the instance. Raises WireError where there is none."""
+        instances = self._balancer.instances
+        timeout_s = min(self._balancer.try_timeout_s, self._deadline - begun)
+        call = self._grpc_balancer.channels[instance].method(self._method)(
             self._request, timeout=timeout_s, metadata=self._metadata
         )
         try:
@@ -157,55 +161,58 @@ class GrpcForward:
         except grpc.aio.AioRpcError as error:
             failure = failure_of(error, instance.label)
             if failure is not None:
-                self._take_down(failure, instance, begun, time.monotonic())
+                self._note(failure, instance, begun, time.monotonic())
                 raise failure from error
             told = tuple(error.initial_metadata()), tuple(error.trailing_metadata())
             outcome = CallOutcome(*told, code=error.code(), details=error.details() or "")
         except asyncio.CancelledError:
             now = time.monotonic()
-            self._core.counts.released[instance.label] += 1
-            roster.released(instance, begun, now)
+            self._balancer.counters.released[instance.label] += 1
+            instances.released(instance, begun, now)
             self._count(instance, grpc.StatusCode.CANCELLED, now)
             raise
         now = time.monotonic()
-        roster.succeeded(instance, begun, now)
+        instances.succeeded(instance, begun, now)
         self._count(instance, outcome.code, now)
         return outcome
 
-    def _take_down(self, failure: WireError, instance: InstanceState, begun: float, now: float) -> None:
-        """Count a failed attempt, and say what it says of the instance."""
+    def _note(self, failure: WireError, instance: InstanceState, begun: float, now: float) -> None:
+        """Record the failure in the counters, in the instance's health, and for the client's details."""
         timed_out = failure.kind is FailureKind.READ_TIMEOUT
-        hurried = timed_out and now - begun < self._core.try_timeout_s - _SLACK_S
-        # A caller's impatience says nothing of the instance.
-        blamed = FailureCause.NONE if hurried else blame(failure)
-        self._core.counts.failures[instance.label, failure.kind] += 1
-        self._core.roster.failed(instance, begun, now, blamed)
+        hurried = timed_out and now - begun < self._balancer.try_timeout_s - _SLACK_S
+        # A client's impatience says nothing about the instance.
+        cause = FailureCause.NONE if hurried else cause_of(failure)
+        self._balancer.counters.failures[instance.label, failure.kind] += 1
+        self._balancer.instances.failed(instance, begun, now, cause)
         self._failures.append(f"{instance.label} {failure.kind}")
 
     def _after(self, failure: WireError, instance: InstanceState) -> None:
-        """Raises RefusedError unless the call may be tried elsewhere."""
-        core, now = self._core, time.monotonic()
+        """Go on after a failed attempt. Raises RefusedError unless the call may be tried elsewhere."""
+        balancer, now = self._balancer, time.monotonic()
         timed_out = failure.kind is FailureKind.READ_TIMEOUT
         if timed_out and now + _SLACK_S >= self._deadline:
-            raise self._refusal(grpc.StatusCode.DEADLINE_EXCEEDED, self._story("the call's time is over"))
-        budget = core.budget_after(self._tried)
-        verdict = after_failure(failure, self._hub.rules(self._method), budget, now, replayable=True)
-        if verdict is RetryDecision.RETRY:
+            raise self._refusal(
+                grpc.StatusCode.DEADLINE_EXCEEDED, self._with_failures("the call's time is over")
+            )
+        budget = balancer.budget_after(self._tried)
+        rules = self._grpc_balancer.rules(self._method)
+        decision = after_failure(failure, rules, budget, now, replayable=True)
+        if decision is RetryDecision.RETRY:
             return
-        core.hear(Event(EventKind.DENIED, now, instance, verdict))
+        balancer.on_event(Event(EventKind.DENIED, now, instance, decision))
         code = grpc.StatusCode.DEADLINE_EXCEEDED if timed_out else grpc.StatusCode.UNAVAILABLE
-        raise self._refusal(code, self._story(f"not tried again: {verdict.replace('_', ' ')}"))
+        raise self._refusal(code, self._with_failures(f"not tried again: {decision.replace('_', ' ')}"))
 
     def _count(self, by: InstanceState | None, code: grpc.StatusCode, now: float) -> None:
-        """The call is over."""
-        self._core.counts.answered(by, code.value[0], now - self._begun)
+        """Count the call, which is over."""
+        self._balancer.counters.answered(by, code.value[0], now - self._begun)
 
-    def _story(self, verdict: str) -> str:
-        return f"{verdict} (tried: {', '.join(self._failures)})" if self._failures else verdict
+    def _with_failures(self, details: str) -> str:
+        return f"{details} (tried: {', '.join(self._failures)})" if self._failures else details
 
     def _refusal(self, code: grpc.StatusCode, details: str, retry_after_s: int | None = None) -> RefusedError:
         self._count(None, code, time.monotonic())
-        metadata = {ANSWERED_BY: self._core.settings.name}
+        metadata = {ANSWERED_BY: self._balancer.settings.name}
         if retry_after_s is not None:
             metadata[RETRY_AFTER] = str(retry_after_s)
-        return RefusedError(code, f"{self._core.settings.service}: {details}", metadata)
+        return RefusedError(code, f"{self._balancer.settings.service}: {details}", metadata)

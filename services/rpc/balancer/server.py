@@ -1,4 +1,4 @@
-"""A gRPC balancer as a server: what it answers itself, and what it passes on."""
+"""A gRPC balancer as a server: what it answers itself, and what it forwards."""
 
 from __future__ import annotations
 
@@ -30,41 +30,42 @@ _PREFIXES_OF_THE_CONNECTION = ("grpc-", ":")
 
 
 class GrpcBalancerServer(GrpcServer):
-    """One balancer: calls of any method but its own go to an instance. Belongs to the running loop."""
+    """One balancer, which forwards calls of any method but its own. It belongs to the running loop."""
 
     def __init__(self, settings: BalancerSettings) -> None:
         self.settings = settings
-        self._hub = GrpcLoadBalancer(settings)
-        self._admin = Admin(self._hub.core, self._hub.add, self._hub.remove)
+        self._grpc_balancer = GrpcLoadBalancer(settings)
+        self._balancer = self._grpc_balancer.balancer
+        self._admin = Admin(self._balancer, self._grpc_balancer.add, self._grpc_balancer.remove)
         methods = {STATS: self._stats, ASK: self._ask}
         super().__init__(methods, settings.body_limit_bytes, lambda method: partial(self._forward, method))
 
     async def stop(self, grace_s: float) -> None:
-        """Be unready for as long as the settings say, let calls in flight end for `grace_s`, cut the rest."""
-        self._hub.core.draining = True
+        """Be unready for `unready_s` of the settings, let calls in flight end for `grace_s`, cut the rest."""
+        self._balancer.draining = True
         if self.settings.unready_s and self._ending is None:
             await self.be_unready()
             await asyncio.sleep(self.settings.unready_s)
         await super().stop(grace_s)
-        await self._hub.close()
+        await self._grpc_balancer.close()
 
     @property
     def in_flight(self) -> int:
         """Attempts begun and not ended."""
-        return sum(instance.in_flight for instance in self._hub.core.roster)
+        return sum(instance.in_flight for instance in self._balancer.instances)
 
     @property
     def waiting(self) -> int:
         """Calls that wait for an instance with room."""
-        return len(self._hub.core.line)
+        return len(self._balancer.queue)
 
     def stats(self) -> dict[str, object]:
-        """The documented answer to GET /stats."""
-        return self._hub.core.stats()
+        """Return the documented answer to GET /stats."""
+        return self._balancer.stats()
 
     async def _forward(self, method: str, request: bytes, context: Context) -> bytes:
         metadata = _passed_on(context.invocation_metadata())
-        forward = GrpcForward(self._hub, method, request, metadata, context.time_remaining())
+        forward = GrpcForward(self._grpc_balancer, method, request, metadata, context.time_remaining())
         try:
             outcome = await forward.answer()
         except RefusedError as refused:
@@ -95,14 +96,14 @@ class GrpcBalancerServer(GrpcServer):
             method, path = asked.method.encode("ascii"), asked.path.encode("ascii")
         except ValueError as error:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
-        caller = AdminAccess(_peer_address(context.peer()))
-        status, content_type, body = self._admin.answer(method, path, asked.body, caller)
+        access = AdminAccess(_peer_address(context.peer()))
+        status, content_type, body = self._admin.answer(method, path, asked.body, access)
         answer = pb.AdminResponse(status=status, content_type=content_type, body=body)
         return answer.SerializeToString()
 
 
 def _passed_on(metadata: Iterable[tuple[str, str | bytes]] | None) -> Metadata:
-    """Metadata without what each connection says of itself."""
+    """Return the metadata without what concerns only the connection it came on."""
     return tuple(
         (key, value)
         for key, value in metadata or ()
@@ -111,5 +112,5 @@ def _passed_on(metadata: Iterable[tuple[str, str | bytes]] | None) -> Metadata:
 
 
 def _peer_address(peer: str) -> str:
-    """`127.0.0.1` out of `ipv4:127.0.0.1:50123`, and `::1` out of `ipv6:%5B::1%5D:50123`, as gRPC has it."""
+    """Return `127.0.0.1` of gRPC's `ipv4:127.0.0.1:50123`, and `::1` of `ipv6:%5B::1%5D:50123`."""
     return unquote(peer).partition(":")[2].rpartition(":")[0].strip("[]")

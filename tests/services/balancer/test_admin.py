@@ -10,6 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from services.balancer.admin import AdminAccess
 from services.wire import Connection
+from tests.support.balancing import Instance, balanced, echo, eventually, post, silent
 
 JSON = "Content-Type: application/json\r\n"
 
@@ -29,12 +30,12 @@ async def samples(b):
     }
 
 
-async def test_stats_are_exactly_as_documented(tools):
-    async with tools.balanced(tools.echo, tools.echo) as b:
+async def test_stats_are_exactly_as_documented():
+    async with balanced(echo, echo) as b:
         for _ in range(3):
-            await b.ask(tools.post())
+            await b.ask(post())
         await b.instances[1].kill()
-        await b.ask(tools.post())
+        await b.ask(post())
         first, second = (f"{instance.name}:{instance.port}" for instance in b.instances)
         answer = await b.ask(get("/stats"))
         assert answer.header("Content-Type") == "application/json"
@@ -44,8 +45,8 @@ async def test_stats_are_exactly_as_documented(tools):
         }
 
 
-async def test_health_names_the_balancer_and_does_not_depend_on_instances(tools):
-    async with tools.balanced() as b:
+async def test_health_names_the_balancer_and_does_not_depend_on_instances():
+    async with balanced() as b:
         answer = await b.ask(get("/health?x=1"))
         assert answer.status == 200
         assert json.loads(answer.body) == {"status": "healthy", "service": "service1-loadbalancer"}
@@ -75,8 +76,8 @@ async def test_health_names_the_balancer_and_does_not_depend_on_instances(tools)
         (get("/admin/instances", "POST", b"[" * 100_000), 422),
     ],
 )
-async def test_what_makes_no_sense_is_refused_with_a_reason(tools, request_, status):
-    async with tools.balanced(tools.echo) as b:
+async def test_what_makes_no_sense_is_refused_with_a_reason(request_, status):
+    async with balanced(echo) as b:
         answer = await b.ask(request_)
         assert answer.status == status
         assert json.loads(answer.body)["detail"]
@@ -95,18 +96,18 @@ async def test_what_makes_no_sense_is_refused_with_a_reason(tools, request_, sta
         ("content-type:  Application/JSON;charset=utf-8 \r\n", 201),
     ],
 )
-async def test_no_web_page_may_add_an_instance(tools, headers, status):
+async def test_no_web_page_may_add_an_instance(headers, status):
     """A page may post text to anybody unasked, but JSON only where it is let, and never without an Origin."""
 
-    async with tools.balanced() as b:
+    async with balanced() as b:
         body = b'{"name": "new", "port": 9}'
         answer = await b.ask(get("/admin/instances", "POST", body, headers))
         assert answer.status == status
         assert (json.loads((await b.ask(get("/stats"))).body)["instances"] == ["new:9"]) is (status == 201)
 
 
-async def test_no_web_page_may_remove_an_instance(tools):
-    async with tools.balanced(tools.echo) as b:
+async def test_no_web_page_may_remove_an_instance():
+    async with balanced(echo) as b:
         asked = get("/admin/instances/service1a", "DELETE", headers="Origin: http://evil.example\r\n")
         assert (await b.ask(asked)).status == 403
         assert len(b.counts()) == 1
@@ -132,20 +133,20 @@ def test_only_from_the_same_machine_may_instances_be_changed(address, may):
     assert may or objection[0] == 403
 
 
-async def test_an_instance_is_added_and_removed_under_load_and_no_request_fails(tools):
+async def test_an_instance_is_added_and_removed_under_load_and_no_request_fails():
     async def brief(request):
         await asyncio.sleep(0.002)
-        await tools.echo(request)
+        await echo(request)
 
-    more = tools.Instance("service1c", brief)
+    more = Instance("service1c", brief)
     await more.start()
-    async with tools.balanced(brief, brief) as b:
+    async with balanced(brief, brief) as b:
         bodies, statuses, stop = set(), set(), asyncio.Event()
 
         async def load():
             client = await b.client()
             while not stop.is_set():
-                client.send(tools.post(b""))
+                client.send(post(b""))
                 answer = await client.answer()
                 statuses.add(answer.status)
                 bodies.add(answer.body)
@@ -155,7 +156,7 @@ async def test_an_instance_is_added_and_removed_under_load_and_no_request_fails(
         answer = await b.ask(get("/admin/instances", "POST", json.dumps(added).encode()))
         assert answer.status == 201
         assert (await b.ask(get("/admin/instances", "POST", json.dumps(added).encode()))).status == 409
-        await tools.eventually(lambda: b"service1c:" in bodies)
+        await eventually(lambda: b"service1c:" in bodies)
         assert (await b.ask(get("/admin/instances/service1a", "DELETE"))).status == 200
         await asyncio.sleep(0.05)
         seen = len(b.instances[0].requests)
@@ -172,12 +173,10 @@ async def test_an_instance_is_added_and_removed_under_load_and_no_request_fails(
     await more.kill()
 
 
-async def test_a_request_goes_elsewhere_whose_instance_is_removed_while_it_is_being_connected_to(
-    tools, monkeypatch
-):
+async def test_a_request_goes_elsewhere_whose_instance_is_removed_while_it_is_being_connected_to(monkeypatch):
     connect = Connection.open
 
-    async with tools.balanced(tools.echo, tools.echo, idempotent=frozenset()) as b:
+    async with balanced(echo, echo, idempotent=frozenset()) as b:
         slow = b.instances[0].port
 
         async def open_(host, port, **rest):
@@ -186,33 +185,33 @@ async def test_a_request_goes_elsewhere_whose_instance_is_removed_while_it_is_be
             return await connect(host, port, **rest)
 
         monkeypatch.setattr(Connection, "open", open_)
-        on_its_way = asyncio.ensure_future(b.ask(tools.post(b"x")))
-        await tools.eventually(lambda: b.counts()[0]["requests"])
+        on_its_way = asyncio.ensure_future(b.ask(post(b"x")))
+        await eventually(lambda: b.counts()[0]["requests"])
         await b.ask(get("/admin/instances/service1a", "DELETE"))
         answer = await on_its_way
         assert (answer.status, answer.body) == (200, b"service1b:x")
 
 
-async def test_a_request_that_waits_goes_to_an_instance_that_is_added(tools):
-    more = tools.Instance("service1b", tools.echo)
+async def test_a_request_that_waits_goes_to_an_instance_that_is_added():
+    more = Instance("service1b", echo)
     await more.start()
-    async with tools.balanced(tools.silent, in_flight_limit=1) as b:
+    async with balanced(silent, in_flight_limit=1) as b:
         held = await b.client()
-        held.send(tools.post())
-        await tools.eventually(lambda: b.instances[0].requests)
-        waiting = asyncio.ensure_future(b.ask(tools.post(b"x")))
-        await tools.eventually(lambda: b.server._require_core().line.anyone)
+        held.send(post())
+        await eventually(lambda: b.instances[0].requests)
+        waiting = asyncio.ensure_future(b.ask(post(b"x")))
+        await eventually(lambda: b.server.balancer.queue.nonempty)
         added = {"name": "service1b", "port": more.port}
         await b.ask(get("/admin/instances", "POST", json.dumps(added).encode()))
         assert (await waiting).body == b"service1b:x"
     await more.kill()
 
 
-async def test_metrics_count_requests_and_attempts_apart(tools):
-    async with tools.balanced(tools.echo, tools.echo, retry_statuses=frozenset((502,))) as b:
-        await b.ask(tools.post())
+async def test_metrics_count_requests_and_attempts_apart():
+    async with balanced(echo, echo, retry_statuses=frozenset((502,))) as b:
+        await b.ask(post())
         await b.instances[1].kill()
-        await b.ask(tools.post())
+        await b.ask(post())
         await b.ask(b"GET / HTTP/1.1\r\n\r\n")
         first, second = (f"{instance.name}:{instance.port}" for instance in b.instances)
         seen = await samples(b)
@@ -236,7 +235,7 @@ async def test_metrics_count_requests_and_attempts_apart(tools):
         assert bounds[:3] == ["0.005", "0.01", "0.025"]
 
 
-async def test_requests_and_attempts_add_up_whatever_becomes_of_them(tools):
+async def test_requests_and_attempts_add_up_whatever_becomes_of_them():
     """Answered, failed and abandoned: nothing is lost between the counters."""
 
     async def moody(request):
@@ -245,23 +244,23 @@ async def test_requests_and_attempts_add_up_whatever_becomes_of_them(tools):
                 request.wire.reset()
                 raise ConnectionError
             case 1:
-                await tools.silent(request)
+                await silent(request)
             case _:
-                await tools.echo(request)
+                await echo(request)
 
-    async with tools.balanced(moody, moody, timeout_s=5.0, failures=10_000) as b:
+    async with balanced(moody, moody, timeout_s=5.0, failures=10_000) as b:
         for i in range(40):
             client = await b.client()
-            client.send(tools.post(b"%d" % i, path="/order"))
+            client.send(post(b"%d" % i, path="/order"))
             if i % 4 == 1:
-                await tools.eventually(
+                await eventually(
                     lambda i=i: any(r.body == b"%d" % i for x in b.instances for r in x.requests)
                 )
                 client.writer.close()
             else:
                 await client.answer()
-        core = b.server._require_core()
-        await tools.eventually(lambda: all(instance.in_flight == 0 for instance in core.roster))
+        balancer = b.server.balancer
+        await eventually(lambda: all(instance.in_flight == 0 for instance in balancer.instances))
         seen = await samples(b)
         by_name = {}
         for (name, _), value in seen.items():
@@ -271,7 +270,7 @@ async def test_requests_and_attempts_add_up_whatever_becomes_of_them(tools):
         assert sum(c["errors"] for c in b.counts()) == 10
 
 
-async def test_metrics_stay_sound_where_an_instance_is_removed_and_comes_back(tools):
+async def test_metrics_stay_sound_where_an_instance_is_removed_and_comes_back():
     """Every series is there once, and no counter falls, whatever is in flight while it goes."""
     release = asyncio.Event()
 
@@ -282,23 +281,23 @@ async def test_metrics_stay_sound_where_an_instance_is_removed_and_comes_back(to
             request.wire.reset()
             raise ConnectionError
         if request.body == b"leave":
-            await tools.silent(request)
-        await tools.echo(request)
+            await silent(request)
+        await echo(request)
 
-    async with tools.balanced(moody, failures=1_000) as b:
+    async with balanced(moody, failures=1_000) as b:
         instance = {"name": "service1a", "port": b.instances[0].port}
         counted = {}
         for turn in range(1, 4):
             for body in (b"fine", b"drop"):
-                await b.ask(tools.post(body, path="/order"))
+                await b.ask(post(body, path="/order"))
             leaver = await b.client()
-            leaver.send(tools.post(b"leave"))
-            await tools.eventually(lambda turn=turn: len(b.instances[0].requests) == 4 * turn - 1)
+            leaver.send(post(b"leave"))
+            await eventually(lambda turn=turn: len(b.instances[0].requests) == 4 * turn - 1)
             leaver.writer.close()
-            held = asyncio.ensure_future(b.ask(tools.post(b"hold")))
-            await tools.eventually(lambda turn=turn: len(b.instances[0].requests) == 4 * turn)
-            (listed,) = b.server._require_core().roster
-            await tools.eventually(lambda listed=listed: listed.in_flight == 1)
+            held = asyncio.ensure_future(b.ask(post(b"hold")))
+            await eventually(lambda turn=turn: len(b.instances[0].requests) == 4 * turn)
+            (listed,) = b.server.balancer.instances
+            await eventually(lambda listed=listed: listed.in_flight == 1)
             assert (await b.ask(get("/admin/instances/service1a", "DELETE"))).status == 200
             added = json.dumps(instance).encode()
             assert (await b.ask(get("/admin/instances", "POST", added))).status == 201
@@ -317,13 +316,13 @@ async def test_metrics_stay_sound_where_an_instance_is_removed_and_comes_back(to
                 if name == "balancer_attempts_total"
             }
             assert attempts == {"answered": 2 * turn, "abandoned": turn, "reset": turn}
-        assert b.server._require_core().counts.answers[f"service1a:{b.instances[0].port}", 200] == 6
+        assert b.server.balancer.counters.answers[f"service1a:{b.instances[0].port}", 200] == 6
 
 
-async def test_events_are_kept_to_be_looked_at(tools):
-    async with tools.balanced(tools.echo, tools.echo) as b:
+async def test_events_are_kept_to_be_looked_at():
+    async with balanced(echo, echo) as b:
         await b.instances[0].kill()
-        await b.ask(tools.post())
+        await b.ask(post())
         log = json.loads((await b.ask(get("/admin/events"))).body)
         assert [(e["event"], e["reason"]) for e in log] == [
             ("ejected", "unreachable"),

@@ -8,7 +8,8 @@ import time
 
 import pytest
 
-from services.balancer import downstream_socket
+from services.balancer import downstream
+from tests.support.balancing import balanced, eventually
 
 LENGTH = 60_000
 """More than the sockets below hold, and less than makes the balancer hold back."""
@@ -49,13 +50,13 @@ LAST = [b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", b"GET / HTTP/
 
 @pytest.mark.parametrize("last_request", LAST)
 async def test_the_last_answer_on_a_connection_waits_for_a_client_that_is_slow_to_read_it(
-    tools, monkeypatch, last_request
+    monkeypatch, last_request
 ):
-    monkeypatch.setattr(downstream_socket, "LINGER_S", 0.05)
+    monkeypatch.setattr(downstream, "LINGER_S", 0.05)
 
-    async with tools.balanced(long_answer) as b:
+    async with balanced(long_answer) as b:
         client, end = await slow_client(b, sends=last_request)
-        await tools.eventually(lambda: end._lingering)
+        await eventually(lambda: end._lingering)
         assert unsent(end)
         await asyncio.sleep(0.3)
         answer = await read(client, 2 * LENGTH)
@@ -63,33 +64,33 @@ async def test_the_last_answer_on_a_connection_waits_for_a_client_that_is_slow_t
         client.close()
 
 
-async def test_a_client_that_was_answered_its_last_and_does_not_read_is_cut_off_in_the_end(tools):
-    async with tools.balanced(long_answer, body_timeout_s=0.1) as b:
+async def test_a_client_that_was_answered_its_last_and_does_not_read_is_cut_off_in_the_end():
+    async with balanced(long_answer, body_timeout_s=0.1) as b:
         client, end = await slow_client(b, sends=LAST[0])
-        await tools.eventually(lambda: end._lingering)
-        await tools.eventually(lambda: not b.server._connections)
+        await eventually(lambda: end._lingering)
+        await eventually(lambda: not b.server._connections)
         client.close()
 
 
-async def test_a_client_that_was_answered_its_last_and_has_read_it_may_stay_but_a_moment(tools, monkeypatch):
-    monkeypatch.setattr(downstream_socket, "LINGER_S", 0.05)
+async def test_a_client_that_was_answered_its_last_and_has_read_it_may_stay_but_a_moment(monkeypatch):
+    monkeypatch.setattr(downstream, "LINGER_S", 0.05)
 
-    async with tools.balanced(long_answer, body_timeout_s=1000.0) as b:
+    async with balanced(long_answer, body_timeout_s=1000.0) as b:
         client, end = await slow_client(b, sends=LAST[0])
-        await tools.eventually(lambda: end._lingering)
+        await eventually(lambda: end._lingering)
         assert len(await read(client, 2 * LENGTH)) > LENGTH
-        await tools.eventually(lambda: not b.server._connections)
+        await eventually(lambda: not b.server._connections)
         client.close()
 
 
 @pytest.mark.parametrize("last_request", [LAST[0], b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"])
-async def test_a_client_is_not_too_slow_as_long_as_it_takes_something_in(tools, last_request):
+async def test_a_client_is_not_too_slow_as_long_as_it_takes_something_in(last_request):
     async def flood(request):
         request.answer(b"x" * 5 * LENGTH)
 
-    async with tools.balanced(flood) as b:
+    async with balanced(flood) as b:
         client, end = await slow_client(b, sends=last_request)
-        await tools.eventually(lambda: unsent(end))
+        await eventually(lambda: unsent(end))
         for _ in range(3):
             before = unsent(end)
             while unsent(end) == before:
@@ -100,22 +101,22 @@ async def test_a_client_is_not_too_slow_as_long_as_it_takes_something_in(tools, 
             assert end._transport is not None
         end._due = time.monotonic()
         end.on_deadline()
-        await tools.eventually(lambda: not b.server._connections)
+        await eventually(lambda: not b.server._connections)
         client.close()
 
 
 @pytest.mark.parametrize(("path", "number"), [(b"/process", 1_000), (b"/health", 20_000)])
-async def test_requests_wait_while_the_client_does_not_read_the_answers_to_those_before(tools, path, number):
+async def test_requests_wait_while_the_client_does_not_read_the_answers_to_those_before(path, number):
     """Else what a client asks for and does not read would pile up without end."""
 
     async def answer(request):
         request.answer(b"%8d" % len(request.instance.requests) * 1000)
 
-    async with tools.balanced(answer) as b:
+    async with balanced(answer) as b:
         client, end = await slow_client(b, sends=b"")
         reader, writer = await asyncio.open_connection(sock=client, limit=1024)
         writer.write(b"GET %b HTTP/1.1\r\nHost: x\r\n\r\n" % path * number)
-        await tools.eventually(lambda: unsent(end))
+        await eventually(lambda: unsent(end))
         seen = -1
         while seen < unsent(end):
             seen = unsent(end)
@@ -132,20 +133,20 @@ async def test_requests_wait_while_the_client_does_not_read_the_answers_to_those
         writer.close()
 
 
-async def test_a_client_that_reads_none_of_its_answers_is_cut_off_with_the_requests_that_wait(tools):
-    async with tools.balanced(long_answer, body_timeout_s=0.1) as b:
+async def test_a_client_that_reads_none_of_its_answers_is_cut_off_with_the_requests_that_wait():
+    async with balanced(long_answer, body_timeout_s=0.1) as b:
         client, _ = await slow_client(b, sends=b"GET / HTTP/1.1\r\nHost: x\r\n\r\n" * 20)
-        await tools.eventually(lambda: not b.server._connections)
+        await eventually(lambda: not b.server._connections)
         assert 0 < len(b.instances[0].requests) < 20
         assert b.counts()[0]["errors"] == 0
         client.close()
 
 
-async def test_draining_answers_what_is_asked_and_closes_where_the_client_had_to_catch_up(tools):
-    async with tools.balanced(long_answer) as b:
+async def test_draining_answers_what_is_asked_and_closes_where_the_client_had_to_catch_up():
+    async with balanced(long_answer) as b:
         client, end = await slow_client(b, sends=b"GET / HTTP/1.1\r\nHost: x\r\n\r\n" * 2)
-        await tools.eventually(lambda: len(b.instances[0].requests) == 2)
-        await tools.eventually(lambda: b.counts()[0]["requests"] == 2 and end._forward is None)
+        await eventually(lambda: len(b.instances[0].requests) == 2)
+        await eventually(lambda: b.counts()[0]["requests"] == 2 and end._forward is None)
         stopping = asyncio.ensure_future(b.server.stop(15))
         await asyncio.sleep(0)
         assert (await read(client, 1_000_000)).count(b"x") == 2 * LENGTH

@@ -11,10 +11,11 @@ from collections import Counter
 import pytest
 
 from services.wire import WireClient, WireError
+from tests.support.balancing import balanced, echo, eventually, post, silent
 
 
 def events(b, kind):
-    log = b.server._require_core().log
+    log = b.server.balancer.log
     return [event for event in log.last() if event["event"] == kind]
 
 
@@ -33,21 +34,21 @@ async def half(request):
     raise ConnectionError
 
 
-async def test_a_request_refused_by_one_instance_goes_to_the_next(tools):
-    async with tools.balanced(tools.echo, tools.echo, tools.echo) as b:
+async def test_a_request_refused_by_one_instance_goes_to_the_next():
+    async with balanced(echo, echo, echo) as b:
         await b.instances[0].kill()
         await b.instances[1].kill()
-        answers = [await b.ask(tools.post(b"%d" % i)) for i in range(6)]
+        answers = [await b.ask(post(b"%d" % i)) for i in range(6)]
         assert [answer.body for answer in answers] == [b"service1c:%d" % i for i in range(6)]
         assert b.counts() == [{"requests": 1, "errors": 1}] * 2 + [{"requests": 6, "errors": 0}]
         assert len(events(b, "ejected")) == 2
 
 
-async def test_a_request_that_was_sent_goes_to_the_next_only_on_a_route_declared_idempotent(tools):
-    async with tools.balanced(drop, tools.echo, idempotent=frozenset(("/process",))) as b:
-        assert (await b.ask(tools.post(b"a"))).body == b"service1b:a"
-        await b.ask(tools.post(b"b"))
-        refused = await b.ask(tools.post(b"c", path="/order"))
+async def test_a_request_that_was_sent_goes_to_the_next_only_on_a_route_declared_idempotent():
+    async with balanced(drop, echo, idempotent=frozenset(("/process",))) as b:
+        assert (await b.ask(post(b"a"))).body == b"service1b:a"
+        await b.ask(post(b"b"))
+        refused = await b.ask(post(b"c", path="/order"))
         assert refused.status == 502
         assert f"service1a:{b.instances[0].port} reset" in json.loads(refused.body)["detail"]
         assert [event["reason"] for event in events(b, "denied")] == ["not_idempotent"]
@@ -55,46 +56,46 @@ async def test_a_request_that_was_sent_goes_to_the_next_only_on_a_route_declared
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS"])
-async def test_methods_that_http_calls_safe_may_always_be_tried_again(tools, method):
-    async with tools.balanced(drop, tools.echo, idempotent=frozenset()) as b:
+async def test_methods_that_http_calls_safe_may_always_be_tried_again(method):
+    async with balanced(drop, echo, idempotent=frozenset()) as b:
         answer = await b.ask(f"{method} /x HTTP/1.1\r\nHost: x\r\n\r\n".encode(), is_head=method == "HEAD")
         assert answer.status == 200
 
 
-async def test_when_all_fail_the_client_learns_which_were_tried_and_when_to_come_back(tools):
-    async with tools.balanced(tools.echo, drop) as b:
+async def test_when_all_fail_the_client_learns_which_were_tried_and_when_to_come_back():
+    async with balanced(echo, drop) as b:
         await b.instances[0].kill()
         client = await b.client()
-        client.send(tools.post(b"x"))
+        client.send(post(b"x"))
         answer = await client.answer()
         assert (answer.status, answer.header("Retry-After")) == (503, "1")
         detail = json.loads(answer.body)["detail"]
         assert detail.startswith("service1: all instances failed (tried: ")
         assert f"service1a:{b.instances[0].port} refused" in detail
         assert f"service1b:{b.instances[1].port} reset" in detail
-        client.send(tools.post(b"x"))
+        client.send(post(b"x"))
         assert (await client.answer()).status == 503
 
 
-async def test_after_all_were_dead_it_serves_again_without_a_restart(tools):
-    async with tools.balanced(tools.echo, tools.echo) as b:
+async def test_after_all_were_dead_it_serves_again_without_a_restart():
+    async with balanced(echo, echo) as b:
         for instance in b.instances:
             await instance.kill()
-        assert (await b.ask(tools.post())).status == 503
+        assert (await b.ask(post())).status == 503
         await b.instances[1].start()
-        assert (await b.ask(tools.post(b"x"))).body == b"service1b:x"
+        assert (await b.ask(post(b"x"))).body == b"service1b:x"
 
 
-async def test_without_instances_the_answer_is_503(tools):
-    async with tools.balanced() as b:
-        answer = await b.ask(tools.post())
+async def test_without_instances_the_answer_is_503():
+    async with balanced() as b:
+        answer = await b.ask(post())
         assert (answer.status, answer.header("Retry-After")) == (503, "1")
 
 
-async def test_an_answer_begun_is_cut_off_and_never_taken_for_whole(tools):
-    async with tools.balanced(half, tools.echo) as b:
+async def test_an_answer_begun_is_cut_off_and_never_taken_for_whole():
+    async with balanced(half, echo) as b:
         client = await b.client()
-        client.send(tools.post())
+        client.send(post())
         assert (await client.head())[0] == "HTTP/1.1 200 OK"
         with pytest.raises((asyncio.IncompleteReadError, ConnectionError)):
             await client.reader.readexactly(100_000)
@@ -102,7 +103,7 @@ async def test_an_answer_begun_is_cut_off_and_never_taken_for_whole(tools):
 
 
 @pytest.mark.parametrize("seen", [b"", b"Content-Type: text/plain\r\n\r\n", b"\r\nbeg"])
-async def test_a_short_answer_whose_instance_dies_over_it_is_fetched_elsewhere(tools, seen):
+async def test_a_short_answer_whose_instance_dies_over_it_is_fetched_elsewhere(seen):
     """A server writes head and body one after the other, and can be killed between the two."""
 
     async def dies(request):
@@ -112,8 +113,8 @@ async def test_a_short_answer_whose_instance_dies_over_it_is_fetched_elsewhere(t
         request.wire.reset()
         raise ConnectionError
 
-    async with tools.balanced(dies, tools.echo) as b:
-        answer = await b.ask(tools.post(b"x"))
+    async with balanced(dies, echo) as b:
+        answer = await b.ask(post(b"x"))
         assert (answer.status, answer.body) == (200, b"service1b:x")
         assert b.counts() == [{"requests": 1, "errors": 1}, {"requests": 1, "errors": 0}]
 
@@ -121,48 +122,48 @@ async def test_a_short_answer_whose_instance_dies_over_it_is_fetched_elsewhere(t
 @pytest.mark.parametrize(
     "raw", [b"\x16\x03\x01 no HTTP", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n"]
 )
-async def test_an_answer_that_cannot_be_passed_on_is_a_bad_gateway(tools, raw):
+async def test_an_answer_that_cannot_be_passed_on_is_a_bad_gateway(raw):
     async def odd(request):
         request.wire.send(raw)
 
-    async with tools.balanced(odd) as b:
-        answer = await b.ask(tools.post())
+    async with balanced(odd) as b:
+        answer = await b.ask(post())
         assert answer.status == 502
         assert "protocol_error" in json.loads(answer.body)["detail"]
         assert b.counts() == [{"requests": 1, "errors": 1}]
 
 
-async def test_a_frozen_instance_costs_one_try_and_the_answer_comes_from_another(tools):
-    async with tools.balanced(tools.silent, tools.echo, timeout_s=0.2) as b:
-        assert (await b.ask(tools.post(b"x"))).body == b"service1b:x"
+async def test_a_frozen_instance_costs_one_try_and_the_answer_comes_from_another():
+    async with balanced(silent, echo, timeout_s=0.2) as b:
+        assert (await b.ask(post(b"x"))).body == b"service1b:x"
         assert b.counts() == [{"requests": 1, "errors": 1}, {"requests": 1, "errors": 0}]
         assert [event["reason"] for event in events(b, "retried")] == ["read_timeout"]
 
 
-async def test_a_frozen_instance_is_a_gateway_time_out_where_nothing_may_be_tried_again(tools):
-    async with tools.balanced(tools.silent, tools.echo, timeout_s=0.1) as b:
-        assert (await b.ask(tools.post(b"x", path="/order"))).status == 504
+async def test_a_frozen_instance_is_a_gateway_time_out_where_nothing_may_be_tried_again():
+    async with balanced(silent, echo, timeout_s=0.1) as b:
+        assert (await b.ask(post(b"x", path="/order"))).status == 504
 
 
-async def test_the_clients_deadline_ends_a_request_and_is_not_the_instances_fault(tools):
-    async with tools.balanced(tools.silent, failures=1) as b:
-        answer = await b.ask(tools.post(headers="X-Request-Deadline-Ms: 100\r\n"))
+async def test_the_clients_deadline_ends_a_request_and_is_not_the_instances_fault():
+    async with balanced(silent, failures=1) as b:
+        answer = await b.ask(post(headers="X-Request-Deadline-Ms: 100\r\n"))
         assert answer.status == 504
         assert events(b, "ejected") == []
-        assert (await b.ask(tools.post(headers="X-Request-Deadline-Ms: 0\r\n"))).status == 504
+        assert (await b.ask(post(headers="X-Request-Deadline-Ms: 0\r\n"))).status == 504
         assert b.counts() == [{"requests": 1, "errors": 1}]
 
 
-async def test_an_answer_that_trickles_on_ends_with_the_requests_time_and_is_not_the_instances_fault(tools):
+async def test_an_answer_that_trickles_on_ends_with_the_requests_time_and_is_not_the_instances_fault():
     async def trickle(request):
         request.wire.send(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
         while True:
             request.wire.send(b"x")
             await asyncio.sleep(0.02)
 
-    async with tools.balanced(trickle, timeout_s=0.7, failures=1) as b:
+    async with balanced(trickle, timeout_s=0.7, failures=1) as b:
         client = await b.client()
-        client.send(tools.post())
+        client.send(post())
         await client.head()
         with pytest.raises((asyncio.IncompleteReadError, ConnectionError)):
             await client.reader.readexactly(100_000)
@@ -170,46 +171,46 @@ async def test_an_answer_that_trickles_on_ends_with_the_requests_time_and_is_not
         assert events(b, "ejected") == []
 
 
-async def test_a_client_that_does_not_read_holds_an_instance_no_longer_than_the_requests_time(tools):
+async def test_a_client_that_does_not_read_holds_an_instance_no_longer_than_the_requests_time():
     async def flood(request):
         request.wire.send(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n")
         while True:
             request.wire.send(b"x" * 65536)
             await request.wire.writer.drain()
 
-    async with tools.balanced(flood, timeout_s=0.7, failures=1) as b:
+    async with balanced(flood, timeout_s=0.7, failures=1) as b:
         client = await b.client()
         client.reader._limit = 1024  # so that what is not read is not taken in
-        client.send(tools.post())
-        await tools.eventually(lambda: b.instances[0].closed)
+        client.send(post())
+        await eventually(lambda: b.instances[0].closed)
         assert b.counts() == [{"requests": 1, "errors": 0}]
-        (instance,) = b.server._require_core().roster
+        (instance,) = b.server.balancer.instances
         assert instance.in_flight == 0
 
 
-async def test_each_instance_is_tried_at_most_once(tools):
-    async with tools.balanced(drop, drop, drop, failures=100) as b:
-        assert (await b.ask(tools.post())).status == 503
+async def test_each_instance_is_tried_at_most_once():
+    async with balanced(drop, drop, drop, failures=100) as b:
+        assert (await b.ask(post())).status == 503
         assert b.counts() == [{"requests": 1, "errors": 1}] * 3
 
 
-async def test_only_what_goes_to_another_instance_counts_as_a_retry(tools):
+async def test_only_what_goes_to_another_instance_counts_as_a_retry():
     async def broken(request):
         request.answer(b"no", status="502 Bad Gateway")
 
-    async with tools.balanced(tools.echo) as b:
+    async with balanced(echo) as b:
         await b.instances[0].kill()
-        assert (await b.ask(tools.post())).status == 503
+        assert (await b.ask(post())).status == 503
         assert events(b, "retried") == []
-    async with tools.balanced(drop, drop, failures=100) as b:
-        assert (await b.ask(tools.post())).status == 503
+    async with balanced(drop, drop, failures=100) as b:
+        assert (await b.ask(post())).status == 503
         assert [event["instance"] for event in events(b, "retried")] == [f"service1a:{b.instances[0].port}"]
-    async with tools.balanced(broken, retry_statuses=frozenset((502,))) as b:
-        assert (await b.ask(tools.post())).status == 503
-        assert b.server._require_core().counts.retries == {}
+    async with balanced(broken, retry_statuses=frozenset((502,))) as b:
+        assert (await b.ask(post())).status == 503
+        assert b.server.balancer.counters.retries == {}
 
 
-async def test_a_retry_that_has_to_wait_counts_once_it_goes(tools):
+async def test_a_retry_that_has_to_wait_counts_once_it_goes():
     release = asyncio.Event()
 
     async def moody(request):
@@ -217,13 +218,13 @@ async def test_a_retry_that_has_to_wait_counts_once_it_goes(tools):
             await release.wait()
         if request.body == b"drop" and request.instance.name == "service1b":
             await drop(request)
-        await tools.echo(request)
+        await echo(request)
 
-    async with tools.balanced(moody, moody, in_flight_limit=1, queue_timeout_s=15.0) as b:
-        held = asyncio.ensure_future(b.ask(tools.post(b"hold")))
-        await tools.eventually(lambda: b.instances[0].requests)
-        waiting = asyncio.ensure_future(b.ask(tools.post(b"drop")))
-        await tools.eventually(lambda: len(b.server._require_core().line) == 1)
+    async with balanced(moody, moody, in_flight_limit=1, queue_timeout_s=15.0) as b:
+        held = asyncio.ensure_future(b.ask(post(b"hold")))
+        await eventually(lambda: b.instances[0].requests)
+        waiting = asyncio.ensure_future(b.ask(post(b"drop")))
+        await eventually(lambda: len(b.server.balancer.queue) == 1)
         assert events(b, "retried") == []
         release.set()
         await held
@@ -231,55 +232,55 @@ async def test_a_retry_that_has_to_wait_counts_once_it_goes(tools):
         assert [event["reason"] for event in events(b, "retried")] == ["reset"]
 
 
-async def test_retries_of_what_was_sent_stay_within_the_budget(tools):
-    async with tools.balanced(drop, drop, retry_ratio=0.0, retry_per_s=3.0, failures=1000) as b:
-        answers = [await b.ask(tools.post()) for _ in range(10)]
+async def test_retries_of_what_was_sent_stay_within_the_budget():
+    async with balanced(drop, drop, retry_ratio=0.0, retry_per_s=3.0, failures=1000) as b:
+        answers = [await b.ask(post()) for _ in range(10)]
         assert {answer.status for answer in answers} == {502, 503}
         retried = len(events(b, "retried"))
         assert 3 <= retried < 10  # all that is paid for goes somewhere
         assert {event["reason"] for event in events(b, "denied")} == {"no_budget"}
 
 
-async def test_a_long_body_is_not_sent_twice(tools):
-    async with tools.balanced(drop, tools.echo, replay_limit_bytes=1000) as b:
-        answer = await b.ask(tools.post(b"x" * 5000))
+async def test_a_long_body_is_not_sent_twice():
+    async with balanced(drop, echo, replay_limit_bytes=1000) as b:
+        answer = await b.ask(post(b"x" * 5000))
         assert answer.status == 502
         assert b.instances[1].requests == []
 
 
-async def test_a_long_body_goes_to_the_next_instance_where_nothing_was_sent(tools):
-    async with tools.balanced(tools.echo, tools.echo, replay_limit_bytes=1000) as b:
+async def test_a_long_body_goes_to_the_next_instance_where_nothing_was_sent():
+    async with balanced(echo, echo, replay_limit_bytes=1000) as b:
         await b.instances[0].kill()
-        assert (await b.ask(tools.post(b"x" * 5000))).body == b"service1b:" + b"x" * 5000
+        assert (await b.ask(post(b"x" * 5000))).body == b"service1b:" + b"x" * 5000
 
 
-async def test_a_route_may_ask_for_answers_to_be_taken_as_failures(tools):
+async def test_a_route_may_ask_for_answers_to_be_taken_as_failures():
     async def broken(request):
         request.answer(b"no", status="502 Bad Gateway")
 
-    async with tools.balanced(broken, tools.echo, retry_statuses=frozenset((502,))) as b:
-        assert (await b.ask(tools.post(b"x"))).body == b"service1b:x"
-        await b.ask(tools.post(b"y"))
-        passed = await b.ask(tools.post(b"z", path="/order"))
+    async with balanced(broken, echo, retry_statuses=frozenset((502,))) as b:
+        assert (await b.ask(post(b"x"))).body == b"service1b:x"
+        await b.ask(post(b"y"))
+        passed = await b.ask(post(b"z", path="/order"))
         assert (passed.status, passed.body) == (502, b"no")
         assert b.counts()[0] == {"requests": 3, "errors": 2}
 
 
-async def test_an_answer_taken_as_a_failure_is_one_every_time(tools):
+async def test_an_answer_taken_as_a_failure_is_one_every_time():
     async def broken(request):
         request.answer(b"no", status="502 Bad Gateway")
 
     settings = {"retry_statuses": frozenset((502,)), "failures": 100}
-    async with tools.balanced(broken, tools.echo, **settings) as b:
+    async with balanced(broken, echo, **settings) as b:
         for i in range(10):
-            assert (await b.ask(tools.post(b"%d" % i))).body == b"service1b:%d" % i
+            assert (await b.ask(post(b"%d" % i))).body == b"service1b:%d" % i
         failed, served = b.counts()
         assert failed["requests"] == failed["errors"] >= 4
         assert served == {"requests": 10, "errors": 0}
         assert b.instances[0].connections == 1
 
 
-async def test_an_answer_taken_as_a_failure_is_one_also_where_its_body_breaks(tools):
+async def test_an_answer_taken_as_a_failure_is_one_also_where_its_body_breaks():
     async def broken(request):
         request.wire.send(b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 10\r\n\r\nno")
         await asyncio.sleep(0.05)
@@ -287,24 +288,24 @@ async def test_an_answer_taken_as_a_failure_is_one_also_where_its_body_breaks(to
 
     one_retry = {"retry_ratio": 0, "retry_per_s": 1, "retry_statuses": frozenset((502,))}
 
-    async with tools.balanced(broken, tools.echo, **one_retry) as b:
-        assert (await b.ask(tools.post(b"x"))).body == b"service1b:x"
+    async with balanced(broken, echo, **one_retry) as b:
+        assert (await b.ask(post(b"x"))).body == b"service1b:x"
         assert b.counts()[0] == {"requests": 1, "errors": 1}
 
 
-async def test_an_instance_killed_under_load_costs_no_request(tools):
+async def test_an_instance_killed_under_load_costs_no_request():
     async def brief(request):
         await asyncio.sleep(0.002)
-        await tools.echo(request)
+        await echo(request)
 
-    async with tools.balanced(brief, brief, brief, brief, retry_per_s=100.0) as b:
+    async with balanced(brief, brief, brief, brief, retry_per_s=100.0) as b:
         statuses = []
         stop = asyncio.Event()
 
         async def load():
             client = await b.client()
             while not stop.is_set():
-                client.send(tools.post(b"x"))
+                client.send(post(b"x"))
                 statuses.append((await client.answer()).status)
 
         loads = [asyncio.ensure_future(load()) for _ in range(8)]
@@ -318,41 +319,41 @@ async def test_an_instance_killed_under_load_costs_no_request(tools):
         assert len(statuses) > 100
 
 
-async def test_connections_that_were_closed_while_idle_cost_no_request(tools):
+async def test_connections_that_were_closed_while_idle_cost_no_request():
     async def once(request):
-        await tools.echo(request)
+        await echo(request)
         request.wire.writer.close()
 
-    async with tools.balanced(once) as b:
+    async with balanced(once) as b:
         for _ in range(20):
-            assert (await b.ask(tools.post(path="/order"))).status == 200
-            await tools.eventually(lambda: b.instances[0].closed == b.instances[0].connections)
+            assert (await b.ask(post(path="/order"))).status == 200
+            await eventually(lambda: b.instances[0].closed == b.instances[0].connections)
         assert b.counts() == [{"requests": 20, "errors": 0}]
 
 
-async def test_checks_eject_an_instance_that_answers_requests_but_not_checks_and_restore_it(tools):
+async def test_checks_eject_an_instance_that_answers_requests_but_not_checks_and_restore_it():
     rules = {"check_interval_s": 0.02, "rise": 2, "fall": 2}
-    async with tools.balanced(tools.echo, tools.echo, **rules) as b:
-        await tools.eventually(lambda: b.instances[0].checks and b.instances[1].checks)
+    async with balanced(echo, echo, **rules) as b:
+        await eventually(lambda: b.instances[0].checks and b.instances[1].checks)
         b.instances[0].health = "503 No"
-        await tools.eventually(lambda: events(b, "ejected"))
-        assert [(await b.ask(tools.post(b"x"))).body for _ in range(4)] == [b"service1b:x"] * 4
+        await eventually(lambda: events(b, "ejected"))
+        assert [(await b.ask(post(b"x"))).body for _ in range(4)] == [b"service1b:x"] * 4
         b.instances[0].health = "404 Not Found"  # it has no such route, but it is there
-        await tools.eventually(lambda: events(b, "restored"))
-        assert {(await b.ask(tools.post(b"x"))).body for _ in range(4)} == {
+        await eventually(lambda: events(b, "restored"))
+        assert {(await b.ask(post(b"x"))).body for _ in range(4)} == {
             b"service1a:x",
             b"service1b:x",
         }
         assert [event["reason"] for event in events(b, "ejected")] == ["checks"]
 
 
-async def test_a_frozen_instance_delays_no_other_instances_checks(tools):
-    async with tools.balanced(tools.echo, tools.echo, check_interval_s=0.02, check_timeout_s=5.0) as b:
+async def test_a_frozen_instance_delays_no_other_instances_checks():
+    async with balanced(echo, echo, check_interval_s=0.02, check_timeout_s=5.0) as b:
         b.instances[0].frozen = True
-        await tools.eventually(lambda: b.instances[1].checks > 5)
+        await eventually(lambda: b.instances[1].checks > 5)
 
 
-async def test_requests_beyond_the_limit_wait_their_turn(tools):
+async def test_requests_beyond_the_limit_wait_their_turn():
     running, most = set(), []
 
     async def busy(request):
@@ -360,29 +361,29 @@ async def test_requests_beyond_the_limit_wait_their_turn(tools):
         most.append(len(running))
         await asyncio.sleep(0.01)
         running.discard(request)
-        await tools.echo(request)
+        await echo(request)
 
-    async with tools.balanced(busy, busy, in_flight_limit=1) as b:
-        answers = await asyncio.gather(*[b.ask(tools.post(b"%d" % i)) for i in range(20)])
+    async with balanced(busy, busy, in_flight_limit=1) as b:
+        answers = await asyncio.gather(*[b.ask(post(b"%d" % i)) for i in range(20)])
         assert [answer.status for answer in answers] == [200] * 20
         assert max(most) == 2
 
 
-async def test_a_full_queue_sends_requests_away_at_once_and_a_long_wait_in_the_end(tools):
+async def test_a_full_queue_sends_requests_away_at_once_and_a_long_wait_in_the_end():
     rules = {"in_flight_limit": 1, "queue_limit": 1, "queue_timeout_s": 0.1}
-    async with tools.balanced(tools.silent, **rules) as b:
-        first = asyncio.ensure_future(b.ask(tools.post()))
-        await tools.eventually(lambda: b.instances[0].requests)
-        second = asyncio.ensure_future(b.ask(tools.post()))
-        await tools.eventually(lambda: len(b.server._require_core().line))
-        third = await b.ask(tools.post())
+    async with balanced(silent, **rules) as b:
+        first = asyncio.ensure_future(b.ask(post()))
+        await eventually(lambda: b.instances[0].requests)
+        second = asyncio.ensure_future(b.ask(post()))
+        await eventually(lambda: len(b.server.balancer.queue))
+        third = await b.ask(post())
         assert (third.status, third.header("Retry-After")) == (503, "1")
         assert (await second).status == 503
         assert [event["reason"] for event in events(b, "queued_out")] == ["full", "timeout"]
         first.cancel()
 
 
-async def test_an_instance_that_those_in_line_have_been_to_serves_who_comes_after_them(tools):
+async def test_an_instance_that_those_in_line_have_been_to_serves_who_comes_after_them():
     release = asyncio.Event()
 
     async def moody(request):
@@ -390,14 +391,14 @@ async def test_an_instance_that_those_in_line_have_been_to_serves_who_comes_afte
             await release.wait()
         if request.body == b"drop" and request.instance.name == "service1b":
             await drop(request)
-        await tools.echo(request)
+        await echo(request)
 
-    async with tools.balanced(moody, moody, in_flight_limit=1, queue_timeout_s=15.0) as b:
-        held = asyncio.ensure_future(b.ask(tools.post(b"hold")))
-        await tools.eventually(lambda: b.instances[0].requests)
-        waiting = asyncio.ensure_future(b.ask(tools.post(b"drop")))
-        await tools.eventually(lambda: len(b.server._require_core().line) == 1)
-        assert (await b.ask(tools.post(b"next"))).body == b"service1b:next"
+    async with balanced(moody, moody, in_flight_limit=1, queue_timeout_s=15.0) as b:
+        held = asyncio.ensure_future(b.ask(post(b"hold")))
+        await eventually(lambda: b.instances[0].requests)
+        waiting = asyncio.ensure_future(b.ask(post(b"drop")))
+        await eventually(lambda: len(b.server.balancer.queue) == 1)
+        assert (await b.ask(post(b"next"))).body == b"service1b:next"
         release.set()
         assert [(await answer).body for answer in (held, waiting)] == [
             b"service1a:hold",
@@ -405,28 +406,28 @@ async def test_an_instance_that_those_in_line_have_been_to_serves_who_comes_afte
         ]
 
 
-async def test_who_leaves_the_queue_is_not_sent_anywhere(tools):
+async def test_who_leaves_the_queue_is_not_sent_anywhere():
     release = asyncio.Event()
 
     async def held(request):
         await release.wait()
-        await tools.echo(request)
+        await echo(request)
 
-    async with tools.balanced(held, in_flight_limit=1) as b:
-        first = asyncio.ensure_future(b.ask(tools.post(b"1")))
-        await tools.eventually(lambda: b.instances[0].requests)
+    async with balanced(held, in_flight_limit=1) as b:
+        first = asyncio.ensure_future(b.ask(post(b"1")))
+        await eventually(lambda: b.instances[0].requests)
         leaver = await b.client()
-        leaver.send(tools.post(b"2"))
-        await tools.eventually(lambda: len(b.server._require_core().line) == 1)
+        leaver.send(post(b"2"))
+        await eventually(lambda: len(b.server.balancer.queue) == 1)
         leaver.writer.close()
-        await tools.eventually(lambda: len(b.server._require_core().line) == 0)
+        await eventually(lambda: len(b.server.balancer.queue) == 0)
         release.set()
         assert (await first).body == b"service1a:1"
-        assert (await b.ask(tools.post(b"3"))).body == b"service1a:3"
+        assert (await b.ask(post(b"3"))).body == b"service1a:3"
         assert [r.body for r in b.instances[0].requests] == [b"1", b"3"]
 
 
-async def test_every_request_is_accounted_for_whatever_instances_do(tools):
+async def test_every_request_is_accounted_for_whatever_instances_do():
     """Random faults and kills: each request has one outcome, its own body back, and one execution at most
     where the route is not declared idempotent; retries of what was sent stay inside the budget."""
     rng = random.Random(7)
@@ -440,7 +441,7 @@ async def test_every_request_is_accounted_for_whatever_instances_do(tools):
         elif mood < 0.03:
             await half(request)
         elif mood < 0.032:
-            await tools.silent(request)
+            await silent(request)
         elif mood < 0.05:
             request.wire.send(b"what?\r\n\r\n")
             raise ConnectionError
@@ -460,7 +461,7 @@ async def test_every_request_is_accounted_for_whatever_instances_do(tools):
         "retry_per_s": per_s,
     }
 
-    async with tools.balanced(moody, moody, moody, moody, **settings) as b, WireClient() as client:
+    async with balanced(moody, moody, moody, moody, **settings) as b, WireClient() as client:
         begun = time.monotonic()
         outcomes = Counter()
         numbers = iter(range(total))
@@ -488,10 +489,10 @@ async def test_every_request_is_accounted_for_whatever_instances_do(tools):
         killing = asyncio.ensure_future(kill())
         await asyncio.gather(*[load() for _ in range(16)])
         killing.cancel()
-        core = b.server._require_core()
-        assert outcomes.total() == total == sum(core.counts.answers.values())
+        balancer = b.server.balancer
+        assert outcomes.total() == total == sum(balancer.counters.answers.values())
         assert outcomes[200] > total / 2
         assert set(outcomes) <= {200, 500, 502, 503, 504, "BrokenAnswer"}
-        sent = core.counts.retries.total() - core.counts.retries["refused"]
+        sent = balancer.counters.retries.total() - balancer.counters.retries["refused"]
         assert sent <= per_s + ratio * total + per_s * (time.monotonic() - begun)
-        assert all(instance.in_flight == 0 for instance in core.roster)
+        assert all(instance.in_flight == 0 for instance in balancer.instances)

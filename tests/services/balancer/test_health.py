@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from services.balancer.events import Event, EventKind
-from services.balancer.health import FailureCause, Health, HealthRules, State, TransitionReason, blame
+from services.balancer.health import FailureCause, Health, HealthRules, State, TransitionReason, cause_of
 from services.balancer.instances import InstanceState
 from services.wire.errors import BrokenAnswer, FailureKind, NoAnswer, NotConnected, NotSent
 
@@ -246,7 +246,7 @@ def test_one_that_is_forgotten_starts_with_a_clean_sheet(health: Health, instanc
 def test_a_failure_is_blamed_on_the_instance_only_where_it_is_its_own(
     error: NotConnected, expected: FailureCause
 ) -> None:
-    assert blame(error) is expected
+    assert cause_of(error) is expected
 
 
 @pytest.mark.parametrize(

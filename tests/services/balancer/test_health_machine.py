@@ -1,4 +1,4 @@
-"""Whatever happens in whatever order, the roster keeps its promises."""
+"""Whatever happens in whatever order, the instance_set keeps its promises."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ class RosterMachine(RuleBasedStateMachine):
         self.last: dict[InstanceState, Event] = {}
         self.in_row: dict[InstanceState, int] = {}
         self.strikes: dict[InstanceState, int] = {}
-        self.roster = InstanceSet(
+        self.instances = InstanceSet(
             build(name, limit=LIMIT), RULES, slow_start_s=slow_start_s, on_event=self.hear
         )
         for instance in self.everyone:
-            self.roster.add(instance)
+            self.instances.add(instance)
 
     def hear(self, event: Event) -> None:
         instance = event.instance
         assert instance is not None
-        assert instance in self.roster
+        assert instance in self.instances
         earlier = self.last.get(instance)
         if event.kind is EventKind.RESTORED:
             assert earlier is not None
@@ -62,26 +62,26 @@ class RosterMachine(RuleBasedStateMachine):
     @rule(tried=st.sets(which))
     def a_request_comes(self, tried: set[int]) -> None:
         been = [self.everyone[n] for n in tried]
-        chosen = self.roster.choose(self.now, been)
-        last_resort = bool(been) and all(i in been for i in self.roster if not self.ejected(i))
-        anyone = self.roster.panicking or last_resort
+        chosen = self.instances.choose(self.now, been)
+        last_resort = bool(been) and all(i in been for i in self.instances if not self.ejected(i))
+        anyone = self.instances.panicking or last_resort
         open_to = [
             i
-            for i in self.roster
+            for i in self.instances
             if i not in been and i.in_flight < LIMIT and (anyone or not self.ejected(i))
         ]
         if chosen is None:
             assert not open_to
             return
-        assert chosen in self.roster
+        assert chosen in self.instances
         assert chosen not in been
         on_trial = False
         if self.ejected(chosen) and not anyone:
-            assert self.roster.state(chosen) is State.EJECTED  # and not in its trial already
+            assert self.instances.state(chosen) is State.EJECTED  # and not in its trial already
             assert self.last[chosen].reason != TransitionReason.CHECKS
             assert self.now >= self.last[chosen].at + RULES.backoff_s
             on_trial = True
-        self.roster.started(chosen, self.now)
+        self.instances.started(chosen, self.now)
         self.running.append((chosen, self.now, on_trial))
 
     @precondition(lambda self: self.running)
@@ -91,7 +91,7 @@ class RosterMachine(RuleBasedStateMachine):
         errors, was_out = instance.errors, self.ejected(instance)
         match outcome:
             case None:
-                self.roster.succeeded(instance, begun, self.now)
+                self.instances.succeeded(instance, begun, self.now)
                 self.strikes[instance] = 0
             case FailureCause():
                 if outcome is FailureCause.FAILED and not was_out and begun >= self.returned(instance):
@@ -99,12 +99,12 @@ class RosterMachine(RuleBasedStateMachine):
                 due_out = (
                     outcome is FailureCause.UNREACHABLE or self.strikes.get(instance, 0) >= RULES.failures
                 )
-                self.roster.failed(instance, begun, self.now, outcome)
+                self.instances.failed(instance, begun, self.now, outcome)
                 assert instance.errors == errors + 1
-                if instance in self.roster and not was_out and begun >= self.returned(instance):
+                if instance in self.instances and not was_out and begun >= self.returned(instance):
                     assert self.ejected(instance) == (due_out and outcome is not FailureCause.NONE)
             case _:
-                self.roster.released(instance, begun, self.now)
+                self.instances.released(instance, begun, self.now)
                 assert instance.errors == errors
 
     def returned(self, instance: InstanceState) -> float:
@@ -113,20 +113,20 @@ class RosterMachine(RuleBasedStateMachine):
 
     @rule(n=which, passed=st.booleans())
     def a_check_ends(self, n: int, passed: bool) -> None:
-        (self.roster.check_passed if passed else self.roster.check_failed)(self.everyone[n], self.now)
+        (self.instances.check_passed if passed else self.instances.check_failed)(self.everyone[n], self.now)
 
     @rule(n=which)
     def an_instance_leaves(self, n: int) -> None:
-        self.roster.remove(self.everyone[n])
+        self.instances.remove(self.everyone[n])
         self.last.pop(self.everyone[n], None)
         self.strikes.pop(self.everyone[n], None)
 
     @rule(n=which)
     def an_instance_comes(self, n: int) -> None:
         # A new process is a new instance: what the old one still has in flight is not its own.
-        if self.everyone[n] not in self.roster:
+        if self.everyone[n] not in self.instances:
             self.everyone[n] = InstanceState(f"i{n}", "127.0.0.1", 1 + n)
-            self.roster.add(self.everyone[n])
+            self.instances.add(self.everyone[n])
 
     # --- what holds at all times ---
 
@@ -138,13 +138,13 @@ class RosterMachine(RuleBasedStateMachine):
 
     @invariant()
     def an_instance_stands_as_its_last_event_says(self) -> None:
-        for instance in self.roster:
-            assert (self.roster.state(instance) is not State.SERVING) == self.ejected(instance)
+        for instance in self.instances:
+            assert (self.instances.state(instance) is not State.SERVING) == self.ejected(instance)
 
     @invariant()
     def it_panics_where_too_few_are_fit(self) -> None:
-        fit = sum(not self.ejected(i) for i in self.roster)
-        assert self.roster.panicking == (fit < RULES.panic_threshold * len(self.roster))
+        fit = sum(not self.ejected(i) for i in self.instances)
+        assert self.instances.panicking == (fit < RULES.panic_threshold * len(self.instances))
 
 
 RosterMachine.TestCase.settings = settings(max_examples=150, stateful_step_count=50)

@@ -19,159 +19,159 @@ def instances(count: int) -> list[InstanceState]:
     return [InstanceState(f"i{n}", "127.0.0.1", 1 + n) for n in range(count)]
 
 
-def roster_of(members: list[InstanceState], roster: InstanceSet | None = None) -> InstanceSet:
-    roster = InstanceSet(RoundRobin()) if roster is None else roster
+def instance_set_of(members: list[InstanceState], instance_set: InstanceSet | None = None) -> InstanceSet:
+    instance_set = InstanceSet(RoundRobin()) if instance_set is None else instance_set
     for instance in members:
-        roster.add(instance)
-    return roster
+        instance_set.add(instance)
+    return instance_set
 
 
-def send(roster: InstanceSet, now: float, blamed: FailureCause | None = None) -> InstanceState:
+def send(instance_set: InstanceSet, now: float, blamed: FailureCause | None = None) -> InstanceState:
     """A request that ends at once; well if nobody is to blame."""
-    instance = roster.choose(now)
+    instance = instance_set.choose(now)
     assert instance is not None
-    roster.started(instance, now)
+    instance_set.started(instance, now)
     if blamed is None:
-        roster.succeeded(instance, now, now)
+        instance_set.succeeded(instance, now, now)
     else:
-        roster.failed(instance, now, now, blamed)
+        instance_set.failed(instance, now, now, blamed)
     return instance
 
 
 @every_policy
 def test_an_ejected_instance_is_not_chosen_until_it_is_due(name: PolicyName) -> None:
     members = instances(4)
-    roster = roster_of(members, InstanceSet(build(name)))
-    out = send(roster, 0.0, FailureCause.UNREACHABLE)
-    assert out not in {send(roster, 0.5) for _ in range(40)}
-    assert send(roster, 1.0) is out
-    assert roster.state(out) is State.SERVING
+    instance_set = instance_set_of(members, InstanceSet(build(name)))
+    out = send(instance_set, 0.0, FailureCause.UNREACHABLE)
+    assert out not in {send(instance_set, 0.5) for _ in range(40)}
+    assert send(instance_set, 1.0) is out
+    assert instance_set.state(out) is State.SERVING
 
 
 def test_the_request_that_is_the_trial_is_the_only_one_there() -> None:
     members = instances(4)
-    roster = roster_of(members)
-    out = send(roster, 0.0, FailureCause.UNREACHABLE)
-    assert roster.choose(1.0) is out
-    roster.started(out, 1.0)
-    assert out not in {send(roster, 1.5) for _ in range(40)}
-    roster.succeeded(out, 1.0, 2.0)
-    assert out in {send(roster, 2.0) for _ in range(4)}
+    instance_set = instance_set_of(members)
+    out = send(instance_set, 0.0, FailureCause.UNREACHABLE)
+    assert instance_set.choose(1.0) is out
+    instance_set.started(out, 1.0)
+    assert out not in {send(instance_set, 1.5) for _ in range(40)}
+    instance_set.succeeded(out, 1.0, 2.0)
+    assert out in {send(instance_set, 2.0) for _ in range(4)}
 
 
 def test_a_request_that_has_been_there_is_not_the_trial() -> None:
-    roster = roster_of(instances(4))
-    out = send(roster, 0.0, FailureCause.UNREACHABLE)
-    assert roster.choose(1.0, [out]) is not out
+    instance_set = instance_set_of(instances(4))
+    out = send(instance_set, 0.0, FailureCause.UNREACHABLE)
+    assert instance_set.choose(1.0, [out]) is not out
 
 
 def test_a_full_instance_has_no_trial_until_it_has_room() -> None:
     a, b = members = instances(2)
-    roster = roster_of(members, InstanceSet(build(PolicyName.ROUND_ROBIN, limit=1)))
+    instance_set = instance_set_of(members, InstanceSet(build(PolicyName.ROUND_ROBIN, limit=1)))
     for instance in members:
-        roster.started(instance, 0.0)
-        roster.failed(instance, 0.0, 0.0, FailureCause.UNREACHABLE)
-    roster.started(b, 0.5)  # chosen while all were ejected, and slow
-    roster.started(a, 1.0)
-    roster.succeeded(a, 1.0, 1.0)
-    assert roster.choose(5.0, [a]) is None
-    roster.released(b, 0.5, 5.0)
-    assert roster.choose(5.0, [a]) is b
+        instance_set.started(instance, 0.0)
+        instance_set.failed(instance, 0.0, 0.0, FailureCause.UNREACHABLE)
+    instance_set.started(b, 0.5)  # chosen while all were ejected, and slow
+    instance_set.started(a, 1.0)
+    instance_set.succeeded(a, 1.0, 1.0)
+    assert instance_set.choose(5.0, [a]) is None
+    instance_set.released(b, 0.5, 5.0)
+    assert instance_set.choose(5.0, [a]) is b
 
 
 def test_attempts_and_errors_are_counted_where_they_were_made() -> None:
     (a,) = instances(1)
-    roster = roster_of([a])
+    instance_set = instance_set_of([a])
     for blamed in (None, FailureCause.NONE, FailureCause.FAILED):
-        send(roster, 0.0, blamed)
-    roster.started(a, 0.0)
-    roster.released(a, 0.0, 0.0)
+        send(instance_set, 0.0, blamed)
+    instance_set.started(a, 0.0)
+    instance_set.released(a, 0.0, 0.0)
     assert (a.requests, a.errors, a.in_flight) == (4, 2, 0)
 
 
 def test_when_all_are_ejected_all_are_chosen_from_and_an_answer_restores() -> None:
     members = instances(4)
     heard: list[Event] = []
-    roster = roster_of(members, InstanceSet(RoundRobin(), on_event=heard.append))
+    instance_set = instance_set_of(members, InstanceSet(RoundRobin(), on_event=heard.append))
     for instance in members:
-        roster.started(instance, 0.0)
-        roster.failed(instance, 0.0, 0.0, FailureCause.UNREACHABLE)
-    assert roster.panicking
-    assert {send(roster, 0.5, FailureCause.UNREACHABLE) for _ in range(4)} == set(members)
-    back = send(roster, 0.6)
-    assert not roster.panicking
-    assert {send(roster, 0.7) for _ in range(4)} == {back}
+        instance_set.started(instance, 0.0)
+        instance_set.failed(instance, 0.0, 0.0, FailureCause.UNREACHABLE)
+    assert instance_set.panicking
+    assert {send(instance_set, 0.5, FailureCause.UNREACHABLE) for _ in range(4)} == set(members)
+    back = send(instance_set, 0.6)
+    assert not instance_set.panicking
+    assert {send(instance_set, 0.7) for _ in range(4)} == {back}
     assert [event.kind for event in heard] == [EventKind.EJECTED] * 4 + [EventKind.RESTORED]
 
 
 def test_a_trial_that_fails_in_a_panic_leaves_the_instance_among_all() -> None:
     members = instances(2)
-    roster = roster_of(members)
+    instance_set = instance_set_of(members)
     for instance in members:
-        roster.started(instance, 0.0)
-        roster.failed(instance, 0.0, 0.0, FailureCause.UNREACHABLE)
-    send(roster, 1.0, FailureCause.UNREACHABLE)
-    send(roster, 1.0, FailureCause.UNREACHABLE)
-    assert {send(roster, 1.5, FailureCause.UNREACHABLE) for _ in range(2)} == set(members)
+        instance_set.started(instance, 0.0)
+        instance_set.failed(instance, 0.0, 0.0, FailureCause.UNREACHABLE)
+    send(instance_set, 1.0, FailureCause.UNREACHABLE)
+    send(instance_set, 1.0, FailureCause.UNREACHABLE)
+    assert {send(instance_set, 1.5, FailureCause.UNREACHABLE) for _ in range(2)} == set(members)
 
 
 def test_below_the_panic_threshold_all_are_chosen_from() -> None:
     members = instances(4)
-    roster = roster_of(members, InstanceSet(RoundRobin(), HealthRules(panic_threshold=0.6)))
-    send(roster, 0.0, FailureCause.UNREACHABLE)
-    assert len({send(roster, 0.1) for _ in range(12)}) == 3
-    send(roster, 0.1, FailureCause.UNREACHABLE)
-    assert len({roster.choose(0.2) for _ in range(12)}) == 4
+    instance_set = instance_set_of(members, InstanceSet(RoundRobin(), HealthRules(panic_threshold=0.6)))
+    send(instance_set, 0.0, FailureCause.UNREACHABLE)
+    assert len({send(instance_set, 0.1) for _ in range(12)}) == 3
+    send(instance_set, 0.1, FailureCause.UNREACHABLE)
+    assert len({instance_set.choose(0.2) for _ in range(12)}) == 4
 
 
 def test_without_a_panic_threshold_there_may_be_nobody_left() -> None:
-    roster = roster_of(instances(1), InstanceSet(RoundRobin(), HealthRules(panic_threshold=0.0)))
-    send(roster, 0.0, FailureCause.UNREACHABLE)
-    assert roster.choose(0.5) is None
-    assert not roster.saturated()
+    instance_set = instance_set_of(instances(1), InstanceSet(RoundRobin(), HealthRules(panic_threshold=0.0)))
+    send(instance_set, 0.0, FailureCause.UNREACHABLE)
+    assert instance_set.choose(0.5) is None
+    assert not instance_set.saturated()
 
 
 def test_one_that_is_removed_still_ends_what_it_began() -> None:
     a, b = instances(2)
-    roster = roster_of([a, b])
-    roster.started(a, 0.0)
-    roster.remove(a)
-    assert {send(roster, 0.0) for _ in range(4)} == {b}
-    roster.failed(a, 0.0, 1.0, FailureCause.UNREACHABLE)
-    assert (a.in_flight, a.errors, len(roster), a in roster) == (0, 1, 1, False)
+    instance_set = instance_set_of([a, b])
+    instance_set.started(a, 0.0)
+    instance_set.remove(a)
+    assert {send(instance_set, 0.0) for _ in range(4)} == {b}
+    instance_set.failed(a, 0.0, 1.0, FailureCause.UNREACHABLE)
+    assert (a.in_flight, a.errors, len(instance_set), a in instance_set) == (0, 1, 1, False)
 
 
 def test_one_that_is_added_takes_part_at_once() -> None:
     members = instances(5)
-    roster = roster_of(members[:4])
-    roster.add(members[4])
-    assert set(Counter(send(roster, 0.0) for _ in range(10)).values()) == {2}
+    instance_set = instance_set_of(members[:4])
+    instance_set.add(members[4])
+    assert set(Counter(send(instance_set, 0.0) for _ in range(10)).values()) == {2}
 
 
 def test_the_ejected_ones_that_leave_end_the_panic() -> None:
     members = instances(3)
-    roster = roster_of(members, InstanceSet(RoundRobin(), HealthRules(panic_threshold=0.5)))
-    out = [send(roster, 0.0, FailureCause.UNREACHABLE) for _ in range(2)]
-    assert roster.panicking
+    instance_set = instance_set_of(members, InstanceSet(RoundRobin(), HealthRules(panic_threshold=0.5)))
+    out = [send(instance_set, 0.0, FailureCause.UNREACHABLE) for _ in range(2)]
+    assert instance_set.panicking
     for instance in out:
-        roster.remove(instance)
-    assert not roster.panicking
-    assert {send(roster, 0.1) for _ in range(4)} == set(members) - set(out)
+        instance_set.remove(instance)
+    assert not instance_set.panicking
+    assert {send(instance_set, 0.1) for _ in range(4)} == set(members) - set(out)
 
 
 @every_policy
 def test_an_instance_that_returns_takes_a_growing_part_of_its_share(name: PolicyName) -> None:
     members = instances(4)
-    roster = roster_of(members, InstanceSet(build(name), slow_start_s=10.0))
+    instance_set = instance_set_of(members, InstanceSet(build(name), slow_start_s=10.0))
     back = members[0]
-    roster.started(back, 0.0)
-    roster.failed(back, 0.0, 0.0, FailureCause.UNREACHABLE)
-    roster.started(back, 1.0)
-    roster.succeeded(back, 1.0, 1.0)
+    instance_set.started(back, 0.0)
+    instance_set.failed(back, 0.0, 0.0, FailureCause.UNREACHABLE)
+    instance_set.started(back, 1.0)
+    instance_set.succeeded(back, 1.0, 1.0)
 
     def part(at: float) -> float:
         """How much of a fair share it gets of 4,000 requests that are answered at once."""
-        return sum(send(roster, at) is back for _ in range(4000)) / 1000
+        return sum(send(instance_set, at) is back for _ in range(4000)) / 1000
 
     parts = [part(at) for at in (1.0, 3.5, 6.0, 8.5, 11.0)]
     # The policies by chance are off by what 4,000 draws leave: 0.03 is a standard deviation of a full share.
@@ -180,16 +180,16 @@ def test_an_instance_that_returns_takes_a_growing_part_of_its_share(name: Policy
 
 def test_the_first_request_offered_to_one_that_returns_shows_that_it_is_back() -> None:
     members = instances(2)
-    roster = roster_of(members, InstanceSet(RoundRobin(), slow_start_s=10.0))
-    out = send(roster, 0.0, FailureCause.UNREACHABLE)
-    assert send(roster, 1.0) is out
-    assert out in {send(roster, 1.0) for _ in range(2)}
+    instance_set = instance_set_of(members, InstanceSet(RoundRobin(), slow_start_s=10.0))
+    out = send(instance_set, 0.0, FailureCause.UNREACHABLE)
+    assert send(instance_set, 1.0) is out
+    assert out in {send(instance_set, 1.0) for _ in range(2)}
 
 
 def test_one_that_returns_takes_all_if_there_is_no_other() -> None:
-    roster = roster_of(instances(1), InstanceSet(RoundRobin(), slow_start_s=10.0))
+    instance_set = instance_set_of(instances(1), InstanceSet(RoundRobin(), slow_start_s=10.0))
     for now in range(5):
-        send(roster, now / 100, FailureCause.UNREACHABLE if now == 0 else None)
+        send(instance_set, now / 100, FailureCause.UNREACHABLE if now == 0 else None)
 
 
 def test_a_slow_start_backwards_is_refused() -> None:
@@ -200,10 +200,10 @@ def test_a_slow_start_backwards_is_refused() -> None:
 @every_policy
 def test_a_request_that_all_fit_instances_have_failed_goes_on_to_the_ejected_ones(name: PolicyName) -> None:
     members = instances(4)
-    roster = roster_of(members, InstanceSet(build(name)))
-    out = {send(roster, 0.0, FailureCause.UNREACHABLE) for _ in range(2)}
+    instance_set = instance_set_of(members, InstanceSet(build(name)))
+    out = {send(instance_set, 0.0, FailureCause.UNREACHABLE) for _ in range(2)}
     tried: list[InstanceState] = []
-    while (instance := roster.choose(0.1, tried)) is not None:
+    while (instance := instance_set.choose(0.1, tried)) is not None:
         tried.append(instance)
     assert set(tried[:2]) == set(members) - out
     assert set(tried) == set(members)
@@ -211,13 +211,13 @@ def test_a_request_that_all_fit_instances_have_failed_goes_on_to_the_ejected_one
 
 
 def test_a_request_waits_for_a_fit_instance_with_no_room_rather_than_go_to_an_ejected_one() -> None:
-    roster = roster_of(instances(4), InstanceSet(build(PolicyName.ROUND_ROBIN, limit=1)))
-    send(roster, 0.0, FailureCause.UNREACHABLE)
-    tried = roster.choose(0.1)
+    instance_set = instance_set_of(instances(4), InstanceSet(build(PolicyName.ROUND_ROBIN, limit=1)))
+    send(instance_set, 0.0, FailureCause.UNREACHABLE)
+    tried = instance_set.choose(0.1)
     assert tried is not None
     for _ in range(3):
-        busy = roster.choose(0.1)
+        busy = instance_set.choose(0.1)
         assert busy is not None
-        roster.started(busy, 0.1)
-    assert roster.choose(0.1, [tried]) is None
-    assert roster.saturated([tried])
+        instance_set.started(busy, 0.1)
+    assert instance_set.choose(0.1, [tried]) is None
+    assert instance_set.saturated([tried])

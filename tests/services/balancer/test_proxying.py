@@ -7,10 +7,12 @@ import json
 
 import pytest
 
+from tests.support.balancing import balanced, echo, eventually, post, silent
 
-async def test_requests_go_round_and_carry_where_they_come_from(tools):
-    async with tools.balanced(tools.echo, tools.echo) as b:
-        answers = [await b.ask(tools.post(b"%d" % i)) for i in range(4)]
+
+async def test_requests_go_round_and_carry_where_they_come_from():
+    async with balanced(echo, echo) as b:
+        answers = [await b.ask(post(b"%d" % i)) for i in range(4)]
         assert [a.body for a in answers] == [
             b"service1a:0",
             b"service1b:1",
@@ -29,36 +31,36 @@ async def test_requests_go_round_and_carry_where_they_come_from(tools):
         assert len(ids) == 4
 
 
-async def test_what_the_client_said_of_itself_is_added_to_and_not_replaced(tools):
-    async with tools.balanced(tools.echo) as b:
+async def test_what_the_client_said_of_itself_is_added_to_and_not_replaced():
+    async with balanced(echo) as b:
         said = "X-Forwarded-For: 9.9.9.9\r\nX-Request-ID: mine\r\nX-Request-Deadline-Ms: 1500\r\n"
-        await b.ask(tools.post(headers=said))
+        await b.ask(post(headers=said))
         (request,) = b.instances[0].requests
         assert request.header("X-Forwarded-For") == "9.9.9.9, 127.0.0.1"
         assert request.header("X-Request-ID") == "mine"
         assert 0 < int(request.header("X-Request-Deadline-Ms")) <= 1500
 
 
-async def test_one_connection_carries_many_requests_and_reuses_one_to_the_instance(tools):
-    async with tools.balanced(tools.echo) as b:
+async def test_one_connection_carries_many_requests_and_reuses_one_to_the_instance():
+    async with balanced(echo) as b:
         client = await b.client()
         for i in range(20):
-            client.send(tools.post(b"%d" % i))
+            client.send(post(b"%d" % i))
             assert (await client.answer()).body == b"service1a:%d" % i
         assert b.instances[0].connections == 1
 
 
 @pytest.mark.parametrize("status", ["200 OK", "404 Not Found", "503 Service Unavailable", "204 No Content"])
-async def test_the_tenth_answer_is_like_the_first(tools, status):
+async def test_the_tenth_answer_is_like_the_first(status):
     async def answer(request):
         body = b"" if status.startswith("204") else request.body
         request.answer(body, status, "A: 1\r\nConnection: keep-alive, X-B\r\nX-B: 2\r\n")
 
-    async with tools.balanced(answer) as b:
+    async with balanced(answer) as b:
         client = await b.client()
         first = None
         for i in range(10):
-            client.send(tools.post(b"%d" % i))
+            client.send(post(b"%d" % i))
             got = await client.answer()
             assert got.body == (b"" if status.startswith("204") else b"%d" % i)
             first = first or got
@@ -71,27 +73,25 @@ async def test_the_tenth_answer_is_like_the_first(tools, status):
         assert b.instances[0].connections == 1
 
 
-async def test_pipelined_requests_are_answered_in_their_order(tools):
+async def test_pipelined_requests_are_answered_in_their_order():
     async def slow_first(request):
         await asyncio.sleep(0.05 if request.body == b"0" else 0)
-        await tools.echo(request)
+        await echo(request)
 
-    async with tools.balanced(slow_first, slow_first) as b:
+    async with balanced(slow_first, slow_first) as b:
         client = await b.client()
-        client.send(
-            b"".join(tools.post(b"%d" % i) for i in range(50)) + b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n"
-        )
+        client.send(b"".join(post(b"%d" % i) for i in range(50)) + b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
         for i in range(50):
             assert (await client.answer()).body.endswith(b":%d" % i)
         assert json.loads((await client.answer()).body)["status"] == "healthy"
 
 
-async def test_it_does_not_matter_how_the_bytes_of_requests_are_cut(tools):
-    async with tools.balanced(tools.echo) as b:
+async def test_it_does_not_matter_how_the_bytes_of_requests_are_cut():
+    async with balanced(echo) as b:
         client = await b.client()
         chunked = b"POST /p HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
         chunked += b"2\r\nab\r\n1\r\nc\r\n0\r\nT: x\r\n\r\n"
-        for byte in tools.post(b"hello") + b"\r\n" + chunked:
+        for byte in post(b"hello") + b"\r\n" + chunked:
             client.send(bytes([byte]))
             await asyncio.sleep(0)
         assert (await client.answer()).body == b"service1a:hello"
@@ -99,8 +99,8 @@ async def test_it_does_not_matter_how_the_bytes_of_requests_are_cut(tools):
         assert b.instances[0].requests[1].header("Content-Length") == "3"
 
 
-async def test_the_answer_to_head_is_a_head_and_the_connection_goes_on(tools):
-    async with tools.balanced(tools.echo) as b:
+async def test_the_answer_to_head_is_a_head_and_the_connection_goes_on():
+    async with balanced(echo) as b:
         client = await b.client()
         client.send(b"HEAD /process HTTP/1.1\r\nHost: x\r\n\r\n")
 
@@ -110,8 +110,8 @@ async def test_the_answer_to_head_is_a_head_and_the_connection_goes_on(tools):
         b.instances[0]._answer = head_only
         answer = await client.answer(is_head=True)
         assert (answer.status, answer.header("Content-Length")) == (200, "7")
-        b.instances[0]._answer = tools.echo
-        client.send(tools.post(b"x"))
+        b.instances[0]._answer = echo
+        client.send(post(b"x"))
         assert (await client.answer()).body == b"service1a:x"
 
 
@@ -128,21 +128,21 @@ async def test_the_answer_to_head_is_a_head_and_the_connection_goes_on(tools):
     ],
 )
 @pytest.mark.parametrize("minor", [0, 1])
-async def test_answers_of_every_frame_come_through_without_trailers(tools, raw, minor):
+async def test_answers_of_every_frame_come_through_without_trailers(raw, minor):
     async def answer(request):
         request.wire.send(raw)
         if b"HTTP/1.0" in raw:
             request.wire.writer.close()
 
-    async with tools.balanced(answer) as b:
+    async with balanced(answer) as b:
         answer_ = await b.ask(b"GET / HTTP/1.%d\r\nHost: x\r\n\r\n" % minor)
         assert (answer_.status, answer_.body) == (200, b"hello world")
         assert answer_.header("X-T") is None
         assert minor or answer_.header("Transfer-Encoding") is None
 
 
-async def test_an_http_1_0_client_may_keep_its_connection(tools):
-    async with tools.balanced(tools.echo) as b:
+async def test_an_http_1_0_client_may_keep_its_connection():
+    async with balanced(echo) as b:
         client = await b.client()
         for _ in range(2):
             client.send(b"GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")
@@ -153,14 +153,12 @@ async def test_an_http_1_0_client_may_keep_its_connection(tools):
         assert await client.closed()
 
 
-async def test_an_http_1_0_client_that_would_keep_its_connection_sees_the_end_of_an_answer_without_length(
-    tools,
-):
+async def test_an_http_1_0_client_that_would_keep_its_connection_sees_the_end_of_an_answer_without_length():
     async def endless(request):
         request.wire.send(b"HTTP/1.0 200 OK\r\n\r\nhello world")
         request.wire.writer.close()
 
-    async with tools.balanced(endless) as b:
+    async with balanced(endless) as b:
         client = await b.client()
         client.send(b"GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")
         answer = await client.answer()
@@ -168,8 +166,8 @@ async def test_an_http_1_0_client_that_would_keep_its_connection_sees_the_end_of
         assert await client.closed()
 
 
-async def test_a_client_that_expects_100_is_told_to_go_on(tools):
-    async with tools.balanced(tools.echo) as b:
+async def test_a_client_that_expects_100_is_told_to_go_on():
+    async with balanced(echo) as b:
         client = await b.client()
         client.send(b"POST / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n")
         assert (await client.answer()).status == 100
@@ -179,10 +177,10 @@ async def test_a_client_that_expects_100_is_told_to_go_on(tools):
 
 
 @pytest.mark.parametrize("chunked", [False, True])
-async def test_a_long_body_streams_both_ways(tools, chunked):
+async def test_a_long_body_streams_both_ways(chunked):
     size = 5 * 1024 * 1024
 
-    async with tools.balanced(tools.echo) as b:
+    async with balanced(echo) as b:
         client = await b.client()
         framing = b"Transfer-Encoding: chunked" if chunked else b"Content-Length: %d" % size
         client.send(b"POST /process HTTP/1.1\r\nHost: x\r\n" + framing + b"\r\n\r\n")
@@ -199,7 +197,7 @@ async def test_a_long_body_streams_both_ways(tools, chunked):
         assert request.header("Content-Length") == (None if chunked else str(size))
 
 
-async def test_a_slow_reader_holds_the_instance_back_and_gets_it_all(tools):
+async def test_a_slow_reader_holds_the_instance_back_and_gets_it_all():
     size, sent = 32 * 1024 * 1024, []
 
     async def flood(request):
@@ -209,7 +207,7 @@ async def test_a_slow_reader_holds_the_instance_back_and_gets_it_all(tools):
             await request.wire.writer.drain()
             sent.append(65536)
 
-    async with tools.balanced(flood) as b:
+    async with balanced(flood) as b:
         client = await b.client()
         client.reader._limit = 1024  # so that what is not read is not taken in
         client.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -218,7 +216,7 @@ async def test_a_slow_reader_holds_the_instance_back_and_gets_it_all(tools):
         assert len((await client.answer()).body) == size
 
 
-async def test_an_upload_waits_for_an_instance_that_does_not_read(tools):
+async def test_an_upload_waits_for_an_instance_that_does_not_read():
     size = 32 * 1024 * 1024
     read_on = asyncio.Event()
 
@@ -227,7 +225,7 @@ async def test_an_upload_waits_for_an_instance_that_does_not_read(tools):
         await request.wire.reader.readexactly(size)
         request.answer(b"done")
 
-    async with tools.balanced(reluctant, read_body=False) as b:
+    async with balanced(reluctant, read_body=False) as b:
         client = await b.client()
         client.send(b"POST /process HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % size)
 
@@ -244,34 +242,34 @@ async def test_an_upload_waits_for_an_instance_that_does_not_read(tools):
         await uploading
 
 
-async def test_a_slow_sender_holds_no_instance(tools):
-    async with tools.balanced(tools.echo, in_flight_limit=1, queue_limit=0) as b:
+async def test_a_slow_sender_holds_no_instance():
+    async with balanced(echo, in_flight_limit=1, queue_limit=0) as b:
         slow = await b.client()
         slow.send(b"POST /process HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nhello")
         await asyncio.sleep(0.05)
-        assert (await b.ask(tools.post(b"x"))).status == 200
+        assert (await b.ask(post(b"x"))).status == 200
         slow.send(b"world")
         assert (await slow.answer()).body == b"service1a:helloworld"
 
 
-async def test_a_client_that_goes_away_takes_its_request_along(tools):
-    async with tools.balanced(tools.silent) as b:
+async def test_a_client_that_goes_away_takes_its_request_along():
+    async with balanced(silent) as b:
         client = await b.client()
-        client.send(tools.post(b"x"))
-        await tools.eventually(lambda: b.instances[0].requests)
+        client.send(post(b"x"))
+        await eventually(lambda: b.instances[0].requests)
         client.writer.close()
-        await tools.eventually(lambda: b.instances[0].closed)
+        await eventually(lambda: b.instances[0].closed)
         assert b.counts() == [{"requests": 1, "errors": 0}]
-        (instance,) = b.server._require_core().roster
+        (instance,) = b.server.balancer.instances
         assert instance.in_flight == 0
 
 
-async def test_an_answer_before_the_end_of_the_upload_comes_through(tools):
+async def test_an_answer_before_the_end_of_the_upload_comes_through():
     async def refuse(request):
         request.answer(b"no", status="403 Forbidden")
         await request.wire.reader.read()
 
-    async with tools.balanced(refuse, read_body=False, replay_limit_bytes=1000) as b:
+    async with balanced(refuse, read_body=False, replay_limit_bytes=1000) as b:
         client = await b.client()
         client.send(b"POST /process HTTP/1.1\r\nHost: x\r\nContent-Length: 90000\r\n\r\n" + b"x" * 50_000)
         answer = await client.answer()
@@ -279,11 +277,11 @@ async def test_an_answer_before_the_end_of_the_upload_comes_through(tools):
         assert await client.closed()
 
 
-async def test_statuses_pass_through_with_their_bodies(tools):
+async def test_statuses_pass_through_with_their_bodies():
     async def broken(request):
         request.answer(b"it broke", status="500 Internal Server Error", headers="X-Why: so\r\n")
 
-    async with tools.balanced(broken, tools.echo) as b:
-        answer = await b.ask(tools.post())
+    async with balanced(broken, echo) as b:
+        answer = await b.ask(post())
         assert (answer.status, answer.body, answer.header("X-Why")) == (500, b"it broke", "so")
         assert b.counts()[0] == {"requests": 1, "errors": 0}

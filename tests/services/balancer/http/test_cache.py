@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import random
 
-from services.balancer.http import request_head, response_head
-from services.balancer.http.cache import BoundedCache
-from services.balancer.http.request_head import Refusal, parse_head
-from services.balancer.http.response_head import answer_head
+from services.balancer.http import request, response
+from services.balancer.http.request import BoundedCache, Refusal, parse_head
+from services.balancer.http.response import rewrite_head
 
 
 def test_a_memory_keeps_no_more_than_its_limit():
@@ -19,15 +18,15 @@ def test_a_memory_keeps_no_more_than_its_limit():
 
 
 def test_heads_that_differ_each_time_do_not_crowd_out_those_that_do_not():
-    request_head._heads.clear()
-    request_head._lines.clear()
+    request._heads.clear()
+    request._lines.clear()
     for i in range(3000):
         parse_head(b"GET / HTTP/1.1\r\nHost: x\r\nX-Request-ID: %d\r\nX-Forwarded-For: %d" % (i, i))
-        answer_head(b"HTTP/1.1 200 OK\r\nServer-Timing: a;dur=%d\r\nContent-Length: 0" % i, 1, True, False)
-    assert not any(b"X-Request-ID" in block or b"X-Forwarded" in block for block in request_head._heads)
-    assert not any(b"X-Request-ID" in line for line in request_head._lines)
-    assert len(response_head._heads) <= 1024
-    assert len(response_head._lines) <= 4096
+        rewrite_head(b"HTTP/1.1 200 OK\r\nServer-Timing: a;dur=%d\r\nContent-Length: 0" % i, 1, True, False)
+    assert not any(b"X-Request-ID" in block or b"X-Forwarded" in block for block in request._heads)
+    assert not any(b"X-Request-ID" in line for line in request._lines)
+    assert len(response._heads) <= 1024
+    assert len(response._lines) <= 4096
 
 
 def test_a_head_reads_the_same_whether_its_lines_are_known_or_new():
@@ -64,7 +63,7 @@ def test_a_head_reads_the_same_whether_its_lines_are_known_or_new():
 
     for _ in range(500):
         block = b"\r\n".join([b"POST /p?q HTTP/1.1", *rng.sample(lines, rng.randint(1, 5))])
-        for memory in (request_head._heads, request_head._lines, request_head._request_lines):
+        for memory in (request._heads, request._lines, request._request_lines):
             memory.clear()
         fresh = read(block)
         assert read(block) == fresh

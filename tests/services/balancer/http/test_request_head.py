@@ -10,7 +10,7 @@ from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.balancer.http.request_head import CHUNKED, Refusal, parse_head
+from services.balancer.http.request import CHUNKED, Refusal, parse_head
 from services.balancer.http.request_reader import ChunkDecoder
 
 H = b"GET / HTTP/1.1\r\nHost: x"

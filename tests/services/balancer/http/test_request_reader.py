@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.balancer.http.request_head import Refusal
+from services.balancer.http.request import Refusal
 from services.balancer.http.request_reader import Expected, RequestReader
 
 LIMITS = SimpleNamespace(head_limit=200, body_limit=60, replay_limit=20)
@@ -31,15 +31,15 @@ class Taken:
         self.requests.append([head.target, body, whole])
         self._answer(whole)
 
-    def on_more(self, piece, last):
+    def on_body_piece(self, piece, last):
         self.requests[-1][1] += piece
         self.requests[-1][2] = last
         self._answer(last)
 
-    def on_awaited(self, what):
+    def on_waiting(self, what):
         self.awaited.append(what)
 
-    def on_expectation(self):
+    def on_continue_expected(self):
         self.expectations += 1
 
     def _next(self):

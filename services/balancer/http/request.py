@@ -1,16 +1,16 @@
-"""What is a well-formed HTTP/1.1 request head, and what of it goes on. Bytes in, a head or a refusal out.
+"""A request's head and body on their way to an instance. Bytes in, bytes or a refusal out.
 
 Two servers that read the same bytes differently can be made to see different requests. So nothing doubtful
 is repaired here: what RFC 9112 does not plainly allow is refused, and what is forwarded is written anew.
+Heads and lines met before are remembered (BoundedCache): most clients send the same over and over.
 """
 
 from __future__ import annotations
 
 import re
+from typing import Generic, TypeVar
 
-from services.balancer.http.cache import BoundedCache
-
-__all__ = ["CHUNKED", "Refusal", "RequestHead", "parse_head"]
+__all__ = ["CHUNKED", "BoundedCache", "Refusal", "RequestHead", "Upload", "parse_head"]
 
 CHUNKED = -1
 """The `length` of a body in chunked coding."""
@@ -18,8 +18,33 @@ CHUNKED = -1
 MAX_FIELDS = 128
 
 
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+class BoundedCache(dict[K, V], Generic[K, V]):
+    """A cache that keeps up to `limit` results of a pure function, and then begins anew.
+
+    Beginning anew costs what a few common entries cost to compute again, once in `limit` new ones; keeping
+    them in order of use would cost something every time.
+    """
+
+    __slots__ = ("_limit",)
+
+    def __init__(self, limit: int) -> None:
+        super().__init__()
+        self._limit = limit
+
+    def keep(self, key: K, value: V) -> V:
+        """Remember the value, and return it."""
+        if len(self) >= self._limit:
+            self.clear()
+        self[key] = value
+        return value
+
+
 class Refusal(Exception):  # noqa: N818  (an answer more than an error)
-    """A request that is not to be forwarded. `status` is the answer's, `detail` says why."""
+    """A request that is not to be forwarded: the `status` of the response, and the `detail` that says why."""
 
     def __init__(self, status: int, detail: str) -> None:
         super().__init__(detail)
@@ -28,7 +53,7 @@ class Refusal(Exception):  # noqa: N818  (an answer more than an error)
 
 
 class RequestHead:
-    """A request's head, freed of all that concerns only the connection it came on. Not to be changed."""
+    """A request's head, freed of all that concerns only the connection it came on. Treat it as frozen."""
 
     def __init__(self, method: bytes, target: bytes, path: bytes, minor: int, start: bytes) -> None:
         self.method = method
@@ -41,15 +66,15 @@ class RequestHead:
         self.keep_alive = minor == 1
         self.is_head = method == b"HEAD"
         self.lines = [start]
-        """The lines that go on: the request line, and the headers as they came, without those above."""
+        """The lines that go on: the request line, and the headers as they came, without those read here."""
         self.forwarded = b""
         """These lines as they go on, without the last line's end."""
         self.length = 0
-        """Of the body in bytes, or CHUNKED."""
+        """Length of the body in bytes, or CHUNKED."""
         self.sized = False
-        """Whether the request says how long its body is, even if it is 0."""
+        """Whether the request says how long its body is, even if that is 0."""
         self.framing = b"\r\n\r\n"
-        """How the body is framed, as it goes on if nothing changes that: from the last line to the end."""
+        """The end of the head as it goes on, which says how the body is framed."""
         self.expects_continue = False
         self.forwarded_for = b""
         self.request_id = b""
@@ -58,17 +83,17 @@ class RequestHead:
         self._size = -1
 
     def expect_again(self, block: bytes) -> None:
-        """Know requests with this head by the bytes it was read from, if it says how long the body is."""
+        """Let `begins` know this head by the bytes it was read from, unless the body is chunked."""
         if self.length != CHUNKED:
             self._start = block + b"\r\n\r\n"
             self._size = len(self._start) + self.length
 
     def begins(self, data: bytes) -> bool:
-        """Whether this is surely a request with the same head, all of it and nothing more."""
+        """Return whether `data` is a request with the same head, all of it and nothing more."""
         return len(data) == self._size and data.startswith(self._start)
 
 
-# What a header is to a balancer. Plain numbers: this is compared for every header of every request.
+# Kinds of headers. Plain numbers: the kind is compared for every header of every request.
 PLAIN, HOST, LENGTH, CONNECTION, DROPPED, CODING, EXPECT, UPGRADE, FORWARDED_FOR, REQUEST_ID, DEADLINE = (
     range(11)
 )
@@ -98,21 +123,21 @@ _AUTHORITY = re.compile(rb"[A-Za-z0-9._~%!$&'()*+,;=-]+(?::[0-9]*)?|\[[0-9A-Fa-f
 _DIGITS = re.compile(rb"[0-9]{1,18}")
 _ABSOLUTE = re.compile(rb"(?i:http)://([^/?#@]+)([/?].*)?")
 _ALLOWED = bytes(c for c in range(256) if c == 0x09 or (c >= 0x20 and c != 0x7F))
-"""What may stand in a line: white space, visible characters and those beyond ASCII."""
+"""Characters allowed in a line: white space, visible characters and those beyond ASCII."""
 _SLASH = ord("/")
 NONSENSE = -1
 
 MEMORABLE_BYTES = 1024
 
 _heads: BoundedCache[bytes, RequestHead] = BoundedCache(1024)
-"""Heads made of known lines only: most clients send the same over and over."""
+"""Heads made of known lines only."""
 _request_lines: BoundedCache[bytes, tuple[bytes, bytes, bytes, int, bytes]] = BoundedCache(1024)
 _lines: BoundedCache[bytes, tuple[int, bytes, int]] = BoundedCache(4096)
-"""Kind, value and number of header lines met before, but for those that differ from request to request."""
+"""Kind, value and number of header lines met before, without those that differ from request to request."""
 
 
 def parse_head(block: bytes) -> RequestHead:
-    """The head in `block`, which is everything before the empty line. Raises Refusal."""
+    """Parse the head in `block`, which is everything before the empty line. Raises Refusal."""
     return _heads.get(block) or _parse(block)
 
 
@@ -137,7 +162,7 @@ def _parse(block: bytes) -> RequestHead:
 
 
 def _learn_request_line(line: bytes) -> tuple[bytes, bytes, bytes, int, bytes]:
-    """Method, target, path, minor version, and the line as it goes on."""
+    """Return method, target, path, minor version, and the line as it goes on. Raises Refusal."""
     match = _REQUEST_LINE.fullmatch(line)
     if match is None:
         raise Refusal(400, "the first line is no request line, or a line end in it is not CR LF")
@@ -151,7 +176,7 @@ def _learn_request_line(line: bytes) -> tuple[bytes, bytes, bytes, int, bytes]:
 
 
 def _headers(head: RequestHead, lines: list[bytes]) -> tuple[bool, bool]:
-    """Sort the header lines into the head. Whether there is a Host, and whether all lines were known."""
+    """Sort the header lines into the head. Return whether there is a Host, and whether all were known."""
     keep = head.lines.append
     hosted, all_known, options = False, True, b""
     for line in lines:
@@ -181,9 +206,9 @@ def _headers(head: RequestHead, lines: list[bytes]) -> tuple[bool, bool]:
 
 
 def _learn(line: bytes) -> tuple[int, bytes, int]:
-    """The kind of a header line, what of its value matters, and its number if it is one.
+    """Return the kind of a header line, what of its value matters, and its number if it is one.
 
-    It is remembered if it may well come again.
+    Remembers the line if it may well come again. Raises Refusal.
     """
     if line.translate(None, _ALLOWED):
         raise Refusal(400, "a control character, or a line end that is not CR LF, in a header")
@@ -210,7 +235,7 @@ def _value(kind: int, value: bytes) -> tuple[bytes, int]:
 
 
 def _rare(head: RequestHead, kind: int, value: bytes, number: int) -> None:
-    """Heed one of the headers that few requests have."""
+    """Act on one of the headers that few requests have."""
     if kind == CODING:
         if head.sized or value.lower() != b"chunked" or not head.minor:
             raise Refusal(400, "a transfer coding that is not chunked, once, in HTTP/1.1, without a length")
@@ -231,13 +256,13 @@ def _rare(head: RequestHead, kind: int, value: bytes, number: int) -> None:
 
 
 def _connection(head: RequestHead, options: bytes) -> None:
-    """Heed the options of the Connection header, and drop the headers it names."""
+    """Act on the options of the Connection header, and drop the headers it names."""
     names = {option.strip(b" \t") for option in options.split(b",")}
     if b"close" in names:
         head.keep_alive = False
     elif b"keep-alive" in names:
         head.keep_alive = True
-    names -= {b"close", b"keep-alive", b"host"}  # Host is for whoever answers, whatever the client says
+    names -= {b"close", b"keep-alive", b"host"}  # Host is for the server that answers, whatever it says here
     if not names:
         return
     head.lines[1:] = _without(head.lines[1:], names)
@@ -250,7 +275,7 @@ def _connection(head: RequestHead, options: bytes) -> None:
 
 
 def _absolute(head: RequestHead) -> None:
-    """A target in another form than `/path` into that form; the host it names replaces the Host header's."""
+    """Turn a target in another form into `/path`; the host it names replaces the Host header's."""
     if head.target == b"*" and head.method == b"OPTIONS":
         return
     match = _ABSOLUTE.fullmatch(head.target)
@@ -265,3 +290,32 @@ def _absolute(head: RequestHead) -> None:
 
 def _without(lines: list[bytes], names: set[bytes]) -> list[bytes]:
     return [line for line in lines if line.partition(b":")[0].lower() not in names]
+
+
+class Upload:
+    """A body too long to be kept, passed on as it comes, each piece once: it cannot be sent anew."""
+
+    __slots__ = ("_chunked", "_unsent", "whole")
+
+    def __init__(self, length: int, body: bytes, whole: bool) -> None:
+        """Begin with `body`, what has come so far of a body of this `length` in bytes, or CHUNKED."""
+        self._chunked = length == CHUNKED
+        self._unsent = body
+        self.whole = whole
+        """Whether all of the body has come."""
+
+    def add(self, data: bytes, last: bool) -> None:
+        """Add a piece that has come, and whether it is the last."""
+        self._unsent += data
+        self.whole = last
+
+    def piece(self) -> bytes:
+        """Return what is still to be sent, as it goes to the instance; the same again until `sent`."""
+        data = self._unsent
+        if not self._chunked:
+            return data
+        return (b"%x\r\n%b\r\n" % (len(data), data) if data else b"") + (b"0\r\n\r\n" if self.whole else b"")
+
+    def sent(self) -> None:
+        """Forget the piece, which is on its way."""
+        self._unsent = b""

@@ -1,25 +1,22 @@
-"""A balancer before instances that do as a test tells them, and a client that sends any bytes at all."""
+"""A balancer before instances that do as a test tells them, and clients that send any bytes at all."""
 
 from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
-import pytest
-
 from services.balancer.server import BalancerServer
 from services.balancer.settings import Address, BalancerSettings
-from services.loops import new_event_loop
 from services.wire.connecting import reset_on_close
 
 Answerer = Callable[["Request"], Awaitable[None]]
 
 
 class Answer:
-    """A whole answer, as a client reads it."""
+    """A whole response, as a client reads it."""
 
     def __init__(self, status: int, headers: list[tuple[str, str]], body: bytes) -> None:
         self.status, self.headers, self.body = status, headers, body
@@ -29,7 +26,7 @@ class Answer:
 
 
 class Wire:
-    """Reads and writes HTTP messages on one connection."""
+    """One end of a connection, which reads and writes HTTP messages."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.reader, self.writer = reader, writer
@@ -58,7 +55,7 @@ class Wire:
         return Answer(status, headers, await self.body(headers, until_close=True))
 
     async def closed(self) -> bool:
-        """Whether the other side closes, rather than send something."""
+        """Return whether the other side closes, rather than send something."""
         try:
             return await self.reader.read(1) == b""
         except ConnectionError:
@@ -96,7 +93,7 @@ class Request:
 
 
 class Instance:
-    """A server whose answers a test writes. It reads whole requests, but for those it is told not to."""
+    """A server whose answers a test writes. It reads whole requests, unless it is told not to."""
 
     def __init__(self, name: str, answer: Answerer, *, read_body: bool = True) -> None:
         self.name = name
@@ -118,7 +115,7 @@ class Instance:
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def kill(self) -> None:
-        """As a crash would: connections reset, nobody listens."""
+        """Reset every connection and listen no more, as a crash would."""
         assert self._server is not None
         self._server.close()
         for wire in list(self._wires):
@@ -169,7 +166,7 @@ class Balanced:
         return wire
 
     async def ask(self, data: bytes, *, is_head: bool = False) -> Answer:
-        """One request over a connection of its own."""
+        """Send one request over a connection of its own, and read its response."""
         client = await self.client()
         client.send(data)
         return await client.answer(is_head=is_head)
@@ -197,7 +194,7 @@ async def silent(request: Request) -> None:
 
 @asynccontextmanager
 async def balanced(*answers: Answerer, read_body: bool = True, **settings: Any) -> AsyncIterator[Balanced]:
-    """A balancer of service1 before one instance for each answerer: service1a, service1b …"""
+    """Run a balancer of service1 before one instance for each answerer: service1a, service1b …"""
     instances = [
         Instance(f"service1{chr(97 + i)}", answer, read_body=read_body) for i, answer in enumerate(answers)
     ]
@@ -220,43 +217,13 @@ async def balanced(*answers: Answerer, read_body: bool = True, **settings: Any) 
 
 
 async def eventually(holds: Callable[[], object]) -> None:
-    """Wait until something holds; the test's own time-out bounds the wait."""
-    while not holds():  # noqa: ASYNC110
-        await asyncio.sleep(0.005)
+    """Wait until something holds. Raises TimeoutError after half a minute, so that the test fails alone."""
+    async with asyncio.timeout(30):
+        while not holds():  # noqa: ASYNC110
+            await asyncio.sleep(0.005)
 
 
 def post(body: bytes = b"", path: str = "/process", headers: str = "") -> bytes:
+    """Return the bytes of a POST request."""
     head = f"POST {path} HTTP/1.1\r\nHost: x\r\n{headers}Content-Length: {len(body)}\r\n\r\n"
     return head.encode() + body
-
-
-class Tools:
-    """What the tests of this folder share."""
-
-    Balanced = Balanced
-    Instance = Instance
-    balanced = staticmethod(balanced)
-    echo = staticmethod(echo)
-    silent = staticmethod(silent)
-    eventually = staticmethod(eventually)
-    post = staticmethod(post)
-
-
-@pytest.fixture
-def tools() -> type[Tools]:
-    return Tools
-
-
-@pytest.fixture
-def run() -> Callable[[Coroutine[Any, Any, None]], None]:
-    """Runs a test's coroutine to its end."""
-
-    def runner(main: Coroutine[Any, Any, None]) -> None:
-        async def bounded() -> None:
-            async with asyncio.timeout(20):
-                await main
-
-        with asyncio.Runner(loop_factory=new_event_loop) as loop:
-            loop.run(bounded())
-
-    return runner

@@ -1,21 +1,22 @@
-"""Heads as they go on: a request's towards an instance, an answer's towards the client. Pure."""
+"""A response's head and body on their way to the client, and responses of the balancer's own. Pure."""
 
 from __future__ import annotations
 
 import re
 from http import HTTPStatus
 
-from services.balancer.http.cache import BoundedCache
-from services.balancer.http.request_head import CHUNKED
+from services.balancer.http.request import CHUNKED, BoundedCache
 
-__all__ = ["UNTIL_CLOSE", "AnswerHead", "answer_head", "length_line", "local_answer"]
+__all__ = ["UNTIL_CLOSE", "Download", "ResponseHead", "length_line", "local_response", "rewrite_head"]
 
 UNTIL_CLOSE = -2
 """The `length` of a body that ends where the connection does."""
 
 MEMORABLE_BYTES = 1024
+HELD_BYTES = 16 * 1024
+"""A response up to this long is passed on in one piece."""
 
-# What a header of an answer is to a balancer.
+# Kinds of headers of a response.
 PLAIN, DROPPED, LENGTH, CHUNKS, CONNECTION = range(5)
 
 _FIELDS = {
@@ -36,8 +37,8 @@ _NAME = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _STATUS = re.compile(rb"HTTP/1\.[0-9] ([0-9]{3})(?: [^\r\n\0]*)?")
 
 
-class AnswerHead:
-    """An answer's head as the client gets it, and how its body is to be framed there."""
+class ResponseHead:
+    """A response's head as the client gets it, and how its body is framed there."""
 
     __slots__ = ("data", "expected", "length", "status")
 
@@ -45,40 +46,40 @@ class AnswerHead:
         self.data = data
         self.status = status
         self.length = length
-        """Of the body as it goes to the client: in bytes, or CHUNKED, or UNTIL_CLOSE."""
+        """Length of the body as it goes to the client: in bytes, or CHUNKED, or UNTIL_CLOSE."""
         self.expected = expected
         """How many bytes the instance said the body has, or less than 0 if it did not say."""
 
 
-_heads: BoundedCache[tuple[bytes, int, bool, bool], AnswerHead] = BoundedCache(1024)
+_heads: BoundedCache[tuple[bytes, int, bool, bool], ResponseHead] = BoundedCache(1024)
 """Heads made of known lines only."""
 _starts: BoundedCache[bytes, tuple[int, bytes]] = BoundedCache(256)
 _lines: BoundedCache[bytes, tuple[int, bytes, int]] = BoundedCache(4096)
 """Kind, value and number of header lines met before."""
 
 
-def answer_head(raw: bytes, minor: int, keep_alive: bool, is_head: bool) -> AnswerHead | None:
-    """An instance's head, without its empty line, for a client of HTTP/1.`minor`.
+def rewrite_head(raw: bytes, minor: int, keep_alive: bool, is_head: bool) -> ResponseHead | None:
+    """Rewrite an instance's head, given without its empty line, for a client of HTTP/1.`minor`.
 
-    None if it cannot be passed on: because it is folded, or its transfer coding is not chunked. The body of
-    a chunked answer, or of one without a length, goes on in chunks, or to an HTTP/1.0 client until the
-    connection closes.
+    Returns None for a head that cannot be passed on: it is folded, or its transfer coding is not chunked. The
+    body of a chunked response, or of one without a length, goes on in chunks, or to an HTTP/1.0 client until
+    the connection closes.
     """
     key = (raw, minor, keep_alive, is_head)
-    answer = _heads.get(key)
-    if answer is not None:
-        return answer
+    head = _heads.get(key)
+    if head is not None:
+        return head
     try:
-        answer, known = _rewrite(*key)
+        head, known = _rewrite(*key)
     except ValueError:
         return None
     if known and len(raw) <= MEMORABLE_BYTES:
-        _heads.keep(key, answer)
-    return answer
+        _heads.keep(key, head)
+    return head
 
 
-def _rewrite(raw: bytes, minor: int, keep_alive: bool, is_head: bool) -> tuple[AnswerHead, bool]:
-    """The head, and whether all its lines were known. Raises ValueError."""
+def _rewrite(raw: bytes, minor: int, keep_alive: bool, is_head: bool) -> tuple[ResponseHead, bool]:
+    """Return the head for the client, and whether all its lines were known. Raises ValueError."""
     lines = raw.split(b"\r\n")
     first = lines.pop(0)
     status, start = _starts.get(first) or _learn_start(first)
@@ -100,7 +101,7 @@ def _rewrite(raw: bytes, minor: int, keep_alive: bool, is_head: bool) -> tuple[A
     if named not in _NAMES_NOTHING:
         kept[1:] = _without(kept[1:], named)
     expected = length
-    if stated and status != NO_CONTENT:  # it must not state any (RFC 9110, 8.6)
+    if stated and status != NO_CONTENT:  # which must not state any (RFC 9110, 8.6)
         kept.append(stated)
     if is_head or status in _BODILESS:
         length = expected = 0
@@ -112,11 +113,11 @@ def _rewrite(raw: bytes, minor: int, keep_alive: bool, is_head: bool) -> tuple[A
     elif not minor:
         kept.append(b"Connection: keep-alive")
     kept.append(b"\r\n")
-    return AnswerHead(b"\r\n".join(kept), status, length, expected), all_known
+    return ResponseHead(b"\r\n".join(kept), status, length, expected), all_known
 
 
 def _learn_start(line: bytes) -> tuple[int, bytes]:
-    """The status in a status line, and that line as it goes on. Raises ValueError."""
+    """Return the status in a status line, and that line as it goes on. Raises ValueError."""
     match = _STATUS.fullmatch(line)
     if match is None:
         raise ValueError("no status line")
@@ -125,9 +126,9 @@ def _learn_start(line: bytes) -> tuple[int, bytes]:
 
 
 def _learn(line: bytes) -> tuple[int, bytes, int]:
-    """The kind of a header line, what of its value matters, and its number if it is one.
+    """Return the kind of a header line, what of its value matters, and its number if it is one.
 
-    Raises ValueError for one that cannot be passed on.
+    Raises ValueError for a line that cannot be passed on.
     """
     name, _, value = line.partition(b":")
     if not _NAME.fullmatch(name):
@@ -147,17 +148,57 @@ _NAMES_NOTHING = (b"", b"close", b"keep-alive")
 
 
 def _without(lines: list[bytes], named: bytes) -> list[bytes]:
-    """The lines but for those that the Connection header names: they are for this hop alone."""
+    """Return the lines without those that the Connection header names: they are for this hop only."""
     names = {option.strip(b" \t") for option in named.split(b",")}
     return [line for line in lines if line.partition(b":")[0].lower() not in names]
 
 
+class Download:
+    """A response that comes in several pieces: takes its body as it comes, gives what the client gets."""
+
+    __slots__ = ("_begun", "_out", "_received", "head")
+
+    def __init__(self, head: ResponseHead) -> None:
+        self.head = head
+        self._out = [head.data]
+        self._received = 0
+        self._begun = False
+
+    @property
+    def fits(self) -> bool:
+        """Whether the body, if it is over now, was as long as its head says."""
+        return self.head.expected < 0 or self.head.expected == self._received
+
+    def add(self, chunk: bytes) -> None:
+        """Add a piece of the body."""
+        self._received += len(chunk)
+        if self.head.length == CHUNKED:
+            self._out += (b"%x\r\n" % len(chunk), chunk, b"\r\n")
+        else:
+            self._out.append(chunk)
+
+    def ready(self) -> bytes:
+        """Take what is to be passed on by now, if anything. A short response is begun once it is whole."""
+        if not self._begun and 0 <= self.head.length <= HELD_BYTES:
+            return b""
+        self._begun = True
+        data = b"".join(self._out)
+        self._out.clear()
+        return data
+
+    def last(self) -> bytes:
+        """Return the rest, once the response is whole."""
+        if self.head.length == CHUNKED:
+            self._out.append(b"0\r\n\r\n")
+        return b"".join(self._out)
+
+
 def length_line(length: int) -> bytes:
-    """The end of a request's head that has a body of so many bytes, from its last line's end on."""
+    """Return the end of a request's head, from its last line's end on, for a body of `length` bytes."""
     return b"\r\nContent-Length: %d\r\n\r\n" % length
 
 
-def local_answer(
+def local_response(
     status: int,
     body: bytes,
     *,
@@ -167,7 +208,7 @@ def local_answer(
     is_head: bool = False,
     retry_after_s: int | None = None,
 ) -> bytes:
-    """An answer that the balancer gives itself."""
+    """Return a response that the balancer gives itself."""
     head = _STATUS_LINES[status] + b"\r\nContent-Type: %b\r\nContent-Length: %d\r\n" % (
         content_type.encode(),
         len(body),
