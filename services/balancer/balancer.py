@@ -48,7 +48,7 @@ class LoadBalancer:
         self.counters = Counters()
         self.log = EventLog(settings.name)
         self.instances = InstanceSet(
-            build(settings.policy, limit=settings.in_flight_limit or None, seed=settings.seed),
+            build(settings.policy, limit=settings.in_flight_limit or None, seed=settings.policy_seed),
             HealthRules(
                 settings.failures,
                 settings.backoff_s,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -99,6 +100,15 @@ class BalancerSettings:
     def instances_variable(self) -> str:
         """The environment variable that lists the instances."""
         return _instances_variable(self.service)
+
+    @property
+    def policy_seed(self) -> int:
+        """The seed of the policy's random choices: a stable hash of `seed` and `name`.
+
+        So balancers of one pipeline, which share a seed, choose independently of each other, and each of
+        them repeats its choices with the same seed.
+        """
+        return int.from_bytes(hashlib.sha256(f"{self.seed}/{self.name}".encode()).digest()[:8], "big")
 
     @property
     def try_timeout_s(self) -> float:

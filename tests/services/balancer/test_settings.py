@@ -137,3 +137,14 @@ def test_what_a_variable_is_said_to_be_where_unset_is_what_it_is():
     numbers = {field: float(found[1]) for field, found in said.items() if found}
     assert len(numbers) > 20
     assert numbers == {field: getattr(settings, field) for field in numbers}
+
+
+def test_balancers_started_alone_with_one_seed_have_policy_seeds_of_their_own():
+    seeds = [BalancerSettings.from_environ({}, f"service{number}").policy_seed for number in range(1, 5)]
+    assert len(set(seeds)) == 4
+
+
+def test_a_policy_seed_is_the_same_in_every_process():
+    assert (
+        BalancerSettings("service1", 0, ()).policy_seed == 0x97896DE1C2B27AB8
+    )  # by sha256 of "0/service1-loadbalancer"
