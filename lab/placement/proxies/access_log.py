@@ -27,7 +27,7 @@ class AccessLog:
         self._position = 0
 
     def new_lines(self) -> collections.Counter[str]:
-        """Return how often each line was written since the last call. An unfinished line comes with the next."""
+        """Return how often each line was written since the last call; an unfinished line waits."""
         with self._path.open("rb") as file:
             file.seek(self._position)
             text, end, _ = file.read().rpartition(b"\n")
