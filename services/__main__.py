@@ -1,4 +1,4 @@
-"""`python -m services 1`: one instance of a service on its own, set by environment variables."""
+"""`python -m services 1`: one instance of a service as a program, set by environment variables."""
 
 from __future__ import annotations
 
@@ -9,20 +9,18 @@ import sys
 import uvicorn
 
 from services.addresses import address_of
-from services.command import listen, name_of, table
+from services.command import CANNOT_START, GRACE_S, listen, name_of, table
 from services.pipeline import create_app
 from services.settings import VARIABLES, ServiceSettings, SettingsError
 
 __all__ = ["main"]
 
-GRACE_S = 3
-"""How long requests in flight may take to end once the service is told to stop."""
 KEEP_ALIVE_S = 75
-"""How long an idle connection is kept: longer than callers keep theirs, so that none is used as it closes."""
+"""How long an idle connection is kept, in seconds: longer than clients do, so none is used as it closes."""
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Serves until SIGINT or SIGTERM. Returns the exit code: 0, or 2 with a message where it cannot start."""
+    """Serve until SIGINT or SIGTERM. Returns the exit code: 0, or 2 with a message where it cannot start."""
     parser = argparse.ArgumentParser(
         prog="python -m services",
         description="One instance of a service of the pipeline, set by the environment variables below.",
@@ -37,7 +35,7 @@ def main(arguments: list[str] | None = None) -> int:
         sock = listen(settings.host, settings.port, "SERVICE_PORT")
     except SettingsError as error:
         print(f"{service or 'the service'} cannot start: {error}", file=sys.stderr)
-        return 2
+        return CANNOT_START
     config = uvicorn.Config(
         app,
         access_log=False,

@@ -1,8 +1,7 @@
-"""The outgoing HTTP client of a service, by name. The only module that imports httpx.
+"""The HTTP clients that a service calls the next hop with, by name. The only module that imports httpx.
 
-None of them keeps cookies, follows a redirect, reads a proxy from the environment or repeats a request.
-
-A call to the next hop: one POST, then one whole answer or one of three failures.
+A call is one POST, then one whole answer or one of three failures. No client keeps cookies, follows a
+redirect, reads a proxy from the environment or repeats a request.
 
 HopError
 ├── HopUnreachableError   no connection was made
@@ -70,17 +69,20 @@ class HopAnswer:
 
 
 class Client(Protocol):
-    """What a service calls the next hop with. Belongs to one event loop."""
+    """An HTTP client of one event loop, with which a service calls the next hop."""
 
     async def post(self, url: str, body: bytes, headers: Mapping[str, str], timeout_s: float) -> HopAnswer:
-        """One POST and its answer, whatever the status. `timeout_s` covers all of it. Raises HopError."""
+        """Send one POST and return its answer, whatever the status.
+
+        `timeout_s` (seconds) covers all of it. Raises HopError.
+        """
 
 
 Send: TypeAlias = Callable[[str, bytes, Mapping[str, str]], Awaitable[HopAnswer]]
 
 
 class TimedClient:
-    """A client made of a function that sends, and of one time limit over all that it does.
+    """A client made of a function that sends and one time limit over all that the function does.
 
     The function should set no time-outs: each library means something else by them, and none the whole.
     """
@@ -89,7 +91,7 @@ class TimedClient:
         self._send = send
 
     async def post(self, url: str, body: bytes, headers: Mapping[str, str], timeout_s: float) -> HopAnswer:
-        """See Client."""
+        """Send one POST within the time limit; see `Client.post`."""
         try:
             async with asyncio.timeout(timeout_s):
                 return await self._send(url, body, headers)
@@ -98,13 +100,13 @@ class TimedClient:
 
 
 IDLE_S = 3.0
-"""How long an idle connection is kept, in seconds: less than uvicorn's 5, lest it be used as it closes."""
+"""How long an idle connection is kept, in seconds: less than uvicorn's 5, so none is used as it closes."""
 MAX_CONNECTIONS = 1024
-"""How many connections one client may have open."""
+"""The number of connections that one client may have open."""
 
 
 def require(name: ClientName) -> None:
-    """Imports what the client needs. Raises SettingsError, with the remedy, where that is not installed."""
+    """Import the packages of a client. Raises SettingsError, with the remedy, where one is not installed."""
     for package in _PACKAGES[name]:
         try:
             import_module(package)
@@ -116,7 +118,7 @@ def require(name: ClientName) -> None:
 
 
 def open_client(name: ClientName) -> AbstractAsyncContextManager[Client]:
-    """A client for as long as the block lasts, within the running loop."""
+    """Return a context manager of a client that lasts as long as the block, within the running loop."""
     return _OPENERS[name]()
 
 
@@ -137,7 +139,7 @@ async def _httpx_per_request() -> AsyncIterator[Client]:
     import httpx
 
     async def send(url: str, body: bytes, headers: Mapping[str, str]) -> HopAnswer:
-        # Whatever the URL, each new client reads the trusted certificates: most of what it costs, and meant.
+        # Whatever the URL, each new client reads the trusted certificates: most of its cost, and intended.
         async with httpx.AsyncClient(timeout=None, trust_env=False) as client:
             return await _httpx_post(client, url, body, headers)
 
@@ -195,7 +197,7 @@ async def _aiohttp() -> AsyncIterator[Client]:
 
         async def send(url: str, body: bytes, headers: Mapping[str, str]) -> HopAnswer:
             try:
-                # aiohttp repeats on a connection that was closed meanwhile, but never a POST.
+                # aiohttp repeats a request whose kept connection was closed, but never a POST.
                 async with session.post(url, data=body, headers=headers, allow_redirects=False) as response:
                     return HopAnswer(
                         response.status, _joined(response.headers.items()), await response.read()
@@ -264,7 +266,7 @@ _PACKAGES: Mapping[ClientName, tuple[str, ...]] = {
 
 
 def _no_tls() -> ssl.SSLContext:
-    # The hops speak plain HTTP. A context that trusts nobody costs no time; reading certificates costs 20 ms.
+    # The hops speak plain HTTP. A context without trusted certificates is free; reading them costs 20 ms.
     return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 

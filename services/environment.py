@@ -1,4 +1,4 @@
-"""Environment variables as data: their names, what they set, how they are read, and what is misspelt."""
+"""Environment variables as data: their names, the fields they set, how they are read, and misspelt ones."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ class SettingsError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Variable:
-    """One environment variable: the field it sets, how its text is read, and what it means.
+    """One environment variable: the field it sets, how its text is read, and its meaning.
 
     `field` may reach into a part, as in `work.slots`. `read` raises ValueError with the remedy. `meaning` is
-    its line in a table of variables.
+    the variable's line in a table of variables.
     """
 
     name: str
@@ -42,7 +42,7 @@ class Variable:
     meaning: str
 
     def put(self, values: dict[str, Any], text: str) -> None:
-        """Sets the field in these values to what the text stands for. Raises SettingsError."""
+        """Set the field in `values` to what the text stands for. Raises SettingsError for other text."""
         part, _, name = self.field.partition(".")
         try:
             value = self.read(text)
@@ -51,13 +51,13 @@ class Variable:
             raise SettingsError(f"{self.name} is {text!r}: {error}") from error
 
     def text(self, settings: object) -> str:
-        """What `put` would read again; nothing for None."""
+        """Return the text that `put` reads as the value in `settings`: empty for None."""
         value = attrgetter(self.field)(settings)
         return "" if value is None else str(value)
 
 
 def is_name(text: str) -> bool:
-    """Whether a server may be called that: it stands in headers, URLs, variables and files' names."""
+    """Tell whether a text can be a server's name, which stands in headers, URLs, variables and file names."""
     return _NAME.fullmatch(text) is not None
 
 
@@ -66,7 +66,7 @@ _NAME = re.compile(r"[A-Za-z0-9._-]+")
 
 
 def whole(text: str) -> int:
-    """Reads a whole number."""
+    """Read a whole number. Raises ValueError with the remedy."""
     try:
         return int(text)
     except ValueError:
@@ -74,7 +74,7 @@ def whole(text: str) -> int:
 
 
 def number(text: str) -> float:
-    """Reads a number."""
+    """Read a number. Raises ValueError with the remedy."""
     try:
         return float(text)
     except ValueError:
@@ -82,14 +82,14 @@ def number(text: str) -> float:
 
 
 def yes_or_no(text: str) -> bool:
-    """Reads True or False."""
+    """Read True or False. Raises ValueError with the remedy."""
     if text not in ("True", "False"):
         raise ValueError("give True or False")
     return text == "True"
 
 
 def one_of(choices: type[StrEnum]) -> Callable[[str], StrEnum]:
-    """Reads the name of one of the choices."""
+    """Return a reader of the names of `choices`, which raises ValueError with the remedy."""
 
     def read(text: str) -> StrEnum:
         try:
@@ -101,7 +101,7 @@ def one_of(choices: type[StrEnum]) -> Callable[[str], StrEnum]:
 
 
 def refuse_unknown(prefix: str, given: Mapping[str, str], known: Iterable[str]) -> None:
-    """Raises SettingsError for a variable of that prefix that is none of the known: likely a misspelt one."""
+    """Raise SettingsError for a variable with the prefix that is none of the known: likely a misspelt one."""
     names = list(known)
     for name in sorted(given.keys() - set(names)):
         if name.startswith(prefix):

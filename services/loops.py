@@ -18,15 +18,15 @@ T = TypeVar("T")
 new_event_loop: Callable[[], asyncio.AbstractEventLoop] = (
     uvloop.new_event_loop if uvloop else asyncio.new_event_loop
 )
-"""Makes a loop of the fastest kind there is."""
+"""Make a loop of the fastest kind installed."""
 
 
 def loop_name() -> str:
-    """`uvloop` or `asyncio`: which of the two `new_event_loop` makes."""
+    """Return which kind of loop `new_event_loop` makes: `uvloop` or `asyncio`."""
     return "uvloop" if uvloop else "asyncio"
 
 
 def run(main: Coroutine[Any, Any, T]) -> T:
-    """`asyncio.run`, on a loop of the fastest kind there is."""
+    """Run a coroutine to its end as `asyncio.run` does, on a loop of the fastest kind installed."""
     with asyncio.Runner(loop_factory=new_event_loop) as runner:
         return runner.run(main)

@@ -1,4 +1,4 @@
-"""The bodies that the services exchange. JSON in, JSON out; nothing else is accepted for anything else."""
+"""The messages that the services exchange, as strict pydantic models of their JSON bodies."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["Analysis", "PipelineResponse", "ReportRequest", "TextRequest"]
 
 @dataclass(frozen=True, slots=True)
 class Analysis:
-    """What a text is made of. `top_words` holds (word, occurrences), most frequent first, ten at most."""
+    """The word counts of a text. `top_words` holds (word, occurrences), most frequent first, ten at most."""
 
     word_count: int
     top_words: tuple[tuple[str, int], ...]
@@ -25,21 +25,21 @@ class _Message(BaseModel):
 
 
 class TextRequest(_Message):
-    """What services 1 to 3 take: `{"text": "The cat, the CAT", "request_id": "r1"}`."""
+    """The request of services 1 to 3: `{"text": "The cat, the CAT", "request_id": "r1"}`."""
 
     text: str
     request_id: str
 
 
 class ReportRequest(_Message):
-    """What service 4 takes: `{"analysis": {"word_count": …, "top_words": […], "unique_words": …}, …}`."""
+    """The request of service 4: `{"analysis": {"word_count": …, "top_words": […], "unique_words": …}, …}`."""
 
     analysis: Analysis
     request_id: str
 
 
 class PipelineResponse(_Message):
-    """What every service answers: made by the last, relayed by the others."""
+    """The response of every service: made by the last, relayed by the others."""
 
     status: Literal["success"]
     message: str

@@ -1,8 +1,7 @@
-"""The policies, by the name a topology, a sweep and the environment give them.
+"""What is chosen by name: policies, protocols, clients and kinds of work, as enums of the published names.
 
-What is chosen by name: the member itself, wherever only its name is given.
-
-What clients, balancers and services speak to each other, by name.
+Topologies, sweeps, notebooks and environment variables all use these names. The module imports nothing of
+what the names stand for.
 """
 
 from __future__ import annotations
@@ -20,26 +19,26 @@ class PolicyName(StrEnum):
     ROUND_ROBIN = "round_robin"
     """Each in its turn."""
     WEIGHTED_ROUND_ROBIN = "weighted_round_robin"
-    """Each in its turn, a heavier one more often, its turns spread out. The only one that heeds weights."""
+    """Each in its turn, a heavier one more often, its turns spread out. The only policy that uses weights."""
     LEAST_CONNECTIONS = "least_connections"
     """The one with the fewest attempts in flight."""
     RANDOM = "random"
-    """Any, each as likely."""
+    """Any of them, with equal probability."""
     POWER_OF_TWO = "power_of_two"
     """The less busy of two drawn at random."""
     PEAK_EWMA = "peak_ewma"
     """Of two drawn at random the one that would answer sooner, by recent times and attempts in flight."""
     CENTRAL_QUEUE = "central_queue"
-    """Whichever has room, few at a time each; who comes meanwhile waits in one queue before all of them."""
+    """Any with room, few at a time each; further requests wait in one queue before all of them."""
 
 
-N = TypeVar("N", bound=StrEnum)
+ChoiceT = TypeVar("ChoiceT", bound=StrEnum)
 
 
-def choice(kind: type[N], field: str, name: str) -> N:
-    """The one of that name; it may be given as a plain string, which is equal to it and not the same.
+def choice(kind: type[ChoiceT], field: str, name: str) -> ChoiceT:
+    """Return the member of an enum for its name, which may be given as a plain string.
 
-    Raises ValueError, naming the field and all there are.
+    Raises ValueError, naming the field and all members.
     """
     try:
         return kind(name)
@@ -68,12 +67,12 @@ class ProtocolName(StrEnum):
 
 
 class ClientName(StrEnum):
-    """What a service calls the next hop with."""
+    """The HTTP client that a service calls the next hop with."""
 
     HTTPX = "httpx"
     """One httpx client, with its pool of connections, for the life of the service."""
     HTTPX_PER_REQUEST = "httpx-per-request"
-    """A new httpx client, TLS set-up and connection for each request, as the published pipeline has it."""
+    """A new httpx client, TLS set-up and connection for each request, as in the published pipeline."""
     HTTPX_AIOHTTP = "httpx-aiohttp"
     """One httpx client that sends through aiohttp."""
     AIOHTTP = "aiohttp"
@@ -87,11 +86,11 @@ class WorkKind(StrEnum):
     """How a service spends a request's service time. `documented` is another name of `io`."""
 
     IO = "io"
-    """It waits, as for a disk or another machine."""
+    """Waits, as for a disk or another machine."""
     CPU = "cpu"
-    """It burns that much of a worker thread's own CPU time."""
+    """Burns a worker thread's own CPU time for as long."""
     TEXT = "text"
-    """It does the text processing alone, with no service time added."""
+    """Does the text processing alone, with no service time added."""
 
     @classmethod
     def _missing_(cls, value: object) -> WorkKind | None:

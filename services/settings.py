@@ -1,4 +1,4 @@
-"""What can be set about a service, and the environment variables that set it."""
+"""The settings of one instance of a service, and the environment variables that set them."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ __all__ = ["VARIABLES", "ServiceSettings", "SettingsError"]
 
 @dataclass(frozen=True, slots=True)
 class ServiceSettings:
-    """Everything about one instance of a service. Raises SettingsError where a value makes no sense.
+    """The settings of one instance of a service. Raises SettingsError where a value makes no sense.
 
-    `next_url` is the full URL that the service posts to, `next_service` the name that errors give it.
+    `next_url` is the full URL that the service posts to, `next_service` the name of that service in errors.
     `hops_left` counts the servers between this one and the end of the pipeline, balancers included; the next
-    hop has `timeout_s` × `hops_left` to answer, so that of all who wait the innermost gives up first.
+    hop has `timeout_s` × `hops_left` seconds to answer, so that the innermost server gives up first.
     """
 
     service: str
@@ -51,9 +51,9 @@ class ServiceSettings:
     ledger_limit: int = 0
     """How many request ids GET /ledger remembers; 0 leaves the ledger out."""
     ledger_file: str = ""
-    """Where the ledger, if there is one, appends each id as well, so that it outlives a crash."""
+    """The file that the ledger, if there is one, appends each id to as well, so that ids outlive a crash."""
     faults: bool = False
-    """Whether it can be told to fail while it runs (`services.fault_injection`)."""
+    """Whether the instance can be made to fail while it runs (`services.fault_injection`)."""
 
     def __post_init__(self) -> None:
         if not self.instance:
@@ -78,7 +78,7 @@ class ServiceSettings:
 
     @property
     def hop(self) -> str:
-        """The next hop as errors name it: its service where that is known, and its URL."""
+        """The next hop as errors name it: by its service where that is known, and its URL."""
         return f"{self.next_service} ({self.next_url})" if self.next_service else f"{self.next_url}"
 
     @property
@@ -88,11 +88,11 @@ class ServiceSettings:
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str], service: str | None = None) -> ServiceSettings:
-        """The settings that environment variables give (see VARIABLES); those set to nothing count as unset.
+        """Read the settings from environment variables (see VARIABLES); an empty variable counts as unset.
 
-        `service` is its name where the caller knows it. service1 to service4 have the documented path, port
-        and next hop unless told otherwise; any other needs SERVICE_PORT and SERVICE_PATH. A `SERVICE_…` that
-        is no setting is refused, since it is likely a misspelt one. Raises SettingsError.
+        `service` is the service's name where the command line gives it. service1 to service4 have the
+        documented path, port and next hop unless variables say otherwise; others need SERVICE_PORT and
+        SERVICE_PATH. Raises SettingsError, also for a `SERVICE_…` that is no setting: likely a misspelt one.
         """
         given = {name: text for name, text in environ.items() if text}
         refuse_unknown("SERVICE_", given, (variable.name for variable in VARIABLES))
@@ -113,7 +113,7 @@ class ServiceSettings:
         return cls(**{**values, "service": service})
 
     def to_environ(self) -> dict[str, str]:
-        """The environment variables that give these settings: `from_environ` turns them back."""
+        """Return the environment variables from which `from_environ` reads these settings."""
         environ = {variable.name: variable.text(self) for variable in VARIABLES}
         following = next_service(self.service)
         if following and self.next_url is None:

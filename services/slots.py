@@ -1,4 +1,8 @@
-"""Where the work of one instance is done: its slots, and the queue before them."""
+"""The slots of one instance, in which its work is done, and the queue of requests that wait for a slot.
+
+A request enters (at once where a slot is free and no request waits, else by the queue in order of arrival),
+does its step and spends its service time in the slot, and leaves; leaving admits the next one.
+"""
 
 from __future__ import annotations
 
@@ -22,9 +26,9 @@ T = TypeVar("T")
 
 
 class QueueFullError(Exception):
-    """Every slot is busy and the queue before them is full.
+    """Every slot is busy, and the queue is full.
 
-    `retry_after_s` is how long the queue would take to drain at the mean service time, at least 1.
+    `retry_after_s` is how many seconds the queue takes to drain at the mean service time, at least 1.
     """
 
     def __init__(self, work: Work) -> None:
@@ -34,7 +38,7 @@ class QueueFullError(Exception):
 
 @dataclass(slots=True)
 class SlotTimes:
-    """How long one request waited for a slot and held it, in seconds; filled in by the station."""
+    """How long one request waited for a slot and held it, in seconds. `Slots.serve` fills it in."""
 
     queue_s: float = 0.0
     work_s: float = 0.0
@@ -43,8 +47,8 @@ class SlotTimes:
 class Slots:
     """The slots of one instance. Belongs to one event loop.
 
-    `work` can be replaced while requests are served, which is how an instance is slowed down: what is
-    already in a slot ends as it began, the rest follows the new work.
+    `work` can be replaced while requests are served, which is how an instance is slowed down: requests in a
+    slot end as they began, later ones follow the new work.
     """
 
     def __init__(self, work: Work, name: str) -> None:
@@ -67,30 +71,30 @@ class Slots:
 
     @property
     def waiting(self) -> int:
-        """How many requests wait for a slot."""
+        """The number of requests that wait for a slot."""
         return len(self._waiting)
 
-    async def serve(self, step: Callable[[], T], visit: SlotTimes) -> T:
-        """Waits for a slot, does the step and spends the service time in it, and gives the slot back.
+    async def serve(self, step: Callable[[], T], times: SlotTimes) -> T:
+        """Wait for a slot, do the step and spend the service time in it, and give the slot back.
 
-        Raises QueueFullError at once where the queue is full, and whatever the step raises.
+        Raises QueueFullError at once where the queue is full, and what the step raises.
         """
         arrived = perf_counter()
         try:
             await self._enter()
         finally:
-            visit.queue_s = perf_counter() - arrived
+            times.queue_s = perf_counter() - arrived
         entered = perf_counter()
         try:
             result = step()
             await self._spend(next(self._times))
             return result
         finally:
-            visit.work_s = perf_counter() - entered
+            times.work_s = perf_counter() - entered
             self._leave()
 
     def close(self) -> None:
-        """Lets the worker threads go; they end when what they burn is burnt."""
+        """Shut the worker threads down, without waiting for what they still compute."""
         if self._executor is not None:
             self._executor.shutdown(wait=False)
             self._executor = None
@@ -105,15 +109,15 @@ class Slots:
             return
         if len(self._waiting) >= self._work.queue_limit:
             raise QueueFullError(self._work)
-        turn = asyncio.get_running_loop().create_future()
-        self._waiting.append(turn)
+        admitted = asyncio.get_running_loop().create_future()
+        self._waiting.append(admitted)
         try:
-            await turn
+            await admitted
         except asyncio.CancelledError:
-            if turn.cancelled():
+            if admitted.cancelled():
                 with contextlib.suppress(ValueError):
-                    self._waiting.remove(turn)
-            else:  # The slot was given a moment before the request went away.
+                    self._waiting.remove(admitted)
+            else:  # the slot was given a moment before the request went away
                 self._leave()
             raise
 
@@ -123,10 +127,10 @@ class Slots:
 
     def _admit(self) -> None:
         while self._waiting and self.busy < self._work.slots:
-            turn = self._waiting.popleft()
-            if not turn.done():
+            admitted = self._waiting.popleft()
+            if not admitted.done():
                 self.busy += 1
-                turn.set_result(None)
+                admitted.set_result(None)
 
     async def _spend(self, duration_s: float) -> None:
         if self._work.kind is WorkKind.CPU and duration_s > 0:
@@ -134,7 +138,7 @@ class Slots:
             return
         until = perf_counter() + duration_s
         # uvloop rounds timers to milliseconds and may fire early; a service time is never cut short.
-        while (left := until - perf_counter()) > 0:  # noqa: ASYNC110  # it is time that is waited for
+        while (left := until - perf_counter()) > 0:  # noqa: ASYNC110  # there is no event but time
             await asyncio.sleep(left)
 
     async def _burn(self, duration_s: float) -> None:
@@ -148,9 +152,9 @@ class Slots:
 
 
 def burn(duration_s: float, stop: threading.Event) -> None:
-    """Spends that much of the calling thread's own CPU time, or less where `stop` is set.
+    """Spend `duration_s` seconds of the calling thread's own CPU time, or less where `stop` is set.
 
-    Runs Python code and holds the interpreter lock as such code does: in one process it adds no capacity.
+    Python code burns it and holds the interpreter lock, so that more threads add no capacity in one process.
     """
     until = thread_time() + duration_s
     while thread_time() < until and not stop.is_set():

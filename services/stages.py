@@ -1,6 +1,7 @@
-"""What the four services do: each by its route, with the body it takes and the body it makes of it.
+"""The real work of the four services: pure functions that clean, count and report, and a stage by route.
 
-Clean, count and report: the real work of the pipeline, as pure functions on text.
+A stage says what message its service takes, and makes of it the message for the next service or, in the last
+one, the pipeline's response.
 """
 
 from __future__ import annotations
@@ -21,15 +22,15 @@ _DROPPED = re.compile(r"[^a-z0-9\s]+")
 
 
 def clean(text: str) -> str:
-    """The text in lower case, of a–z and 0–9 alone, its words one blank apart.
+    """Return the text in lower case, of a–z and 0–9 alone, its words one blank apart.
 
-    What is neither letter, digit nor white space vanishes without leaving a gap: `don't` becomes `dont`.
+    Any character that is neither letter, digit nor white space leaves no gap: `don't` becomes `dont`.
     """
     return " ".join(_DROPPED.sub("", text.lower()).split())
 
 
 def count(text: str) -> Analysis:
-    """Counts the words between white space. Words as frequent as each other stay in order of appearance."""
+    """Count the words between white space. Words of equal frequency stay in order of first appearance."""
     words = text.split()
     occurrences = Counter(words)
     # most_common() keeps the order of first appearance among equals; the Counter's documentation says so.
@@ -37,7 +38,7 @@ def count(text: str) -> Analysis:
 
 
 def report(analysis: Analysis) -> str:
-    """The analysis as text for a person to read, a line a fact, without a newline at the end."""
+    """Return the analysis as text for a person to read, a line a fact, without a newline at the end."""
     ranked = (
         f"{place:>3}. {word}: {times}" for place, (word, times) in enumerate(analysis.top_words, start=1)
     )
@@ -54,9 +55,9 @@ def report(analysis: Analysis) -> str:
 
 @dataclass(frozen=True, slots=True)
 class PipelineStage:
-    """One step of the pipeline, pure: `does` makes of a valid `takes` what is posted to the next hop.
+    """The pure work of one service: `does` turns a message of type `takes` into the one for the next service.
 
-    The `last` one has no next hop; what it makes is the answer of the whole pipeline.
+    The `last` stage has no next service; its output is the response of the whole pipeline.
     """
 
     takes: type[TextRequest | ReportRequest]

@@ -19,8 +19,8 @@ LOGNORMAL_SIGMA = 1.0
 class Work:
     """What one request costs one instance. The defaults are the profile `documented`.
 
-    `slots` requests are served at once; `queue_limit` more wait their turn, first come, first served; who
-    comes after them is refused. Raises ValueError, naming the field, where a value makes no sense.
+    `slots` requests are served at once; `queue_limit` more wait, first come, first served; any further one is
+    refused. Raises ValueError, naming the field, where a value makes no sense.
     """
 
     kind: WorkKind = WorkKind.IO
@@ -42,16 +42,16 @@ class Work:
 
     @property
     def mean_s(self) -> float:
-        """The mean service time that is really spent, in seconds: 0 where none is added to the text."""
+        """The mean service time that is really spent, in seconds: 0 where none is added to the text work."""
         timeless = self.kind is WorkKind.TEXT or self.distribution is Distribution.NONE
         return 0.0 if timeless else self.mean_ms / 1000
 
 
 def service_times(work: Work, name: str) -> Iterator[float]:
-    """The service times of one instance, in seconds, without end: the same seed and name, the same times.
+    """Yield the service times of one instance, in seconds, without end.
 
-    Instances draw apart from each other, since each seeds its generator with its own name. The mean of the
-    lognormal is exp(mu + sigma²/2), which gives the mu for a wanted mean.
+    Seed and name determine them, so instances draw independently of each other. The mean of a lognormal is
+    exp(mu + sigma²/2), which gives the mu for a wanted mean.
     """
     generator = random.Random(f"{work.seed}:{name}")
     mean = work.mean_s

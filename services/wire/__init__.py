@@ -1,4 +1,24 @@
-"""An HTTP/1.1 client connection and its pool, on httptools: what balancers and load generator send with."""
+"""An HTTP/1.1 client connection and its pool, on httptools: what balancers and load generator send with.
+
+A sender takes an idle Connection from a Pool, or has the Pool open one (`connecting` makes it). It hands the
+connection the bytes of a request (`requests` encodes them) and an Exchange, whose methods tell it the rest:
+
+    sender         → Pool.take, Pool.open → Connection.send(exchange, data)
+    the event loop → Connection.data_received → httptools → Exchange.on_head, on_body, on_complete
+                     or, where RepeatedHead knows all but the body, → Exchange.on_whole, without the parser
+    Deadlines      → Connection.on_deadline → Exchange.on_failure
+
+WireClient does this for coroutines: one call, one whole answer. A connection is idle, busy or closed:
+
+    idle → busy      `send`
+    busy → idle      the answer is complete, both sides keep the connection, and nothing is out of step
+    busy → closed    the answer is complete but the connection is of no more use; or on_failure: the peer
+                     closed or reset it, what came is not HTTP, the deadline passed, or `abort`
+    idle → closed    bytes that nothing asked for, the peer closed, or idle for too long
+
+The answer to the exchange in flight is in one of the states of `connection.Progress`. What can fail is the
+tree in `errors`, which tells apart what the other side may have seen.
+"""
 
 from __future__ import annotations
 

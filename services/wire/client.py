@@ -1,4 +1,4 @@
-"""The wire for those who await: one call, one whole answer."""
+"""An HTTP client for coroutines, over wire connections: one call, one whole answer."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ __all__ = ["WireClient"]
 
 
 class WireClient:
-    """Plain `http://` requests over kept-alive connections, at most `max_connections` to one host at a time.
+    """A client of plain `http://` over kept-alive connections, at most `max_connections` to each host.
 
-    No redirects, cookies, proxies or repeats: a request is sent once, and a failure is the caller's to judge.
-    Used within one event loop, `async with` it.
+    No redirects, cookies, proxies or repeats: a request is sent once, and its failure is raised. Used within
+    one event loop, by `async with`.
     """
 
     def __init__(
@@ -37,7 +37,7 @@ class WireClient:
         self.connect_timeout_s = connect_timeout_s
         self.idle_timeout_s = idle_timeout_s
         self.max_body_bytes = max_body_bytes
-        self._peers: dict[str, _Peer] = {}
+        self._hosts: dict[str, _Host] = {}
         self._deadlines: Deadlines | None = None
 
     async def __aenter__(self) -> WireClient:
@@ -51,9 +51,9 @@ class WireClient:
 
     def close(self) -> None:
         """Drop every idle connection. Requests in flight go on to their end."""
-        for peer in self._peers.values():
-            peer.pool.close()
-        self._peers.clear()
+        for host in self._hosts.values():
+            host.pool.close()
+        self._hosts.clear()
 
     async def get(
         self, url: str, headers: Mapping[str, str] | None = None, timeout_s: float = 30.0
@@ -84,10 +84,10 @@ class WireClient:
         if self._deadlines is None:
             raise RuntimeError("a WireClient is used inside `async with`")
         base, target = _split(url)
-        peer = self._peers.get(base) or self._add_peer(base)
-        data = encode_request(method, target, peer.host_header, _items(headers), body)
+        host = self._hosts.get(base) or self._add_host(base)
+        data = encode_request(method, target, host.header, _items(headers), body)
         deadline = time.monotonic() + timeout_s
-        connection = await self._connection(peer, deadline)
+        connection = await self._connection(host, deadline)
         answer = _Answer(connection, self.max_body_bytes)
         try:
             connection.send(answer, data, deadline=deadline, is_head=method == "HEAD")
@@ -96,30 +96,30 @@ class WireClient:
             connection.abort()
             raise
         finally:
-            peer.pool.give_back(connection)
-            peer.free.release()
+            host.pool.give_back(connection)
+            host.permits.release()
 
-    async def _connection(self, peer: _Peer, deadline: float) -> Connection:
-        """A connection, and with it one of the peer's permits."""
+    async def _connection(self, host: _Host, deadline: float) -> Connection:
+        """Return a connection, and take one of the host's permits with it."""
         try:
             async with asyncio.timeout(deadline - time.monotonic()):
-                await peer.free.acquire()
+                await host.permits.acquire()
         except TimeoutError as error:
             detail = f"all {self.max_connections} connections were in use"
-            raise NotConnected(FailureKind.CONNECT_TIMEOUT, peer.host_header, detail) from error
+            raise NotConnected(FailureKind.CONNECT_TIMEOUT, host.header, detail) from error
         try:
-            kept = peer.pool.take()
+            kept = host.pool.take()
             if kept is not None:
                 return kept
             async with asyncio.timeout(deadline - time.monotonic()):
-                return await peer.pool.connect()
+                return await host.pool.connect()
         except BaseException as error:
-            peer.free.release()
+            host.permits.release()
             if isinstance(error, TimeoutError):
-                raise NotConnected(FailureKind.CONNECT_TIMEOUT, peer.host_header) from error
+                raise NotConnected(FailureKind.CONNECT_TIMEOUT, host.header) from error
             raise
 
-    def _add_peer(self, base: str) -> _Peer:
+    def _add_host(self, base: str) -> _Host:
         parts = urlsplit(base)
         if parts.scheme != "http" or not parts.hostname:
             raise ValueError(f"{base!r} is no http:// URL")
@@ -132,19 +132,19 @@ class WireClient:
             idle_timeout_s=self.idle_timeout_s,
             max_idle=self.max_connections,
         )
-        peer = self._peers[base] = _Peer(parts.netloc, pool, asyncio.Semaphore(self.max_connections))
-        return peer
+        host = self._hosts[base] = _Host(parts.netloc, pool, asyncio.Semaphore(self.max_connections))
+        return host
 
 
-class _Peer:
-    """What a client holds for one host and port."""
+class _Host:
+    """The pool of one host and port, and a permit for each connection it may have."""
 
-    __slots__ = ("free", "host_header", "pool")
+    __slots__ = ("header", "permits", "pool")
 
-    def __init__(self, host_header: str, pool: Pool, free: asyncio.Semaphore) -> None:
-        self.host_header = host_header
+    def __init__(self, header: str, pool: Pool, permits: asyncio.Semaphore) -> None:
+        self.header = header
         self.pool = pool
-        self.free = free
+        self.permits = permits
 
 
 class _Answer(Exchange):
@@ -191,7 +191,7 @@ def _items(headers: Mapping[str, str] | None) -> Iterable[tuple[str, str]]:
 
 
 def _split(url: str) -> tuple[str, str]:
-    """`http://host:port/path?query` into `http://host:port` and `/path?query`."""
+    """Split `http://host:port/path?query` into `http://host:port` and `/path?query`."""
     slash = url.find("/", len("http://"))
     if slash < 0:
         return url, "/"

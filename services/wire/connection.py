@@ -1,4 +1,4 @@
-"""One HTTP/1.1 client connection: requests go out, answers come back through callbacks."""
+"""One HTTP/1.1 client connection: requests go out as bytes, answers come back through callbacks."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from services.wire.repeated_head import EMPTY_LINE, RepeatedHead
 __all__ = ["MAX_HEAD_BYTES", "Connection"]
 
 MAX_HEAD_BYTES = 64 * 1024
-"""An answer's head, interim answers before it included, may not be longer."""
+"""The largest head of an answer, interim answers before it included."""
 
 _INTERIM = ord("1")
 """The first digit of an interim answer's status, at its place in `HTTP/1.1 100`."""
@@ -29,11 +29,11 @@ _NEVER = float("inf")
 
 
 class Connection(asyncio.Protocol):
-    """One exchange at a time over one kept-alive connection.
+    """One kept-alive connection, which carries one exchange at a time.
 
-    An instance collects no headers, which is a load generator's fast path. `HeaderConnection` collects them.
-    Whatever follows a complete answer unasked makes the connection useless, so no byte of one answer can end
-    up in another.
+    The class itself collects no headers, which is a load generator's fast path; `HeaderConnection` does.
+    Bytes that follow a complete answer unasked make the connection useless, so that no byte of one answer can
+    end up in another.
     """
 
     __slots__ = (
@@ -53,7 +53,7 @@ class Connection(asyncio.Protocol):
         "_keep_alive",
         "_parser",
         "_raw_head",
-        "_recurring",
+        "_repeated_head",
         "_sent_all",
         "_spoiled",
         "_transport",
@@ -67,7 +67,7 @@ class Connection(asyncio.Protocol):
     def __init__(self, peer: str, deadlines: Deadlines) -> None:
         self.peer = peer
         self.on_closed: Callable[[Connection], None] | None = None
-        """Called once when the connection is gone, after the exchange in flight, if any, was told."""
+        """Called once when the connection is gone, before the exchange in flight, if any, is told."""
         self._deadlines = deadlines
         self._due: float | None = None
         self._watched_until = _NEVER
@@ -76,7 +76,7 @@ class Connection(asyncio.Protocol):
         self._exchange: Exchange | None = None
         self._headers: Headers = []
         self._head_seen = self._raw_head = b""
-        self._recurring = RepeatedHead()
+        self._repeated_head = RepeatedHead()
         self._closed = False
         self._spoiled = False
         self._keep_alive = True
@@ -97,7 +97,7 @@ class Connection(asyncio.Protocol):
         collect_headers: bool = True,
         deadlines: Deadlines | None = None,
     ) -> Connection:
-        """Connect within `timeout_s`. Connections of one loop do well to share their `deadlines`.
+        """Connect within `timeout_s` seconds. Connections of one loop do well to share their `deadlines`.
 
         Raises NotConnected, and nothing else, when no connection can be made.
         """
@@ -107,12 +107,12 @@ class Connection(asyncio.Protocol):
 
     @property
     def idle(self) -> bool:
-        """Whether a request can be sent now: the last is over, both sides keep it open, all is in step."""
+        """Whether a request can be sent now."""
         return self._exchange is None and not self._closed  # what is out of step is closed at once
 
     @property
     def raw_head(self) -> bytes:
-        """The final answer's head as it came, without the empty line. To be asked in `on_head` only."""
+        """The final answer's head as it came, without the empty line. Valid in `on_head` only."""
         if not self._raw_head:
             head, _, rest = self._head_seen.lstrip(_LINE_ENDS).partition(EMPTY_LINE)
             while head[9] == _INTERIM:
@@ -131,8 +131,9 @@ class Connection(asyncio.Protocol):
     ) -> None:
         """Begin an exchange with the bytes of a request, or with the first of them if there is `more`.
 
-        `deadline` is the time, of `time.monotonic`, by which the answer must be complete, `is_head` says that
-        the method is HEAD. Raises RuntimeError if an exchange is in flight; of all else the exchange is told.
+        `deadline` is the time, of `time.monotonic`, by which the answer must be complete; `is_head` says that
+        the method is HEAD. Raises RuntimeError if an exchange is in flight; the exchange is told of any other
+        failure.
         """
         if self._exchange is not None:
             raise RuntimeError(f"{self.peer}: an exchange is in flight on this connection")
@@ -149,12 +150,12 @@ class Connection(asyncio.Protocol):
         transport.write(data)
 
     def write(self, data: bytes) -> None:
-        """Write more of the request. Written in vain, and without complaint, once the exchange is over."""
+        """Write more of the request; once the exchange is over, do nothing."""
         if self._exchange is not None and self._transport is not None:
             self._transport.write(data)
 
     def finish(self) -> None:
-        """The request is written in full."""
+        """Note that the request is written in full."""
         self._sent_all = True
 
     def set_deadline(self, deadline: float | None) -> None:
@@ -164,21 +165,21 @@ class Connection(asyncio.Protocol):
             self._watch(deadline)
 
     def pause_reading(self) -> None:
-        """Take in no more of the answer for now: the peer will feel it."""
+        """Read no more of the answer for now, so that the peer is held back."""
         if self._transport is not None and not self._closed:
             self._transport.pause_reading()
 
     def resume_reading(self) -> None:
-        """Take in the answer again."""
+        """Read the answer again."""
         if self._transport is not None and not self._closed:
             self._transport.resume_reading()
 
     def abort(self) -> None:
-        """Drop the connection at once. An exchange in flight fails with `aborted` before this returns."""
+        """Close the connection at once. An exchange in flight fails with `aborted` before this returns."""
         self._fail(FailureKind.ABORTED)
 
     def close(self) -> None:
-        """Drop the connection; the same as `abort`, by the name one expects for an idle one."""
+        """Close an idle connection; for a busy one, `abort`."""
         self.abort()
 
     # What the loop calls.
@@ -188,10 +189,10 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         exchange = self._exchange
-        if exchange is None:  # nothing was asked: a farewell such as a 408, or confusion
+        if exchange is None:  # unasked: a farewell such as a 408, or confusion
             self._shut()
             return
-        if not self._bytes_seen and self._recurring.begins(data) and not self._is_head:
+        if not self._bytes_seen and self._repeated_head.begins(data) and not self._is_head:
             self._take(exchange, data)
             return
         self._bytes_seen += len(data)
@@ -201,7 +202,7 @@ class Connection(asyncio.Protocol):
         try:
             self._parser.feed_data(data)
         except HttpParserCallbackError:
-            # Nobody here gave up: it is the answer that could not be dealt with.
+            # Not `aborted`, since the answer was wanted: it could not be dealt with.
             self._fail(FailureKind.PROTOCOL_ERROR, "an exchange's callback raised")
             raise
         except HttpParserUpgrade:
@@ -212,7 +213,7 @@ class Connection(asyncio.Protocol):
             return
         if self._complete:
             self._spoiled = self._spoiled or bool(problem)
-            if self._recurring.worth(self._bytes_seen):
+            if self._repeated_head.worth(self._bytes_seen):
                 self._remember()
             self._succeed(exchange)
         elif problem or self._spoiled:
@@ -241,7 +242,7 @@ class Connection(asyncio.Protocol):
             self._exchange.resume_writing()
 
     def on_deadline(self) -> None:
-        """The deadline has passed, unless it was moved meanwhile: that costs less than to watch it anew."""
+        """Fail the exchange, or watch its new deadline: moving it at once would cost more."""
         self._watched_until = _NEVER
         if self._exchange is None or self._due is None:
             return
@@ -297,38 +298,38 @@ class Connection(asyncio.Protocol):
         self._deadlines.watch(self, deadline)
 
     def _has_length(self) -> bool:
-        """Whether the answer's end is marked in some other way than by closing."""
+        """Tell whether the answer's end is marked in some other way than by closing."""
         head = self.raw_head.lower()
         return b"\r\ncontent-length:" in head or b"\r\ntransfer-encoding:" in head
 
     def _take(self, exchange: Exchange, data: bytes) -> None:
         """Hand over a whole answer of which all is known but the body."""
-        like = self._recurring
-        body = data[like.body_at :]
+        repeated = self._repeated_head
+        body = data[repeated.body_at :]
         if self._sent_all:
             self._exchange = None
-            if exchange.on_whole(like.status, like.head, body):
+            if exchange.on_whole(repeated.status, repeated.head, body):
                 return
             self._exchange = exchange
         self._bytes_seen = len(data)
-        self._raw_head = like.head
-        exchange.on_head(like.status, [])
+        self._raw_head = repeated.head
+        exchange.on_head(repeated.status, [])
         if body and self._exchange is exchange:  # else a callback aborted
             exchange.on_body(body)
         if self._exchange is exchange:
             self._succeed(exchange)
 
     def _remember(self) -> None:
-        """Remember the head of an answer, if nothing but the head said how long it is.
+        """Keep the head of an answer whose length stands in the head alone.
 
-        That is so where the head and what the parser took for the body are all that came: there was no
-        interim answer, no chunked coding, and nothing followed.
+        That is so where the head and the body, as the parser gave it, are all that came: no interim answer,
+        no chunked coding, and nothing after it.
         """
         if self._is_head or self.collects_headers:
             return
         head, size = self.raw_head, self._bytes_seen
         if len(head) + len(EMPTY_LINE) + self._body_seen == size:
-            self._recurring.keep(head, self._parser.get_status_code(), size)
+            self._repeated_head.keep(head, self._parser.get_status_code(), size)
 
     def _succeed(self, exchange: Exchange) -> None:
         self._exchange = None
@@ -373,7 +374,7 @@ class Connection(asyncio.Protocol):
 
 
 class HeaderConnection(Connection):
-    """A connection that hands over the headers of what it receives."""
+    """A connection that collects the headers of answers."""
 
     __slots__ = ()
 

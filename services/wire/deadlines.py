@@ -1,8 +1,8 @@
 """Time-outs for many exchanges at the price of one timer.
 
-A timer a request costs more than the rest of its bookkeeping. Here watching is one dictionary entry, and the
-single timer is moved only when a deadline comes before the one it is set to, which with like time-outs is
-rare: it fires about once a time-out, finds who is late, and sets itself to the earliest of the others.
+A timer for each request costs more than the rest of its bookkeeping. Here watching is one dictionary entry,
+and the single timer is moved only for a deadline before the one it is set to, which is rare where time-outs
+are alike: it fires about once a time-out, calls what is late, and is set to the earliest of the others.
 """
 
 from __future__ import annotations
@@ -14,22 +14,22 @@ from typing import Protocol
 
 __all__ = ["Deadlines", "Watched"]
 
-FINENESS_S = 0.001
-"""Timers are no finer than that. Nobody is kept waiting longer than was said, but perhaps this much less."""
+RESOLUTION_S = 0.001
+"""The resolution of the loop's timers: a deadline is never called late, but up to this much early."""
 _NEVER = float("inf")
 
 
 class Watched(Protocol):
-    """What can be told that its time is up."""
+    """An object whose deadline is watched."""
 
     def on_deadline(self) -> None:
-        """Called once, after which it is no longer watched."""
+        """End the wait: called once, after which the object is no longer watched."""
 
 
 class Deadlines:
-    """Watches objects of one event loop. All times are of `clock`, in seconds.
+    """The deadlines of objects of one event loop. All times are of `clock`, in seconds.
 
-    It is not the loop's own clock, since uvloop's stands still between two turns of the loop.
+    `clock` is not the loop's own, since uvloop's stands still between two turns of the loop.
     """
 
     __slots__ = ("_at", "_clock", "_due", "_loop", "_timer")
@@ -44,21 +44,21 @@ class Deadlines:
         self._timer: asyncio.TimerHandle | None = None
 
     def __len__(self) -> int:
-        """How many objects are watched."""
+        """Return the number of watched objects."""
         return len(self._due)
 
     def watch(self, item: Watched, at: float) -> None:
-        """Call `item.on_deadline()` at that time, instead of whenever it was to be called before."""
+        """Call `item.on_deadline()` at `at`, instead of at any time set before."""
         self._due[item] = at
         if at < self._at:
             self._set_timer(at)
 
     def forget(self, item: Watched) -> None:
-        """Never mind: the object is done, or was never watched."""
+        """Watch the object no more, if it was watched."""
         self._due.pop(item, None)
 
     def close(self) -> None:
-        """Forget all, and leave no timer behind."""
+        """Forget all objects, and cancel the timer."""
         self._due.clear()
         if self._timer is not None:
             self._timer.cancel()
@@ -68,11 +68,11 @@ class Deadlines:
         if self._timer is not None:
             self._timer.cancel()
         self._at = at
-        self._timer = self._loop.call_later(at - self._clock() - FINENESS_S, self._fire)
+        self._timer = self._loop.call_later(at - self._clock() - RESOLUTION_S, self._fire)
 
     def _fire(self) -> None:
         self._timer, self._at = None, _NEVER
-        now = self._clock() + FINENESS_S
+        now = self._clock() + RESOLUTION_S
         for item in [item for item, at in self._due.items() if at <= now]:
             if self._due.pop(item, None) is not None:
                 item.on_deadline()

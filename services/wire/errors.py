@@ -1,4 +1,4 @@
-"""How an exchange over a wire connection can fail, told apart by what the other side may have seen.
+"""The failures of an exchange over a wire connection, told apart by what the other side may have seen.
 
     WireError
     ├── NotConnected    no connection was made: nothing was sent
@@ -20,7 +20,7 @@ __all__ = ["BrokenAnswer", "FailureKind", "NoAnswer", "NotConnected", "NotSent",
 
 
 class FailureKind(StrEnum):
-    """What happened, in one word for logs and counters."""
+    """The cause of a failure, in one word for logs and counters."""
 
     REFUSED = "refused"
     UNREACHABLE = "unreachable"
@@ -37,15 +37,15 @@ class FailureKind(StrEnum):
     """The peer closed in good order, before the end of the answer's body."""
     READ_TIMEOUT = "read_timeout"
     PROTOCOL_ERROR = "protocol_error"
-    """What came is not HTTP/1.1."""
+    """The answer is not HTTP/1.1."""
     TOO_LARGE = "too_large"
-    """More came than the receiver is willing to hold."""
+    """The answer is larger than the receiver holds."""
     ABORTED = "aborted"
     """This side gave up: `Connection.abort` was called, or the task that waited was cancelled."""
 
 
 class WireError(Exception):
-    """An exchange that failed. `kind` says how, `peer` (`host:port`) with whom."""
+    """A failed exchange. `kind` is the cause, `peer` the `host:port` of the other side."""
 
     def __init__(self, kind: FailureKind, peer: str, detail: str = "") -> None:
         super().__init__(f"{peer}: {kind}" + (f" ({detail})" if detail else ""))

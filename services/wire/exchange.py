@@ -1,4 +1,4 @@
-"""One request and its answer, as seen by whoever sent the request."""
+"""One request and its answer, as the sender of the request sees them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Headers: TypeAlias = list[tuple[bytes, bytes]]
 
 
 class Exchange:
-    """What a connection calls as an answer comes in. Every method may be overridden, none needs to be.
+    """The callbacks of a connection as an answer comes in. Every method may be overridden, none needs to be.
 
     Order of calls: `on_informational` any number of times, `on_head` once, `on_body` any number of times,
     then exactly one of `on_complete` and `on_failure`; the latter may also come first. Or `on_whole` alone,
@@ -23,34 +23,33 @@ class Exchange:
     __slots__ = ()
 
     def on_informational(self, status: int) -> None:
-        """An interim answer (100 to 199, never 101) came; the final one is still to come."""
+        """Take an interim answer (100 to 199, never 101); the final one is still to come."""
 
     def on_head(self, status: int, headers: Headers) -> None:
-        """The final answer's head came. `headers` is empty where the connection does not collect them."""
+        """Take the final answer's head. `headers` is empty where the connection does not collect them."""
 
     def on_body(self, chunk: bytes) -> None:
-        """A piece of the body came, freed of any chunked coding."""
+        """Take a piece of the body, freed of any chunked coding."""
 
     def on_whole(self, status: int, raw_head: bytes, body: bytes) -> bool:  # noqa: ARG002
-        """The whole answer came at once, `raw_head` without its empty line. Whether this takes it so.
+        """Take a whole answer that came at once, and return True; `raw_head` is without its empty line.
 
-        If it does, the connection is free for the next request already, and nothing more is told. Else it
-        must do nothing, and is told of the answer in the usual order. Asked where it saves something: a
-        connection that collects headers never does.
+        The connection is free for the next request already, and calls nothing more. Return False, and do
+        nothing, to be told of the answer in the usual order. A connection that collects headers never asks.
         """
         return False
 
     def on_flush(self) -> None:
-        """All that has been received is handed over and more is to come: a good moment to pass it on."""
+        """Pass on what came, if wanted: all that was received is handed over, and more is to come."""
 
     def on_complete(self) -> None:
-        """The answer is complete, and the connection is free for the next request if it is `idle`."""
+        """End: the answer is complete, and the connection is free for the next request if it is `idle`."""
 
     def on_failure(self, error: WireError) -> None:
-        """There will be no complete answer. The connection is closed."""
+        """End: there will be no complete answer, and the connection is closed."""
 
     def pause_writing(self) -> None:
-        """The peer reads more slowly than this exchange writes: hold back."""
+        """Hold back: the peer reads more slowly than this exchange writes."""
 
     def resume_writing(self) -> None:
-        """The peer has caught up: write on."""
+        """Write on: the peer has caught up."""

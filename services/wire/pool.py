@@ -16,9 +16,9 @@ __all__ = ["Opening", "Pool"]
 class Pool:
     """Connections to `host:port`, of which idle ones are kept for the next request.
 
-    It bounds what it keeps (`max_idle` connections, `idle_timeout_s` each), not how many are open at once:
-    that is the limit of what is in flight, and belongs to who sends. Keep `idle_timeout_s` below the peer's
-    own (uvicorn's is 5 s), so that a request seldom meets a connection that is being closed.
+    The pool bounds what it keeps (`max_idle` connections, `idle_timeout_s` seconds each), not how many are
+    open at once: the sender limits what is in flight. Keep `idle_timeout_s` below the peer's own (uvicorn's
+    is 5 s), so that a request seldom meets a connection that is being closed.
     """
 
     __slots__ = (
@@ -63,22 +63,22 @@ class Pool:
         self._closed = False
 
     def __len__(self) -> int:
-        """How many connections are idle."""
+        """Return the number of idle connections."""
         return len(self._idle)
 
     def take(self) -> Connection | None:
-        """The connection that has been idle for the shortest time, or None: then `open` one."""
-        # Whatever makes one useless closes it, and what is closed is forgotten.
+        """Return the connection that has been idle for the shortest time, or None: then `open` one."""
+        # Every kept connection is usable: one that becomes useless is closed, and so forgotten.
         return self._idle.popitem()[0] if self._idle else None
 
     def open(self, ready: OnReady) -> Opening:
-        """Connect, and call `ready` with the connection or with why there is none, unless cancelled."""
+        """Connect, and call `ready` with the connection or with the failure, unless cancelled."""
         opening = Opening(self, ready)
         self._openings.add(opening)
         return opening
 
     async def connect(self) -> Connection:
-        """A new connection. Raises NotConnected."""
+        """Open a new connection. Raises NotConnected."""
         connection = await Connection.open(
             self.host,
             self.port,
@@ -90,7 +90,7 @@ class Pool:
         return connection
 
     def give_back(self, connection: Connection) -> None:
-        """Keep a connection for the next request, or drop it if it is of no more use."""
+        """Keep a connection for the next request, or close it if it is of no more use."""
         if self._closed or not connection.idle or len(self._idle) >= self.max_idle:
             connection.close()
             return
@@ -99,10 +99,9 @@ class Pool:
             self._timer = self._loop.call_later(self.idle_timeout_s, self._expire)
 
     def close(self) -> None:
-        """Drop idle connections; those in use are dropped when they are given back.
+        """Close idle connections; those in use are closed when they are given back.
 
-        Who waits for one that is being opened is told at once that there will be none, which is no reason
-        not to try elsewhere.
+        Openings fail at once with NotConnected, so that their requests can be tried elsewhere.
         """
         self._closed = True
         for opening in list(self._openings):
@@ -130,7 +129,7 @@ class Pool:
 
 
 class Opening:
-    """A connection on its way, for callers that are no coroutines."""
+    """A connection that is being made, for senders that are no coroutines."""
 
     __slots__ = ("_pool", "_ready", "_task")
 
@@ -141,12 +140,12 @@ class Opening:
         self._task.add_done_callback(self._done)
 
     def cancel(self) -> None:
-        """Never mind. A connection that is made all the same is kept for others."""
+        """Call `ready` no more. A connection that is made all the same is kept for others."""
         self._ready = None
         self._task.cancel()
 
     def fail(self) -> None:
-        """Give up, and say so to whoever waits, before this returns."""
+        """Give up, and call `ready` with a failure before this returns."""
         ready = self._ready
         self.cancel()
         if ready is not None:
@@ -167,8 +166,8 @@ class Opening:
 
 
 def _outcome(task: asyncio.Task[Connection], peer: str) -> Connection | NotConnected:
-    """What has come of it: whoever waits is told something, also of what nobody foresaw."""
-    if task.cancelled():  # the loop is going down, or nobody waits any more
+    """Return the connection or the failure of a finished task, also where an unforeseen error ended it."""
+    if task.cancelled():  # the loop is going down, or the opening was cancelled
         return NotConnected(FailureKind.ABORTED, peer)
     error = task.exception()
     if error is None:

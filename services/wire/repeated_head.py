@@ -1,4 +1,4 @@
-"""An answer with the same head as one before: the parser would say the same of it again."""
+"""An answer with the same head as an earlier one, of which the parser would say the same again."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ MEMORABLE_BYTES = 1024
 
 
 class RepeatedHead:
-    """The head of an earlier answer on a connection, and what it said.
+    """The head of an earlier answer on a connection, with its status and the answer's size.
 
-    Of an answer that is not chunked, nothing but the head says how long it is. So what begins with the same
-    head and is as long is another whole answer, with the same status.
+    The length of an answer that is not chunked stands in its head alone. So bytes that begin with the same
+    head, and are as many, are another whole answer with the same status.
 
     Most servers answer like requests with the same head for a second, as long as their Date stands still.
-    But where each head differs from the last, to remember it would cost, and for nothing. So only one is
-    worth it whose answer is as long, with its body, as the one before.
+    Where each head differs from the last, remembering them would cost and gain nothing. So a head is kept
+    only if its answer is as long, with its body, as the one before.
     """
 
     __slots__ = ("_size", "_size_before", "_start", "body_at", "head", "status")
@@ -33,16 +33,16 @@ class RepeatedHead:
         self._size = self._size_before = 0
 
     def begins(self, data: bytes) -> bool:
-        """Whether this is an answer with that head, all of it and nothing more."""
+        """Tell whether the data is a whole answer with the kept head, and nothing more."""
         return len(data) == self._size and data.startswith(self._start)
 
     def worth(self, size: int) -> bool:
-        """Whether to keep the head of the answer that has just come, of so many bytes with its body."""
+        """Tell whether to keep the head of the answer that has just come, of `size` bytes with its body."""
         before, self._size_before = self._size_before, size
         return size == before
 
     def keep(self, head: bytes, status: int, size: int) -> None:
-        """Wait for this head again, with which an answer has `size` bytes. A long one is not kept."""
+        """Keep a head, with which an answer has `size` bytes, unless the head is long."""
         if len(head) > MEMORABLE_BYTES:
             return
         self.head = head

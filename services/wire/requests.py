@@ -1,4 +1,4 @@
-"""Requests into bytes, and answers as a whole."""
+"""Whole requests as bytes, and whole answers as data."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ _VALUE = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """An answer, received in full. Header names are as they came."""
+    """A whole answer. Header names are as they came."""
 
     status: int
     headers: Headers
     body: bytes
 
     def header(self, name: bytes) -> bytes | None:
-        """The values of that header (any case), joined by commas, or None if there is none."""
+        """Return the values of a header (name in any case), joined by commas; None if there is none."""
         return header_value(self.headers, name.lower())
 
 
 def header_value(headers: Headers, name: bytes) -> bytes | None:
-    """The values of the header of that name (in lower case), joined by commas, or None if there is none."""
+    """Return the values of a header (name in lower case), joined by commas; None if there is none."""
     values = [value for key, value in headers if key.lower() == name]
     return b", ".join(values) if values else None
 
@@ -37,10 +37,10 @@ def header_value(headers: Headers, name: bytes) -> bytes | None:
 def encode_request(
     method: str, target: str, host: str, headers: Iterable[tuple[str, str]] = (), body: bytes | None = None
 ) -> bytes:
-    """A whole HTTP/1.1 request: the head, with Host and Content-Length, and the body in one piece.
+    """Return a whole HTTP/1.1 request: the head, with Host and Content-Length, and the body in one piece.
 
-    `body=None` is a request without one. Raises ValueError for what cannot stand in a head, so that no
-    caller's value can smuggle in a second header or request.
+    `body=None` makes a request without a body. Raises ValueError for a text that cannot stand in a head, so
+    that no value can smuggle in a second header or request.
     """
     lines = [b"%s %s HTTP/1.1" % (_checked(_TOKEN, method), _checked(_TARGET, target))]
     lines.append(b"Host: " + _checked(_VALUE, host))

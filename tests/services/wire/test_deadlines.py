@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.wire import Deadlines
-from services.wire.deadlines import FINENESS_S
+from services.wire.deadlines import RESOLUTION_S
 
 ROUNDING_S = 1e-9
 
@@ -67,7 +67,7 @@ def test_each_is_called_once_and_never_late_nor_earlier_than_timers_are_fine(del
     loop.run_to(200)
     for item, delay in zip(items, delays, strict=True):
         assert len(item.called) == 1
-        assert -ROUNDING_S <= delay - item.called[0] <= FINENESS_S + ROUNDING_S
+        assert -ROUNDING_S <= delay - item.called[0] <= RESOLUTION_S + ROUNDING_S
     assert len(deadlines) == 0
 
 
@@ -103,7 +103,7 @@ def test_a_later_deadline_replaces_an_earlier_one():
     deadlines.watch(item, 1)
     deadlines.watch(item, 5)
     loop.run_to(10)
-    assert item.called == [pytest.approx(5 - FINENESS_S)]
+    assert item.called == [pytest.approx(5 - RESOLUTION_S)]
 
 
 async def test_closing_leaves_no_timer():

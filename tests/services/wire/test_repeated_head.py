@@ -226,24 +226,31 @@ def test_the_next_request_may_be_sent_while_an_answer_is_taken_as_a_whole(run, t
 
 
 def test_a_head_is_worth_keeping_after_two_answers_of_one_size():
-    recurring = RepeatedHead()
-    assert [recurring.worth(size) for size in (9, 9, 8, 9, 9, 9)] == [False, True, False, False, True, True]
+    repeated_head = RepeatedHead()
+    assert [repeated_head.worth(size) for size in (9, 9, 8, 9, 9, 9)] == [
+        False,
+        True,
+        False,
+        False,
+        True,
+        True,
+    ]
 
 
 def test_a_long_head_is_not_kept():
-    recurring = RepeatedHead()
+    repeated_head = RepeatedHead()
     head = HEAD[:-4] + b"\r\nX-B: " + b"b" * 1024
     data = head + b"\r\n\r\nhello"
-    recurring.keep(head, 200, len(data))
-    assert not recurring.begins(data)
-    assert recurring.head == b""
+    repeated_head.keep(head, 200, len(data))
+    assert not repeated_head.begins(data)
+    assert repeated_head.head == b""
 
 
 def test_what_begins_with_a_kept_head_and_is_as_long_is_such_an_answer():
-    recurring = RepeatedHead()
-    assert not recurring.begins(OK)
-    recurring.keep(HEAD.removesuffix(b"\r\n\r\n"), 200, len(OK))
-    assert recurring.begins(OK)
-    assert recurring.begins(HEAD + b"world")
+    repeated_head = RepeatedHead()
+    assert not repeated_head.begins(OK)
+    repeated_head.keep(HEAD.removesuffix(b"\r\n\r\n"), 200, len(OK))
+    assert repeated_head.begins(OK)
+    assert repeated_head.begins(HEAD + b"world")
     for other in (HEAD, OK + b"!", OK[:-1], OK.replace(b"X-A", b"X-B"), b"", HEAD + b"hello" * 2):
-        assert not recurring.begins(other)
+        assert not repeated_head.begins(other)
