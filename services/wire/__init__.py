@@ -16,8 +16,8 @@ WireClient does this for coroutines: one call, one whole answer. A connection is
                      closed or reset it, what came is not HTTP, the deadline passed, or `abort`
     idle → closed    bytes that nothing asked for, the peer closed, or idle for too long
 
-While it is busy, its answer's head is to come (`_interim`: after an interim one), then its body (`_head_done`),
-then nothing (`_complete`). These are flags: an enum made an answer whose head the parser reads cost 4 % more.
+While it is busy, the answer's head is to come (`_interim`: after an interim one), its body (`_head_done`), or
+nothing (`_complete`). These are flags: as an enum they made an answer that the parser reads cost 4 % more.
 Failures are the tree in `errors`, which tells apart what the other side may have seen.
 """
 
