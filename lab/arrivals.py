@@ -1,4 +1,4 @@
-"""Load models, and the schedules of intended starts they make: pure and seeded, with no clock inside."""
+"""Load models, and the schedules of intended starts that they make: pure and seeded, without a clock."""
 
 from __future__ import annotations
 
@@ -45,13 +45,13 @@ class Schedule:
         return len(self.intended_ns)
 
     def part(self, index: int, parts: int) -> Nanoseconds:
-        """What falls to one of several generators: every `parts`-th intended start, from `index` on."""
+        """Return the share of one of several generators: every `parts`-th intended start, from `index` on."""
         return self.intended_ns[index::parts]
 
 
 @dataclass(frozen=True, slots=True)
 class Closed:
-    """`concurrency` users who each think `think_time_s` seconds between an answer and the next request."""
+    """A closed loop: `concurrency` users who each think `think_time_s` between an answer and a request."""
 
     concurrency: int
     think_time_s: float = 0.0
@@ -64,17 +64,17 @@ class Closed:
 
     @property
     def requested_rate(self) -> None:
-        """A closed loop asks for no rate."""
+        """None: a closed loop asks for no rate."""
         return None
 
     def schedule(self, warmup_s: float, duration_s: float, seed: int = 0) -> Schedule:
-        """No intended starts: answers make them. The digest still tells the parameters."""
+        """Return a schedule without intended starts, as answers make them. The digest covers the rest."""
         return _schedule(self, np.empty(0, dtype=np.int64), warmup_s, duration_s, seed)
 
 
 @dataclass(frozen=True, slots=True)
 class Constant:
-    """`rate` requests a second, evenly spaced."""
+    """An open loop of `rate` requests a second, evenly spaced."""
 
     rate: float
 
@@ -89,14 +89,14 @@ class Constant:
         return self.rate
 
     def schedule(self, warmup_s: float, duration_s: float, seed: int = 0) -> Schedule:
-        """One every 1/rate seconds over warm-up and window together, each rounded on its own: no drift."""
+        """Return a start every 1/rate s over warm-up and window, each rounded on its own: no drift."""
         total = warmup_s + duration_s
         return _schedule(self, _along([(self.rate, self.rate, total)]), warmup_s, duration_s, seed)
 
 
 @dataclass(frozen=True, slots=True)
 class Poisson:
-    """`rate` requests a second on average, independent of each other: gaps are exponential."""
+    """An open loop of `rate` independent requests a second on average: gaps are exponential."""
 
     rate: float
 
@@ -111,7 +111,7 @@ class Poisson:
         return self.rate
 
     def schedule(self, warmup_s: float, duration_s: float, seed: int = 0) -> Schedule:
-        """Gaps by inversion, -ln(1 - u) / rate (Devroye 1986, II.2), each rounded to whole nanoseconds."""
+        """Draw gaps by inversion, -ln(1 - u) / rate (Devroye 1986, II.2), each rounded to nanoseconds."""
         end = round((warmup_s + duration_s) * 1e9)
         stream = np.random.Generator(np.random.PCG64(seed))
         batch = max(64, int(self.rate * (warmup_s + duration_s) * 1.1))
@@ -125,7 +125,7 @@ class Poisson:
 
 @dataclass(frozen=True, slots=True)
 class Ramp:
-    """A rate that goes straight from `start_rate` to `end_rate` over the window; warm-up is at the first."""
+    """An open loop whose rate goes straight from `start_rate` (warm-up too) to `end_rate` over the window."""
 
     start_rate: float
     end_rate: float
@@ -138,18 +138,18 @@ class Ramp:
 
     @property
     def requested_rate(self) -> float:
-        """The mean rate over the window."""
+        """Mean requests a second over the window."""
         return (self.start_rate + self.end_rate) / 2
 
     def schedule(self, warmup_s: float, duration_s: float, seed: int = 0) -> Schedule:
-        """A request whenever the integral of the rate passes a whole number."""
+        """Return a start wherever the integral of the rate passes a whole number."""
         pieces = [(self.start_rate, self.start_rate, warmup_s), (self.start_rate, self.end_rate, duration_s)]
         return _schedule(self, _along(pieces), warmup_s, duration_s, seed)
 
 
 @dataclass(frozen=True, slots=True)
 class Steps:
-    """One rate after the other, each for an equal share of the window; warm-up runs at the first."""
+    """An open loop of one rate after the other, for equal shares of the window; warm-up runs at the first."""
 
     rates: tuple[float, ...]
 
@@ -162,11 +162,11 @@ class Steps:
 
     @property
     def requested_rate(self) -> float:
-        """The mean rate over the window."""
+        """Mean requests a second over the window."""
         return sum(self.rates) / len(self.rates)
 
     def schedule(self, warmup_s: float, duration_s: float, seed: int = 0) -> Schedule:
-        """A request whenever the integral of the rate passes a whole number."""
+        """Return a start wherever the integral of the rate passes a whole number."""
         share = duration_s / len(self.rates)
         pieces = [(self.rates[0], self.rates[0], warmup_s), *((rate, rate, share) for rate in self.rates)]
         return _schedule(self, _along(pieces), warmup_s, duration_s, seed)
@@ -179,12 +179,12 @@ _BY_NAME: Mapping[LoadModel, Callable[..., Load]] = {kind.model: kind for kind i
 
 
 def load_to_json(load: Load) -> dict[str, Any]:
-    """The load as plain data: its model's name beside its parameters."""
+    """Return the load as plain data: its model's name beside its parameters."""
     return {"model": str(load.model), **asdict(load)}
 
 
 def load_from_json(data: Mapping[str, Any]) -> Load:
-    """The inverse of `load_to_json`. Raises BadParameter for a model or parameter that is not known."""
+    """Read what `load_to_json` gave. Raises BadParameter for an unknown model or parameter."""
     parameters = {key: tuple(v) if isinstance(v, list) else v for key, v in data.items() if key != "model"}
     try:
         return _BY_NAME[LoadModel(data["model"])](**parameters)
@@ -195,7 +195,7 @@ def load_from_json(data: Mapping[str, Any]) -> Load:
 
 
 def _along(pieces: Sequence[tuple[float, float, float]]) -> Nanoseconds:
-    """Intended starts of evenly spaced requests along pieces of (rate at its start, at its end, seconds).
+    """Return evenly spaced intended starts along pieces of (rate at its start, at its end, seconds).
 
     The n-th request is due where the integral of the rate reaches n, found in closed form on each piece:
     r0 t + (r1 - r0) t^2 / (2 T) = n.

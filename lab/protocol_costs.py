@@ -170,7 +170,7 @@ def coding_costs(payload_bytes: int | Sequence[int]) -> pd.DataFrame:
     decoding_us: the best of several repeats, in µs of one core. Raises ExtraMissing without gRPC.
     """
     codecs = _codecs()
-    text = requests.load()[0]
+    text = requests.load_corpus()[0]
     rows = []
     for length in lengths_of(payload_bytes):
         message = TextRequest(text=requests.cut(text, length), request_id="r-0000000001")

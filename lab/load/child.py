@@ -1,17 +1,17 @@
-"""What happens in the generator's process: it is told what to do on stdin, line by line, and tells on stdout.
+"""The generator's process: lines of JSON come on stdin and say what to do, lines on stdout say how it went.
 
     parent  {"spec", "addresses", "share": [index, parts], "run", "parent"}
     child   {"ready": {"schedule_hash"}}
     parent  {"start_ns"}                        a time of the monotonic clock, which all processes share
     child   {"progress": {…}}                   now and then
-    child   {"turned": {"slice"}}               from which on each of its users has had an answer
+    child   {"first_answers": {"slice"}}        from which on each of its users has had an answer
     parent  {"first_slice"}                     where the window begins, the same for all generators
     child   {"done": {"timeline", "totals", "dropped"}}
-    parent  {"first_slice", "last_slice"}       what to tell of, also the same
+    parent  {"first_slice", "last_slice"}       the window to report, also the same
     child   {"window": {"window", "health", "journal"}}
 
-or at any time {"failed": {"error", "message"}}, for an error that is the user's to mend. The child ends when
-stdin does.
+or at any time {"failed": {"error", "message"}}, for an error that the user can mend. The child ends when
+stdin does. It imports nothing that only the parent needs (placement, pandas): that would delay its start.
 """
 
 from __future__ import annotations
@@ -30,35 +30,34 @@ from lab.errors import BadParameter, LabError
 from lab.load import requests
 from lab.load.endpoints import endpoint_of
 from lab.load.generator import Generator, Share
-from lab.load.process_limits import raise_fd_limit
-from lab.load.result import usage_between
+from lab.load.process_limits import raise_fd_limit, usage_between
 from lab.load.spec import LoadSpec, PipelineBody
 from services.command import die_with
 from services.loops import loop_name, run
 
 __all__ = ["main"]
 
-Hear = Callable[[], Awaitable[dict[str, Any]]]
+Receive = Callable[[], Awaitable[dict[str, Any]]]
 
 _PROGRESS_S = 0.25
 
 
 def main() -> None:
-    """Generate load as told on stdin. Does not return before it is done or given up."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C reaches the parent too, which then sees to us
+    """Generate load as stdin says. Does not return before the load is over or given up."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C reaches the parent too, which ends this
     task = json.loads(sys.stdin.buffer.readline())
     die_with(task["parent"])
     try:
         run(_generate(task))
     except LabError as error:
-        _tell("failed", {"error": type(error).__name__, "message": str(error)})
+        _send("failed", {"error": type(error).__name__, "message": str(error)})
 
 
 async def _generate(task: dict[str, Any]) -> None:
     spec = LoadSpec.from_json(task["spec"])
-    site = endpoint_of(spec, task["addresses"])
+    endpoint = endpoint_of(spec, task["addresses"])
     share = Share(*task["share"])
-    hear = _listen()
+    receive = _listen()
     core = _take_core(spec, share)
     raise_fd_limit(share.of(spec.load.concurrency if isinstance(spec.load, Closed) else spec.max_connections))
     render = _renderer(spec, f"{task['run']}-{share.index}")
@@ -67,17 +66,17 @@ async def _generate(task: dict[str, Any]) -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(100_000, 50, 1000)
-    _tell("ready", {"schedule_hash": schedule.digest})
-    generator = Generator(spec, site, share, schedule, render, (await hear())["start_ns"])
+    _send("ready", {"schedule_hash": schedule.digest})
+    generator = Generator(spec, endpoint, share, schedule, render, (await receive())["start_ns"])
     async with asyncio.timeout(spec.deadline_s):
-        await _run(generator, spec, hear)
+        await _run(generator, spec, receive)
     done = {
         "timeline": generator.recorder.timeline.to_json(),
         "totals": generator.recorder.totals,
         "dropped": len(generator.recorder.dropped),
     }
-    _tell("done", done)
-    asked = await hear()
+    _send("done", done)
+    asked = await receive()
     first, last = asked["first_slice"], asked["last_slice"]
     cores, delay = usage_between(generator.usage, first * spec.slice_ns, last * spec.slice_ns)
     health = {
@@ -89,13 +88,13 @@ async def _generate(task: dict[str, Any]) -> None:
         "loop": loop_name(),
     }
     window = generator.recorder.window(first, last).to_json()
-    _tell("window", {"window": window, "health": health, "journal": generator.recorder.journal})
-    await hear()  # there is nothing more to hear: the parent ends it when it has listened to all
+    _send("window", {"window": window, "health": health, "journal": generator.recorder.journal})
+    await receive()  # nothing more comes: the parent ends this process once it has heard all of them
 
 
-async def _run(generator: Generator, spec: LoadSpec, hear: Hear) -> None:
-    """Run the generator, and say now and then how far it is."""
-    running = asyncio.gather(generator.run(), _agree(generator, hear))
+async def _run(generator: Generator, spec: LoadSpec, receive: Receive) -> None:
+    """Run the generator, and report now and then how far it is."""
+    running = asyncio.gather(generator.run(), _agree(generator, receive))
     while not running.done():
         await asyncio.wait([running], timeout=_PROGRESS_S)
         progress = {
@@ -105,22 +104,24 @@ async def _run(generator: Generator, spec: LoadSpec, hear: Hear) -> None:
             "failed": generator.recorder.failed,
             "in_flight": generator.in_flight.count,
         }
-        _tell("progress", progress)
+        _send("progress", progress)
     await running
 
 
-async def _agree(generator: Generator, hear: Hear) -> None:
-    """Tell when every user here has had an answer, and hear where the window of all generators begins."""
-    _tell("turned", {"slice": await generator.turned})
-    generator.begin_window((await hear())["first_slice"])
+async def _agree(generator: Generator, receive: Receive) -> None:
+    """Report when every user here has had an answer, and learn where the window of all generators begins."""
+    _send("first_answers", {"slice": await generator.first_answers})
+    generator.begin_window((await receive())["first_slice"])
 
 
 def _renderer(spec: LoadSpec, prefix: str) -> requests.Render:
     rpc = requests.split_url(spec.url).scheme == "grpc"
     if isinstance(spec.body, PipelineBody):
-        texts = [requests.cut(text, spec.body.payload_bytes) for text in requests.load(spec.body.corpus)]
+        texts = [
+            requests.cut(text, spec.body.payload_bytes) for text in requests.load_corpus(spec.body.corpus)
+        ]
         if rpc:
-            from lab.load.grpc_endpoint import rpc_messages  # protobuf only for who speaks it
+            from lab.load.grpc_endpoint import rpc_messages  # protobuf only where it is used
 
             return requests.numbered([(b"", message) for message in rpc_messages(texts, prefix)], prefix)
         given = {name.lower() for name, _ in spec.headers}
@@ -149,8 +150,8 @@ def _take_core(spec: LoadSpec, share: Share) -> int | None:
     return core
 
 
-def _listen() -> Hear:
-    """Read stdin from now on. Gives what awaits the next line; the process ends at once when stdin does."""
+def _listen() -> Receive:
+    """Read stdin from now on. Returns what awaits the next line; the process ends at once when stdin does."""
     lines: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
     rest = bytearray()
 
@@ -168,7 +169,7 @@ def _listen() -> Hear:
     return lines.get
 
 
-def _tell(key: str, value: dict[str, Any]) -> None:
+def _send(key: str, value: dict[str, Any]) -> None:
     sys.stdout.write(json.dumps({key: value}) + "\n")
     sys.stdout.flush()
 

@@ -1,4 +1,4 @@
-"""Where the load goes: addresses and a port, and how to connect to them."""
+"""Endpoints, where the load goes: addresses and a port, and how to connect to them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ __all__ = ["HttpEndpoint", "endpoint_of"]
 
 @dataclass(frozen=True, slots=True)
 class HttpEndpoint:
-    """One end of all connections of a run. Its name was looked up when it was checked, and is not again."""
+    """The far end of all connections of a run, by the addresses found when its name was checked."""
 
     addresses: tuple[str, ...]
     """At least one; each connection goes to the first that takes it."""
@@ -37,14 +37,14 @@ class HttpEndpoint:
 
     @classmethod
     def of(cls, spec: LoadSpec, addresses: Sequence[str]) -> HttpEndpoint:
-        """That of the spec's URL. Raises BadParameter for a file of certificates that holds none."""
+        """Return the endpoint of the spec's URL. Raises BadParameter for a `ca_file` without certificates."""
         url = split_url(spec.url)
         tls = _tls(url.hostname or "", spec.ca_file) if url.scheme == "https" else None
         port = url.port or (443 if tls else 80)
         return cls(tuple(addresses), port, tls, spec.connect_timeout_s, spec.stages)
 
     async def connect(self, deadlines: Deadlines) -> Connection:
-        """A new connection, in one time-out for all addresses. Raises NotConnected, and nothing else."""
+        """Open a connection, within one time-out for all addresses. Raises NotConnected, and nothing else."""
         until = time.monotonic() + self.connect_timeout_s
         *others, last = self.addresses
         for address in others:
@@ -64,9 +64,9 @@ class HttpEndpoint:
 
 
 def endpoint_of(spec: LoadSpec, addresses: Sequence[str]) -> HttpEndpoint | GrpcEndpoint:
-    """That of the spec's URL at the addresses that its check found, in the protocol that the URL names.
+    """Return the endpoint of the spec's URL, in the URL's protocol, at the addresses that its check found.
 
-    Raises BadParameter for a URL of no use, and ExtraMissing for gRPC where that is not installed.
+    Raises BadParameter for a URL that cannot be used, and ExtraMissing for gRPC where that is not installed.
     """
     url = split_url(spec.url)
     if url.scheme != "grpc":
@@ -81,7 +81,7 @@ def endpoint_of(spec: LoadSpec, addresses: Sequence[str]) -> HttpEndpoint | Grpc
 
 
 class _NamedContext(ssl.SSLContext):
-    """Asks for the certificate of one name, and holds the server to it, whatever address it is reached at."""
+    """A context that asks for the certificate of one name, whatever address the server is reached at."""
 
     server_name: str
 
@@ -93,7 +93,7 @@ class _NamedContext(ssl.SSLContext):
         server_hostname: Any = None,  # noqa: ARG002 (the address)
         session: ssl.SSLSession | None = None,
     ) -> ssl.SSLObject:
-        """What an event loop asks for each connection, with an address for a name."""
+        """Wrap a connection, as an event loop asks with an address for a name, under the one name."""
         return super().wrap_bio(incoming, outgoing, server_side, self.server_name, session)
 
 

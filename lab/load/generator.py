@@ -1,4 +1,4 @@
-"""Drives callers along a schedule, or in a closed loop, from the first request to the last answer."""
+"""The generator: workers driven along a schedule or in a closed loop, from first request to last answer."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from lab.load.process_limits import ProcessUsage, read_usage
 from lab.load.recorder import Recorder
 from lab.load.requests import Render
 from lab.load.spec import LoadSpec
-from lab.load.workers import Carrier, ClosedLoopWorker, InFlight, Worker, WorkerPool
+from lab.load.workers import ClosedLoopWorker, Connection, InFlight, Worker, WorkerPool
 from services.wire.errors import NotConnected
 
 if TYPE_CHECKING:
@@ -26,33 +26,33 @@ __all__ = ["Generator", "Share"]
 
 _BEAT_S = 0.01
 _RECONNECT_PAUSE_NS = 10_000_000
-"""A closed loop's user waits so long after a connection could not be made: refusals take no time, and would
+"""How long a closed loop's user waits after a connection could not be made: refusals take no time, and would
 come by the ten thousand."""
 
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """What falls to this generator of the load: `index` of `parts`."""
+    """A generator's share of the load: part `index`, from 0, of `parts`."""
 
     index: int
     parts: int
 
     def of(self, whole: int) -> int:
-        """This generator's share of so many."""
+        """Return how many of `whole` fall to this generator."""
         return whole // self.parts + (self.index < whole % self.parts)
 
 
 class Generator:
-    """Issues its share of the load from `start_ns` (of the monotonic clock) on, and records it.
+    """One generator: it issues its share of the load from `start_ns` (monotonic clock) on, and records it.
 
-    The window of a closed loop begins once every user's first request has ended, those of the other
-    generators too: so it has no end until `begin_window` is told.
+    The window of a closed loop begins once every user's first request has ended, in the other generators
+    too: so the run has no end until `begin_window` is called.
     """
 
     def __init__(
         self,
         spec: LoadSpec,
-        site: HttpEndpoint | GrpcEndpoint,
+        endpoint: HttpEndpoint | GrpcEndpoint,
         share: Share,
         schedule: Schedule,
         render: Render,
@@ -63,27 +63,28 @@ class Generator:
         self.recorder = Recorder(start_ns, spec.slice_ns, slices, journal=spec.journal)
         self.in_flight = InFlight(start_ns, spec.slice_ns)
         self.usage: list[tuple[int, ProcessUsage]] = []
-        """(time since the start in ns, usage) about once a slice."""
+        """(time since the start in ns, usage of the process), about once a slice."""
         self.render = render
         self.read_timeout_s = spec.read_timeout_s
         self.is_head = spec.method == "HEAD"
         self.first_slice = spec.warmup_slices
         """Where the window begins, as far as is known."""
-        self.turned: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        """From which slice on every user here has had an answer, once that is so; without users it is 0."""
+        self.first_answers: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        """The slice from which on every user here has had an answer, once that is so; 0 without users."""
         self.end_ns = NEVER if closed else start_ns + slices * spec.slice_ns
         self._spec = spec
         self._start_ns = start_ns
-        self._users = self._turns_missing = share.of(closed.concurrency) if closed else 0
+        self._users = self._first_answers_missing = share.of(closed.concurrency) if closed else 0
         self._think_ns = round(closed.think_time_s * 1e9) if closed else 0
-        self._caller = ClosedLoopWorker if closed and not self._think_ns else Worker
+        self._worker_type = ClosedLoopWorker if closed and not self._think_ns else Worker
         limit = self._users or share.of(spec.max_connections)
-        self._crew = WorkerPool(site, limit, self.in_flight, self._hire, self._on_no_connection)
-        self._pacer = Pacer(PendingStarts(schedule.part(share.index, share.parts), start_ns), self._crew.put)
+        self._pool = WorkerPool(endpoint, limit, self.in_flight, self._new_worker, self._on_no_connection)
+        starts = PendingStarts(schedule.part(share.index, share.parts), start_ns)
+        self._pacer = Pacer(starts, self._pool.put)
         self.timer = self._pacer.timer
         self._drained = asyncio.Event()
         if not closed:
-            self.turned.set_result(0)
+            self.first_answers.set_result(0)
 
     @property
     def elapsed_s(self) -> float:
@@ -96,7 +97,7 @@ class Generator:
         return self.first_slice + self._spec.slices
 
     def begin_window(self, first_slice: int) -> None:
-        """Have the window begin there: what all generators of a load are told alike."""
+        """Have the window begin at that slice, which all generators of a load are told alike."""
         self.first_slice = first_slice
         self.end_ns = self._start_ns + self.last_slice * self._spec.slice_ns
 
@@ -110,59 +111,59 @@ class Generator:
                 self._beat(now)
                 await asyncio.sleep(min(_BEAT_S, (self.end_ns - now) / 1e9))
             self._pacer.issue_due()
-            self.recorder.dropped.extend(self._crew.stop())
+            self.recorder.dropped.extend(self._pool.stop())
             if self.in_flight.count:
                 self._drained.clear()  # nothing may have been in flight for a moment, before those just sent
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._drained.wait(), self.read_timeout_s + 1.0)
         finally:
             self._pacer.close()
-            await self._crew.close()
+            await self._pool.close()
             self._finish(time.monotonic_ns())
 
-    def ended(self, caller: Worker, now_ns: int) -> None:
-        """A caller's request is over: see to the next."""
+    def ended(self, worker: Worker, now_ns: int) -> None:
+        """Free a worker whose request is over, and see to the user's next request."""
         self.in_flight.change(-1, now_ns)
-        self._crew.free(caller, now_ns)
+        self._pool.release(worker, now_ns)
         if self._users:
-            self._next_turn(now_ns, self._think_ns)
+            self._continue_user(now_ns, self._think_ns)
         if now_ns >= self.end_ns and not self.in_flight.count:
             self._drained.set()
 
-    def not_sent(self, caller: Worker, intended_ns: int, now_ns: int) -> None:
-        """A request could not be put on its connection: it goes on another, and keeps its intended start."""
+    def not_sent(self, worker: Worker, intended_ns: int, now_ns: int) -> None:
+        """Send a request on another connection than the worker's; it keeps its intended start."""
         self.in_flight.change(-1, now_ns)
-        if caller.connection is not None:
-            caller.connection.abort()
-        self._crew.put_back(intended_ns)
+        if worker.connection is not None:
+            worker.connection.abort()
+        self._pool.put_back(intended_ns)
 
-    def lost(self, caller: Worker) -> None:
-        """A caller's connection is gone."""
-        self._crew.lost(caller)
+    def lost(self, worker: Worker) -> None:
+        """Forget a worker whose connection is gone."""
+        self._pool.lost(worker)
 
-    def _hire(self, connection: Carrier) -> Worker:
-        return self._caller(self, connection)
+    def _new_worker(self, connection: Connection) -> Worker:
+        return self._worker_type(self, connection)
 
     def _on_no_connection(self, intended_ns: int, error: NotConnected) -> None:
         now = time.monotonic_ns()
         self.recorder.ended.append((intended_ns, 0, now, code_of_no_connection(error.kind)))
         if self._users:
-            self._next_turn(now, self._think_ns + _RECONNECT_PAUSE_NS)
+            self._continue_user(now, self._think_ns + _RECONNECT_PAUSE_NS)
 
-    def _next_turn(self, now_ns: int, pause_ns: int) -> None:
-        """A user of the closed loop will pause, and send again."""
+    def _continue_user(self, now_ns: int, pause_ns: int) -> None:
+        """Have a user of the closed loop send again after a pause."""
         intended = now_ns + pause_ns
         if intended >= self.end_ns:
             return
         if pause_ns:
             self._pacer.add(intended)
         else:
-            self._crew.put(intended)
+            self._pool.put(intended)
 
     def _beat(self, now_ns: int) -> None:
-        """What is done every few milliseconds, so that it need not be done for every request."""
-        if not self.turned.done():
-            self._look_for_turn(now_ns)
+        """Do every few milliseconds what then need not be done for every request."""
+        if not self.first_answers.done():
+            self._look_for_first_answers(now_ns)
         self.recorder.lags.extend(self._pacer.lags_ns)
         self._pacer.lags_ns.clear()
         self.recorder.flush()
@@ -170,15 +171,15 @@ class Generator:
         if not self.usage or elapsed - self.usage[-1][0] >= self._spec.slice_ns:
             self.usage.append((elapsed, read_usage()))
 
-    def _look_for_turn(self, now_ns: int) -> None:
+    def _look_for_first_answers(self, now_ns: int) -> None:
         """See whether every user's first request has ended: then the next slice is the first of use."""
         first_requests = self._start_ns + max(self._think_ns, 1)
-        self._turns_missing -= sum(1 for row in self.recorder.ended if row[0] < first_requests)
-        if self._turns_missing <= 0:
-            self.turned.set_result(-(-(now_ns - self._start_ns) // self._spec.slice_ns))
+        self._first_answers_missing -= sum(1 for row in self.recorder.ended if row[0] < first_requests)
+        if self._first_answers_missing <= 0:
+            self.first_answers.set_result(-(-(now_ns - self._start_ns) // self._spec.slice_ns))
 
     def _finish(self, now_ns: int) -> None:
         self._beat(now_ns)
         self.usage.append((now_ns - self._start_ns, read_usage()))
         self.in_flight.change(0, now_ns)
-        self.recorder.timeline.take_in_flight(self.in_flight.areas)
+        self.recorder.timeline.set_in_flight(self.in_flight.areas)

@@ -1,8 +1,7 @@
-"""Load over gRPC: what looks to a caller like its own connection is one call at a time on a shared channel.
+"""Load over gRPC: what a worker takes for its own connection is one call at a time on a shared channel.
 
 So everything else about a run, from its schedule to its rows, is as over HTTP. The speed is that of grpc.aio.
-
-The pipeline's first message in protobuf, ready to be numbered.
+`rpc_messages` makes the pipeline's first message in protobuf, ready to be numbered.
 """
 
 from __future__ import annotations
@@ -31,10 +30,10 @@ _OK = 200
 
 
 class GrpcEndpoint:
-    """One method of one server, and the channels to it, each made when it is first asked for.
+    """One method of one server, and the channels to the server, each opened when it is first needed.
 
-    `targets` are the addresses, as `host:port`, that the server's name was found to stand for, at least one;
-    `authority` is that name and the port, which calls carry whichever of them they go to.
+    `targets` are the addresses, as `host:port`, that the server's name stands for, at least one; `authority`
+    is that name and the port, which calls carry whichever address they go to.
     """
 
     def __init__(
@@ -53,7 +52,7 @@ class GrpcEndpoint:
         self._channels: dict[str, grpc.aio.Channel] = {}
 
     async def connect(self, _: Deadlines) -> GrpcConnection:
-        """What calls go through, to the first address that takes them. Raises NotConnected."""
+        """Return a connection to the first address whose channel gets ready. Raises NotConnected."""
         try:
             async with asyncio.timeout(self._connect_timeout_s):
                 channel = await self._channel()
@@ -80,12 +79,12 @@ class GrpcEndpoint:
 
 
 class GrpcConnection:
-    """Makes one call at a time. Of every call the exchange is told exactly once how it ended."""
+    """What makes one call at a time, and tells the exchange of each exactly once how it ended."""
 
-    def __init__(self, site: GrpcEndpoint, call: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes]) -> None:
+    def __init__(self, endpoint: GrpcEndpoint, call: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes]) -> None:
         self.on_closed: Callable[[GrpcConnection], None] | None = None
-        """Called once when this is of no more use, before the exchange in flight, if any, is told."""
-        self._site = site
+        """Called once when the connection is of no more use, before an exchange in flight is told."""
+        self._endpoint = endpoint
         self._call = call
         self._task: asyncio.Task[None] | None = None
 
@@ -101,7 +100,7 @@ class GrpcConnection:
         self._task = asyncio.ensure_future(self._exchange(exchange, data, deadline))
 
     def abort(self) -> None:
-        """Give up the call in flight, and be of no more use."""
+        """Give up the call in flight, and close the connection."""
         self._close()
         if self._task is not None:
             self._task.cancel()
@@ -112,14 +111,14 @@ class GrpcConnection:
             await call
             trailing = text_metadata(await call.trailing_metadata())
         except grpc.aio.AioRpcError as error:
-            failure = failure_of(error, self._site.authority)
+            failure = failure_of(error, self._endpoint.authority)
             if failure is not None:
                 self._fail(exchange, failure)
                 return
             trailing = text_metadata(error.trailing_metadata())
             exchange.on_head(RPC_STATUSES + int(error.code().value[0]), self._headers(trailing))
         except asyncio.CancelledError:
-            self._fail(exchange, NoAnswer(FailureKind.ABORTED, self._site.authority))
+            self._fail(exchange, NoAnswer(FailureKind.ABORTED, self._endpoint.authority))
             raise
         else:
             exchange.on_head(_OK, self._headers(trailing))
@@ -127,7 +126,9 @@ class GrpcConnection:
 
     def _headers(self, trailing: dict[str, str]) -> Headers:
         timing = trailing.get(SERVER_TIMING)
-        return [(SERVER_TIMING.encode(), timing.encode())] if timing and self._site.collect_headers else []
+        return (
+            [(SERVER_TIMING.encode(), timing.encode())] if timing and self._endpoint.collect_headers else []
+        )
 
     def _fail(self, exchange: Exchange, failure: WireError) -> None:
         if isinstance(failure, NotConnected):
@@ -141,9 +142,9 @@ class GrpcConnection:
 
 
 def rpc_messages(texts: Iterable[str], prefix: str) -> list[bytes]:
-    """The messages, each with the mark in place of its request_id.
+    """Return a message for each text, with the mark in place of its request_id.
 
-    Protobuf writes a field's length before it, so that is the length of what will replace the mark.
+    Protobuf writes a field's length before it: here the length of the id that will replace the mark.
     """
     request_id = f"{prefix}-{'0' * ID_DIGITS}".encode()
     messages = []

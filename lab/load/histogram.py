@@ -18,14 +18,14 @@ from numpy.typing import ArrayLike, NDArray
 __all__ = ["BINS", "HIGHEST_NS", "Histogram", "bin_of"]
 
 HIGHEST_NS = 3_600_000_000_000
-"""What takes longer is counted here; sum and maximum still tell how long it took."""
+"""Longer durations are counted here; sum and maximum still hold their length."""
 _HALF = 1024  # sub-buckets of every power of two but the first: 1/1024 is finer than three digits
 _HALF_BITS = 10
 BINS = 33 * _HALF
 
 
 def bin_of(durations_ns: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The bin of each duration: HdrHistogram's counts index for unit magnitude 0."""
+    """Return the bin of each duration: HdrHistogram's counts index for unit magnitude 0."""
     values = np.clip(durations_ns, 0, HIGHEST_NS)
     bits = np.frexp((values | (2 * _HALF - 1)).astype(np.float64))[1].astype(np.int64)
     bucket = bits - (_HALF_BITS + 1)
@@ -33,7 +33,7 @@ def bin_of(durations_ns: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 class Histogram:
-    """Counts of durations. `counts` has the shape (BINS,)."""
+    """Counts of durations by bin. `counts` has the shape (BINS,)."""
 
     __slots__ = ("counts", "max_ns", "min_ns", "sum_ns")
 
@@ -47,7 +47,7 @@ class Histogram:
 
     @classmethod
     def of(cls, durations_ns: ArrayLike) -> Histogram:
-        """The histogram of these durations; what is below 0 counts as 0."""
+        """Return the histogram of these durations; what is below 0 counts as 0."""
         values = np.maximum(np.asarray(durations_ns, dtype=np.int64), 0)
         if not len(values):
             return cls()
@@ -56,7 +56,7 @@ class Histogram:
 
     @classmethod
     def merged(cls, histograms: Iterable[Histogram]) -> Histogram:
-        """All samples of all of them: the same, bit for bit, as one histogram that had taken them all."""
+        """Return one histogram of all samples, bit for bit the one that had been given them all."""
         together = [one for one in histograms if len(one)]
         if not together:
             return cls()
@@ -68,7 +68,7 @@ class Histogram:
         )
 
     def __len__(self) -> int:
-        """How many samples it holds."""
+        """Return the number of samples."""
         return int(self.counts.sum())
 
     def __eq__(self, other: object) -> bool:
@@ -86,7 +86,7 @@ class Histogram:
 
     @property
     def variance_ns2(self) -> float:
-        """Of the samples as the middles of their bins, in ns²; nan without samples."""
+        """The variance of the samples as the middles of their bins, in ns²; nan without samples."""
         if not len(self):
             return math.nan
         held = np.flatnonzero(self.counts)
@@ -94,17 +94,17 @@ class Histogram:
         return float(np.average(away**2, weights=self.counts[held]))
 
     def percentile_ns(self, percentile: float) -> float:
-        """The sample of rank ceil(p/100 n), as the middle of its bin: within 0.05 %. nan without samples."""
+        """Return the sample of rank ceil(p/100 n), within 0.05 %: the middle of its bin. nan without any."""
         total = len(self)
         return self.at_rank_ns(max(1, math.ceil(round(percentile * total / 100, 9)))) if total else math.nan
 
     def at_rank_ns(self, rank: int) -> float:
-        """The sample of that rank, from 1 for the smallest, as the middle of its bin."""
+        """Return the sample of that rank, from 1 for the smallest, as the middle of its bin."""
         found = int(np.searchsorted(np.cumsum(self.counts), rank))
         return float(min(max(_middle(found), self.min_ns), self.max_ns))
 
     def encoded(self) -> str:
-        """Base64 of HdrHistogram's compressed V2 form."""
+        """Return HdrHistogram's compressed V2 form in base64."""
         twin = HdrHistogram(1, HIGHEST_NS, 3)
         source = np.ascontiguousarray(self.counts, dtype=np.uint64)
         ctypes.memmove(ctypes.addressof(twin.counts), source.ctypes.data, source.nbytes)
@@ -113,12 +113,12 @@ class Histogram:
         return str(twin.encode().decode("ascii"))
 
     def to_json(self) -> dict[str, Any]:
-        """The encoded counts, and what they do not hold exactly."""
+        """Return plain data: the encoded counts, and what they do not hold exactly."""
         return {"hdr": self.encoded(), "sum_ns": self.sum_ns, "min_ns": self.min_ns, "max_ns": self.max_ns}
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Histogram:
-        """The inverse of `to_json`."""
+        """Read what `to_json` gave."""
         twin = HdrHistogram.decode(data["hdr"])
         counts = np.ctypeslib.as_array(twin.counts).astype(np.int64)
         return cls(counts, data["sum_ns"], data["min_ns"], data["max_ns"])

@@ -1,4 +1,4 @@
-"""What became of a request: an HTTP status, or the class of its failure. Every request has exactly one."""
+"""Outcomes: an HTTP status, or the class of a failure. Every request has exactly one."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = [
 
 
 class Outcome(StrEnum):
-    """The classes beside statuses, which are named `http_200`, `http_503`, `grpc_unavailable` and so on."""
+    """The classes of failure, beside statuses such as `http_200`, `http_503` or `grpc_unavailable`."""
 
     REFUSED = "refused"
     UNREACHABLE = "unreachable"
@@ -35,7 +35,7 @@ class Outcome(StrEnum):
     PROTOCOL_ERROR = "protocol_error"
     TOO_LARGE = "too_large"
     UNANSWERED = "unanswered"
-    """Still in flight when the time to drain was over: the generator gave it up."""
+    """Still in flight when the time to drain was over: the generator gave the request up."""
 
 
 SUCCEEDED = range(200, 400)
@@ -73,40 +73,40 @@ _NO_CONNECTION = frozenset(
 
 
 def code_of(kind: FailureKind | Outcome) -> int:
-    """The int that stands for a class of failure."""
+    """Return the int that stands for a class of failure."""
     if kind is FailureKind.ABORTED:
         return _CODES[Outcome.UNANSWERED]
     return _CODES[Outcome(kind)]
 
 
 def code_of_no_connection(kind: FailureKind) -> int:
-    """The same for a connection that was not made. What has no class of its own is `unreachable`.
+    """Return the int for a connection that could not be made: `unreachable` for kinds without a class.
 
-    So a reset in the middle of connecting is not taken for one of a request that the server may have seen.
+    So a reset in the middle of connecting is not taken for that of a request that the server may have seen.
     """
     code = code_of(kind)
     return code if _CLASSES[-code - 1] in _NO_CONNECTION else _CODES[Outcome.UNREACHABLE]
 
 
 def name_of(code: int) -> str:
-    """The name of what an int stands for."""
+    """Return the name of the outcome that an int stands for."""
     if code > RPC_STATUSES:
         return f"grpc_{_RPC_STATUSES[code - RPC_STATUSES]}"
     return f"http_{code}" if code >= 0 else str(_CLASSES[-code - 1])
 
 
 def is_success(name: str) -> bool:
-    """Whether the outcome of that name is a success."""
+    """Tell whether the outcome of that name is a success."""
     return name.startswith("http_") and int(name.removeprefix("http_")) in SUCCEEDED
 
 
 def succeeded(counts: Mapping[str, int]) -> int:
-    """How many of the counted outcomes are successes."""
+    """Return how many of the counted outcomes are successes."""
     return _count(counts, (name for name in counts if is_success(name)))
 
 
 def was_sent(counts: Mapping[str, int]) -> int:
-    """How many of the counted outcomes are of requests that went out on a connection."""
+    """Return how many of the counted outcomes are of requests that went out on a connection."""
     return _count(counts, (name for name in counts if name not in _NO_CONNECTION))
 
 

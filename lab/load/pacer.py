@@ -1,6 +1,6 @@
-"""Keeps a schedule: hands out each intended start when its time has come, and never moves one.
+"""The pacer of a schedule: it hands out each intended start when its time has come, and never moves one.
 
-`PendingStarts` is the arithmetic and takes no clock; `Pacer` ties it to an alarm.
+`PendingStarts` is the arithmetic and takes no clock; `Pacer` ties it to a timer.
 """
 
 from __future__ import annotations
@@ -13,11 +13,12 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from lab.load.timers import new_alarm
+from lab.load.timers import new_timer
 
-__all__ = ["Pacer", "PendingStarts"]
+__all__ = ["NEVER", "Pacer", "PendingStarts"]
 
 NEVER = 1 << 62
+"""A time of the monotonic clock, in ns, that does not come."""
 _BLOCK = 4096
 
 
@@ -35,16 +36,16 @@ class PendingStarts:
 
     @property
     def next_ns(self) -> int:
-        """When the next is due; NEVER if there is none."""
+        """When the next start is due; NEVER if there is none."""
         return min(self._next, self._added[0]) if self._added else self._next
 
     def add(self, at_ns: int) -> None:
-        """Put in one more, at any time."""
+        """Add one more start, at any time."""
         heapq.heappush(self._added, at_ns)
         self.left += 1
 
     def due(self, now_ns: int) -> list[int]:
-        """Take out all that are due, in order. What is late keeps its intended start."""
+        """Take out and return all starts due at `now_ns`, in order. What is late keeps its intended start."""
         found = []
         while self._next <= now_ns:
             found.append(self._next)
@@ -56,52 +57,52 @@ class PendingStarts:
 
 
 class Pacer:
-    """Calls `issue(intended_ns)` for each intended start as it comes due, and notes how late it was."""
+    """What calls `issue(intended_ns)` for each intended start as it comes due, and notes how late it was."""
 
-    __slots__ = ("_agenda", "_alarm", "_issue", "lags_ns")
+    __slots__ = ("_issue", "_starts", "_timer", "lags_ns")
 
-    def __init__(self, agenda: PendingStarts, issue: Callable[[int], None]) -> None:
-        self._agenda = agenda
+    def __init__(self, starts: PendingStarts, issue: Callable[[int], None]) -> None:
+        self._starts = starts
         self._issue = issue
         self.lags_ns: list[tuple[int, int]] = []
-        """(intended start, lag) of every call since the list was last emptied by whoever reads it."""
-        self._alarm = new_alarm(asyncio.get_running_loop(), self.issue_due)
+        """(intended start, lag) of every call since the list was last emptied by its reader."""
+        self._timer = new_timer(asyncio.get_running_loop(), self.issue_due)
 
     @property
     def timer(self) -> str:
-        """What it keeps time with."""
-        return self._alarm.name
+        """The name of what keeps the time."""
+        return self._timer.name
 
     def start(self) -> None:
-        """Begin to call."""
+        """Begin to call `issue`."""
         self._set()
 
     def add(self, at_ns: int) -> None:
-        """One more call, at that time."""
-        earliest = self._agenda.next_ns
-        self._agenda.add(at_ns)
+        """Add one more intended start."""
+        earliest = self._starts.next_ns
+        self._starts.add(at_ns)
         if at_ns < earliest:
-            self._alarm.set(at_ns)
+            self._timer.set(at_ns)
 
     def issue_due(self) -> None:
-        """Call for all that is due by now."""
+        """Call `issue` for every start that is due by now."""
         clock = time.monotonic_ns
-        for intended in self._agenda.due(clock()):
+        for intended in self._starts.due(clock()):
             self.lags_ns.append((intended, clock() - intended))
             self._issue(intended)
         self._set()
 
     def close(self) -> None:
-        """No more calls."""
-        self._alarm.close()
+        """Make no more calls."""
+        self._timer.close()
 
     def _set(self) -> None:
-        following = self._agenda.next_ns
+        following = self._starts.next_ns
         if following < NEVER:
-            self._alarm.set(following)
+            self._timer.set(following)
 
 
 def _numbers(intended_ns: NDArray[np.int64], start_ns: int) -> Iterator[int]:
-    """Plain ints, a block at a time: all at once they would take four times the memory."""
+    """Yield plain ints, a block at a time: all at once they would take four times the memory."""
     for begin in range(0, len(intended_ns), _BLOCK):
         yield from (intended_ns[begin : begin + _BLOCK] + start_ns).tolist()

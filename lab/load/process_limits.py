@@ -1,33 +1,36 @@
-"""What this process has used of the processor, and how long it waited for it.
-
-How many files a generator may have open at once: a connection is one of them.
-"""
+"""What the system grants a generator's process: processor time, and open files, one a connection."""
 
 from __future__ import annotations
 
 import resource
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from lab.errors import BadParameter
 
-__all__ = ["ProcessUsage", "raise_fd_limit", "read_usage"]
+__all__ = ["ProcessUsage", "raise_fd_limit", "read_usage", "usage_between"]
 
 _SCHEDSTAT = Path("/proc/self/schedstat")
+_OTHER_FILES = 32
+"""What is open beside the connections, with some to spare."""
 
 
 @dataclass(frozen=True, slots=True)
 class ProcessUsage:
-    """Seconds since the process began. `run_delay_s` (ready, but not let run) is None but on Linux."""
+    """Seconds since the process began."""
 
     cpu_s: float
     run_delay_s: float | None
+    """Ready, and not let run. None but on Linux."""
 
 
 def read_usage() -> ProcessUsage:
-    """User and system time of the process, and the run delay of its main thread (/proc/self/schedstat)."""
+    """Read the processor time of the process and its main thread's run delay (/proc/self/schedstat)."""
     delay = None
     if sys.platform == "linux":
         try:
@@ -37,16 +40,31 @@ def read_usage() -> ProcessUsage:
     return ProcessUsage(time.process_time(), delay)
 
 
-_OTHERS = 32
-"""What is open beside the connections, with some to spare."""
+def usage_between(
+    samples: Sequence[tuple[int, ProcessUsage]], begin_ns: int, end_ns: int
+) -> tuple[float, float | None]:
+    """Return processor time and run delay between two times, both in seconds a second.
+
+    `samples` are (time in ns, usage), between which usage is interpolated. The delay is None where a sample
+    has none.
+    """
+    times = [at for at, _ in samples]
+    span = (end_ns - begin_ns) / 1e9
+
+    def used(values: list[float]) -> float:
+        return float(np.interp(end_ns, times, values) - np.interp(begin_ns, times, values)) / span
+
+    delays = [usage.run_delay_s for _, usage in samples if usage.run_delay_s is not None]
+    return used([usage.cpu_s for _, usage in samples]), used(delays) if len(delays) == len(samples) else None
 
 
 def raise_fd_limit(connections: int) -> None:
-    """See to it that this process may have so many connections, as far as the system leaves that to it.
+    """Raise the limit of open files so that this process may have so many connections.
 
-    Else those it could not open would count as failures of the server. Raises BadParameter beyond that.
+    Those it could not open would count as failures of the server. Raises BadParameter for more than the
+    system allows.
     """
-    wanted = connections + _OTHERS
+    wanted = connections + _OTHER_FILES
     now, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     if now == resource.RLIM_INFINITY or now >= wanted:
         return

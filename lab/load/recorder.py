@@ -1,16 +1,13 @@
-"""Takes down every request of one generator, and gives back the figures of any window of the run.
+"""The recorder: every request of one generator, and from them the figures of any window of the run.
 
 The hot loop appends tuples to plain lists, which costs it some 40 ns a request. Every few milliseconds
-`flush` packs them into arrays, which takes microseconds. Binning them takes milliseconds, so it waits until
-the run is over, or until there are so many that memory is the greater worry.
+`flush` packs them into arrays (`PackedRows`), which takes microseconds. Binning them, into a histogram for
+every slice (`SlicedHistogram`), takes milliseconds: so it waits until the run is over, or until there are so
+many rows that memory is the greater worry.
 
 Time is cut into slices, and a window is a range of slices. A request belongs to the slice of its intended
 start, wherever it ended: one that a stalled server holds beyond the end of the window is not lost to it.
 Completions are counted in the slice in which they happened, for throughput.
-
-A histogram for every slice of a run.
-
-Rows of whole numbers, packed as they come.
 """
 
 from __future__ import annotations
@@ -33,7 +30,7 @@ Column = NDArray[np.int64]
 
 
 class SlicedHistogram:
-    """One histogram a slice. Rows are zeros that the system backs with memory only where they are touched."""
+    """One histogram a slice. Its rows are zeros that take memory only where they are touched."""
 
     def __init__(self, slices: int) -> None:
         self._counts = np.zeros((slices, BINS), dtype=np.int32)
@@ -42,7 +39,7 @@ class SlicedHistogram:
         self._maxs = np.zeros(slices, dtype=np.int64)
 
     def record(self, position: Column, durations_ns: Column) -> None:
-        """Add durations, each to the slice at its position. Slices are added as they are needed."""
+        """Add durations in ns, each to the slice at its position. Slices are made as they are needed."""
         self._reach(int(position.max()))
         for row, where in by_slice(position):
             values = np.maximum(durations_ns[where], 0)
@@ -53,7 +50,7 @@ class SlicedHistogram:
             self._maxs[row] = max(self._maxs[row], values.max())
 
     def window(self, first: int, last: int) -> Histogram:
-        """That of slices `first` to `last` together, the last one not included."""
+        """Return one histogram of slices `first` to `last`, the last one not included."""
         counts = self._counts[first:last].sum(axis=0, dtype=np.int64)
         if not counts.any():
             return Histogram()
@@ -70,45 +67,45 @@ class SlicedHistogram:
 
 
 class PackedRows:
-    """Rows in arrays, the oldest first."""
+    """A queue of rows of whole numbers, packed into arrays as they come."""
 
     def __init__(self) -> None:
         self.rows = 0
         self._arrays: deque[NDArray[np.int64]] = deque()
 
-    def take(self, rows: list[Any]) -> NDArray[np.int64]:
-        """Pack the rows of a list, and empty it."""
+    def append(self, rows: list[Any]) -> NDArray[np.int64]:
+        """Pack the rows of a list, and empty the list. Returns the packed rows."""
         packed = np.array(rows, dtype=np.int64)
         rows.clear()
         self._arrays.append(packed)
         self.rows += len(packed)
         return packed
 
-    def give(self, least: int) -> NDArray[np.int64]:
-        """The oldest rows: `least` or a few more, as long as there are so many."""
-        given, rows = [], 0
+    def pop(self, least: int) -> NDArray[np.int64]:
+        """Take out and return the oldest rows: `least` or a few more, or all where there are fewer."""
+        found, rows = [], 0
         while self._arrays and rows < least:
-            given.append(self._arrays.popleft())
-            rows += len(given[-1])
+            found.append(self._arrays.popleft())
+            rows += len(found[-1])
         self.rows -= rows
-        return np.concatenate(given)
+        return np.concatenate(found)
 
 
 _MOST_ROWS = 1 << 21
-"""Beyond so many (64 MB), some are binned while the run goes on."""
+"""Rows (64 MB) beyond which some are binned while the run goes on."""
 _PIECE = 1 << 13
 """Rows binned at a time then: a pause of three or four milliseconds."""
 _LARGE_PIECE = 1 << 16
-"""Rows binned at a time when nobody waits: what the caches hold."""
+"""Rows binned at a time after the run: what the caches hold."""
 _CODES = 2048  # from -1024 to 1023, as outcomes' codes lie
 
 
 class Recorder:
-    """Records from `start_ns` (of the monotonic clock) on, in slices of `slice_ns`; `slices` are expected."""
+    """The record of a run from `start_ns` (monotonic clock) on, in `slices` or more slices of `slice_ns`."""
 
     def __init__(self, start_ns: int, slice_ns: int, slices: int, *, journal: bool = False) -> None:
         self.ended: list[tuple[int, int, int, int]] = []
-        """(intended start, send or 0, end, outcome's code), for the generator to append to; so the others."""
+        """(intended start, send or 0, end, outcome's code): for appending, as are the next three."""
         self.lags: list[tuple[int, int]] = []
         """(intended start, lag)."""
         self.dropped: list[int] = []
@@ -116,12 +113,12 @@ class Recorder:
         self.timings: list[tuple[int, bytes]] = []
         """(intended start, value of Server-Timing), of successes."""
         self.succeeded = 0
-        """As of the last gathering; so is `failed`."""
+        """As of the last `flush`; so is `failed`."""
         self.failed = 0
         self._start_ns = start_ns
         self._packed_ended = PackedRows()
         self._packed_lags = PackedRows()
-        self._journal: list[Column] | None = [] if journal else None
+        self._request_log: list[Column] | None = [] if journal else None
         self._timeline = Timeline.empty(slice_ns, slices)
         self._response = SlicedHistogram(slices)
         self._service = SlicedHistogram(slices)
@@ -131,13 +128,13 @@ class Recorder:
 
     @property
     def timeline(self) -> Timeline:
-        """The run slice by slice, all that was recorded so far."""
+        """The run slice by slice, with all that was recorded so far."""
         self._bin_all()
         return self._timeline
 
     @property
     def totals(self) -> Counter[str]:
-        """How many requests ended so far, by name of outcome."""
+        """The number of requests that ended so far, by name of outcome."""
         self._bin_all()
         totals: Counter[str] = Counter()
         for (_, code), count in self._outcomes.items():
@@ -146,19 +143,19 @@ class Recorder:
 
     @property
     def journal(self) -> list[list[int]]:
-        """Every row of `ended` so far; none unless it was asked for."""
+        """Every row of `ended` so far; none unless the request log was asked for."""
         self._bin_all()
-        return [row for rows in self._journal or () for row in rows.tolist()]
+        return [row for rows in self._request_log or () for row in rows.tolist()]
 
     def flush(self) -> None:
-        """Take what was appended. The lists are emptied in place, so bound appends stay good."""
+        """Pack what was appended. The lists are emptied in place, so bound appends stay good."""
         if self.ended:
-            ended = self._packed_ended.take(self.ended)
+            ended = self._packed_ended.append(self.ended)
             good = int(np.count_nonzero(_are_successes(ended[:, 3])))
             self.succeeded += good
             self.failed += len(ended) - good
         if self.lags:
-            self._packed_lags.take(self.lags)
+            self._packed_lags.append(self.lags)
         for intended_ns, value in self.timings:
             position = (intended_ns - self._start_ns) // self._timeline.slice_ns
             for metric, milliseconds in server_timing.parse(value):
@@ -166,12 +163,12 @@ class Recorder:
                 self._stages[position, metric] = (total + milliseconds, count + 1)
         self.timings.clear()
         if self._packed_ended.rows > _MOST_ROWS:
-            self._bin_ended(self._packed_ended.give(_PIECE))
+            self._bin_ended(self._packed_ended.pop(_PIECE))
         if self._packed_lags.rows > _MOST_ROWS:
-            self._bin_lags(self._packed_lags.give(_PIECE))
+            self._bin_lags(self._packed_lags.pop(_PIECE))
 
     def window(self, first: int, last: int) -> MeasurementWindow:
-        """What was recorded in slices `first` to `last`, the last one not included."""
+        """Return what was recorded in slices `first` to `last`, the last one not included."""
         self._bin_all()
         outcomes: Counter[str] = Counter()
         for (position, code), count in self._outcomes.items():
@@ -195,9 +192,9 @@ class Recorder:
     def _bin_all(self) -> None:
         self.flush()
         while self._packed_ended.rows:
-            self._bin_ended(self._packed_ended.give(_LARGE_PIECE))
+            self._bin_ended(self._packed_ended.pop(_LARGE_PIECE))
         while self._packed_lags.rows:
-            self._bin_lags(self._packed_lags.give(_LARGE_PIECE))
+            self._bin_lags(self._packed_lags.pop(_LARGE_PIECE))
 
     def _slices(self, times_ns: Column) -> Column:
         return np.maximum((times_ns - self._start_ns) // self._timeline.slice_ns, 0)
@@ -206,21 +203,21 @@ class Recorder:
         self._lag.record(self._slices(lags[:, 0]), lags[:, 1])
 
     def _bin_ended(self, ended: Column) -> None:
-        if self._journal is not None:
-            self._journal.append(ended)
+        if self._request_log is not None:
+            self._request_log.append(ended)
         codes = ended[:, 3]
         intended, done = self._slices(ended[:, 0]), self._slices(ended[:, 2])
         self._count(intended, codes)
         was_sent = ended[:, 1] > 0
         service = ended[:, 2] - ended[:, 1]
         if was_sent.any():
-            self._timeline.take_sent(done[was_sent], service[was_sent])
+            self._timeline.add_sent(done[was_sent], service[was_sent])
         good = _are_successes(codes)
         if good.any():
             response = ended[good, 2] - ended[good, 0]
             self._response.record(intended[good], response)
             self._service.record(intended[good], service[good])
-            self._timeline.take_successes(
+            self._timeline.add_successes(
                 intended[good], response, done[good], ended[good, 2] - self._start_ns
             )
 

@@ -1,6 +1,6 @@
-"""A request as bytes: rendered once, but for the request_id that makes each its own.
+"""Requests as bytes, rendered once but for the request_id of each, and the corpus of the texts they carry.
 
-The text that requests carry: English prose that every Python has, or the user's own files.
+The texts are English prose that every Python has, or the user's own files.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ __all__ = [
     "constant",
     "cut",
     "head",
-    "load",
+    "load_corpus",
     "numbered",
     "pipeline_bodies",
     "split_url",
 ]
 
 Render = Callable[[], bytes]
-"""Gives the bytes of the next request."""
+"""A function that returns the bytes of the next request."""
 
 ID_DIGITS = 10
 MARK = "{request_id}"
@@ -42,9 +42,9 @@ _VALUE = re.compile(r"[\t -~]*")
 
 
 def split_url(url: str) -> SplitResult:
-    """The parts of an http, https or grpc URL with a host. Raises BadParameter otherwise.
+    """Split an http, https or grpc URL with a host. Raises BadParameter for any other.
 
-    A name and password are refused: the URL is written down beside every row.
+    A user and password are refused: the URL is written down beside every row.
     """
     try:
         parts = urlsplit(url)
@@ -54,7 +54,7 @@ def split_url(url: str) -> SplitResult:
     if parts.scheme not in ("http", "https", "grpc") or not parts.hostname:
         raise BadParameter(f"url {url!r} needs http://, https:// or grpc:// and a host")
     if port == 0:
-        raise BadParameter(f"url {url!r} names port 0, which nobody listens on: name the server's")
+        raise BadParameter(f"url {url!r} names port 0, on which no server listens: name the server's")
     if parts.username is not None:
         raise BadParameter(
             f"url of {parts.hostname} holds a user, which results would keep: "
@@ -64,7 +64,7 @@ def split_url(url: str) -> SplitResult:
 
 
 def head(method: str, url: str, headers: Iterable[tuple[str, str]], length: int | None) -> bytes:
-    """A request's head. `length` is the body's in bytes, None where there is no body.
+    """Return a request's head. `length` is the body's in bytes, None where there is no body.
 
     Host, User-Agent and Content-Length are set here where `headers` does not. Raises BadParameter for what
     cannot stand in a head.
@@ -90,14 +90,14 @@ def head(method: str, url: str, headers: Iterable[tuple[str, str]], length: int 
 
 
 def constant(request: bytes) -> Render:
-    """The same bytes every time."""
+    """Return a renderer that gives the same bytes every time."""
     return lambda: request
 
 
 def numbered(heads_and_bodies: Sequence[tuple[bytes, bytes]], prefix: str) -> Render:
-    """Requests in turn, each with its own request_id of constant length in place of the mark.
+    """Return a renderer of requests in turn, each with its own request_id in place of the mark.
 
-    The id is `prefix`, a dash and a number of ten digits; heads count with that length already.
+    The id is `prefix`, a dash and a number of ten digits; the heads' Content-Length counts it already.
     """
     pieces = []
     for request_head, body in heads_and_bodies:
@@ -118,14 +118,14 @@ def numbered(heads_and_bodies: Sequence[tuple[bytes, bytes]], prefix: str) -> Re
 
 
 def pipeline_bodies(texts: Iterable[str], prefix: str) -> list[tuple[bytes, int]]:
-    """The bodies that the pipeline takes, with the mark in them, and their lengths once it is filled in."""
+    """Return the bodies that the pipeline takes, with the mark, and their lengths once it is replaced."""
     bodies = [json.dumps({"text": text, "request_id": MARK}, ensure_ascii=False).encode() for text in texts]
     growth = len(prefix) + 1 + ID_DIGITS - len(MARK)
     return [(body, len(body) + growth) for body in bodies]
 
 
-def load(corpus: str | None = None) -> tuple[str, ...]:
-    """The texts of a corpus: `pydoc_data.topics` where none is named, else a file or a folder of .txt files.
+def load_corpus(corpus: str | None = None) -> tuple[str, ...]:
+    """Return the texts of a corpus: a file, a folder of .txt files, or `pydoc_data.topics` for None.
 
     Files are read as UTF-8, in order of name. Raises CorpusError, which names the file at fault.
     """
@@ -141,7 +141,7 @@ def load(corpus: str | None = None) -> tuple[str, ...]:
 
 
 def cut(text: str, size: int) -> str:
-    """The first `size` bytes of the text in UTF-8, or fewer where a character would be split.
+    """Return the first `size` bytes of the text in UTF-8, or fewer where a character would be split.
 
     A text that is too short is repeated, with a space between.
     """
@@ -153,7 +153,7 @@ def cut(text: str, size: int) -> str:
 
 @cache
 def _topics() -> str:
-    from pydoc_data.topics import topics  # 700 kB of source: only where it is wanted
+    from pydoc_data.topics import topics  # 700 kB of source: only where it is used
 
     return " ".join(" ".join(topics[name].split()) for name in sorted(topics))
 

@@ -1,23 +1,19 @@
-"""What a run of load came to: raw figures, without a verdict on them.
+"""Results of a run of load: raw figures, without a verdict on them.
 
-What was recorded of one window, of one generator or of several together.
-
-Every request of a run, one by one: for experiments in which each of them counts.
+`LoadResult` is the whole run. It holds the `MeasurementWindow`, of one generator or of several together, and
+where the spec asks for it the request log: a `RequestRecord` for every request of the run.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-import numpy as np
-
 from lab.load.histogram import Histogram
 from lab.load.outcomes import is_success, name_of, succeeded, was_sent
-from lab.load.process_limits import ProcessUsage
 from lab.load.spec import LoadSpec
 from lab.load.timeline import Timeline
 
@@ -28,7 +24,6 @@ __all__ = [
     "Progress",
     "RequestRecord",
     "records_of",
-    "usage_between",
 ]
 
 
@@ -37,21 +32,21 @@ class MeasurementWindow:
     """What was recorded of requests intended to start in one window."""
 
     outcomes: dict[str, int]
-    """How many, by name of outcome; those dropped are not among them."""
+    """The number of requests by name of outcome; those dropped are not among them."""
     dropped: int
-    """Never sent, because the run was over first."""
+    """Requests never sent, because the run was over first."""
     response_time: Histogram
     """Of successes, from the intended start."""
     service_time: Histogram
     """Of successes, from the actual send."""
     schedule_lag: Histogram
-    """How late the pacer was with each."""
+    """How late the pacer was with each intended start."""
     stages: dict[str, tuple[float, int]]
     """By Server-Timing metric: milliseconds in all, and the number of successes that named it."""
 
     @classmethod
     def merged(cls, windows: Iterable[MeasurementWindow]) -> MeasurementWindow:
-        """That of several generators together."""
+        """Return the window of several generators together."""
         parts = list(windows)
         outcomes: Counter[str] = Counter()
         stages: dict[str, tuple[float, int]] = {}
@@ -70,7 +65,7 @@ class MeasurementWindow:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data."""
+        """Return plain data, histograms encoded as HdrHistogram's base64."""
         return {
             "outcomes": self.outcomes,
             "dropped": self.dropped,
@@ -82,7 +77,7 @@ class MeasurementWindow:
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> MeasurementWindow:
-        """The inverse of `to_json`."""
+        """Read what `to_json` gave."""
         return cls(
             outcomes=data["outcomes"],
             dropped=data["dropped"],
@@ -95,35 +90,35 @@ class MeasurementWindow:
 
 @dataclass(frozen=True, slots=True)
 class RequestRecord:
-    """One request. Times are of `time.monotonic_ns`, which every process of this machine shares."""
+    """One request of the log. Times are of `time.monotonic_ns`, which all processes of a machine share."""
 
     intended_ns: int
     sent_ns: int
     """0 where no connection could be made."""
     ended_ns: int
     outcome: str
-    """The name of what became of it, such as `http_200` or `refused`."""
+    """The name of the outcome, such as `http_200` or `refused`."""
 
     @property
     def succeeded(self) -> bool:
-        """Whether it was answered with a status of success."""
+        """Whether the request was answered with a status of success."""
         return is_success(self.outcome)
 
     @property
     def response_time_s(self) -> float:
-        """From the intended start to the end, whatever the outcome."""
+        """Seconds from the intended start to the end, whatever the outcome."""
         return (self.ended_ns - self.intended_ns) / 1e9
 
 
 def records_of(rows: Iterable[Sequence[int]]) -> tuple[RequestRecord, ...]:
-    """From rows of intended start, send, end and outcome's code, in order of intended start."""
-    entries = (RequestRecord(intended, sent, ended, name_of(code)) for intended, sent, ended, code in rows)
-    return tuple(sorted(entries, key=lambda entry: entry.intended_ns))
+    """Return the records of rows (intended start, send, end, outcome's code), sorted by intended start."""
+    records = (RequestRecord(intended, sent, ended, name_of(code)) for intended, sent, ended, code in rows)
+    return tuple(sorted(records, key=lambda record: record.intended_ns))
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a run is; counts are of all generators since the start."""
+    """The progress of a run; counts are of all generators since the start."""
 
     elapsed_s: float
     total_s: float
@@ -135,12 +130,12 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class GeneratorHealth:
-    """How one generator process fared in the window."""
+    """The state of one generator's process in the window."""
 
     cpu_cores: float
     """Processor time used, in seconds a second."""
     run_delay: float | None
-    """Time that its thread was ready and not let run, in seconds a second; None but on Linux."""
+    """Time that the thread was ready and not let run, in seconds a second; None but on Linux."""
     connections: int
     """The most that were in flight at once."""
     timer: str
@@ -148,7 +143,7 @@ class GeneratorHealth:
     loop: str
     """The event loop: uvloop or asyncio."""
     core: int | None = None
-    """The core it was kept on; None if it ran on any."""
+    """The core that the process was kept on; None if it ran on any."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,9 +156,9 @@ class LoadResult:
     schedule_hash: str
     """Digest of model, parameters, seed and every intended start."""
     warmup_s: float
-    """What was cut off in fact."""
+    """Seconds that were in fact cut off before the window."""
     window_s: float
-    """How long the window was in fact."""
+    """Length of the window in fact, in seconds."""
     window: MeasurementWindow
     """Outcomes, histograms and stages of the requests intended to start in the window."""
     totals: dict[str, int]
@@ -175,7 +170,7 @@ class LoadResult:
     last_slice: int
     generators: tuple[GeneratorHealth, ...]
     journal: tuple[RequestRecord, ...] = ()
-    """Every request of the whole run, where the spec asks for it."""
+    """The request log: every request of the whole run, where the spec asks for it."""
 
     @property
     def requests(self) -> int:
@@ -184,23 +179,23 @@ class LoadResult:
 
     @property
     def succeeded(self) -> int:
-        """Answered with a status of success."""
+        """Requests answered with a status of success."""
         return succeeded(self.window.outcomes)
 
     @property
     def failed(self) -> int:
-        """Failed in whatever way."""
+        """Requests that failed in whatever way."""
         return self.requests - self.succeeded
 
     @property
     def failures(self) -> dict[str, int]:
-        """The failed by class, most frequent first."""
+        """Failed requests by outcome, most frequent first."""
         counts = Counter({k: n for k, n in self.window.outcomes.items() if not succeeded({k: n})})
         return dict(counts.most_common())
 
     @property
     def dropped(self) -> int:
-        """Due in the window and not sent by its end."""
+        """Requests due in the window and not sent by the end of the run."""
         return self.window.dropped
 
     @property
@@ -230,7 +225,7 @@ class LoadResult:
 
     @property
     def residence_s(self) -> float:
-        """Mean time from send to end of those, in seconds: R of Little's law. nan if none ended."""
+        """Mean seconds from send to end, of requests that ended in the window: R of Little's law, or nan."""
         ended = int(self.timeline.completed[self.first_slice : self.last_slice].sum())
         total = int(self.timeline.service_ns[self.first_slice : self.last_slice].sum())
         return total / ended / 1e9 if ended else float("nan")
@@ -244,50 +239,3 @@ class LoadResult:
     def stages_ms(self) -> dict[str, float]:
         """By Server-Timing metric, such as `service1-queue`: the mean in ms over successes that named it."""
         return {metric: total / count for metric, (total, count) in self.window.stages.items()}
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain data for a sidecar, histograms encoded as HdrHistogram's base64."""
-        return {
-            "spec": self.spec.to_json(),
-            "started_at": self.started_at.isoformat(),
-            "schedule_hash": self.schedule_hash,
-            "warmup_s": self.warmup_s,
-            "window_s": self.window_s,
-            "window": self.window.to_json(),
-            "totals": self.totals,
-            "dropped_in_all": self.dropped_in_all,
-            "timeline": self.timeline.to_json(),
-            "first_slice": self.first_slice,
-            "last_slice": self.last_slice,
-            "generators": [asdict(health) for health in self.generators],
-            "journal": [asdict(entry) for entry in self.journal],
-        }
-
-    @classmethod
-    def from_json(cls, data: dict[str, Any]) -> LoadResult:
-        """The inverse of `to_json`."""
-        return cls(
-            **{
-                **data,
-                "spec": LoadSpec.from_json(data["spec"]),
-                "started_at": datetime.fromisoformat(data["started_at"]),
-                "window": MeasurementWindow.from_json(data["window"]),
-                "timeline": Timeline.from_json(data["timeline"]),
-                "generators": tuple(GeneratorHealth(**health) for health in data["generators"]),
-                "journal": tuple(RequestRecord(**entry) for entry in data["journal"]),
-            }
-        )
-
-
-def usage_between(
-    samples: Sequence[tuple[int, ProcessUsage]], begin_ns: int, end_ns: int
-) -> tuple[float, float | None]:
-    """Processor time and run delay between two times, in seconds a second. `samples` are (ns, usage)."""
-    times = [at for at, _ in samples]
-    span = (end_ns - begin_ns) / 1e9
-
-    def used(values: list[float]) -> float:
-        return float(np.interp(end_ns, times, values) - np.interp(begin_ns, times, values)) / span
-
-    delays = [usage.run_delay_s for _, usage in samples if usage.run_delay_s is not None]
-    return used([usage.cpu_s for _, usage in samples]), used(delays) if len(delays) == len(samples) else None

@@ -1,8 +1,7 @@
-"""A generator's process seen from outside: lines of JSON to its stdin and from its stdout.
+"""Run load from processes of its own, which share no interpreter lock with anything they measure.
 
-Load from processes of its own, which share no interpreter lock with anything they measure.
-
-`python -m lab.load.child` is such a process; `lab.load.child` tells what is said on its stdin and stdout.
+Each runs `lab.load.child`, whose docstring lists the lines of JSON that pass through its stdin and stdout.
+`run` starts them, agrees with all of them on one start and one window, and merges what they recorded.
 """
 
 from __future__ import annotations
@@ -36,11 +35,11 @@ COMMAND = child_command("lab.load.child")
 
 
 class GeneratorProcess:
-    """A process that runs `lab.load.child`, started at once. `end` it, whatever happened."""
+    """A process that runs `lab.load.child`, started at once; `close` ends it."""
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 (closed by end)
+        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 (closed by close)
         self._process = subprocess.Popen(
             COMMAND,
             stdin=subprocess.PIPE,
@@ -52,12 +51,12 @@ class GeneratorProcess:
         self._rest = b""
 
     def fileno(self) -> int:
-        """That of its stdout, for a selector."""
+        """Return the descriptor of the process's stdout, for a selector."""
         assert self._process.stdout is not None
         return self._process.stdout.fileno()
 
-    def tell(self, message: Message) -> None:
-        """Send one line. Raises GeneratorFailed if nobody listens any more."""
+    def send(self, message: Message) -> None:
+        """Send one line. Raises GeneratorFailed if the process has ended."""
         assert self._process.stdin is not None
         try:
             self._process.stdin.write(json.dumps(message).encode() + b"\n")
@@ -65,10 +64,10 @@ class GeneratorProcess:
         except OSError as error:
             raise self._failed() from error
 
-    def hear(self) -> list[Message]:
-        """The lines that have come, after waiting for some.
+    def receive(self) -> list[Message]:
+        """Return the lines that have come, after waiting for some.
 
-        Raises GeneratorFailed if none will come, or the LabError that the child tells of.
+        Raises GeneratorFailed if none will come, or the LabError that the child reports.
         """
         data = os.read(self.fileno(), 1 << 20)
         if not data:
@@ -81,19 +80,19 @@ class GeneratorProcess:
                 raise kind(message["failed"]["message"])
         return messages
 
-    def complaint(self) -> str:
-        """The end of what it wrote on stderr, to be put behind a message."""
+    def last_words(self) -> str:
+        """Return the end of what the process wrote on stderr, to be put behind a message."""
         self._stderr.seek(0)
         text = self._stderr.read()[-4000:].decode(errors="replace").strip()
         return f"; its last words:\n{text}" if text else ""
 
-    def end(self) -> None:
-        """Make sure that it runs no more, and give back what it held."""
+    def close(self) -> None:
+        """Kill the process if it still runs, and give back what it held."""
         self._process.kill()
         self._process.wait()
         for pipe in (self._process.stdin, self._process.stdout):
             assert pipe is not None
-            with contextlib.suppress(OSError):  # there may be bytes that it would not read any more
+            with contextlib.suppress(OSError):  # bytes may be left that the process no longer reads
                 pipe.close()
         self._stderr.close()
 
@@ -102,7 +101,7 @@ class GeneratorProcess:
             status = f"exit status {self._process.wait(timeout=5)}"
         except subprocess.TimeoutExpired:
             status = "it closed its stdout"
-        return GeneratorFailed(f"{self.name} died ({status}){self.complaint()}")
+        return GeneratorFailed(f"{self.name} died ({status}){self.last_words()}")
 
 
 def collect(
@@ -111,42 +110,44 @@ def collect(
     patience_s: float,
     on_progress: Callable[[list[Message]], None] | None = None,
 ) -> list[Message]:
-    """Wait until every process has said `key`; give what they said, in their order.
+    """Wait until every process has sent `key`; return what they sent under it, in their order.
 
-    `on_progress` gets the latest progress of all of them whenever each has told some. Raises GeneratorFailed
-    when one dies, or has not said it within `patience_s` seconds.
+    `on_progress` gets the latest progress of all processes whenever each has sent some. Raises
+    GeneratorFailed when one dies, or has not sent `key` within `patience_s` seconds.
     """
     until = time.monotonic() + patience_s
-    said: dict[str, Message] = {}
+    sent: dict[str, Message] = {}
     progress: dict[str, Message] = {}
     with selectors.DefaultSelector() as selector:
         for process in processes:
             selector.register(process.fileno(), selectors.EVENT_READ, process)
-        while len(said) < len(processes):
+        while len(sent) < len(processes):
             ready = selector.select(max(0.0, until - time.monotonic()))
             if not ready and time.monotonic() >= until:
-                late = next(process for process in processes if process.name not in said)
-                raise GeneratorFailed(f"{late.name} hung: no {key} within {patience_s:g} s{late.complaint()}")
+                late = next(process for process in processes if process.name not in sent)
+                raise GeneratorFailed(
+                    f"{late.name} hung: no {key} within {patience_s:g} s{late.last_words()}"
+                )
             for selected, _ in ready:
                 process = selected.data
-                for message in process.hear():
+                for message in process.receive():
                     if key in message:
-                        said[process.name] = message[key]
+                        sent[process.name] = message[key]
                     elif "progress" in message:
                         progress[process.name] = message["progress"]
             if on_progress is not None and len(progress) == len(processes):
                 on_progress(list(progress.values()))
                 progress.clear()
-    return [said[process.name] for process in processes]
+    return [sent[process.name] for process in processes]
 
 
 _START_S = 30.0
 _LEAD_NS = 20_000_000
-"""Between the word and the start: enough for every generator to have heard it."""
+"""From sending the start to the start itself: enough for every generator to have read it."""
 
 
 def run(spec: LoadSpec, *, on_progress: Callable[[Progress], None] | None = None) -> LoadResult:
-    """Put the load on and wait for its end; `on_progress` is called a few times a second meanwhile.
+    """Put the load on and wait for its end; `on_progress` is called a few times a second.
 
     Takes no longer than `spec.deadline_s` and the time to start. Raises BadParameter or RemoteRefused for a
     spec that cannot or may not be run, CorpusError, and GeneratorFailed when a generator died or hung.
@@ -160,17 +161,18 @@ def run(spec: LoadSpec, *, on_progress: Callable[[Progress], None] | None = None
     with _started(spec, addresses) as generators:
         schedule_hash = collect(generators, "ready", _START_S)[0]["schedule_hash"]
         started_at = datetime.now(UTC)
-        _tell(generators, {"start_ns": time.monotonic_ns() + _LEAD_NS})
+        _send_all(generators, {"start_ns": time.monotonic_ns() + _LEAD_NS})
         until = time.monotonic() + spec.deadline_s
-        turned = max(one["slice"] for one in collect(generators, "turned", spec.deadline_s, report))
-        first = max(turned, spec.warmup_slices)
+        answers = collect(generators, "first_answers", spec.deadline_s, report)
+        answered = max(one["slice"] for one in answers)
+        first = max(answered, spec.warmup_slices)
         last = first + spec.slices
-        _tell(generators, {"first_slice": first})
+        _send_all(generators, {"first_slice": first})
         done = collect(generators, "done", until - time.monotonic(), report)
         timeline = Timeline.merged(Timeline.from_json(one["timeline"]) for one in done)
         if spec.warmup_mode is WarmupMode.AUTO:
-            first = turned + mser5(timeline.mean_response_ns(turned, last), first - turned)
-        _tell(generators, {"first_slice": first, "last_slice": last})
+            first = answered + mser5(timeline.mean_response_ns(answered, last), first - answered)
+        _send_all(generators, {"first_slice": first, "last_slice": last})
         parts = collect(generators, "window", _START_S)
     return LoadResult(
         spec=spec,
@@ -191,13 +193,13 @@ def run(spec: LoadSpec, *, on_progress: Callable[[Progress], None] | None = None
 
 @contextmanager
 def _started(spec: LoadSpec, addresses: Sequence[str]) -> Iterator[list[GeneratorProcess]]:
-    """The generators, each told its share and whither. None is left running."""
+    """Start the generators and send each its share. None is left running."""
     run_id = uuid.uuid4().hex[:8]
     generators: list[GeneratorProcess] = []
     with ExitStack() as stack:
         for index in range(spec.processes):
             generator = GeneratorProcess(f"load generator {index + 1}")
-            stack.callback(generator.end)
+            stack.callback(generator.close)
             generators.append(generator)
         for index, generator in enumerate(generators):
             task = {
@@ -207,13 +209,13 @@ def _started(spec: LoadSpec, addresses: Sequence[str]) -> Iterator[list[Generato
                 "run": run_id,
                 "parent": os.getpid(),
             }
-            generator.tell(task)
+            generator.send(task)
         yield generators
 
 
-def _tell(generators: Sequence[GeneratorProcess], message: dict[str, Any]) -> None:
+def _send_all(generators: Sequence[GeneratorProcess], message: dict[str, Any]) -> None:
     for generator in generators:
-        generator.tell(message)
+        generator.send(message)
 
 
 def _together(parts: Sequence[dict[str, Any]]) -> Progress:

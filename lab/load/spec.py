@@ -1,4 +1,4 @@
-"""What load to put on what, as data that passes from one process to another."""
+"""The specification of a run: what load to put on what, as data that passes to the generators' processes."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from services.addresses import is_loopback
 __all__ = ["MOST_IN_FLIGHT", "LoadSpec", "PipelineBody", "WarmupMode", "processes_for"]
 
 MOST_IN_FLIGHT = 256
-"""Connections of an open loop, unless told otherwise."""
+"""Connections of an open loop by default."""
 MOST_DUE = 50_000_000
-"""Intended starts in one schedule: every generator makes it whole, in some seconds and 2 GB."""
+"""Most intended starts of one schedule: every generator makes it whole, in some seconds and 2 GB."""
 
 
 @dataclass(frozen=True, slots=True)
 class PipelineBody:
-    """A body as the pipeline takes it: a text, and a request_id of its own for every request."""
+    """A body as the pipeline takes it: a text, and for every request its own request_id."""
 
     payload_bytes: int = 1024
     """The length of the text in UTF-8."""
@@ -35,14 +35,14 @@ class PipelineBody:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadSpec:
-    """Load on one URL. Times are in seconds. `check` says whether it can be run."""
+    """Load on one URL. Times are in seconds. `check` tells whether the load can be run."""
 
     url: str
     load: Load
     duration_s: float = 10.0
     """Length of the measurement window."""
     warmup_s: float = 1.0
-    """What is run before the window, and not counted in it."""
+    """Length of the run before the window, which counts in no figure."""
     warmup_mode: WarmupMode = WarmupMode.FIXED
     seed: int = 0
     method: str = "GET"
@@ -50,27 +50,27 @@ class LoadSpec:
     body: PipelineBody | bytes | None = None
     connect_timeout_s: float = 5.0
     read_timeout_s: float = 30.0
-    """From the send to the end of the answer. It bounds the drain as well."""
+    """From the send to the end of the answer. The drain is bounded by it as well."""
     max_connections: int = MOST_IN_FLIGHT
-    """Of the open loop, over all processes. The closed loop has as many as users."""
+    """Connections of the open loop, over all processes. The closed loop has as many as users."""
     processes: int = 1
-    """How many generators share the load."""
+    """Generators that share the load."""
     cpus: tuple[int, ...] = ()
     """Cores that the generators are kept on, where the system can; any if empty."""
     stages: bool = True
     """Whether to read Server-Timing. Without, headers are not looked at, which is a good deal faster."""
     journal: bool = False
-    """Whether to keep every request one by one, beside the figures: for rates of hundreds a second."""
+    """Whether to keep a log of every request beside the figures: for rates of hundreds a second."""
     ca_file: str | None = None
     """Certificates to trust, for https, instead of the system's."""
     remote: bool = False
-    """Leave to load a host that is not loopback."""
+    """Allow a host that is not loopback."""
 
     def check(self) -> tuple[str, ...]:
-        """The addresses that the URL's host stands for, which are those to connect to: a name asked for again
-        may stand for others, that nobody looked at.
+        """Check every field, and return the addresses that the URL's host stands for.
 
-        Raises BadParameter, also for a host without an address, or RemoteRefused for one that is not
+        Those are the ones to connect to: the name, looked up again, may stand for others, unchecked ones.
+        Raises BadParameter, also for a host without an address, and RemoteRefused for a host that is not
         loopback and not allowed.
         """
         for name in ("duration_s", "connect_timeout_s", "read_timeout_s"):
@@ -97,44 +97,46 @@ class LoadSpec:
         addresses = _addresses(host)
         if not (self.remote or all(map(is_loopback, addresses))):
             raise RemoteRefused(
-                f"{host} is not loopback: say that you may load it (--remote), or name a local one"
+                f"{host} is not loopback: say that you may load it (--remote), or name a local host"
             )
         return addresses
 
     @property
     def slices(self) -> int:
-        """Into how many slices the window is cut: of about 0.1 s, but at least 10 and at most 250."""
+        """Number of slices that the window is cut into: of about 0.1 s, but at least 10 and at most 250."""
         return min(250, max(10, round(self.duration_s / 0.1)))
 
     @property
     def slice_ns(self) -> int:
-        """The length of a slice."""
+        """Length of a slice in ns."""
         return round(self.duration_s * 1e9 / self.slices)
 
     @property
     def warmup_slices(self) -> int:
-        """How many slices of the same length the warm-up takes: it is rounded up to whole ones."""
+        """Number of slices of that length that the warm-up takes, rounded up to whole ones."""
         return -(-round(self.warmup_s * 1e9) // self.slice_ns)
 
     def schedule(self) -> Schedule:
-        """The load's schedule over warm-up and window as they are run, which is in whole slices."""
+        """Return the load's schedule over warm-up and window as they are run: in whole slices."""
         warmup_s, window_s = (n * self.slice_ns / 1e9 for n in (self.warmup_slices, self.slices))
         return self.load.schedule(warmup_s, window_s, self.seed)
 
     @property
     def deadline_s(self) -> float:
-        """No run takes longer: warm-up, a turn of what is in flight, window, drain, and some to spare."""
-        turn_s = self.connect_timeout_s + self.read_timeout_s
+        """Seconds that no run exceeds: warm-up, every first answer, window, drain, and some to spare."""
+        request_s = self.connect_timeout_s + self.read_timeout_s
         if isinstance(self.load, Closed):
-            turn_s += self.load.think_time_s
-        return self.warmup_s + self.duration_s + 2 * turn_s + 15.0
+            request_s += self.load.think_time_s
+        return self.warmup_s + self.duration_s + 2 * request_s + 15.0
 
     @property
     def _most_in_flight(self) -> int:
         return self.load.concurrency if isinstance(self.load, Closed) else self.max_connections
 
+    # By hand, as all data that passes between the processes: importing pydantic would make the start of a
+    # generator's process, which every run waits for, half as long again; and it has no arrays or histograms.
     def to_json(self) -> dict[str, Any]:
-        """Plain data."""
+        """Return plain data."""
         body: Any = self.body
         if isinstance(self.body, bytes):
             body = {"base64": base64.b64encode(self.body).decode("ascii")}
@@ -144,7 +146,7 @@ class LoadSpec:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> LoadSpec:
-        """The inverse of `to_json`."""
+        """Read what `to_json` gave."""
         body = data["body"]
         if body is not None:
             body = base64.b64decode(body["base64"]) if "base64" in body else PipelineBody(**body)
@@ -161,7 +163,7 @@ class LoadSpec:
 
 
 def processes_for(load: Load, most: int) -> int:
-    """How many generators to share that load among: no more than a closed loop has users."""
+    """Return how many generators can share that load: at most `most`, and no more than users."""
     return min(most, load.concurrency) if isinstance(load, Closed) else most
 
 
@@ -171,7 +173,7 @@ def _require(good: bool, name: str, spec: LoadSpec, wanted: str) -> None:
 
 
 def _addresses(host: str) -> tuple[str, ...]:
-    """All that the name stands for, the preferred first. Raises BadParameter where that is nothing."""
+    """Look up all addresses of a name, the preferred first. Raises BadParameter where there is none."""
     try:
         found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError):

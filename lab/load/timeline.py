@@ -1,7 +1,4 @@
-"""The run slice by slice: what drift, warm-up, throughput and Little's law are read from.
-
-Where a run has settled.
-"""
+"""The run slice by slice: what throughput, drift, Little's law and the end of the warm-up are read from."""
 
 from __future__ import annotations
 
@@ -43,13 +40,13 @@ class Timeline:
 
     @classmethod
     def empty(cls, slice_ns: int, slices: int) -> Timeline:
-        """With nothing in it."""
+        """Return a timeline of `slices` slices with nothing in them."""
         columns = {name: np.zeros(slices, dtype=np.int64) for name in _columns()}
         return cls(slice_ns, **columns)
 
     @classmethod
     def merged(cls, timelines: Iterable[Timeline]) -> Timeline:
-        """That of several generators together, as long as the longest."""
+        """Return the timeline of several generators together, as long as the longest."""
         parts = list(timelines)
         whole = cls.empty(parts[0].slice_ns, max(len(part) for part in parts))
         for part in parts:
@@ -60,7 +57,7 @@ class Timeline:
         return whole
 
     def __len__(self) -> int:
-        """How many slices there are."""
+        """Return the number of slices."""
         return len(self.intended)
 
     def __eq__(self, other: object) -> bool:
@@ -77,7 +74,7 @@ class Timeline:
             for name in _columns():
                 setattr(self, name, np.append(getattr(self, name), np.zeros(more, dtype=np.int64)))
 
-    def take_successes(self, intended: Column, response_ns: Column, done: Column, done_ns: Column) -> None:
+    def add_successes(self, intended: Column, response_ns: Column, done: Column, done_ns: Column) -> None:
         """Add successes: slices of intended start and of completion, response times, times of completion."""
         self.reach(int(max(intended.max(), done.max())))
         for position, where in by_slice(intended):
@@ -88,21 +85,21 @@ class Timeline:
             self.succeeded[position] += len(times)
             self.last_ns[position] = max(self.last_ns[position], times.max())
 
-    def take_sent(self, done: Column, service_ns: Column) -> None:
+    def add_sent(self, done: Column, service_ns: Column) -> None:
         """Add requests that were sent and have ended: slices of their ends, times they were in flight."""
         self.reach(int(done.max()))
         for position, where in by_slice(done):
             self.completed[position] += len(service_ns[where])
             self.service_ns[position] += service_ns[where].sum()
 
-    def take_in_flight(self, areas: Sequence[int]) -> None:
+    def set_in_flight(self, areas: Sequence[int]) -> None:
         """Set the integral of what was in flight, slice by slice from the first."""
         if areas:
             self.reach(len(areas) - 1)
             self.in_flight_ns[: len(areas)] = areas
 
     def throughput_rps(self, first: int, last: int) -> float:
-        """Successes a second between the first and last completion in slices `first` to `last`, exclusive.
+        """Return successes a second from first to last completion in slices `first` to `last`, exclusive.
 
         Counting begins after the last completion of the first slice that has any. Instances that are given
         work together also complete together: with bunches of four, n completions span n - 4 of the intervals
@@ -115,29 +112,29 @@ class Timeline:
         return int(self.succeeded[positions[1:]].sum()) / span * 1e9
 
     def in_flight_mean(self, first: int, last: int) -> float:
-        """The mean over time of how many were in flight, in slices `first` to `last` (exclusive)."""
+        """Return the mean over time of how many were in flight, in slices `first` to `last` (exclusive)."""
         return int(self.in_flight_ns[first:last].sum()) / ((last - first) * self.slice_ns)
 
     def drift(self, first: int, last: int) -> float:
-        """Mean response time in the last third against the first: 0.1 is 10 % slower. nan if unknown."""
+        """Return how much the mean response time grew from first to last third: 0.1 is 10 %, or nan."""
         third = (last - first) // 3
         before, after = self._mean_response(first, first + third), self._mean_response(last - third, last)
         return after / before - 1 if before > 0 else math.nan
 
     def mean_response_ns(self, first: int, last: int) -> NDArray[np.float64]:
-        """Mean response time by slice of intended start, nan without successes; shape (last - first,)."""
+        """Return the mean response time by slice of intended start, nan where none; shape (last - first,)."""
         counts = self.intended[first:last].astype(np.float64)
         means = np.full(len(counts), np.nan)
         np.divide(self.response_ns[first:last], counts, out=means, where=counts > 0)
         return means
 
     def to_json(self) -> dict[str, Any]:
-        """Plain lists."""
+        """Return plain data: a list for each column."""
         return {"slice_ns": self.slice_ns, **{name: getattr(self, name).tolist() for name in _columns()}}
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Timeline:
-        """The inverse of `to_json`."""
+        """Read what `to_json` gave."""
         return cls(data["slice_ns"], **{name: np.array(data[name], dtype=np.int64) for name in _columns()})
 
     def _mean_response(self, first: int, last: int) -> float:
@@ -146,7 +143,7 @@ class Timeline:
 
 
 def by_slice(positions: Column) -> Iterator[tuple[int, slice | NDArray[np.bool_]]]:
-    """Each slice among the positions, and where it is. Mostly there is one, so a loop is the fast way."""
+    """Yield each slice among the positions, and where it is. Mostly there is one, so a loop is fast."""
     if positions.min() == positions.max():
         yield int(positions[0]), slice(None)
     else:
@@ -162,7 +159,7 @@ _BATCH = 5
 
 
 def mser5(observations: NDArray[np.float64], limit: int) -> int:
-    """How many of the first observations to cut off, `limit` at the most: a multiple of 5, or `limit`.
+    """Return how many of the first observations to cut off: a multiple of 5 up to `limit`, or `limit`.
 
     The marginal standard error rule on means of batches of five (White, Cobb and Spratt 2000): cut so that
     the variance of what is kept, over how much is kept, is least. What is nan is left out of its batch.

@@ -1,7 +1,7 @@
-"""An alarm that goes off at a time of the monotonic clock, more punctually than a loop's own timers.
+"""Timers that expire at a time of the monotonic clock, more punctually than a loop's own.
 
-Linux has timerfd, a timer that the loop reads as it reads a socket. Elsewhere a loop timer goes off a little
-early and the rest is spun away, for two milliseconds at most and with the loop turning: answers are read.
+Linux has timerfd, a timer that the loop reads as it reads a socket. Elsewhere a loop timer expires a little
+early and the rest is spun away, for two milliseconds at most and with the loop running: answers are read.
 """
 
 from __future__ import annotations
@@ -16,43 +16,43 @@ from collections.abc import Callable
 from functools import partial
 from typing import Protocol
 
-__all__ = ["SpinTimer", "Timer", "TimerfdTimer", "new_alarm"]
+__all__ = ["SpinTimer", "Timer", "TimerfdTimer", "new_timer"]
 
 _SPIN_NS = 2_000_000
 """Loop timers of uvloop and asyncio may be late by a millisecond; the spin covers that and never more."""
 
 
 class Timer(Protocol):
-    """Calls back once for every time it is set, at or after that time and never before."""
+    """A timer that calls back once for every time it is set, at or after that time and never before."""
 
     name: str
 
     def set(self, at_ns: int) -> None:
-        """Go off at that time of `time.monotonic_ns`, instead of whenever it was set to before."""
+        """Expire at that time of `time.monotonic_ns`, and no more at the time set before."""
 
     def close(self) -> None:
-        """Never go off again, and give back what it holds."""
+        """Never expire again, and give back what the timer holds."""
 
 
 class TimerfdTimer:
-    """Linux's timerfd on CLOCK_MONOTONIC, in absolute time. Raises OSError where there is none."""
+    """A timer by Linux's timerfd on CLOCK_MONOTONIC, in absolute time. Raises OSError where there is none."""
 
     name = "timerfd"
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, ring: Callable[[], None]) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, on_expiry: Callable[[], None]) -> None:
         self._loop = loop
-        self._ring = ring
+        self._on_expiry = on_expiry
         self._at_ns = 0
         self._timer = _Timerfd()
         loop.add_reader(self._timer.fd, self._expired)
 
     def set(self, at_ns: int) -> None:
-        """See Alarm."""
+        """Expire at `at_ns` (see Timer)."""
         self._at_ns = at_ns
         self._timer.set(max(at_ns, 1))  # 0 would disarm it
 
     def close(self) -> None:
-        """See Alarm."""
+        """Never expire again (see Timer)."""
         self._at_ns = -1
         self._loop.remove_reader(self._timer.fd)
         os.close(self._timer.fd)
@@ -61,31 +61,31 @@ class TimerfdTimer:
         at = self._at_ns
         if time.monotonic_ns() < at:  # set anew between the wake-up and now
             return
-        self._ring()
+        self._on_expiry()
         if self._at_ns == at:  # setting it anew would have made it unreadable, and saved the reading
             self._timer.clear()
 
 
 class SpinTimer:
-    """A loop timer that goes off early, and a bounded spin through the loop for the rest."""
+    """A timer of the loop that expires early, and a bounded spin through the loop for the rest."""
 
     name = "timer and spin"
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, ring: Callable[[], None]) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, on_expiry: Callable[[], None]) -> None:
         self._loop = loop
-        self._ring = ring
+        self._on_expiry = on_expiry
         self._at_ns = 0
         self._handle: asyncio.Handle | None = None
 
     def set(self, at_ns: int) -> None:
-        """See Alarm."""
+        """Expire at `at_ns` (see Timer)."""
         self.close()
         self._at_ns = at_ns
         early = (at_ns - _SPIN_NS - time.monotonic_ns()) / 1e9
         self._handle = self._loop.call_later(max(early, 0.0), self._spin)
 
     def close(self) -> None:
-        """See Alarm."""
+        """Never expire again (see Timer)."""
         if self._handle is not None:
             self._handle.cancel()
         self._handle = None
@@ -93,19 +93,19 @@ class SpinTimer:
     def _spin(self) -> None:
         if time.monotonic_ns() >= self._at_ns:
             self._handle = None
-            self._ring()
+            self._on_expiry()
         else:
             self._handle = self._loop.call_soon(self._spin)
 
 
-def new_alarm(loop: asyncio.AbstractEventLoop, ring: Callable[[], None]) -> Timer:
-    """The most punctual alarm that this system has."""
+def new_timer(loop: asyncio.AbstractEventLoop, on_expiry: Callable[[], None]) -> Timer:
+    """Return the most punctual timer that this system has."""
     if sys.platform == "linux":
         try:
-            return TimerfdTimer(loop, ring)
+            return TimerfdTimer(loop, on_expiry)
         except (OSError, AttributeError):  # a sandbox without it, or a libc
             pass
-    return SpinTimer(loop, ring)
+    return SpinTimer(loop, on_expiry)
 
 
 _ABSOLUTE = 1  # TFD_TIMER_ABSTIME
@@ -138,12 +138,12 @@ class _Timerfd:
         self._settime = partial(libc.timerfd_settime, self.fd, _ABSOLUTE, ctypes.byref(self._spec), None)
 
     def clear(self) -> None:
-        """Take down that it went off, so that the loop is not told again."""
+        """Read the expiry away, so that the loop does not report it again."""
         with contextlib.suppress(BlockingIOError):
             os.read(self.fd, 8)
 
     def set(self, at_ns: int) -> None:
-        """Go off once, at that time of CLOCK_MONOTONIC in ns; 0 disarms it."""
+        """Expire once, at that time of CLOCK_MONOTONIC in ns; 0 disarms."""
         if sys.version_info >= (3, 13):
             os.timerfd_settime_ns(self.fd, flags=_ABSOLUTE, initial=at_ns)
             return

@@ -205,7 +205,7 @@ def _check(planned: Plan) -> None:
         topology_of(combination).shifted(planned.port_offset)
         load_of(combination)
     for name in planned.grid.levels["corpus"]:
-        requests.load(corpus_of(str(name)))
+        requests.load_corpus(corpus_of(str(name)))
 
 
 def _preset_name(value: str | None) -> PresetName:

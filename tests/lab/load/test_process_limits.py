@@ -1,4 +1,4 @@
-"""A generator knows what it has used of the processor, in the window and nowhere else."""
+"""A generator tells what it has used of the processor, in the window and nowhere else."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ import sys
 
 import pytest
 
-from lab.load.process_limits import ProcessUsage, read_usage
-from lab.load.result import usage_between
+from lab.load.process_limits import ProcessUsage, read_usage, usage_between
 
 
 def test_burnt_time_is_seen() -> None:
@@ -33,6 +32,6 @@ def test_usage_of_a_window_is_read_between_the_samples() -> None:
     assert delay == pytest.approx(0.125 / 1.5)
 
 
-def test_a_run_delay_that_nobody_tells_is_not_made_up() -> None:
+def test_a_run_delay_that_the_system_does_not_tell_is_unknown() -> None:
     samples = [(0, ProcessUsage(0.0, None)), (10**9, ProcessUsage(0.2, None))]
     assert usage_between(samples, 0, 10**9) == (pytest.approx(0.2), None)

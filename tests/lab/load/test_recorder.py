@@ -1,18 +1,17 @@
-"""What the generator takes down comes out again in the window it belongs to."""
+"""What the generator records comes out again in the window it belongs to."""
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lab.arrivals import Constant
 from lab.load.histogram import Histogram
 from lab.load.outcomes import Outcome, code_of
 from lab.load.recorder import Recorder
 from lab.load.result import MeasurementWindow
 from lab.load.timeline import Timeline
-from lab.load.workers import InFlight
 
 START, SLICE = 5_000, 1_000
 ms = st.integers(0, 30_000)
@@ -24,11 +23,11 @@ def _row(intended: int, wait: int, service: int, code: int) -> tuple[int, int, i
     return START + intended, sent, sent + service, code
 
 
-def _recorded(samples: list[tuple[int, int, int, int]], gather_every: int = 1000) -> Recorder:
+def _recorded(samples: list[tuple[int, int, int, int]], flush_every: int = 1000) -> Recorder:
     recorder = Recorder(START, SLICE, 100)
     for number, sample in enumerate(samples):
         recorder.ended.append(sample)
-        if number % gather_every == 0:
+        if number % flush_every == 0:
             recorder.flush()
     recorder.flush()
     return recorder
@@ -46,7 +45,7 @@ def test_a_window_holds_exactly_the_requests_intended_in_it(rows, every: int, fi
 
 
 @given(rows, st.integers(1, 20))
-def test_it_does_not_matter_when_the_recorder_gathers(rows, every: int) -> None:
+def test_it_does_not_matter_when_the_recorder_flushes(rows, every: int) -> None:
     samples = [_row(*row) for row in rows]
     one, other = _recorded(samples, every), _recorded(samples)
     assert one.totals == other.totals
@@ -116,34 +115,6 @@ def test_dropped_requests_lags_and_stages_belong_to_their_windows() -> None:
     assert window.stages == {"a": (6.0, 2)}
 
 
-def _completed(*done: int) -> Timeline:
-    return _recorded([(START, START, START + at, 200) for at in done]).timeline
-
-
-def test_throughput_is_counted_between_the_first_and_the_last_completion() -> None:
-    assert _completed(1250, 2000, 3500, 4250).throughput_rps(1, 5) == pytest.approx(3 / 3000e-9)
-
-
-def test_throughput_is_unknown_where_completions_lie_in_one_slice() -> None:
-    assert np.isnan(_completed(1250, 1500).throughput_rps(0, 5))
-
-
-@given(
-    st.integers(1, 9), st.integers(0, 150), st.sampled_from([200, 250, 500, 1000, 3000]), st.integers(11, 60)
-)
-def test_throughput_is_not_flattered_by_completions_in_bunches(
-    size: int, spread: int, period: int, bunches: int
-) -> None:
-    times = [n * period + one * spread // size for n in range(bunches) for one in range(size)]
-    assert _completed(*times).throughput_rps(0, 200) == pytest.approx(size / (period * 1e-9))
-
-
-def test_drift_sets_the_last_third_against_the_first() -> None:
-    samples = [_row(slice_ * SLICE, 0, 100 if slice_ < 6 else 150, 200) for slice_ in range(9)]
-    assert _recorded(samples).timeline.drift(0, 9) == pytest.approx(0.5)
-    assert np.isnan(_recorded(samples).timeline.drift(50, 59))
-
-
 def test_a_recorder_grows_when_a_run_takes_longer_than_expected() -> None:
     recorder = Recorder(START, SLICE, 2)
     recorder.ended.extend([_row(slice_ * SLICE, 0, 70, 200) for slice_ in (0, 5, 40)])
@@ -152,31 +123,13 @@ def test_a_recorder_grows_when_a_run_takes_longer_than_expected() -> None:
     assert recorder.timeline.succeeded.nonzero()[0].tolist() == [0, 5, 40]
 
 
-changes = st.lists(st.tuples(st.integers(0, 40), st.sampled_from([1, 1, -1])), max_size=60)
-
-
-@given(changes)
-def test_the_integral_of_what_is_in_flight_is_that_of_a_step_function(steps) -> None:
-    length, slices = 50, 60
-    meter, now, count, at = InFlight(START, length), START, 0, np.zeros(length * slices)
-    for gap, by in steps:
-        now += gap
-        change = by if count + by >= 0 else 1
-        meter.change(change, now)
-        count += change
-        at[now - START :] = count
-    meter.change(0, START + length * slices)
-    assert meter.areas == at.reshape(slices, length).sum(axis=1).tolist()
-    assert meter.count == count <= meter.peak
-
-
 @given(rows)
 def test_binning_in_the_run_gives_the_same_as_binning_after_it(rows) -> None:
     samples = [_row(*row) for row in rows]
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr("lab.load.recorder._MOST_ROWS", 10)
         patched.setattr("lab.load.recorder._PIECE", 3)
-        early = _recorded(samples, gather_every=2)
+        early = _recorded(samples, flush_every=2)
         early.lags.extend((row[0], row[1]) for row in samples)
         window = early.window(0, 99)
     late = _recorded(samples)
@@ -187,3 +140,35 @@ def test_binning_in_the_run_gives_the_same_as_binning_after_it(rows) -> None:
 def test_successes_and_failures_are_counted_as_they_come() -> None:
     recorder = _recorded([_row(0, 0, 1, code) for code in (200, 304, 404, 503, -1)])
     assert (recorder.succeeded, recorder.failed) == (2, 3)
+
+
+MS = 1_000_000
+RATE, CAPACITY, CONNECTIONS, SECONDS = 200, 2500, 8, 30
+STOPPED_AT, STOPPED_FOR = 10_000 * MS, 1_400 * MS
+
+
+def _ends(starts_ns: int) -> int:
+    """When the work of a request that is begun then is done."""
+    end = starts_ns + 1000 * MS // CAPACITY
+    return end + STOPPED_FOR if starts_ns <= STOPPED_AT < end else end
+
+
+def _stalled() -> Recorder:
+    """Each request is sent once a connection is free, and worked on once those before it are done."""
+    recorder = Recorder(0, 100 * MS, 10 * SECONDS)
+    ends = [0] * CONNECTIONS
+    for intended in Constant(RATE).schedule(0, SECONDS).intended_ns.tolist():
+        sent = max(intended, ends[-CONNECTIONS])
+        ends.append(_ends(max(sent, ends[-1])))
+        recorder.ended.append((intended, sent, ends[-1], 200))
+    return recorder
+
+
+def test_what_is_due_while_a_server_stands_still_waits_in_the_response_time_though_sent_late() -> None:
+    window = _stalled().window(0, 10 * SECONDS)
+    slowest_s = 0.01 * SECONDS  # that a hundredth of all requests was due in
+    expected_ns = STOPPED_FOR - slowest_s * (1 - RATE / CAPACITY) * 1000 * MS
+    assert len(window.response_time) == RATE * SECONDS
+    assert window.response_time.percentile_ns(99) == pytest.approx(expected_ns, rel=0.05)
+    assert window.service_time.percentile_ns(99) < 20 * MS
+    assert window.service_time.max_ns >= STOPPED_FOR

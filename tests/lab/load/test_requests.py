@@ -1,15 +1,16 @@
-"""Requests are well formed, and each of the pipeline's has an id of its own."""
+"""Requests are well formed, each of the pipeline's has its own id, and their texts come from a corpus."""
 
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lab.errors import BadParameter
-from lab.load.requests import head, numbered, pipeline_bodies, split_url
+from lab.errors import BadParameter, CorpusError
+from lab.load.requests import cut, head, load_corpus, numbered, pipeline_bodies, split_url
 
 
 def test_a_head_has_what_http_needs() -> None:
@@ -83,3 +84,50 @@ def test_a_pipeline_request_is_json_of_the_length_it_says_with_an_id_of_its_own(
 def test_a_text_that_holds_the_mark_stays_as_it_is() -> None:
     ((body, _),) = pipeline_bodies(["about {request_id} and so on"], "p")
     assert json.loads(numbered([(b"", body)], "p")())["text"] == "about {request_id} and so on"
+
+
+def test_without_a_name_there_is_english_prose() -> None:
+    (text,) = load_corpus()
+    assert len(text) > 100_000
+    assert " the " in text
+
+
+def test_a_file_is_one_text(tmp_path: Path) -> None:
+    file = tmp_path / "novel.text"
+    file.write_text("Grüße, world", encoding="utf-8")
+    assert load_corpus(str(file)) == ("Grüße, world",)
+
+
+def test_a_folder_gives_its_txt_files_in_order_of_name(tmp_path: Path) -> None:
+    for name in ("b.txt", "a.txt", "c.md"):
+        (tmp_path / name).write_text(name)
+    assert load_corpus(str(tmp_path)) == ("a.txt", "b.txt")
+
+
+def test_a_file_that_is_not_utf_8_is_named(tmp_path: Path) -> None:
+    (tmp_path / "good.txt").write_text("good")
+    (tmp_path / "latin.txt").write_bytes("Grüße".encode("latin-1"))
+    with pytest.raises(CorpusError, match=r"latin\.txt is not UTF-8"):
+        load_corpus(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("missing", "does not exist"), ("empty", r"no \.txt file"), ("blank.txt", "no text")],
+)
+def test_a_corpus_without_text_is_named(tmp_path: Path, name: str, message: str) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "blank.txt").write_text(" \n")
+    with pytest.raises(CorpusError, match=f"{name}.*{message}"):
+        load_corpus(str(tmp_path / name))
+
+
+@given(st.text(min_size=1), st.integers(1, 500))
+def test_a_text_is_cut_to_the_byte_but_for_a_split_character(text: str, size: int) -> None:
+    encoded = cut(text, size).encode()
+    assert size - 3 <= len(encoded) <= size
+    assert (text + " " + text).encode().startswith(encoded[: len(text.encode())])
+
+
+def test_a_short_text_is_repeated() -> None:
+    assert cut("abc", 10) == "abc abc ab"

@@ -19,13 +19,13 @@ import pytest
 from lab.arrivals import Closed, Constant, Poisson
 from lab.errors import BadParameter, CorpusError, GeneratorFailed, RemoteRefused
 from lab.load import run as generators
-from lab.load.result import LoadResult, Progress
+from lab.load.result import Progress
 from lab.load.run import run
 from lab.load.spec import LoadSpec, PipelineBody, WarmupMode
 from tests.support.scripted_server import Manner, ScriptedServer, serving
 
 
-def test_a_run_accounts_for_every_request_and_survives_json(server: ScriptedServer) -> None:
+def test_a_run_accounts_for_every_request(server: ScriptedServer) -> None:
     spec = LoadSpec(url=server.url, load=Poisson(200), duration_s=0.5, warmup_s=0.2, seed=3)
     result = run(spec)
     assert result.sent_in_all == sum(result.totals.values()) == len(server.requests)
@@ -36,19 +36,18 @@ def test_a_run_accounts_for_every_request_and_survives_json(server: ScriptedServ
     assert result.achieved_rate == pytest.approx(result.requests / 0.5)
     assert result.stages_ms == {"a": pytest.approx(0.5), "b": pytest.approx(2.0)}
     assert 0 < result.generators[0].cpu_cores < 2
-    assert LoadResult.from_json(json.loads(json.dumps(result.to_json()))) == result
 
 
-def test_a_journal_holds_every_request_with_its_times_and_outcome(server: ScriptedServer) -> None:
+def test_the_request_log_holds_every_request_with_its_times_and_outcome(server: ScriptedServer) -> None:
     spec = LoadSpec(url=server.url, load=Constant(100), duration_s=0.3, warmup_s=0.1, journal=True)
     result = run(spec)
     schedule = spec.schedule()
-    intended = [entry.intended_ns - result.journal[0].intended_ns for entry in result.journal]
-    assert intended == schedule.intended_ns.tolist()
-    assert Counter(entry.outcome for entry in result.journal) == result.totals
-    assert all(entry.succeeded and entry.response_time_s > 0 for entry in result.journal)
-    assert all(entry.intended_ns <= entry.sent_ns <= entry.ended_ns for entry in result.journal)
-    assert LoadResult.from_json(json.loads(json.dumps(result.to_json()))) == result
+    intended = [record.intended_ns - result.journal[0].intended_ns for record in result.journal]
+    assert intended == schedule.intended_ns[: len(intended)].tolist()  # only the last may be dropped
+    assert len(intended) + result.dropped_in_all == len(schedule)
+    assert Counter(record.outcome for record in result.journal) == result.totals
+    assert all(record.succeeded and record.response_time_s > 0 for record in result.journal)
+    assert all(record.intended_ns <= record.sent_ns <= record.ended_ns for record in result.journal)
 
 
 def test_every_request_of_a_closed_loop_carries_an_id_of_its_own(server: ScriptedServer) -> None:
@@ -64,8 +63,9 @@ def test_every_request_of_a_closed_loop_carries_an_id_of_its_own(server: Scripte
 def test_several_generators_together_send_the_one_schedule(server: ScriptedServer) -> None:
     spec = LoadSpec(url=server.url, load=Constant(200), duration_s=0.5, warmup_s=0.0, processes=2)
     result = run(spec)
-    assert result.totals == {"http_200": 100}
-    assert result.requests == len(result.window.response_time) == len(server.requests) == 100
+    assert result.totals == {"http_200": len(server.requests)}
+    assert result.requests == len(result.window.response_time) == len(server.requests)
+    assert result.requests + result.dropped_in_all == 100
     assert len(result.generators) == 2
 
 
@@ -96,8 +96,9 @@ def test_an_automatic_warmup_ends_at_the_latest_after_what_was_given(server: Scr
 
 def test_progress_is_told_while_it_runs(server: ScriptedServer) -> None:
     told: list[Progress] = []
-    run(LoadSpec(url=server.url, load=Constant(50), duration_s=0.8, warmup_s=0.0), on_progress=told.append)
-    assert told[-1].succeeded == 40
+    spec = LoadSpec(url=server.url, load=Constant(50), duration_s=0.8, warmup_s=0.0)
+    result = run(spec, on_progress=told.append)
+    assert told[-1].succeeded == result.succeeded
     assert [progress.succeeded for progress in told] == sorted(progress.succeeded for progress in told)
     assert told[-1].total_s == pytest.approx(0.8)
 
@@ -115,7 +116,7 @@ def test_a_corpus_at_fault_is_named_as_if_there_were_no_other_process(server: Sc
         run(LoadSpec(url=server.url, load=Closed(1), body=body))
 
 
-def test_a_stranger_is_not_loaded() -> None:
+def test_another_machine_is_not_loaded() -> None:
     with pytest.raises(RemoteRefused):
         run(LoadSpec(url="http://192.0.2.1/", load=Closed(1)))
 
@@ -140,9 +141,7 @@ def other_child(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     return replace
 
 
-def test_a_generator_that_may_open_few_files_takes_leave_to_open_more(
-    other_child, server: ScriptedServer
-) -> None:
+def test_a_generator_that_may_open_few_files_raises_its_limit(other_child, server: ScriptedServer) -> None:
     other_child(LIMITED.format(soft=40, hard=400))
     result = run(LoadSpec(url=server.url, load=Closed(80), duration_s=0.2, warmup_s=0.0))
     assert set(result.totals) == {"http_200"}
@@ -169,14 +168,13 @@ def test_a_generator_that_says_nothing_is_given_up_and_killed(
     other_child,
     server: ScriptedServer,
     monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
 ) -> None:
     monkeypatch.setattr("lab.load.run._START_S", 1.0)
-    note = tmp_path / "pid"
-    other_child(f"import os, time; open({str(note)!r}, 'w').write(str(os.getpid())); time.sleep(600)")
+    before = set(psutil.Process().children())
+    other_child("import time; time.sleep(600)")
     with pytest.raises(GeneratorFailed, match="hung: no ready within 1 s"):
         run(LoadSpec(url=server.url, load=Closed(1)))
-    assert not psutil.pid_exists(int(note.read_text()))
+    assert set(psutil.Process().children()) <= before
 
 
 @pytest.mark.parametrize("death", [signal.SIGKILL, signal.SIGTERM])

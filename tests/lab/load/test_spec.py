@@ -87,7 +87,7 @@ def test_this_machine_may_be_loaded(url: str) -> None:
 
 
 @pytest.mark.parametrize("url", ["http://192.0.2.1/", "http://[2001:db8::1]/", "http://0.0.0.0/"])
-def test_another_machine_may_be_loaded_only_with_leave(url: str) -> None:
+def test_another_machine_may_be_loaded_only_where_that_is_allowed(url: str) -> None:
     with pytest.raises(RemoteRefused, match="--remote"):
         LoadSpec(url=url, load=Closed(1)).check()
     assert len(LoadSpec(url=url, load=Closed(1), remote=True).check()) == 1

@@ -1,12 +1,15 @@
-"""The automatic cut takes the transient off and leaves what has settled."""
+"""Throughput and drift are read from a timeline, and the automatic cut takes off what has not settled."""
 
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lab.load.timeline import mser5
+from lab.load.timeline import Timeline, mser5
+
+SLICE = 1_000
 
 
 def _noise(length: int) -> np.ndarray:
@@ -31,3 +34,37 @@ def test_no_more_is_cut_than_allowed() -> None:
 @given(st.lists(st.one_of(st.floats(0, 1e12), st.just(float("nan"))), max_size=80), st.integers(0, 60))
 def test_any_observations_give_a_cut_within_bounds(observations: list[float], limit: int) -> None:
     assert 0 <= mser5(np.array(observations, dtype=float), limit) <= max(limit, 0)
+
+
+def _completed(*done: int) -> Timeline:
+    """Successes by their times of completion, in ns, all of them due at 0."""
+    timeline, done_ns = Timeline.empty(SLICE, 10), np.array(done)
+    timeline.add_successes(np.zeros(len(done), dtype=np.int64), done_ns, done_ns // SLICE, done_ns)
+    return timeline
+
+
+def test_throughput_is_counted_between_the_first_and_the_last_completion() -> None:
+    assert _completed(1250, 2000, 3500, 4250).throughput_rps(1, 5) == pytest.approx(3 / 3000e-9)
+
+
+def test_throughput_is_unknown_where_completions_lie_in_one_slice() -> None:
+    assert np.isnan(_completed(1250, 1500).throughput_rps(0, 5))
+
+
+@given(
+    st.integers(1, 9), st.integers(0, 150), st.sampled_from([200, 250, 500, 1000, 3000]), st.integers(11, 60)
+)
+def test_throughput_is_not_flattered_by_completions_in_bunches(
+    size: int, spread: int, period: int, bunches: int
+) -> None:
+    times = [n * period + one * spread // size for n in range(bunches) for one in range(size)]
+    assert _completed(*times).throughput_rps(0, 200) == pytest.approx(size / (period * 1e-9))
+
+
+def test_drift_sets_the_last_third_against_the_first() -> None:
+    slices = np.arange(9)
+    response_ns = np.where(slices < 6, 100, 150)
+    timeline = Timeline.empty(SLICE, 60)
+    timeline.add_successes(slices, response_ns, slices, slices * SLICE + response_ns)
+    assert timeline.drift(0, 9) == pytest.approx(0.5)
+    assert np.isnan(timeline.drift(50, 59))
