@@ -1,4 +1,27 @@
-"""Rows to pictures and tables: from a CSV alone, whatever made it."""
+"""Charts, tables and answers: what a notebook shows of a CSV, from its rows alone.
+
+`lab.results.read` gives a CSV's rows as a DataFrame, one a trial, and a function named here makes one of
+three things of them. A `Chart` is a figure with its caption and a text for those who do not see it, a
+`Table` columns of text, an `Answer` sentences. All three show themselves in a notebook; none starts
+anything or reads a file. Runs under faults, a comparison, a search and the results of policies have charts
+too, made of those objects.
+
+A chart of rows passes these files:
+
+1. `series` sorts the rows: a panel for everything that varies, in each panel a series for each topology (or
+   another factor), in each series a point for each cell, with the interval of its valid trials.
+2. `findings` holds each documented claim against the rows and gives it a verdict; `caption` says it in
+   sentences.
+3. The chart's own file says what is drawn: `curves` (throughput, latency), `breakdown` (where the time
+   went), `scalability` (knee and law), `percentiles`, `cores`; `dot_plot` draws things beside each other
+   for `balancers`, `clients` and `protocols`.
+4. `marks` draws points, bands and limits, `axes` the panels and scales, and `style` gives everything its
+   look: what `@styled` wraps is drawn in the lab's style and leaves the user's settings of matplotlib
+   alone.
+
+`answer` and `tables` take the first two steps and end in text. pandas and matplotlib are all that importing
+this package costs: scipy, and what drives load, are imported by the functions that need them.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The answer at the end of a notebook, from the rows alone."""
+"""The answers at the end of notebooks: what the rows say of the question, in sentences."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _REGIME = ("placement", "client", "work", "work_ms", "work_distribution", "slots
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Sentences in Markdown. A notebook renders them, and print shows them as they are."""
+    """Sentences in Markdown. A notebook renders them; `print` shows them as they are."""
 
     text: str
 
@@ -48,7 +48,7 @@ class Answer:
 
 
 def answer(rows: pd.DataFrame) -> Answer:
-    """Whether parallel does three to four times what sequential does, and all that this rests on."""
+    """Say whether parallel does three to four times what sequential does, and what that rests on."""
     ratios = findings_of(rows, Claim.RATIO)
     others = [found for claim in (Claim.THROUGHPUT, Claim.LATENCY) for found in findings_of(rows, claim)]
     paragraphs = [
@@ -66,7 +66,7 @@ def _opening(ratio: Finding) -> str:
 
 
 def _regime(rows: pd.DataFrame) -> str:
-    """What the figures hold for: elsewhere they are others."""
+    """Name the factors that the figures hold for."""
     levels = {name: " or ".join(_levels(rows, name)) for name in _REGIME}
     return f"This holds for {', '.join(f'{name} `{told}`' for name, told in levels.items() if told)}."
 
@@ -83,7 +83,7 @@ def _trials(rows: pd.DataFrame) -> str:
 
 
 def outcome(compared: Comparison) -> Answer:
-    """Whether B is better or worse than A anywhere, and how many cells could have shown it."""
+    """Say whether B is better or worse than A in any cell, and how many cells could have shown it."""
     told = {f: sum(cell.finding is f for cell in compared.cells) for f in ComparedAs}
     silent = told[ComparedAs.TOO_FEW_TRIALS]
     if silent == len(compared.cells):
@@ -96,7 +96,9 @@ def outcome(compared: Comparison) -> Answer:
 
 
 def capacity_answer(saturation: Saturation, rows: pd.DataFrame) -> Answer:
-    """How much a service bears, from the search for it, and how many of the trials below it are valid."""
+    """Say which rate the search found the service to sustain, and how many trials below it are valid."""
     kept = saturation.highest_kept
-    opening = f"It bears {kept:.3g} req/s." if kept else "It keeps the goal at no rate that was tried."
+    opening = (
+        f"The service sustains {kept:.3g} req/s." if kept else "The service keeps the goal at no rate tried."
+    )
     return Answer(f"**{opening}** {saturation.sentence()}\n\n{_trials(rows)}")

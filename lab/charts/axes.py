@@ -1,4 +1,4 @@
-"""Axes as every chart of the lab has them: panels in a grid, round numbers, units."""
+"""What the axes of all charts have in common: panels in a grid, round numbers, units."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ _WIDTHS_IN = {1: 8.4, 2: 10.4, 3: 12.8}
 _MARGIN = 1.35
 """How far, as a factor, an axis reaches beyond its outermost steps."""
 _ROOM = 1.25
-"""The same of values."""
+"""How far, as a factor, an axis reaches beyond the least and the greatest value."""
 
 
 def panel_axes(panels: int, height_in: float = 4.2) -> tuple[Figure, list[Axes]]:
-    """A figure with one set of axes a panel, all to the same scale."""
+    """Make a figure with one set of axes for each panel, all with one scale of values."""
     columns = _columns(panels)
     lines = math.ceil(panels / columns)
     figure = new_figure(_WIDTHS_IN[columns], height_in * lines + 0.9)
@@ -38,7 +38,7 @@ def panel_axes(panels: int, height_in: float = 4.2) -> tuple[Figure, list[Axes]]
 
 
 def label_axes(places: Sequence[Axes], axes: Sequence[str], y: str) -> None:
-    """Label what is along each panel, by its factor, and up the side of those at the left."""
+    """Label each panel with its factor below, and the leftmost panels with `y` at the side."""
     columns = _columns(len(places))
     for place, (ax, axis) in enumerate(zip(places, axes, strict=True)):
         ax.set_xlabel(AXES[axis])
@@ -47,7 +47,7 @@ def label_axes(places: Sequence[Axes], axes: Sequence[str], y: str) -> None:
 
 
 def log_steps(axis: Axis, levels: Iterable[float]) -> None:
-    """A logarithmic axis that names the levels themselves, and leaves room on both sides."""
+    """Make the axis logarithmic, name the levels themselves, and leave room on both sides."""
     at = sorted(set(levels))
     axis.axes.set_xscale("log", base=2)
     axis.axes.set_xlim(at[0] / _MARGIN, at[-1] * _MARGIN)
@@ -55,7 +55,7 @@ def log_steps(axis: Axis, levels: Iterable[float]) -> None:
 
 
 def log_values(axis: Axis, values: Iterable[float]) -> None:
-    """A logarithmic axis with round numbers, on which these values have room."""
+    """Make the axis logarithmic with round numbers, and give these values room."""
     known = [value for value in values if value > 0]
     low, high = min(known, default=1.0) / _ROOM, max(known, default=1.0) * _ROOM
     axis.axes.set_yscale("log")
@@ -66,7 +66,7 @@ def log_values(axis: Axis, values: Iterable[float]) -> None:
 
 
 def legend_below(figure: Figure, handles: Sequence[Artist], columns: int) -> None:
-    """One legend for all panels, below them, so that it covers nothing."""
+    """Put one legend for all panels below them, where it covers nothing."""
     figure.legend(
         handles=list(handles),
         loc="outside lower center",

@@ -1,4 +1,4 @@
-"""Balancers beside each other: what each lets through, how long that takes, and what it costs."""
+"""Balancers compared: throughput, latency, CPU, and what clients see when an instance dies."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ __all__ = ["balancer_answer", "balancer_table", "balancers"]
 
 NONE = "none (sequential)"
 SERVICES = 4
-"""Each has a balancer, and a request passes all."""
+"""How many services, each with a balancer, a request passes."""
 Column = Callable[[pd.DataFrame], "pd.Series[float]"]
 
 
 @styled
 def balancers(rows: pd.DataFrame) -> Chart:
-    """Throughput and CPU with the most requests in flight that `rows` have, latency with the fewest.
+    """Draw throughput and CPU at the highest concurrency in `rows`, and latency at the lowest, by balancer.
 
-    `rows` as `lab.results.read` gives them, of servers in processes: elsewhere their
-    CPU is not told apart.
+    `rows` are as `lab.results.read` gives them, of servers in processes: in one process the CPU of balancers
+    cannot be told from that of services.
     """
     lines = _by_balancer(rows)
     quantities = [_throughput(rows), _latency(rows), _cpu(rows)]
@@ -41,7 +41,7 @@ def balancers(rows: pd.DataFrame) -> Chart:
 
 
 def balancer_table(rows: pd.DataFrame, runs: Sequence[FaultRun] = ()) -> Table:
-    """A line a balancer: what was measured of it, and what clients saw when an instance behind it died."""
+    """List each balancer with its measured figures and what clients saw when an instance behind it died."""
     quantities = [_throughput(rows), _latency(rows), _p95(rows), _cpu(rows)]
     deaths = ("memory of all balancers (MB)", "failed when an instance died", "slowest then (ms)")
     header = ("balancer", "valid trials", *(q.label.replace("\n", " ") for q in quantities), *deaths)
@@ -61,7 +61,7 @@ def balancer_table(rows: pd.DataFrame, runs: Sequence[FaultRun] = ()) -> Table:
 
 
 def balancer_answer(rows: pd.DataFrame, runs: Sequence[FaultRun] = ()) -> Answer:
-    """Which lets most through, what each costs, and behind which an instance may die unnoticed."""
+    """Say which balancer has the highest throughput, what each costs, and which hide an instance's death."""
     lines = _by_balancer(rows)
     said = [_winner(lines, _throughput(rows))]
     said += [_ranking(lines, _throughput(rows)), _ranking(lines, _cpu(rows)), _deaths(runs)]
@@ -89,21 +89,21 @@ def _cpu(rows: pd.DataFrame) -> Quantity:
 
 
 def _with(concurrency: int, label: str, of: Column) -> Quantity:
-    """Of the rows at that concurrency alone."""
+    """Restrict a quantity to the rows at that concurrency."""
     return Quantity(
         f"{label},\n{concurrency} in flight", lambda rows: of(rows[rows["concurrency"] == concurrency])
     )
 
 
 def _by_balancer(rows: pd.DataFrame) -> Mapping[str, pd.DataFrame]:
-    """The topology without any first, then the built-in one, then the others by name."""
+    """Group rows by balancer: none first, then the built-in one, then the others by name."""
     names = rows["balancer"].astype("string").fillna(NONE)
     found = sorted(names.unique(), key=lambda name: (name != NONE, name != "builtin", name))
     return {name: rows[names == name] for name in found}
 
 
 def _ranked(lines: Mapping[str, pd.DataFrame], quantity: Quantity, *, most: bool) -> list[tuple[str, float]]:
-    """Balancers with their estimates, the best first; without those that no valid trial knows."""
+    """Rank balancers by estimate, the best first; leave out those without a valid trial."""
     found = [(name, interval_of(own, quantity).estimate) for name, own in lines.items() if name != NONE]
     return sorted((f for f in found if not math.isnan(f[1])), key=lambda f: -f[1] if most else f[1])
 
@@ -116,7 +116,7 @@ def _ranking(lines: Mapping[str, pd.DataFrame], quantity: Quantity) -> str:
 
 
 def _winner(lines: Mapping[str, pd.DataFrame], quantity: Quantity) -> str:
-    """Which is best, where the next best is shown to be worse: by the interval of their ratio."""
+    """Name the best balancer, if the interval of its ratio to the next best shows a difference."""
     ranked = _ranked(lines, quantity, most=True)
     if len(ranked) < 2:
         return ""

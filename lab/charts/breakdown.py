@@ -1,4 +1,4 @@
-"""Where the time of a request went: queue and work of each service, and what no service accounts for."""
+"""Where the time of a request went: queue and work of each service, and the overhead between services."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ class Part:
     queue: bool = False
 
     def patch(self) -> Patch:
-        """Its entry in a legend."""
+        """Make the legend entry of this part."""
         return Patch(label=self.name, **self.style())
 
     def style(self) -> dict[str, Any]:
-        """Work is filled, waiting is hatched."""
+        """Give the style of this part's bars: work is filled, waiting is hatched."""
         if self.queue:
             return {"facecolor": "white", "edgecolor": self.colour, "hatch": _QUEUE_HATCH, "linewidth": 0.8}
         return {"facecolor": self.colour, "edgecolor": "white", "linewidth": 0.8}
@@ -51,16 +51,17 @@ _PARTS = (
 
 
 def parts_of(rows: pd.DataFrame) -> dict[str, float]:
-    """The mean of each part over the valid trials, in ms by column; 0 where it is blank."""
+    """Average each part over the valid trials: ms by column, 0 where the column is blank."""
     means = rows.loc[valid(rows), [part.column for part in _PARTS]].astype(float).mean()
     return {str(column): 0.0 if np.isnan(mean) else max(0.0, float(mean)) for column, mean in means.items()}
 
 
 @styled
 def where_the_time_went(rows: pd.DataFrame, series: str = "topology") -> Chart:
-    """A bar for each concurrency, its parts as shares of the mean service_time, which stands above it in ms.
+    """Draw a bar for each concurrency: parts as shares of the mean service_time, which stands above in ms.
 
-    `rows` as `lab.results.read` gives them; a panel for each topology and whatever else varies.
+    `rows` are as `lab.results.read` gives them. Each topology, and each combination of whatever else varies,
+    has a panel.
     """
     told = [(panel, each) for panel in panels_of(rows, series) for each in panel.series]
     figure, places = panel_axes(len(told), height_in=3.8)
@@ -98,13 +99,13 @@ def _bar(ax: Axes, position: int, parts: dict[str, float]) -> None:
 
 
 def _handles() -> Iterator[Artist]:
-    """Column by column: the queues, the work, and the rest."""
+    """Yield legend entries column by column: the queues, the work, and the rest."""
     for part in _PARTS:
         yield part.patch()
 
 
 def _sentence(series: Series, label: str) -> str:
-    """The largest share at the highest place, in words."""
+    """Say how the time is shared at the highest place on the axis."""
     place = series.places[-1]
     parts = parts_of(series.at(place))
     total = sum(parts.values())

@@ -1,4 +1,4 @@
-"""What services call each other with, and what that does to throughput and costs in CPU."""
+"""Outgoing HTTP clients compared: what each does to throughput, latency and CPU."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _CPU = Quantity(
 
 @styled
 def clients(rows: pd.DataFrame) -> Chart:
-    """A line for each client, a mark for each topology; `rows` at one concurrency."""
+    """Draw throughput, latency and CPU of each client, a mark for each topology, at one concurrency."""
     drawn = {client: _by_topology(own) for client, own in _by_client(rows).items()}
     figure = line_chart("What the HTTP client costs", drawn, (_THROUGHPUT, _LATENCY, _CPU))
     sentences = [_sentence(rows, topology) for topology in _by_topology(rows)]
@@ -46,7 +46,7 @@ def clients(rows: pd.DataFrame) -> Chart:
 
 
 def client_table(rows: pd.DataFrame) -> Table:
-    """A line for each client in each topology, and how many times the first client's throughput it has."""
+    """List each client in each topology with its throughput, also as a multiple of the slowest client's."""
     header = (
         "client",
         "topology",
@@ -73,9 +73,10 @@ def client_table(rows: pd.DataFrame) -> Table:
 
 
 def client_answer(documented: pd.DataFrame, flat_out: pd.DataFrame) -> Answer:
-    """Whether the client alone gives the documented figures, and what another one gives.
+    """Say whether the client alone accounts for the documented figures, and what other clients give.
 
-    `documented` where the documents are judged, `flat_out` at saturation; neither with any work but the text.
+    `documented` are rows at the documented concurrencies, `flat_out` rows at saturation. Neither has any
+    work but the text's own.
     """
     said = []
     for client, own in _by_client(documented).items():
@@ -97,14 +98,14 @@ def _by_topology(rows: pd.DataFrame) -> Mapping[str, pd.DataFrame]:
 
 
 def _over_slowest(rows: pd.DataFrame, topology: str, own: pd.DataFrame) -> Interval:
-    """The throughput of these rows over that of the costliest client in the same topology."""
+    """Divide the throughput of these rows by the costliest client's in the same topology."""
     first = _by_topology(next(iter(_by_client(rows).values()))).get(topology)
     below = [] if first is None else positive(first, "throughput_rps")
     return ratio_interval(positive(own, "throughput_rps"), below)
 
 
 def _sentence(rows: pd.DataFrame, topology: str) -> str:
-    """What the fastest client lets through, and how many times the costliest that is."""
+    """Say the throughput of the fastest client, and how many times the slowest client's that is."""
     own = {name: _by_topology(both).get(topology) for name, both in _by_client(rows).items()}
     rates = {n: interval_of(r, _THROUGHPUT).estimate for n, r in own.items() if r is not None}
     known = {name: rate for name, rate in rates.items() if not math.isnan(rate)}
@@ -118,7 +119,7 @@ def _sentence(rows: pd.DataFrame, topology: str) -> str:
 
 
 def _balancers_cost(rows: pd.DataFrame) -> str:
-    """What share of the sequential throughput the parallel one loses, with the client that shows it best."""
+    """Say what parallel does in multiples of sequential, with the client whose hops cost least."""
     *_, (client, own) = _by_client(rows).items()
     after, before = (
         positive(_by_topology(own).get(t, own[:0]), "throughput_rps") for t in ("parallel", "sequential")

@@ -1,4 +1,4 @@
-"""Two results side by side: the ratio of every cell, with its interval."""
+"""Two results compared: the ratio of every cell, with its interval."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _MARK: Mapping[str, Any] = {"linestyle": "none", "markersize": 8, "zorder": 4}
 
 @styled
 def comparison(compared: Comparison) -> Chart:
-    """B over A, a line for each cell: estimate, 95 % interval and finding, beside the threshold.
+    """Draw B over A for each cell: estimate, 95 % interval and finding, beside the threshold.
 
     A cell without a ratio has its finding at the left edge.
     """

@@ -1,4 +1,4 @@
-"""How far cores carry the claim that four times the instances do three to four times the work."""
+"""What a machine's cores allow of the claim that four times the instances do three to four times the work."""
 
 from __future__ import annotations
 
@@ -32,10 +32,11 @@ _APART = 1.06
 
 @styled
 def cores(rows: pd.DataFrame, usable: float) -> Chart:
-    """Parallel over sequential throughput at the `usable` cores of this machine, beside what cores allow.
+    """Draw parallel over sequential throughput at the `usable` cores of this machine, and the bound by cores.
 
-    `rows` as `lab.results.read` gives them, driven at saturation, servers in processes. Trials count whose
-    latency cannot be believed: a generator that waits for a processor does not change what servers do.
+    `rows` are as `lab.results.read` gives them, driven at saturation, with servers in processes. Invalid
+    trials count too where they have a throughput: a generator that waits for a processor spoils latencies,
+    and does not change what servers do.
     """
     figure = new_figure(8.4, 5.1)
     figure.suptitle("Parallel over sequential throughput, each instance a process", x=0.01, ha="left")
@@ -62,7 +63,7 @@ def cores(rows: pd.DataFrame, usable: float) -> Chart:
 
 
 def core_answer(rows: pd.DataFrame, usable: float) -> Answer:
-    """How far this machine's cores carry the claim, for each kind of work, and where more would."""
+    """Say for each kind of work whether this machine's cores suffice for the claim, and by what bound."""
     found = {name: _verdict(_ratio(group)) for name, group in _by_work(rows).items()}
     carried = [name for name, verdict in found.items() if verdict in (Verdict.WITHIN, Verdict.ABOVE)]
     open_ = [name for name, verdict in found.items() if verdict is Verdict.UNDECIDED]
@@ -97,7 +98,7 @@ def _measured(ax: Axes, name: str, x: float, ratio: Interval, style: Look) -> Er
 
 
 def _by_work(rows: pd.DataFrame) -> Mapping[str, pd.DataFrame]:
-    """By what services do, those with a bound first."""
+    """Group rows by the work of the services, work with a bound first."""
     keys = rows["work_ms"].astype("string").fillna("")
     names = [_name(work, times) for work, times in zip(rows["work"], keys, strict=True)]
     order = sorted(set(names), key=lambda name: (name.startswith(WorkKind.TEXT), "," in name, name))

@@ -1,4 +1,4 @@
-"""Throughput and latency against concurrency, with what the documents and the theory say of them."""
+"""Throughput and latency against load, with the documented bands and the bounds by theory."""
 
 from __future__ import annotations
 
@@ -71,16 +71,19 @@ _LATENCY = _Quantity(
 
 @styled
 def throughput(rows: pd.DataFrame, series: str = "topology") -> Chart:
-    """Throughput against concurrency, or against the requested rate of an open loop; a curve a topology.
+    """Draw throughput against concurrency, or the requested rate of an open loop, a curve for each topology.
 
-    `rows` as `lab.results.read` gives them; `series` names another factor to tell curves apart by.
+    `rows` are as `lab.results.read` gives them; `series` names another factor that tells curves apart.
     """
     return _curves(rows, series, _THROUGHPUT)
 
 
 @styled
 def latency(rows: pd.DataFrame, series: str = "topology") -> Chart:
-    """The mean response_time against concurrency; otherwise as `throughput`."""
+    """Draw the mean response_time against load, a curve for each topology.
+
+    `rows` are as `lab.results.read` gives them; `series` names another factor that tells curves apart.
+    """
     return _curves(rows, series, _LATENCY)
 
 
@@ -117,7 +120,7 @@ def _draw(ax: Axes, panel: Panel, quantity: _Quantity, look_of: dict[str, Look])
 
 
 def _draw_ratio(ax: Axes, panel: Panel, quantity: _Quantity, ratio: Finding) -> None:
-    """Beside the right ends of the two curves, if they are there."""
+    """Draw the ratio beside the right ends of the two curves, if both have one."""
     ends = [list(series.points(quantity.column))[-1] for series in panel.series]
     low, *_, high = sorted(end.interval.estimate for end in ends)
     if len(ends) == 2 and ends[0].x == ends[1].x and not math.isnan(low + high):
@@ -125,7 +128,7 @@ def _draw_ratio(ax: Axes, panel: Panel, quantity: _Quantity, ratio: Finding) -> 
 
 
 def _heights(panels: tuple[Panel, ...], quantity: _Quantity) -> Iterator[float]:
-    """Everything that the chart has to have room for."""
+    """Yield every value that the chart must have room for."""
     for series in (series for panel in panels for series in panel.series):
         yield from series.rows[quantity.column].dropna()
         limit, expected = _limit(series, quantity), _expected(series)
@@ -154,7 +157,7 @@ def _limit(series: Series, quantity: _Quantity) -> Limit | None:
 
 
 def _expected(series: Series) -> Expectation | None:
-    """What the documents say of this series, if it was driven where they can be judged."""
+    """Find the documented figures of this series, if it was driven at their concurrency."""
     expected = expected_of(series.name)
     if expected is None or series.axis != "concurrency" or expected.concurrency not in series.places:
         return None
@@ -162,7 +165,7 @@ def _expected(series: Series) -> Expectation | None:
 
 
 def _alternative(panels: tuple[Panel, ...], quantity: _Quantity) -> str:
-    """The points in words."""
+    """Tell all points in words."""
     told = []
     for panel in panels:
         for series in panel.series:

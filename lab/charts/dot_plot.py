@@ -1,4 +1,4 @@
-"""Things beside each other, one to a line: a panel for each quantity, a mark for each series, intervals."""
+"""Dot plots: a line for each thing compared, a panel for each quantity, a mark for each series."""
 
 from __future__ import annotations
 
@@ -22,46 +22,46 @@ __all__ = ["Lines", "Quantity", "believed", "figure_text", "interval_of", "line_
 Lines = Mapping[str, Mapping[str, pd.DataFrame]]
 """By line, then by series: its rows, one a trial."""
 _APART = 0.3
-"""Between the series of one line, where a line has the height 1."""
+"""The distance between the series of one line, where a line has the height 1."""
 _FAR = 2.5
-"""By such a factor beyond all trials an interval ends outside the axes: it says little anyway."""
+"""An interval that ends farther beyond all trials than by this factor is cut off: it says little."""
 _WIDE = 8.0
-"""From such a ratio of the largest to the smallest on, an axis is logarithmic; else it begins at 0."""
+"""The ratio of the largest to the smallest value from which an axis is logarithmic; below, it begins at 0."""
 
 
 @dataclass(frozen=True, slots=True)
 class Quantity:
-    """What is drawn along a panel, with its unit, and how it is read from rows: one value a row."""
+    """A quantity along a panel: its label with the unit, and how to read it from rows, one value a row."""
 
     label: str
     of: Callable[[pd.DataFrame], pd.Series[float]]
 
 
 def values_of(rows: pd.DataFrame, quantity: Quantity) -> list[float]:
-    """What each valid row says of it."""
+    """Read the quantity from each valid row."""
     return _values(rows[valid(rows)], quantity)
 
 
 def interval_of(rows: pd.DataFrame, quantity: Quantity) -> Interval:
-    """What the valid rows say of it together."""
+    """Estimate the quantity over the valid rows, with its 95 % interval."""
     return log_interval(values_of(rows, quantity))
 
 
 def believed(rows: pd.DataFrame) -> str:
-    """How many of the rows are valid, and why the others are not: "5 of 6 (not_steady 1)"."""
+    """Tell how many rows are valid, and why the others are not: "5 of 6 (not_steady 1)"."""
     why = "" if valid(rows).all() else f" ({', '.join(reasons(rows))})"
     return f"{int(valid(rows).sum())} of {len(rows)}{why}"
 
 
 def figure_text(value: float) -> str:
-    """Two significant digits or more, as it stands beside its mark; nothing for what is unknown."""
+    """Write a value with two significant digits or more, as beside a mark; nothing for NaN."""
     if math.isnan(value):
         return ""
     return f"{value:,.0f}" if value >= 10 else f"{value:#.2g}"
 
 
 def line_chart(title: str, lines: Lines, quantities: Sequence[Quantity]) -> Figure:
-    """A panel for each quantity, side by side; all have the same lines."""
+    """Draw a panel for each quantity, side by side, all with the same lines."""
     names = list(dict.fromkeys(series for groups in lines.values() for series in groups))
     look_of = looks(names)
     figure = new_figure(12.4, 1.9 + 0.42 * max(1.0, 0.75 * len(names)) * len(lines))
@@ -96,7 +96,7 @@ def _panel(ax: Axes, lines: Lines, quantity: Quantity, look_of: Mapping[str, Loo
 
 
 def _scale(ax: Axes, values: Sequence[float], ends: Sequence[float]) -> None:
-    """Room for all trials, and for the ends of intervals unless they are far out."""
+    """Make room for all trials, and for the ends of intervals unless they are far out."""
     low, high = min(values, default=1.0), max(values, default=1.0)
     low, high = (
         min([low, *(e for e in ends if e > low / _FAR)]),
@@ -147,7 +147,7 @@ def _mark(
 
 
 def _values(rows: pd.DataFrame, quantity: Quantity) -> list[float]:
-    """One a row, but for blanks and noughts, which have no logarithm."""
+    """Read one value from each row but for blanks and zeros, which have no logarithm."""
     return [float(value) for value in quantity.of(rows).dropna() if value > 0]
 
 

@@ -1,4 +1,4 @@
-"""A run under faults over time: what each request took and came to, what was wrong, and who was ejected."""
+"""A run under faults over time: every request and its outcome, the faults, and the ejections."""
 
 from __future__ import annotations
 
@@ -34,8 +34,9 @@ _ALL_WELL = "http_200"
 
 @styled
 def under_faults(*runs: FaultRun) -> Chart:
-    """A part for each run: each request at its intended start, requests a second by outcome, and a lane for
-    each server at fault. All parts have the same scales.
+    """Draw each run: its requests at their intended starts, requests a second by outcome, and faulty servers.
+
+    Each server at fault has a lane that shows its faults and ejections. All runs have the same scales.
     """
     targets = list(dict.fromkeys(i.fault.target for run in runs for i in run.incidents))
     lanes_in = 0.35 * len(targets) + 0.5
@@ -65,7 +66,7 @@ def under_faults(*runs: FaultRun) -> Chart:
 
 
 def fault_incidents(*runs: FaultRun) -> Table:
-    """A line a fault: when it was noticed, when its server was back, and what requests had of it."""
+    """List each fault: when it was detected, when its server recovered, and what happened to requests."""
     header = (
         "balancer",
         "fault",
@@ -80,13 +81,13 @@ def fault_incidents(*runs: FaultRun) -> Table:
 
 
 def fault_counts(*runs: FaultRun) -> Table:
-    """The counts of each run: requests due, succeeded, failed and how, lost, retried, executed twice."""
+    """List the counts of each run: requests due, succeeded, failed and how, lost, retried, executed twice."""
     header = ("balancer", "due", "succeeded", "failed", "how", "lost", "retried", "executed twice")
     return Table(header, tuple(_counts(run) for run in runs))
 
 
 def fault_answer(*runs: FaultRun) -> Answer:
-    """For each run: how many requests were lost and failed, under which faults, and what that took."""
+    """Say for each run how many requests were lost and failed, under which faults, and at what price."""
     return Answer("\n\n".join(paragraph for run in runs for paragraph in _told(run) if paragraph))
 
 
@@ -186,7 +187,7 @@ def _lanes(ax: Axes, run: FaultRun, targets: Sequence[str]) -> None:
 
 
 def _ejections(run: FaultRun, target: str) -> Iterator[tuple[float, float]]:
-    """From each ejection to the return, or to the end."""
+    """Yield the span of each ejection, to the return or to the end of the run, in seconds."""
     since: float | None = None
     for event in (event for event in run.events if event.instance == target):
         if event.kind is EventKind.EJECTED and since is None:
@@ -199,7 +200,7 @@ def _ejections(run: FaultRun, target: str) -> Iterator[tuple[float, float]]:
 
 
 def _name_faults(ax: Axes, incidents: Sequence[Incident]) -> None:
-    """Each by its kind, above its beginning; on a second line where the first is taken."""
+    """Write the kind of each fault above its beginning, on a second line where the first is taken."""
     level = 0
     place = blended_transform_factory(ax.transData, ax.transAxes)
     begins = [incident.began_s for incident in incidents]
@@ -218,7 +219,7 @@ def _name_faults(ax: Axes, incidents: Sequence[Incident]) -> None:
 
 
 def _visible_end(incident: Incident) -> float:
-    """A restart is over in a moment, but it has to be seen."""
+    """Give the end of a fault as drawn: a restart is over in a moment and must still be seen."""
     return max(incident.ended_s, incident.began_s + 0.15)
 
 
@@ -281,4 +282,4 @@ def _seconds(value: float | None) -> str:
 
 
 _LABEL_S = 0.06
-"""How much of the axis a label takes."""
+"""What share of the axis a label takes."""

@@ -1,7 +1,4 @@
-"""What rows say of the documented claims: each with its interval, its verdict, and the sentence to say it.
-
-The sentences under a chart, in Markdown.
-"""
+"""What rows say of the documented claims: the interval, the verdict, and the sentence under a chart."""
 
 from __future__ import annotations
 
@@ -23,7 +20,7 @@ __all__ = ["Claim", "Finding", "caption", "findings_of"]
 
 
 class Claim(StrEnum):
-    """What the documents claim."""
+    """A quantity that the documents make a claim about."""
 
     THROUGHPUT = "throughput"
     LATENCY = "mean response_time"
@@ -32,26 +29,26 @@ class Claim(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One documented claim and what was measured of it."""
+    """One documented claim, and what was measured of it."""
 
     claim: Claim
     panel: str
-    """In what these rows differ from those of other findings; empty if in nothing."""
+    """What sets these rows apart from those of other findings; empty if nothing does."""
     what: str
     interval: Interval
     band: Band
     saturated: bool = True
-    """Whether it was measured where the claim is about; else the verdict waits."""
+    """Whether the claim was measured at saturation, if it is about that; else the verdict is undecided."""
 
     @property
     def verdict(self) -> Verdict:
-        """Where the interval lies."""
+        """Where the interval lies against the band."""
         if not self.saturated:
             return Verdict.UNDECIDED
         return judge(self.interval.low, self.interval.high, self.band)
 
     def __str__(self) -> str:
-        """The finding as a sentence."""
+        """Say the finding in a sentence."""
         estimate = "" if math.isnan(self.interval.estimate) else f" ({self.interval.estimate:.2f}×)"
         what = self.what + (estimate if self.claim is Claim.RATIO else "")
         said = sentence(what, self.interval.low, self.interval.high, self.band)
@@ -61,7 +58,7 @@ class Finding:
 
 
 def findings_of(rows: pd.DataFrame, claim: Claim) -> list[Finding]:
-    """What the rows say of that claim: one finding for each topology, or each ratio, in each panel."""
+    """Find what the rows say of a claim: one finding for each topology, or each ratio, in each panel."""
     found: list[Finding] = []
     for panel in panels_of(rows):
         if claim is Claim.RATIO:
@@ -72,7 +69,7 @@ def findings_of(rows: pd.DataFrame, claim: Claim) -> list[Finding]:
 
 
 def _at_its_point(panel: Panel, series: Series, claim: Claim) -> Iterator[Finding]:
-    """Throughput or latency at the one concurrency at which the documents speak of this topology."""
+    """Find throughput or latency at the one concurrency that the documents give for this topology."""
     expected = expected_of(series.name)
     if expected is None or series.axis != "concurrency":
         return
@@ -89,7 +86,7 @@ def _at_its_point(panel: Panel, series: Series, claim: Claim) -> Iterator[Findin
 
 
 def _ratio(panel: Panel) -> Iterator[Finding]:
-    """Parallel over sequential at the highest concurrency that both were driven at."""
+    """Find parallel over sequential at the highest concurrency that both were driven at."""
     sequential, parallel = panel.named(TopologyName.SEQUENTIAL), panel.named(TopologyName.PARALLEL)
     if sequential is None or parallel is None or panel.axis != "concurrency":
         return
@@ -110,7 +107,7 @@ def _ratio(panel: Panel) -> Iterator[Finding]:
 
 
 def _knee(series: Series) -> float:
-    """The concurrency from which saturation is possible at all; 0 where theory does not know it."""
+    """Compute the concurrency from which saturation is possible at all; 0 where theory does not know it."""
     concurrency = knee(stations_of(topology_of(series.factors)))
     return 0.0 if math.isinf(concurrency) else concurrency
 
@@ -122,12 +119,12 @@ NOTHING = (
 
 
 def caption(findings: Sequence[Finding]) -> str:
-    """One sentence for each finding, its verdict in bold; a list where there are several."""
+    """Write one sentence for each finding, its verdict in bold: Markdown, a list where there are several."""
     sentences = [_emphasised(finding) for finding in findings] or [NOTHING]
     return sentences[0] if len(sentences) == 1 else "\n".join(f"- {each}" for each in sentences)
 
 
 def _emphasised(finding: Finding) -> str:
-    """The sentence with the last mention of its verdict in bold: an earlier one is somebody's name."""
+    """Put the last mention of the verdict in bold: an earlier one may be part of a name."""
     head, verdict, tail = str(finding).rpartition(str(finding.verdict))
     return f"{head}**{verdict}**{tail}"

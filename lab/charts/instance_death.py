@@ -1,4 +1,4 @@
-"""What clients see when an instance dies and comes back, behind one balancer after the other."""
+"""What clients see when an instance dies and comes back, a panel for each balancer."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ _WELL, _ILL = look(0), look(1)
 
 @styled
 def deaths(*runs: FaultRun) -> Chart:
-    """A panel for each run, every request in it at its intended start; all to the same scale.
+    """Draw a panel for each run, every request at its intended start, all to the same scale.
 
-    `runs` as `lab.faults.play` gives them.
+    `runs` are as `lab.faults.play` gives them.
     """
     columns = min(len(runs), _COLUMNS)
     lines = math.ceil(len(runs) / columns)

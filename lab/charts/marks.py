@@ -1,6 +1,6 @@
-"""What is drawn on axes, and its entry in the legend: points, bands, limits, a ratio.
+"""The marks of a chart and their legend entries: points, documented bands, limits by theory, a ratio.
 
-What no pipeline with these factors can exceed, as a curve along the axis of a chart.
+A limit is what no pipeline with given factors can exceed, as a function of the place on the axis.
 """
 
 from __future__ import annotations
@@ -40,13 +40,16 @@ __all__ = [
 ]
 
 Limit = Callable[[float], float]
-"""From a place on the axis to the limit there."""
+"""A function from a place on the axis to the limit there."""
 LimitOf = Callable[[Mapping[str, Any], str], Limit | None]
-"""From factors and the axis to the limit along it; None where theory knows none."""
+"""A function from factors and an axis to the limit along it; None where theory knows none."""
 
 
 def throughput_limit(factors: Mapping[str, Any], axis: str) -> Limit | None:
-    """Requests a second: N/D and 1/Dmax in a closed loop, rate and 1/Dmax in an open one."""
+    """Compute the limit of throughput in requests a second.
+
+    It is N/D and 1/Dmax in a closed loop, the rate and 1/Dmax in an open one.
+    """
     topology, think_time_s = _known_topology(factors), _think_time_s(factors)
     stations = stations_of(topology) if topology else []
     if topology is None or not total_demand(stations):
@@ -58,7 +61,10 @@ def throughput_limit(factors: Mapping[str, Any], axis: str) -> Limit | None:
 
 
 def latency_limit(factors: Mapping[str, Any], axis: str) -> Limit | None:
-    """The mean response_time in ms: D and N·Dmax − Z in a closed loop, D alone in an open one."""
+    """Compute the limit of the mean response_time in ms.
+
+    It is D and N·Dmax − Z in a closed loop, D alone in an open one.
+    """
     topology, think_time_s = _known_topology(factors), _think_time_s(factors)
     stations = stations_of(topology) if topology else []
     demand_s = total_demand(stations)
@@ -71,12 +77,12 @@ def latency_limit(factors: Mapping[str, Any], axis: str) -> Limit | None:
 
 
 def _known_topology(factors: Mapping[str, Any]) -> Topology | None:
-    """The topology that these factors stand for; None of a service that the lab did not make."""
+    """Build the topology that these factors stand for; None for a service that the lab did not make."""
     return topology_of(factors) if factors["topology"] in set(TopologyName) else None
 
 
 def _capacity_of_one_process(factors: Mapping[str, Any], topology: Topology) -> float:
-    """What one interpreter lock lets through, in requests a second; infinite where nothing shares one."""
+    """Compute the requests a second that one interpreter lock allows; infinite where no servers share one."""
     if factors["work"] != WorkKind.CPU or factors["placement"] != PlacementName.IN_PROCESS:
         return math.inf
     return capacity([processor(topology, cores=1)])
@@ -87,15 +93,15 @@ def _think_time_s(factors: Mapping[str, Any]) -> float:
 
 
 DASHED: Any = {"linestyle": (0, (4, 2.5)), "linewidth": 1.2}
-"""Of what is not measured."""
+"""The style of lines that are not measured."""
 _BOX = 1.22
 """How far, as a factor, the box of a documented band reaches to both sides of where it is judged."""
 _FLOOR = 0.035
-"""Where on the height of the axes a trial stands whose figure is blank."""
+"""At what share of the axes' height a trial with a blank figure is drawn."""
 
 
 def draw_points(ax: Axes, points: Sequence[Point], look: Look, aside: float = 1.0) -> None:
-    """A curve with its intervals, and hollow marks for invalid trials, all of it moved along by a factor."""
+    """Draw a curve with its intervals, and hollow marks for invalid trials; `aside` moves it by a factor."""
     known = [point for point in points if not math.isnan(point.interval.estimate)]
     estimates = np.array([point.interval.estimate for point in known])
     ends = np.array([[point.interval.low, point.interval.high] for point in known]).reshape(-1, 2)
@@ -120,7 +126,7 @@ def draw_points(ax: Axes, points: Sequence[Point], look: Look, aside: float = 1.
 
 
 def draw_band(ax: Axes, band: Band, judged_at: float, look: Look) -> None:
-    """A documented band: faint all along, strong where it is judged, open above where it says "and more"."""
+    """Draw a documented band: faint all along, strong where it is judged, open above for "and more"."""
     beside = [judged_at / _BOX, judged_at * _BOX]
     ax.axhspan(band.low, band.high, color=look.colour, alpha=0.06, linewidth=0, zorder=0)
     ax.fill_between(beside, band.low, band.high, zorder=1, **_hatched(look))
@@ -130,13 +136,13 @@ def draw_band(ax: Axes, band: Band, judged_at: float, look: Look) -> None:
 
 
 def draw_limit(ax: Axes, limit: Limit, places: Sequence[float], look: Look) -> None:
-    """What cannot be exceeded, all along."""
+    """Draw a limit from the first place to the last."""
     along = np.geomspace(places[0], places[-1], 200)
     ax.plot(along, [limit(float(x)) for x in along], color=look.colour, zorder=3, **DASHED)
 
 
 def draw_ratio(ax: Axes, x: float, low: float, high: float, ratio: float) -> None:
-    """How many times the higher of two points is the lower, beside them."""
+    """Draw an arrow from the lower of two points to the higher, with their ratio beside it."""
     arrow = {"arrowstyle": "<->", "color": INK, "shrinkA": 0, "shrinkB": 0, "linewidth": 1.1}
     ax.annotate("", xy=(x * 1.13, high), xytext=(x * 1.13, low), arrowprops=arrow)
     ax.annotate(
@@ -152,23 +158,23 @@ def draw_ratio(ax: Axes, x: float, low: float, high: float, ratio: float) -> Non
 
 
 def points_entry(label: str, look: Look) -> Line2D:
-    """A curve in the legend."""
+    """Make the legend entry of a curve."""
     line, marker = look.line, look.marker
     return Line2D([], [], color=look.colour, linestyle=line, marker=marker, linewidth=1.8, label=label)
 
 
 def band_entry(label: str, look: Look) -> Patch:
-    """A documented band in the legend."""
+    """Make the legend entry of a documented band."""
     return Patch(label=label, **_hatched(look))
 
 
 def limit_entry(label: str) -> Line2D:
-    """Limits in the legend: those of all curves have one entry."""
+    """Make the one legend entry for the limits of all curves."""
     return Line2D([], [], color=GREY, label=label, **DASHED)
 
 
 def invalid_entry() -> Line2D:
-    """Invalid trials in the legend."""
+    """Make the legend entry of invalid trials."""
     hollow: Any = {"marker": "o", "markerfacecolor": "white", "linestyle": "none"}
     return Line2D([], [], color=GREY, label="invalid trial", **hollow)
 

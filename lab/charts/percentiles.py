@@ -1,4 +1,4 @@
-"""How long requests take, from the half of them to the slowest, as the rate of their arrivals grows."""
+"""Percentiles of the response_time as the arrival rate grows."""
 
 from __future__ import annotations
 
@@ -22,9 +22,10 @@ _COLUMNS = {f"p{name}": f"response_time_p{name}_ms" for name in ("50", "95", "99
 
 @styled
 def percentiles(rows: pd.DataFrame, saturation: Saturation | None = None) -> Chart:
-    """Percentiles of the response_time of one service at several rates, and the rate that it bears.
+    """Draw percentiles of one service's response_time by rate, and the highest rate that keeps the goal.
 
-    `rows` as `lab.results.read` gives them. A percentile that no trial had enough answers for is left out.
+    `rows` are as `lab.results.read` gives them. A percentile that no trial had enough answers for is left
+    out.
     """
     (panel, *_) = panels_of(rows)
     (series, *_) = panel.series
@@ -50,7 +51,7 @@ def percentiles(rows: pd.DataFrame, saturation: Saturation | None = None) -> Cha
 
 
 def _sentence(series: Series, x: float) -> str:
-    """What half and 95 % of all requests got at that rate."""
+    """Say the percentiles at that rate."""
     told = {
         name: next(p.interval.estimate for p in series.points(column) if p.x == x)
         for name, column in _COLUMNS.items()

@@ -1,4 +1,4 @@
-"""Policies side by side: what each measured, and what the simulation says of it."""
+"""Balancing policies compared: each as measured and as simulated."""
 
 from __future__ import annotations
 
@@ -21,31 +21,31 @@ __all__ = ["policies", "policy_answer", "policy_table"]
 _MEASURED, _SIMULATED = look(0), look(4)
 _BAR = 0.38
 _TIE = 1.1
-"""Simulated means that differ by less than this factor share the victory."""
+"""Simulated means that differ by less than this factor are a tie."""
 
 
 @styled
-def policies(standings: Sequence[PolicyResult]) -> Chart:
-    """A panel for each scenario, a pair of bars for each policy, the best simulated mean on top."""
-    scenarios = list(dict.fromkeys(each.scenario for each in standings))
-    most = max(len(_ranked(standings, scenario)) for scenario in scenarios)
+def policies(results: Sequence[PolicyResult]) -> Chart:
+    """Draw a panel for each scenario, a pair of bars for each policy, the best simulated mean on top."""
+    scenarios = list(dict.fromkeys(each.scenario for each in results))
+    most = max(len(_ranked(results, scenario)) for scenario in scenarios)
     figure = new_figure(10.4, 0.55 * most + 2.0)
     figure.suptitle("Mean response_time by policy", x=0.01, ha="left")
     places = figure.subplots(1, len(scenarios), squeeze=False)[0]
     for ax, scenario in zip(places, scenarios, strict=True):
-        _draw(ax, _ranked(standings, scenario))
+        _draw(ax, _ranked(results, scenario))
         ax.set_title(str(scenario))
     handles = [
         Patch(facecolor=_MEASURED.colour, label="measured, with its 95 % interval"),
         Patch(facecolor="white", edgecolor=_SIMULATED.colour, hatch=_SIMULATED.hatch, label="simulated"),
     ]
     legend_below(figure, handles, columns=2)
-    sentences = [_sentence(_ranked(standings, scenario)) for scenario in scenarios]
+    sentences = [_sentence(_ranked(results, scenario)) for scenario in scenarios]
     return Chart(figure, "\n".join(f"- {each}" for each in sentences), " ".join(sentences))
 
 
-def policy_table(standings: Sequence[PolicyResult]) -> Table:
-    """A line for each policy in each scenario, the best simulated mean first."""
+def policy_table(results: Sequence[PolicyResult]) -> Table:
+    """List each policy in each scenario, the best simulated mean first."""
     header = (
         "scenario",
         "policy",
@@ -57,20 +57,18 @@ def policy_table(standings: Sequence[PolicyResult]) -> Table:
         "answers",
         "failed",
     )
-    scenarios = dict.fromkeys(each.scenario for each in standings)
-    return Table(
-        header, tuple(_line(each) for scenario in scenarios for each in _ranked(standings, scenario))
-    )
+    scenarios = dict.fromkeys(each.scenario for each in results)
+    return Table(header, tuple(_line(each) for scenario in scenarios for each in _ranked(results, scenario)))
 
 
-def policy_answer(standings: Sequence[PolicyResult]) -> Answer:
-    """Who wins each scenario, by simulation, and whether the measurement agrees with it."""
-    scenarios = dict.fromkeys(each.scenario for each in standings)
-    return Answer("\n\n".join(_verdict(_ranked(standings, scenario)) for scenario in scenarios))
+def policy_answer(results: Sequence[PolicyResult]) -> Answer:
+    """Say which policy wins each scenario by simulation, and whether the measurement agrees."""
+    scenarios = dict.fromkeys(each.scenario for each in results)
+    return Answer("\n\n".join(_verdict(_ranked(results, scenario)) for scenario in scenarios))
 
 
-def _ranked(standings: Sequence[PolicyResult], scenario: Scenario) -> list[PolicyResult]:
-    return sorted((s for s in standings if s.scenario is scenario), key=lambda s: s.simulated_ms)
+def _ranked(results: Sequence[PolicyResult], scenario: Scenario) -> list[PolicyResult]:
+    return sorted((each for each in results if each.scenario is scenario), key=lambda each: each.simulated_ms)
 
 
 def _draw(ax: Axes, ranked: Sequence[PolicyResult]) -> None:

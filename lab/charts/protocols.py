@@ -1,4 +1,4 @@
-"""What clients and services speak, and what that does to throughput, latency, CPU and bytes."""
+"""HTTP and gRPC compared: throughput, latency, CPU, bytes on the wire, and the cost of coding."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ _CPU = Quantity(
 
 @styled
 def protocols(rows: pd.DataFrame) -> Chart:
-    """A line for each protocol, and over HTTP for each client; a mark for each length of text."""
-    drawn = {speaker: _by_length(own) for speaker, own in _by_speaker(rows).items()}
+    """Draw throughput, latency and CPU of each protocol, over HTTP of each client, by length of text."""
+    drawn = {stack: _by_length(own) for stack, own in _by_stack(rows).items()}
     where = _topologies(rows)
     figure = line_chart(f"What the protocol costs: {where}", drawn, (_THROUGHPUT, _LATENCY, _CPU))
     sentences = [_sentence(rows, length) for length in _by_length(rows)]
@@ -38,7 +38,7 @@ def protocols(rows: pd.DataFrame) -> Chart:
 
 
 def byte_table(measured: pd.DataFrame) -> Table:
-    """Bytes a request between client and entry, from `lab.protocol_costs`."""
+    """List the bytes a request between client and entry, from `lab.protocol_costs.wire_bytes`."""
     header = ("protocol", "text (bytes)", "sent (bytes)", "received (bytes)", "beside the text, both ways")
     return Table(
         header,
@@ -56,7 +56,7 @@ def byte_table(measured: pd.DataFrame) -> Table:
 
 
 def coding_table(measured: pd.DataFrame) -> Table:
-    """What a message costs to code and decode, from `lab.protocol_costs.coding_costs`."""
+    """List what a message costs to code and decode, from `lab.protocol_costs.coding_costs`."""
     header = ("form", "text (bytes)", "message (bytes)", "coding (µs)", "decoding (µs)")
     return Table(
         header,
@@ -74,9 +74,10 @@ def coding_table(measured: pd.DataFrame) -> Table:
 
 
 def protocol_answer(sequential: pd.DataFrame, stacks: pd.DataFrame, coding: pd.DataFrame) -> Answer:
-    """What the protocol changes, from where nothing but it differs; and what whole stacks do beside it.
+    """Say what the protocol changes by itself, and what it changes together with its balancer.
 
-    `sequential` has no balancers, `stacks` compares each protocol with the balancer that speaks it.
+    `sequential` are rows without balancers, `stacks` rows of each protocol behind the balancer that speaks
+    it, `coding` what `lab.protocol_costs.coding_costs` gives.
     """
     said = [f"**Without balancers** ({_topologies(sequential)}):"]
     said += [_sentence(sequential, length) for length in _by_length(sequential)]
@@ -90,8 +91,8 @@ def protocol_answer(sequential: pd.DataFrame, stacks: pd.DataFrame, coding: pd.D
 _FORMS = {ProtocolName.HTTP: "JSON", ProtocolName.GRPC: "protobuf"}
 
 
-def _by_speaker(rows: pd.DataFrame) -> Mapping[str, pd.DataFrame]:
-    """Rows by what is spoken, gRPC last."""
+def _by_stack(rows: pd.DataFrame) -> Mapping[str, pd.DataFrame]:
+    """Group rows by protocol and client, gRPC last."""
     spoken = rows["protocol"] + rows["client"].map(lambda name: f" by {name}", na_action="ignore").fillna("")
     names = sorted(spoken.unique(), key=lambda name: (name == ProtocolName.GRPC, name))
     return {str(name): rows[spoken == name] for name in names}
@@ -107,13 +108,13 @@ def _topologies(rows: pd.DataFrame) -> str:
 
 
 def _sentence(rows: pd.DataFrame, length: str) -> str:
-    """What gRPC does in times of what each HTTP client does, for texts of one length."""
-    by_speaker = _by_speaker(_by_length(rows)[length])
-    grpc = by_speaker.get(ProtocolName.GRPC, rows[:0])
+    """Say what gRPC does in multiples of each HTTP client, for texts of one length."""
+    by_stack = _by_stack(_by_length(rows)[length])
+    grpc = by_stack.get(ProtocolName.GRPC, rows[:0])
     compared = [
         f"{figure_of(_over(grpc, own, _THROUGHPUT))} times the throughput of {name} for "
         f"{figure_of(_over(grpc, own, _CPU))} times its CPU a request"
-        for name, own in by_speaker.items()
+        for name, own in by_stack.items()
         if name != ProtocolName.GRPC and not math.isnan(_over(grpc, own, _THROUGHPUT).estimate)
     ]
     if not compared:
@@ -127,7 +128,7 @@ def _over(above: pd.DataFrame, below: pd.DataFrame, quantity: Quantity) -> Inter
 
 
 def _coding_sentence(coding: pd.DataFrame) -> str:
-    """What JSON and protobuf cost for the shortest and the longest text."""
+    """Say what JSON and protobuf cost for the shortest and the longest text."""
     said = []
     for length in sorted({coding["payload_bytes"].min(), coding["payload_bytes"].max()}):
         rows = coding[coding["payload_bytes"] == length].set_index("protocol")

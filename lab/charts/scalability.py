@@ -1,7 +1,4 @@
-"""How throughput grows with concurrency: the knee of each curve, and the law that fits it.
-
-How one curve grows with concurrency: its knee, and the Universal Scalability Law where it can be had.
-"""
+"""How throughput grows with concurrency: the knee of each curve, and the scalability law fitted to it."""
 
 from __future__ import annotations
 
@@ -30,11 +27,11 @@ __all__ = ["COLUMN", "HEADER", "Growth", "growth_of", "scalability", "scalabilit
 
 COLUMN = "throughput_rps"
 LEAST_LEVELS = 4
-"""Concurrencies that a fit of three parameters needs, for its misfit to show."""
+"""How many concurrencies a fit of three parameters needs, for its misfit to show."""
 FLAT = 1.1
 """A curve that rises by less than this factor is flat: there is no growth to fit."""
 LOOSE = 2.0
-"""Where the interval of the law's throughput reaches to this factor above it, it says nothing."""
+"""A fit whose interval reaches this factor above its throughput says nothing."""
 HEADER = (
     "curve",
     "knee (in flight)",
@@ -45,26 +42,26 @@ HEADER = (
     "peak throughput (req/s)",
     "fit",
 )
-"""Of `Growth.cells`."""
+"""The header of `Growth.cells`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Growth:
-    """One series: how it grows where a trial is valid."""
+    """How one series grows with concurrency, by its valid trials."""
 
     panel: str
     series: Series
     grown: dict[float, float]
-    """By concurrency, the throughput in requests a second."""
+    """Throughput in requests a second, by concurrency."""
     knee: float | None
-    """None without a closed loop, or without valid trials at two concurrencies."""
+    """The concurrency of the knee; None in an open loop, or where fewer than two concurrencies are known."""
     fit: ScalabilityFit | None
     remark: str
-    """How near the law comes, or why there is none."""
+    """How near the law comes to the points, or why there is no fit."""
 
     @property
     def cells(self) -> tuple[str, ...]:
-        """Its line in a table."""
+        """The line of this series in a table."""
         name = ", ".join(part for part in (self.series.name, self.panel) if part)
         if self.fit is None:
             return (name, self._knee_text, *["–"] * 5, self.remark)
@@ -87,7 +84,7 @@ class Growth:
 
 
 def growth_of(panel: Panel, series: Series) -> Growth:
-    """What the valid trials of the series say."""
+    """Find the knee of a series and fit the law, by its valid trials."""
     from lab.saturation import fit_scalability, knee  # with what drives load, which no other chart needs
 
     grown, times = _known(series, COLUMN), _known(series, "response_time_mean_ms")
@@ -112,7 +109,7 @@ def _known(series: Series, column: str) -> dict[float, float]:
 
 
 def _unfit(series: Series, grown: dict[float, float]) -> str | None:
-    """Why the law cannot be fitted; None where it can."""
+    """Say why the law cannot be fitted; None where it can."""
     if series.axis != "concurrency":
         return "no fit: an open loop has no concurrency of its own"
     if len(grown) < LEAST_LEVELS:
@@ -141,7 +138,7 @@ def _percent(share: float) -> str:
 
 
 def _share_text(share: Interval) -> str:
-    """Three significant digits, without exponents; what is below a millionth is 0."""
+    """Write a share with three significant digits and no exponent; below a millionth it is 0."""
     estimate, low, high = (
         np.format_float_positional(round(float(x), 6), precision=3, fractional=False, trim="-")
         for x in (share.estimate, share.low, share.high)
@@ -165,10 +162,10 @@ _APART = 1.05
 
 @styled
 def scalability(rows: pd.DataFrame, series: str = "topology") -> Chart:
-    """Throughput against concurrency in a closed loop, its knee, and the Universal Scalability Law fitted.
+    """Draw throughput against concurrency in a closed loop, with the knee and the fitted scalability law.
 
-    `rows` as `lab.results.read` gives them. Where the trials cannot bear a fit, the points stand alone. Below
-    the picture stands `scalability_table`.
+    `rows` are as `lab.results.read` gives them. Points without a fit stand alone, where trials are too few or
+    scatter too much. The caption holds `scalability_table`.
     """
     panels = panels_of(rows, series)
     look_of = looks(list(dict.fromkeys(each.name for panel in panels for each in panel.series)))
@@ -189,7 +186,7 @@ def scalability(rows: pd.DataFrame, series: str = "topology") -> Chart:
 
 
 def scalability_table(rows: pd.DataFrame, series: str = "topology") -> Table:
-    """A line a curve: its knee, the law's parameters and peak with their 95 % intervals, and how it fits."""
+    """List each curve: its knee, the law's parameters and peak with 95 % intervals, and how well it fits."""
     return _table([growth_of(panel, each) for panel in panels_of(rows, series) for each in panel.series])
 
 

@@ -1,4 +1,4 @@
-"""Rows sorted for a chart: panels, in each panel series, in each series one point a cell."""
+"""Rows sorted for a chart: panels, in each panel series, in each series one point for each cell."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _FACTORS = (
     "think_time_ms",
     "requested_rate",
 )
-"""What tells two curves apart. How long was looked, and with which seed, does not."""
+"""The factors that tell two curves apart. Duration and seed do not."""
 _LABELS = {
     "replicas": "{} replicas",
     "work": "{} work",
@@ -52,13 +52,13 @@ _OF_PARALLEL = ("replicas", "policy", "balancer")
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """The trials of one cell: what the valid ones say of a column, and what the invalid ones say of it."""
+    """One column over the trials of one cell: the valid ones together, the invalid ones each."""
 
     x: float
     interval: Interval
-    """Of the valid trials, in the column's unit; not a number without a valid one."""
+    """The estimate by the valid trials, in the column's unit; NaN without a valid one."""
     invalid: tuple[float, ...]
-    """One for each invalid trial, NaN where it says nothing."""
+    """One value for each invalid trial, NaN where the column is blank."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,21 +71,21 @@ class Series:
 
     @property
     def factors(self) -> Mapping[str, Any]:
-        """The factors of its first row, None where blank: those of all its rows but for the axis'."""
+        """The factors of all rows but for the axis' own, which is the first row's; None where blank."""
         first = self.rows.iloc[0]
         return {name: None if pd.isna(first[name]) else first[name] for name in _FACTORS}
 
     @property
     def places(self) -> list[float]:
-        """Where it has rows along the axis, ascending."""
+        """The places on the axis that have rows, ascending."""
         return sorted({float(x) for x in self.rows[self.axis].dropna()})
 
     def at(self, x: float) -> pd.DataFrame:
-        """Its rows at that place on the axis."""
+        """Select the rows at that place on the axis."""
         return self.rows[self.rows[self.axis] == x]
 
     def points(self, column: str) -> Iterator[Point]:
-        """Its points along the axis, ascending."""
+        """Yield the points of a column along the axis, ascending."""
         for x in self.places:
             rows = self.at(x)
             invalid = rows.loc[~valid(rows), column].astype(float)
@@ -94,7 +94,7 @@ class Series:
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """Rows that agree in every factor but the series' and the axis'. `label` says in what panels differ."""
+    """Rows that agree in every factor but the series' and the axis'; `label` says what sets them apart."""
 
     label: str
     axis: str
@@ -102,32 +102,32 @@ class Panel:
     series: tuple[Series, ...]
 
     def named(self, name: str) -> Series | None:
-        """The series of that name, or None."""
+        """Find the series of that name; None if there is none."""
         return next((series for series in self.series if series.name == name), None)
 
 
 def valid(rows: pd.DataFrame) -> pd.Series[bool]:
-    """Which rows can be believed."""
+    """Tell which rows are valid."""
     return rows["valid"].astype(bool)
 
 
 def reasons(rows: pd.DataFrame) -> list[str]:
-    """Why rows are invalid, and how many each, most frequent first: "not_steady 2"."""
+    """Count why rows are invalid, most frequent first: "not_steady 2"."""
     named = Counter(reason for text in rows["invalid_reason"].dropna() for reason in str(text).split())
     return [f"{reason} {count}" for reason, count in named.most_common()]
 
 
 def positive(rows: pd.DataFrame, column: str) -> list[float]:
-    """What the valid rows hold in that column, but for blanks and noughts, which have no logarithm."""
+    """Read a column of the valid rows but for blanks and zeros, which have no logarithm."""
     values = rows.loc[valid(rows), column].astype(float)
     return [float(value) for value in values if value > 0]
 
 
 def panels_of(rows: pd.DataFrame, series: str = "topology") -> tuple[Panel, ...]:
-    """The rows by everything that varies beside the series and the axis, each combination a panel.
+    """Split rows into panels, one for each combination of what varies beside the series and the axis.
 
-    What does not apply to a row (the policy of a sequential topology) keeps it out of no panel: it stands
-    in each, for comparison.
+    A row to which a factor does not apply (the policy of a sequential topology) stands in the panels of all
+    its levels, for comparison.
     """
     told = rows.copy()
     for name in _OF_PARALLEL:
@@ -139,7 +139,7 @@ def panels_of(rows: pd.DataFrame, series: str = "topology") -> tuple[Panel, ...]
 
 
 def _known(key: Mapping[Hashable, Any]) -> dict[str, Any]:
-    """The factors that apply."""
+    """Drop the factors that do not apply."""
     return {str(name): level for name, level in key.items() if not pd.isna(level)}
 
 

@@ -1,7 +1,4 @@
-"""How every chart looks: colours that colour-blind people tell apart, and marks that need no colour.
-
-A picture and the sentences that belong under it.
-"""
+"""A chart, and how all charts look: colours that the colour-blind tell apart, marks that need no colour."""
 
 from __future__ import annotations
 
@@ -77,13 +74,13 @@ class Look:
 
 
 def look(position: int) -> Look:
-    """That of the series at this position; from the eighth on they repeat."""
+    """Give the look of the series at this position; from the eighth on looks repeat."""
     at = position % len(_COLOURS)
     return Look(_COLOURS[at], _MARKERS[at], _LINES[at], _HATCHES[at])
 
 
 def looks(names: list[str]) -> dict[str, Look]:
-    """One for each series, by name; the documented topologies keep theirs on every chart."""
+    """Give each series its look, by name; the documented topologies have the same look on every chart."""
     fixed = {name: place for name, place in _FIXED.items() if name in names}
     free = (place for place in count() if place not in fixed.values())
     return {name: look(fixed[name] if name in fixed else next(free)) for name in names}
@@ -101,7 +98,7 @@ def styled(draw: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
 
 
 def new_figure(width_in: float, height_in: float) -> Figure:
-    """An empty figure that needs no window system and that no global list keeps alive."""
+    """Make an empty figure, without a window system and without a place in pyplot's global list."""
     figure = Figure(figsize=(width_in, height_in), layout="constrained")
     FigureCanvasAgg(figure)
     return figure
@@ -114,7 +111,7 @@ class Chart:
     figure: Figure
     caption: str
     alternative: str
-    """What the picture shows, for those who do not see it."""
+    """What the picture shows, in words, for those who do not see it."""
 
     def save(self, path: Path | str) -> Path:
         """Write the figure, in the format that the suffix names, and return its path."""
@@ -124,7 +121,7 @@ class Chart:
         return path
 
     def png(self) -> bytes:
-        """The figure at twice the usual resolution, for sharp screens."""
+        """Render the figure as PNG, at twice the usual resolution for sharp screens."""
         buffer = io.BytesIO()
         self.figure.savefig(buffer, format="png", facecolor="white")
         return buffer.getvalue()

@@ -1,4 +1,4 @@
-"""Tables that a notebook shows as text: the verdicts, and the figures of every cell."""
+"""Tables in Markdown: the verdicts on documented claims, and the figures of every cell."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ _MARKS = {Verdict.WITHIN: "✓", Verdict.ABOVE: "▲", Verdict.BELOW: "▼", Ver
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Text in columns. A notebook renders it, and print shows it as Markdown."""
+    """Text in columns. A notebook renders it; `print` shows it as Markdown."""
 
     header: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
 
     def __str__(self) -> str:
-        """The table in Markdown."""
+        """Write the table in Markdown."""
         lines = [self.header, tuple(":--" for _ in self.header), *self.rows]
         return "\n".join(f"| {' | '.join(cell.replace('|', '/') for cell in line)} |" for line in lines)
 
@@ -34,7 +34,7 @@ class Table:
 
 
 def verdicts(rows: pd.DataFrame) -> Table:
-    """Every documented claim that the rows speak of: measured, documented, verdict."""
+    """List every documented claim that the rows speak of: measured, documented, verdict."""
     found = [finding for claim in Claim for finding in findings_of(rows, claim)]
     return Table(
         ("claim", "measured", "95 % interval", "documented", "verdict"),
@@ -43,7 +43,7 @@ def verdicts(rows: pd.DataFrame) -> Table:
 
 
 def cells(rows: pd.DataFrame) -> Table:
-    """One line a cell: valid trials, throughput, mean response_time, p95, and why trials were invalid.
+    """List each cell: valid trials, throughput, mean response_time, p95, and why trials were invalid.
 
     A percentile is the median of those trials that had enough answers to say it.
     """
@@ -63,7 +63,7 @@ def cells(rows: pd.DataFrame) -> Table:
 
 
 def figure_of(interval: Interval) -> str:
-    """The estimate and its interval, three significant digits or more: "99.1 (98.7–99.5)"."""
+    """Write an estimate and its interval with three significant digits or more: "99.1 (98.7–99.5)"."""
     if math.isnan(interval.estimate):
         return "–"
     estimate = _number(interval.estimate)

@@ -1,4 +1,4 @@
-"""The percentiles of one service at several rates, and the rate that it bears."""
+"""The percentiles of one service at several rates, and the rate that it sustains."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_the_rate_that_it_bears_is_drawn_and_named(rows: Any, found: Saturation)
 
 def test_the_answer_is_the_rate_and_the_search_for_it(rows: Any, found: Saturation) -> None:
     text = str(charts.capacity_answer(found, rows(own)))
-    assert text.startswith("**It bears 32 req/s.** 32 req/s keeps p95 <= 200 ms, 33 req/s does not")
+    assert text.startswith("**The service sustains 32 req/s.** 32 req/s keeps p95 <= 200 ms, 33 req/s")
     assert text.endswith("All 12 trials are valid.")
 
 
