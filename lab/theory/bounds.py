@@ -1,4 +1,4 @@
-"""Asymptotic bounds of a closed pipeline: no more than N/D and 1/Dmax, whatever distribution and policy.
+"""Asymptotic bounds of a closed pipeline: at most N/D and 1/Dmax, whatever the distribution and the policy.
 
 J. P. Buzen and P. J. Denning's operational laws; see Lazowska et al., Quantitative System Performance, ch. 5.
 Times are in seconds, rates per second.
@@ -29,15 +29,18 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Station:
-    """One queue and the servers that share it. `demand_s` is what an average request needs of them in all:
-    the service time, times the share of requests that come here."""
+    """One queue and the servers that share it.
+
+    `demand_s` is what an average request needs of the servers in all: the service time, times the share of
+    requests that come here.
+    """
 
     demand_s: float
     servers: int = 1
 
 
 def stations_of(topology: Topology) -> list[Station]:
-    """One station an instance, with its slots as servers; its balancer spreads requests evenly.
+    """Make a station of each instance, with its slots as servers; balancers spread requests evenly.
 
     The text's own processing counts as nothing: under `text` work every demand is 0.
     """
@@ -49,34 +52,35 @@ def stations_of(topology: Topology) -> list[Station]:
 
 
 def processor(topology: Topology, cores: int) -> Station:
-    """The machine's cores as one more station of all `cpu` work: beside it, instances add nothing.
+    """Make one more station of the machine's cores, with the `cpu` work of all services as its demand.
 
-    It limits the throughput only: its demand is the instances' own over again, so leave it out of N/D.
+    This station limits the throughput only: its demand is the instances' own over again, so leave it out of
+    N/D.
     """
     burnt = sum(service.work.mean_s for service in topology.services if service.work.kind is WorkKind.CPU)
     return Station(burnt, cores)
 
 
 def total_demand(stations: Sequence[Station]) -> float:
-    """D: the response time in seconds of a request that never queues."""
+    """Compute D, the response time in seconds of a request that never queues."""
     return math.fsum(station.demand_s for station in stations)
 
 
 def capacity(stations: Sequence[Station]) -> float:
-    """1/Dmax: the requests a second at which the busiest station is never idle; infinite without demand."""
+    """Compute 1/Dmax, the requests a second that keep the busiest station busy; infinite without demand."""
     return min((s.servers / s.demand_s for s in stations if s.demand_s > 0), default=math.inf)
 
 
 def capacity_on(topology: Topology, cores: float) -> float:
-    """The most requests a second where every instance is a process of its own, on a machine of `cores`.
+    """Compute the most requests a second on `cores` cores where every instance is a process of its own.
 
-    Infinite where no service takes time. What hops cost counts as nothing.
+    Infinite where no service takes time. The cost of hops is left out.
     """
     return min(capacity(stations_of(topology)), cores * capacity([processor(topology, cores=1)]))
 
 
 def scaling_bound(before: Topology, after: Topology, cores: float) -> float:
-    """How many times the capacity of `before` that of `after` can be, each instance a process of its own.
+    """Compute how many times the capacity of `before` that of `after` can be, each instance a process.
 
     With one slot an instance and `cpu` work on C cores, four instances a service after one: min(16, C) /
     min(4, C) with the same work in all four services, min(4, C) with work in one only. Not a number where
@@ -87,17 +91,17 @@ def scaling_bound(before: Topology, after: Topology, cores: float) -> float:
 
 
 def knee(stations: Sequence[Station], think_time_s: float = 0.0) -> float:
-    """N*: the concurrency at which the two bounds meet. Below it none need queue, above it some must."""
+    """Compute N*, the concurrency at which the two bounds meet: above it some requests must queue."""
     demand = total_demand(stations)
     return capacity(stations) * (demand + think_time_s) if demand else math.inf
 
 
 def throughput_bound(stations: Sequence[Station], concurrency: float, think_time_s: float = 0.0) -> float:
-    """The most requests a second with so many in the loop: min(N / (D + Z), 1/Dmax)."""
+    """Compute the most requests a second at a closed-loop concurrency N: min(N / (D + Z), 1/Dmax)."""
     turn = total_demand(stations) + think_time_s
     return min(concurrency / turn if turn else math.inf, capacity(stations))
 
 
 def response_time_bound(stations: Sequence[Station], concurrency: float, think_time_s: float = 0.0) -> float:
-    """The least mean response time in seconds with so many in the loop: max(D, N·Dmax − Z)."""
+    """Compute the least mean response time in seconds at a closed-loop concurrency N: max(D, N·Dmax − Z)."""
     return max(total_demand(stations), concurrency / capacity(stations) - think_time_s)

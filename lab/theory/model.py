@@ -1,6 +1,6 @@
-"""What is simulated: the stages of a pipeline.
+"""What is simulated: the stages of a pipeline, and their service times.
 
-Random numbers one at a time, drawn many at a time: NumPy's price is per call, not per number.
+Random numbers are drawn in batches and handed out one by one, since NumPy's cost is per call, not per number.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ BATCH = 1 << 14
 
 
 def endless(draw: Callable[[int], NDArray[np.float64]]) -> Iterator[float]:
-    """The numbers that `draw(count)` draws, call after call, as Python floats."""
+    """Yield what `draw(count)` draws, call after call, as Python floats."""
     while True:
         yield from draw(BATCH).tolist()
 
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """One service: alike instances, each with a queue of its own before its slots, and a policy that chooses.
+    """One service: instances, each with a queue of its own before its slots, and a policy that chooses one.
 
-    `limit` is how many requests each instance may have in flight: those beyond wait in one queue before all
-    of them, and are assigned when there is room. None is no limit, but for the policy `central_queue`, where
-    it is 1. `speeds` are those of the first instances, as factors: 0.25 takes four times as long; the others
-    have 1. So have `weights`, which only weighted round robin heeds.
+    `limit` is how many requests each instance may have in flight: further ones wait in one queue before all
+    instances, and are assigned when there is room. None is no limit, except that `central_queue` then has 1.
+    `speeds` are factors for the first instances (0.25 takes four times as long), `weights` their weights for
+    weighted round robin; instances beyond have 1.
     """
 
     instances: int = 4
@@ -63,7 +63,7 @@ class Stage:
 
     @classmethod
     def of(cls, service: Service) -> Stage:
-        """The stage that a service of a topology is. Its bounded queue and its overhead are left out."""
+        """Make the stage of a service of a topology. Queue limits and overhead are left out."""
         policy = service.balancer.policy if service.balancer else PolicyName.ROUND_ROBIN
         return cls(
             instances=len(service.instances),
@@ -77,12 +77,12 @@ class Stage:
 
     @property
     def capacity_rps(self) -> float:
-        """The most it can serve, if every request found the instance that is free."""
+        """The most requests a second, if every request found a free instance."""
         speed = sum(self.speeds) + self.instances - len(self.speeds)
         return speed * self.slots / self.service_time_s if self.service_time_s else float("inf")
 
     def service_times(self, generator: np.random.Generator) -> Iterator[float]:
-        """Service times in seconds at speed 1, without end."""
+        """Yield service times in seconds at speed 1, without end."""
         mean = self.service_time_s
         match self.distribution:
             case Distribution.EXPONENTIAL:
@@ -97,5 +97,5 @@ class Stage:
 
 
 def stages_of(topology: Topology) -> tuple[Stage, ...]:
-    """The services of a topology as stages, in the order a request passes them."""
+    """Make a stage of each service of a topology, in the order a request passes them."""
     return tuple(Stage.of(service) for service in topology.services)

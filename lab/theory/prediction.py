@@ -1,4 +1,4 @@
-"""What theory says a topology does at one point, where it has an answer in closed form."""
+"""What theory predicts of a topology under one load, where there is an answer in closed form."""
 
 from __future__ import annotations
 
@@ -22,16 +22,18 @@ __all__ = ["Prediction", "predict_closed", "predict_constant", "predict_poisson"
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """Requests a second and the mean response time in seconds; None where no formula is known."""
+    """Requests a second and the mean response time in seconds, each None where no formula is known."""
 
     throughput_rps: float | None = None
     response_time_s: float | None = None
 
 
 def predict_closed(topology: Topology, concurrency: int, think_time_s: float = 0.0) -> Prediction:
-    """In a closed loop. Constant work: the asymptotic bounds, which a pipeline of constant servers attains as
-    long as its policy sends no two requests to one instance while another is idle. Exponential work: the
-    exact product form, for an instance chosen at random; taking turns does better. Other work: nothing.
+    """Predict a closed loop.
+
+    Constant work gives the asymptotic bounds, which a pipeline of constant servers attains as long as its
+    policy sends no two requests to one instance while another is idle. Exponential work gives the exact
+    product form for instances chosen at random; taking turns does better. Other work gives no prediction.
     """
     stations = stations_of(topology)
     match _distribution(topology):
@@ -49,10 +51,12 @@ def predict_closed(topology: Topology, concurrency: int, think_time_s: float = 0
 
 
 def predict_poisson(topology: Topology, arrival_rate: float) -> Prediction:
-    """Under Poisson arrivals. The throughput is the lesser of rate and capacity. The response time: Jackson's
-    theorem for exponential work; for constant work and one slot in each of a chain of single instances the
-    wait of M/D/1 at the slowest, and none elsewhere (H. D. Friedman, Reduction methods for tandem queuing
-    systems, 1965). At or beyond capacity it has no mean.
+    """Predict Poisson arrivals.
+
+    The throughput is the lesser of rate and capacity. The response time of exponential work follows from
+    Jackson's theorem. Constant work in a chain of single instances with one slot each waits as in M/D/1 at
+    the slowest instance, and nowhere else (H. D. Friedman, Reduction methods for tandem queuing systems,
+    1965). At or beyond capacity the response time has no mean.
     """
     stations = stations_of(topology)
     distribution = _distribution(topology)
@@ -70,7 +74,7 @@ def predict_poisson(topology: Topology, arrival_rate: float) -> Prediction:
 
 
 def predict_constant(topology: Topology, arrival_rate: float) -> Prediction:
-    """Under evenly spaced arrivals. With constant work below capacity nothing ever queues."""
+    """Predict evenly spaced arrivals: with constant work below capacity nothing ever queues."""
     stations = stations_of(topology)
     distribution = _distribution(topology)
     if distribution is None:
@@ -82,7 +86,7 @@ def predict_constant(topology: Topology, arrival_rate: float) -> Prediction:
 
 
 def _distribution(topology: Topology) -> Distribution | None:
-    """The one distribution of all services that take time, if they wait for it and the formulas know it."""
+    """Find the one distribution of all services that take time; None if the formulas do not cover them."""
     works = [service.work for service in topology.services if service.work.mean_s > 0]
     if any(work.kind is not WorkKind.IO for work in works):
         return None  # burnt CPU shares cores, which no formula here knows

@@ -19,11 +19,12 @@ __all__ = ["closed_response_time", "closed_throughput", "open_response_time"]
 
 
 def closed_throughput(stations: Sequence[Station], concurrency: int, think_time_s: float = 0.0) -> float:
-    """X(N) = G(N − 1) / G(N): requests a second with N in the loop; infinite where nothing takes any time.
+    """Compute X(N) = G(N − 1) / G(N), the requests a second at concurrency N; infinite without demand.
 
-    G convolves the stations' weights (J. P. Buzen, Computational algorithms for closed queueing networks with
-    exponential servers, 1973). It gives what exact mean value analysis gives, and stays accurate with
-    several servers a station, where that does not.
+    G convolves the stations' weights (J. P. Buzen, Computational algorithms for closed queueing networks
+    with exponential servers, 1973). The result is that of exact mean value analysis, and stays accurate
+    with several servers a station, where mean value analysis does not. Raises ValueError for a concurrency
+    below 1.
     """
     if concurrency < 1:
         raise ValueError(f"concurrency is {concurrency}: nothing happens below 1")
@@ -42,12 +43,12 @@ def closed_throughput(stations: Sequence[Station], concurrency: int, think_time_
 
 
 def closed_response_time(stations: Sequence[Station], concurrency: int, think_time_s: float = 0.0) -> float:
-    """R = N / X − Z, by Little's law: the mean response time in seconds with N in the loop."""
+    """Compute R = N / X − Z by Little's law, the mean response time in seconds at concurrency N."""
     return concurrency / closed_throughput(stations, concurrency, think_time_s) - think_time_s
 
 
 def open_response_time(stations: Sequence[Station], arrival_rate: float) -> float:
-    """The mean response time in seconds under Poisson arrivals: the stations are as if each stood alone.
+    """Compute the mean response time in seconds under Poisson arrivals: the sum over stations as if alone.
 
     J. R. Jackson, Networks of waiting lines, 1957. Raises ValueError at or beyond capacity.
     """
@@ -59,25 +60,25 @@ def open_response_time(stations: Sequence[Station], arrival_rate: float) -> floa
 
 
 def _station_weights(station: Station, unit: float, concurrency: int) -> NDArray[np.float64]:
-    """Dⁿ / (μ(1) ⋯ μ(n)), where min(n, servers) servers are at work on n requests."""
+    """Compute Dⁿ / (μ(1) ⋯ μ(n)), where min(n, servers) servers are at work on n requests."""
     at_work = np.minimum(np.arange(1, concurrency + 1), station.servers)
     return _products(math.log(station.demand_s / unit) - np.log(at_work))
 
 
 def _delay_weights(think_time: float, concurrency: int) -> NDArray[np.float64]:
-    """Zⁿ / n!: as many servers as there are requests."""
+    """Compute Zⁿ / n!: as many servers as there are requests."""
     return _products(math.log(think_time) - np.log(np.arange(1, concurrency + 1)))
 
 
 def _products(log_factors: NDArray[np.float64]) -> NDArray[np.float64]:
-    """1, f1, f1 f2 …, up to a common factor, which no ratio of them shows."""
+    """Compute 1, f1, f1 f2 …, up to a common factor, which no ratio of them shows."""
     logs = np.concatenate(([0.0], np.cumsum(log_factors)))
     products: NDArray[np.float64] = np.exp(logs - logs.max())
     return products
 
 
 def _convolved(weights: NDArray[np.float64], more: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Their convolution as far as they reach, up to a common factor again."""
+    """Convolve both, as far as they reach, up to a common factor again."""
     convolved = np.convolve(weights, more)[: len(weights)]
     scaled: NDArray[np.float64] = convolved / convolved.max()
     return scaled

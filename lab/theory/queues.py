@@ -1,11 +1,11 @@
-"""Single queues in closed form, and Lindley's recursion for any schedule. Times in seconds, rates per second.
+"""Single queues in closed form, Lindley's recursion, and policies whose mean response time is known exactly.
 
-`utilization` is arrival rate × service time / servers, and must lie below 1: at 1 there is no steady state.
+Times are in seconds, rates per second. `utilization` is arrival rate × service time / servers, at least 0
+and below 1: at 1 there is no steady state, and functions raise ValueError.
 
-What a policy makes of the mean response time, where that is known exactly.
-
-Poisson arrivals, exponential service of mean S, alike instances of one slot with a queue each. `utilization`
-is that of each instance, at least 0 and below 1. Random is M/M/1 and one central queue M/M/c: see queues.
+Of policies over several instances, each with one slot and a queue of its own, under Poisson arrivals with
+exponential service: random is M/M/1 at each, one central queue is M/M/c, and round robin and the power of
+two have functions.
 """
 
 from __future__ import annotations
@@ -31,23 +31,29 @@ __all__ = [
 
 
 def mm1_mean_response_time(arrival_rate: float, service_time_s: float) -> float:
-    """S / (1 − ρ): Poisson arrivals, exponential service, one server (Kleinrock, Queueing Systems I, 3.2)."""
+    """Compute S / (1 − ρ): Poisson arrivals, exponential service, one server.
+
+    (Kleinrock, Queueing Systems I, 3.2.)
+    """
     return service_time_s / (1 - _utilization(arrival_rate, service_time_s))
 
 
 def mm1_response_time_quantile(arrival_rate: float, service_time_s: float, quantile: float) -> float:
-    """Its quantile: the response time is itself exponential (Kleinrock I, 5.118)."""
+    """Compute a quantile of M/M/1, whose response time is itself exponential (Kleinrock I, 5.118)."""
     return -math.log1p(-quantile) * mm1_mean_response_time(arrival_rate, service_time_s)
 
 
 def md1_mean_response_time(arrival_rate: float, service_time_s: float) -> float:
-    """S (1 + ρ / (2 (1 − ρ))): constant service, by Pollaczek and Khinchine's formula (Kleinrock I, 5.63)."""
+    """Compute S (1 + ρ / (2 (1 − ρ))): Poisson arrivals, constant service, one server.
+
+    By Pollaczek and Khinchine's formula (Kleinrock I, 5.63).
+    """
     utilization = _utilization(arrival_rate, service_time_s)
     return service_time_s * (1 + utilization / (2 * (1 - utilization)))
 
 
 def md1_response_time_quantile(arrival_rate: float, service_time_s: float, quantile: float) -> float:
-    """Its quantile, to a millionth of the service time, by bisection of the waiting time's distribution."""
+    """Compute a quantile of M/D/1, to a millionth of the service time, by bisection."""
     utilization = _utilization(arrival_rate, service_time_s)
     waiting = _md1_at_most(utilization)
     low, high = 0.0, 1.0
@@ -62,7 +68,7 @@ def md1_response_time_quantile(arrival_rate: float, service_time_s: float, quant
 
 
 def erlang_c(offered_load: float, servers: int) -> float:
-    """The probability that a request must wait, of Poisson arrivals at `servers` exponential servers.
+    """Compute the probability that a request of Poisson arrivals waits at `servers` exponential servers.
 
     `offered_load` is arrival rate × service time, in erlangs. By the stable recursion of Erlang's B formula
     (Cooper, Introduction to Queueing Theory, 3.4).
@@ -75,16 +81,17 @@ def erlang_c(offered_load: float, servers: int) -> float:
 
 
 def mmc_mean_response_time(arrival_rate: float, service_time_s: float, servers: int) -> float:
-    """S + C(c, a) · S / (c − a), with a = arrival rate × S (Cooper, 3.4)."""
+    """Compute S + C(c, a) · S / (c − a), the mean of M/M/c, with a = arrival rate × S (Cooper, 3.4)."""
     offered = arrival_rate * service_time_s
     return service_time_s * (1 + erlang_c(offered, servers) / (servers - offered))
 
 
 def lindley_waits(arrivals_s: ArrayLike, service_times_s: ArrayLike, servers: int = 1) -> NDArray[np.float64]:
-    """How long each request waits, first come, first served, given when each arrives and what it needs.
+    """Compute how long each request waits, first come, first served, from its arrival and its service time.
 
-    One server: W(n+1) = max(0, W(n) + S(n) − A(n)) (Lindley 1952). More: Kiefer and Wolfowitz's, of the
-    server that is free first (1955). Arrivals must not decrease.
+    One server: W(n+1) = max(0, W(n) + S(n) − A(n)) (Lindley 1952). More: Kiefer and Wolfowitz's recursion,
+    by the server that is free first (1955). Both arrays have the shape (requests,). Raises ValueError for
+    arrivals that decrease, and for arrays of unlike shapes.
     """
     arrivals = np.asarray(arrivals_s, dtype=np.float64)
     services = np.asarray(service_times_s, dtype=np.float64)
@@ -114,13 +121,12 @@ def _many_servers(arrivals: Sequence[float], services: Sequence[float], servers:
 
 def _utilization(arrival_rate: float, service_time_s: float) -> float:
     utilization = arrival_rate * service_time_s
-    if not 0 <= utilization < 1:
-        raise ValueError(f"no steady state at utilization {utilization:g}: it must lie from 0 to below 1")
+    _require_steady(utilization)
     return utilization
 
 
 def _md1_at_most(utilization: float) -> NDArray[np.float64]:
-    """P(at most n wait), n = 0, 1 …, in M/D/1.
+    """Compute P(at most n wait), n = 0, 1 …, in M/D/1.
 
     The generating function of the number present, (1−ρ)(1−z) A(z) / (A(z) − z) with A(z) = exp(ρ(z−1)), is
     inverted on roots of unity. What lies beyond the last root folds back; the tail falls about as
@@ -136,8 +142,11 @@ def _md1_at_most(utilization: float) -> NDArray[np.float64]:
 
 
 def _md1_wait_below(at_most: NDArray[np.float64], utilization: float, wait: float) -> float:
-    """P(W ≤ wait), in units of the service time (G. J. Franx, A simple solution for the M/D/c waiting time
-    distribution, 2001): a sum of positive terms, where Erlang's own of 1909 cancels to nothing."""
+    """Compute P(W ≤ wait) in M/D/1, with `wait` in units of the service time.
+
+    By a sum of positive terms (G. J. Franx, A simple solution for the M/D/c waiting time distribution,
+    2001), where the terms of Erlang's own of 1909 cancel.
+    """
     slots = math.floor(wait) + 1
     mean = utilization * (slots - wait)
     terms = np.arange(slots)
@@ -153,9 +162,12 @@ def _log_factorials(count: int) -> NDArray[np.float64]:
 
 
 def round_robin_mean_response_time(utilization: float, service_time_s: float, instances: int) -> float:
-    """S / (1 − σ), σ the root below 1 of σ = (n ρ / (n ρ + 1 − σ))^n: each of the n instances gets every n-th
-    arrival, so that it is an E_n/M/1 queue (Kleinrock, Queueing Systems I, 6, for G/M/1)."""
-    _check(utilization)
+    """Compute S / (1 − σ), σ the root below 1 of σ = (n ρ / (n ρ + 1 − σ))^n: round robin over n instances.
+
+    Each instance gets every n-th arrival and so is an E_n/M/1 queue (Kleinrock, Queueing Systems I, 6, for
+    G/M/1).
+    """
+    _require_steady(utilization)
     offered = instances * utilization
     low, high = 0.0, 1.0 - 1e-12
     if not offered:
@@ -168,14 +180,14 @@ def round_robin_mean_response_time(utilization: float, service_time_s: float, in
 
 
 def power_of_two_mean_response_time(utilization: float, service_time_s: float) -> float:
-    """S × Σ ρ^(2^i − 2) over i ≥ 1, in the limit of many instances (Mitzenmacher, The Power of Two Choices in
-    Randomized Load Balancing, 2001, with d = 2)."""
-    _check(utilization)
+    """Compute S × Σ ρ^(2^i − 2) over i ≥ 1: the power of two, in the limit of many instances.
+
+    (Mitzenmacher, The Power of Two Choices in Randomized Load Balancing, 2001, with d = 2.)
+    """
+    _require_steady(utilization)
     return service_time_s * math.fsum(utilization ** (2.0**i - 2) for i in range(1, 60))
 
 
-def _check(utilization: float) -> None:
+def _require_steady(utilization: float) -> None:
     if not 0 <= utilization < 1:
-        raise ValueError(
-            f"a utilization of {utilization} has no steady state: give 0 or more, and less than 1"
-        )
+        raise ValueError(f"no steady state at utilization {utilization:g}: it must lie from 0 to below 1")

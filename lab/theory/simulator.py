@@ -1,8 +1,8 @@
 """A pipeline simulated event by event, with the very policy objects that the balancers run.
 
-A stage at work: its policy, its instances, and who waits before them.
-
-What a simulation found, and how far chance lets it be trusted.
+`simulate` builds a `SimulatedStage` of each stage, lets `_Run` send requests through them in order of time,
+and gives what it found as `Simulated`. A request that begins at a stage has a visit there; the visit lasts
+until the last stage has answered, since each service holds its request while it calls the next.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from itertools import accumulate, islice, pairwise
 from math import inf
 
 import numpy as np
-from numpy.random import Generator, SeedSequence, default_rng
+from numpy.random import SeedSequence, default_rng
 from numpy.typing import NDArray
 
 from lab.arrivals import Closed, Poisson
@@ -25,20 +25,25 @@ from lab.theory.model import Stage, endless
 from services.balancer.instances import InstanceState
 from services.balancer.policies import Policy, build
 
-__all__ = ["Simulated", "SimulatedStage", "_Visit", "simulate"]
+__all__ = ["Simulated", "SimulatedStage", "simulate"]
 
 _Visit = tuple["SimulatedStage", "_Server", float, "_Visit | None"]
-"""Where a request is, at which instance, since when, and the visit before, which lasts until this ends."""
+"""The stage and the instance where a request is, since when, and its visit at the stage before."""
 
 
 class SimulatedStage:
-    """One stage of a simulation. Requests are known by number."""
+    """One stage of a simulation: its policy, its instances, and the numbers of the requests that wait.
+
+    Service times and the policy's lots come from streams of their own, both split off `seed`: so stages are
+    independent, and a policy changes no service time.
+    """
 
     __slots__ = ("_policy", "_service_times", "following", "servers", "waiting")
 
-    def __init__(self, stage: Stage, generator: Generator, seed: int) -> None:
-        self._policy: Policy = build(stage.policy, limit=stage.limit, seed=seed)
-        self._service_times: Iterator[float] = stage.service_times(generator)
+    def __init__(self, stage: Stage, seed: SeedSequence) -> None:
+        (lots,) = seed.spawn(1)
+        self._policy: Policy = build(stage.policy, limit=stage.limit, seed=int(lots.generate_state(1)[0]))
+        self._service_times: Iterator[float] = stage.service_times(default_rng(seed))
         self.servers = tuple(_Server(stage, place) for place in range(stage.instances))
         self.following: SimulatedStage | None = None
         self.waiting: deque[tuple[int, _Visit | None]] = deque()
@@ -47,9 +52,9 @@ class SimulatedStage:
             self._policy.add(server)
 
     def begin(self, now: float, before: _Visit | None) -> tuple[float, _Visit] | None:
-        """Give a request to an instance: when it is served there, and its visit. None if none has room."""
+        """Give a request to an instance: return its end of service and visit, or None if none has room."""
         server = self._policy.choose(now)
-        if not isinstance(server, _Server):  # which is to say: None
+        if not isinstance(server, _Server):  # that is, None
             return None
         server.requests += 1
         self._policy.started(server, now)
@@ -60,13 +65,13 @@ class SimulatedStage:
         return served, (self, server, now, before)
 
     def end(self, visit: _Visit, now: float) -> None:
-        """The instance has answered."""
+        """Tell the policy that an instance has answered."""
         _, server, begun, _ = visit
         self._policy.finished(server, now, now - begun)
 
 
 class _Server(InstanceState):
-    """An instance that knows when each of its slots comes free, and how much slower than others it is."""
+    """An instance with the time at which each slot comes free, and a factor on its service times."""
 
     __slots__ = ("free", "slowness")
 
@@ -80,35 +85,35 @@ class _Server(InstanceState):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Simulated:
-    """The requests after the warm-up."""
+    """What a simulation found of the requests after the warm-up."""
 
     arrived_s: NDArray[np.float64]
-    """When each arrived, in order, in seconds since the beginning of the simulation."""
+    """When each request arrived, in order, in seconds since the beginning: shape (requests,)."""
     response_times_s: NDArray[np.float64]
-    """How long each was in the pipeline, in the same order."""
+    """The response time of each request in seconds, in the order of arrivals: shape (requests,)."""
     requests: tuple[tuple[int, ...], ...]
-    """How many each instance of each stage was given, those of the warm-up included."""
+    """How many requests each instance of each stage was given, with those of the warm-up."""
 
     @property
     def mean_s(self) -> float:
-        """The mean response time."""
+        """The mean response time in seconds."""
         return float(self.response_times_s.mean())
 
     @property
     def throughput_rps(self) -> float:
-        """Answers a second, over the middle nine tenths of them: the last stragglers would blur it.
+        """Answers a second over the middle nine tenths of them, without the last stragglers.
 
-        Infinite where all come at once, as a single one does.
+        Infinite where all answers come at once, as a single one does.
         """
         early, late = np.quantile(self.arrived_s + self.response_times_s, (0.05, 0.95))
         return 0.9 * (len(self.arrived_s) - 1) / float(late - early) if late > early else math.inf
 
     def quantile_s(self, quantile: float) -> float:
-        """The response time that this part of the requests (0 to 1) does not exceed."""
+        """Compute the response time in seconds that this share of the requests (0 to 1) does not exceed."""
         return float(np.quantile(self.response_times_s, quantile))
 
     def margin_s(self, confidence: float = 0.95, batches: int = 30) -> float:
-        """Half the width of the mean's confidence interval.
+        """Compute half the width of the mean's confidence interval, in seconds.
 
         By batch means (Law, Simulation Modeling and Analysis, 9.5.3), since neighbours are alike: the means
         of `batches` stretches, taken as independent, and Student's t. Raises ValueError where a stretch
@@ -134,14 +139,14 @@ def simulate(
     warmup: int = 0,
     seed: int = 0,
 ) -> Simulated:
-    """Send `warmup` + `requests` requests through the stages, and tell what became of the latter.
+    """Send `warmup` + `requests` requests through the stages, and return what became of the latter.
 
     At an instance a request waits for a slot, first come, first served, is served, gives the slot back, and
     goes on to the next stage. It is in flight at every instance it has been to until the last has answered,
     as it is for the balancers of services that call each other: that is what they choose by. Nothing else
     takes time, nothing fails, and no queue is bounded.
 
-    The same seed gives the same arrivals, and at each stage the same service times in order of their coming,
+    The same seed gives the same arrivals, and at each stage the same service times in order of arrival,
     whatever the policy: so policies are compared on the same requests. Raises ValueError where there is no
     stage or no request to measure.
     """
@@ -151,11 +156,8 @@ def simulate(
             f"{requests} requests after {warmup} through {len(each)} stages: there is nothing to measure"
         )
     arrivals_seed, *seeds = SeedSequence(seed).spawn(1 + len(each))
-    lines = [
-        SimulatedStage(stage, default_rng(own), seed + n)
-        for n, (stage, own) in enumerate(zip(each, seeds, strict=True))
-    ]
-    run = _Run(lines, warmup + requests)
+    simulated = [SimulatedStage(stage, own) for stage, own in zip(each, seeds, strict=True)]
+    run = _Run(simulated, warmup + requests)
     if isinstance(traffic, Closed):
         run.closed(traffic)
     else:
@@ -164,29 +166,29 @@ def simulate(
     return Simulated(
         arrived_s=arrived,
         response_times_s=answered - arrived,
-        requests=tuple(tuple(server.requests for server in line.servers) for line in lines),
+        requests=tuple(tuple(server.requests for server in stage.servers) for stage in simulated),
     )
 
 
 class _Run:
-    """The events that are to come. A request has one at most, so its number tells equal times apart."""
+    """The events to come. A request has one at most, so its number tells equal times apart."""
 
     __slots__ = ("_events", "_first", "_think_time_s", "_total", "answered", "arrived")
 
-    def __init__(self, lines: Sequence[SimulatedStage], total: int) -> None:
-        for line, following in pairwise(lines):
-            line.following = following
-        self._first = lines[0]
+    def __init__(self, stages: Sequence[SimulatedStage], total: int) -> None:
+        for stage, following in pairwise(stages):
+            stage.following = following
+        self._first = stages[0]
         self._total = total
         self._think_time_s: float | None = None
-        """None in an open loop, where nobody waits for an answer to send the next request."""
+        """None in an open loop, where the next request waits for no answer."""
         self._events: list[tuple[float, int, _Visit | None]] = []
         """A heap: when, which request, and the visit whose service ends then; None for an arrival."""
         self.arrived = array("d")
         self.answered = array("d", bytes(8 * total))
 
     def open(self, traffic: Poisson, generator: np.random.Generator) -> None:
-        """Requests come whenever they come. Merging them in beats a heap that holds them."""
+        """Run an open loop. Merging arrivals with the events is faster than a heap that holds both."""
         gaps = endless(lambda count: generator.exponential(1 / traffic.rate, count))
         self.arrived.extend(islice(accumulate(gaps), self._total))
         for request, now in enumerate(self.arrived):
@@ -195,14 +197,14 @@ class _Run:
         self._advance(inf)
 
     def closed(self, traffic: Closed) -> None:
-        """Each client comes at once, and again when it has its answer and has thought."""
+        """Run a closed loop: each client sends at once, and again when it has its answer and has thought."""
         self._think_time_s = traffic.think_time_s
         for _ in range(traffic.concurrency):
             self._arrive(0.0)
         self._advance(inf)
 
     def _advance(self, until: float) -> None:
-        """Let everything happen that happens up to that time."""
+        """Let all events up to that time happen."""
         events = self._events
         while events and events[0][0] <= until:
             now, request, visit = heappop(events)
@@ -214,27 +216,27 @@ class _Run:
                 self.answered[request] = now
                 self._answer(now, visit)
 
-    def _enter(self, line: SimulatedStage, request: int, now: float, before: _Visit | None) -> None:
-        begun = line.begin(now, before)
+    def _enter(self, stage: SimulatedStage, request: int, now: float, before: _Visit | None) -> None:
+        begun = stage.begin(now, before)
         if begun is None:
-            line.waiting.append((request, before))
+            stage.waiting.append((request, before))
         else:
             heappush(self._events, (begun[0], request, begun[1]))
 
     def _answer(self, now: float, visit: _Visit | None) -> None:
-        """The last stage has answered, and with it all before."""
+        """End the visits of a request that the last stage has answered, and so all before."""
         while visit is not None:
-            line = visit[0]
-            line.end(visit, now)
-            if line.waiting:
-                request, before = line.waiting.popleft()
-                self._enter(line, request, now, before)
+            stage = visit[0]
+            stage.end(visit, now)
+            if stage.waiting:
+                request, before = stage.waiting.popleft()
+                self._enter(stage, request, now, before)
             visit = visit[3]
         if self._think_time_s is not None:
             self._arrive(now + self._think_time_s)
 
     def _arrive(self, at: float) -> None:
-        """One more request of a closed loop, if there is to be one."""
+        """Add one more request of a closed loop, unless all have been sent."""
         request = len(self.arrived)
         if request < self._total:
             self.arrived.append(at)

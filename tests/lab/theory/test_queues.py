@@ -16,6 +16,8 @@ from lab.theory.queues import (
     mm1_mean_response_time,
     mm1_response_time_quantile,
     mmc_mean_response_time,
+    power_of_two_mean_response_time,
+    round_robin_mean_response_time,
 )
 
 utilizations = st.floats(0.01, 0.97)
@@ -133,3 +135,19 @@ def test_times_out_of_order_or_without_partner_are_refused() -> None:
         lindley_waits([1.0, 0.5], [1.0, 1.0])
     with pytest.raises(ValueError, match="service time"):
         lindley_waits([1.0, 2.0], [1.0])
+
+
+def test_the_formulas_give_the_published_figures() -> None:
+    assert round_robin_mean_response_time(0.8, 1.0, 4) == pytest.approx(3.267, abs=5e-4)
+    assert round_robin_mean_response_time(0.8, 1.0, 1) == pytest.approx(5.0)
+    assert round_robin_mean_response_time(0.0, 2.0, 4) == 2.0
+    assert power_of_two_mean_response_time(0.8, 1.0) == pytest.approx(1.947, abs=5e-4)
+    assert power_of_two_mean_response_time(0.0, 2.0) == 2.0
+
+
+@pytest.mark.parametrize("utilization", [1.0, -0.1])
+def test_a_policy_without_a_steady_state_has_no_mean(utilization: float) -> None:
+    with pytest.raises(ValueError, match="utilization"):
+        round_robin_mean_response_time(utilization, 1.0, 4)
+    with pytest.raises(ValueError, match="utilization"):
+        power_of_two_mean_response_time(utilization, 1.0)
