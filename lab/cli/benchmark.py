@@ -1,4 +1,4 @@
-"""`lab benchmark`: how fast is what is up, and is that what the documents say?"""
+"""The command `lab benchmark`: how fast is what is up, and is that what the documents say."""
 
 from __future__ import annotations
 
@@ -31,19 +31,19 @@ def benchmark(
     import json
     from datetime import datetime
 
-    from lab.cli.benchmark_run import drive
-    from lab.cli.state import find
+    from lab.cli.benchmark_run import run_benchmark
+    from lab.cli.state import find_upkeep
     from lab.cli.summary import print_summary, summaries
     from lab.expectations import expected_of
     from lab.placement.cores import moved_to
     from lab.sweep.trial import Generators, read_cores
 
-    upkeep = find(offset, protocol)
+    upkeep = find_upkeep(offset, protocol)
     options, generators = upkeep.options, Generators(processes, read_cores(cpu))
     expected = expected_of(options.topology)
     levels = _levels(concurrency) if concurrency else sorted({expected.concurrency if expected else 1, 32})
     with moved_to(generators.cores_of_servers, upkeep.pid):
-        rows = drive(options, levels, duration, trials, generators)
+        rows = run_benchmark(options, levels, duration, trials, generators)
     found = summaries(rows)
     if as_json:
         typer.echo(json.dumps([row.row() for row in rows], default=datetime.isoformat))

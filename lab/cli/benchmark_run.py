@@ -1,4 +1,4 @@
-"""Closed loops on a topology that another process keeps up: one row for each trial."""
+"""Run closed loops on a topology that another process keeps up: one row for each trial."""
 
 from __future__ import annotations
 
@@ -18,21 +18,24 @@ from lab.sweep.trial import Generators
 from lab.topology import Topology
 from services.names import ProtocolName
 
-__all__ = ["drive"]
+__all__ = ["run_benchmark"]
 
 JSON = (("content-type", "application/json"),)
 WARMUP_S = 1.0
 NAME = "benchmark"
 
 
-def drive(
+def run_benchmark(
     options: TopologyOptions,
     concurrencies: Sequence[int],
     duration_s: float,
     trials: int,
     generators: Generators,
 ) -> list[Measurement]:
-    """Every concurrency in turn, `trials` times over: a machine that drifts does so under all alike."""
+    """Measure every concurrency in turn, `trials` times over, so that drift of the machine hits all alike.
+
+    Raises the LabError of a run that fails.
+    """
     topology = options.build()
     plan = [(level, number) for number in range(1, trials + 1) for level in concurrencies]
     step_s = WARMUP_S + duration_s
@@ -57,14 +60,14 @@ def drive(
                 bar.within(so_far.elapsed_s, step_s)
 
             load = run(spec, on_progress=progress)
-            factors = factors_of(spec, _known(options, topology))
+            factors = factors_of(spec, _topology_factors(options, topology))
             rows.append(measure(Trial(NAME, f"{NAME}-{level}", number), factors, load, topology=topology))
             bar.finish(step_s)
     return rows
 
 
-def _known(options: TopologyOptions, topology: Topology) -> Factors:
-    """The factors of what is up; those of the load are its spec's to tell."""
+def _topology_factors(options: TopologyOptions, topology: Topology) -> Factors:
+    """Return the factors of the topology; `factors_of` adds those of the load."""
     balanced = any(service.balancer for service in topology.services)
     return Factors(
         topology=options.topology,

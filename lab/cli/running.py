@@ -1,15 +1,6 @@
-"""`lab down`: end what is up.
+"""The commands on a topology that another process keeps up: down, kill, logs, restart, stats and test."""
 
-`lab test`: does what is up answer as documented?
-
-`lab stats`: what the balancers counted.
-
-`lab logs`: what the servers wrote.
-
-`lab restart`: bring a server back, or each in turn.
-
-`lab kill`: what if this server crashed?
-"""
+# ruff: noqa: PT028 (`test` is a command, not a test of pytest)
 
 from __future__ import annotations
 
@@ -21,28 +12,29 @@ from typing import Annotated
 
 import typer
 
+from lab.cli.control import Command, ask
 from lab.cli.options import JSON, ServerName, UpOffset, UpProtocol
-from lab.cli.state import Upkeep, find
+from lab.cli.state import Upkeep, find_upkeep
 from lab.errors import NotRunning, PlacementError
 from services.names import ProtocolName
 
 __all__ = ["down", "kill", "logs", "restart", "stats", "test"]
 
-HEAR_S = 1.0
-"""How long a process may take to hear that it shall end, before it is told less kindly."""
+ANSWER_S = 1.0
+"""How long a process may take to answer `down`, before it gets a signal."""
 DOWN_S = 4.0
-"""How long it may then take over it."""
+"""How long it may then take to end, before it is killed."""
 POLL_S = 0.02
+FOLLOW_S = 0.3
+"""Pause between two looks for new lines of a log."""
 
 
 def down(offset: UpOffset = None) -> None:
     """End the topology that is up."""
-    from lab.cli.control import Command, ask
-
-    upkeep = find(offset)
+    upkeep = find_upkeep(offset)
     try:
-        ask(upkeep.control, Command.DOWN, timeout_s=HEAR_S)
-    except NotRunning:  # it is there and does not listen: busy, frozen or about to end
+        ask(upkeep.control, Command.DOWN, timeout_s=ANSWER_S)
+    except NotRunning:  # the process exists and does not listen: busy, frozen or about to end
         os.kill(upkeep.pid, signal.SIGTERM)
         os.kill(upkeep.pid, signal.SIGCONT)
     if not _gone(upkeep):
@@ -54,7 +46,7 @@ def down(offset: UpOffset = None) -> None:
 
 
 def _gone(upkeep: Upkeep) -> bool:
-    """Whether the process is gone, and with it all it listened on, within the time it has for that."""
+    """Wait up to DOWN_S until the process and the port of its first server are gone; say whether they are."""
     _, host, port = next(upkeep.options.build().addresses())
     end = time.monotonic() + DOWN_S
     while time.monotonic() < end:
@@ -69,58 +61,51 @@ def _listens(host: str, port: int) -> bool:
         return sock.connect_ex((host, port)) == 0
 
 
-# ruff: noqa: PT028 (a command, and no test of pytest)
-
-
 def test(
     offset: UpOffset = None,
     protocol: UpProtocol = None,
     text: Annotated[str | None, typer.Option(help="Also send this text and print the report.")] = None,
 ) -> None:
     """Check that what is up answers as documented: health, the example, bad input, statistics."""
-    from lab.cli.state import find
     from lab.imports import Extra, needing
 
-    options = find(offset, protocol).options
+    options = find_upkeep(offset, protocol).options
     topology = options.build()
     if topology.protocol is ProtocolName.GRPC:
         with needing(Extra.GRPC, topology.name):
             import lab.cli.acceptance_grpc as over_grpc
-        findings, report = over_grpc.acceptance(topology, options.balancer), over_grpc.report
+        checks, report_of = over_grpc.acceptance(topology, options.balancer), over_grpc.report_of
     else:
         import lab.cli.acceptance as over_http
 
-        findings, report = over_http.acceptance(topology), over_http.report
+        checks, report_of = over_http.acceptance(topology), over_http.report_of
     failed = 0
-    for finding in findings:
-        failed += not finding.ok
-        mark = typer.style("PASS", fg="green") if finding.ok else typer.style("FAIL", fg="red")
-        typer.echo(f"{mark} {finding.what}" + ("" if finding.ok else f": {finding.found}"))
+    for check in checks:
+        failed += not check.ok
+        mark = typer.style("PASS", fg="green") if check.ok else typer.style("FAIL", fg="red")
+        typer.echo(f"{mark} {check.what}" + ("" if check.ok else f": {check.found}"))
     if text is not None:
-        typer.echo(report(topology, text))
+        typer.echo(report_of(topology, text))
     typer.echo("all as documented" if not failed else f"{failed} not as documented: see `lab logs`")
     if failed:
         raise typer.Exit(1)
 
 
 def stats(as_json: JSON = False, offset: UpOffset = None, protocol: UpProtocol = None) -> None:
-    """Print what balancers counted, by instance. In JSON those that are down are left out."""
+    """Print what balancers counted, by instance. JSON omits balancers that are down."""
     import json
 
     from rich.console import Console
     from rich.table import Table
 
-    from lab.cli.control import Command, ask
-    from lab.cli.state import find
-
-    upkeep = find(offset, protocol)
+    upkeep = find_upkeep(offset, protocol)
     counted = ask(upkeep.control, Command.STATS)
     if as_json:
         typer.echo(json.dumps(counted))
         return
     balancers = [s.balancer.name for s in upkeep.options.build().services if s.balancer]
     if not balancers:
-        typer.echo("no balancers here: they are what counts, and sequential has none")
+        typer.echo("sequential has no balancers, and only balancers count")
         return
     table = Table("balancer", "instance", box=None, pad_edge=False)
     table.add_column("requests", justify="right")
@@ -129,31 +114,23 @@ def stats(as_json: JSON = False, offset: UpOffset = None, protocol: UpProtocol =
         if balancer not in counted:
             table.add_row(balancer, "down")
             continue
-        answer = counted[balancer]
-        for n, instance in enumerate(answer["instances"]):
-            counts = answer["stats"][instance]
+        own = counted[balancer]
+        for n, instance in enumerate(own["instances"]):
+            counts = own["stats"][instance]
             requests, errors = f"{counts['requests']:,}", f"{counts['errors']:,}"
             table.add_row(balancer if n == 0 else "", instance, requests, errors)
     Console(highlight=False).print(table)
 
 
-FOLLOW_S = 0.3
-
-
 def logs(
     server: Annotated[str | None, typer.Argument(metavar="SERVER", help="Its name; all if left out.")] = None,
     follow: Annotated[
-        bool, typer.Option("--follow", "-f", help="Go on with what comes, until Ctrl-C.")
+        bool, typer.Option("--follow", "-f", help="Go on with new lines, until Ctrl-C.")
     ] = False,
     offset: UpOffset = None,
 ) -> None:
     """Print what the servers logged."""
-    import time
-
-    from lab.cli.control import Command, ask
-    from lab.cli.state import find
-
-    upkeep = find(offset)
+    upkeep = find_upkeep(offset)
     names = [server] if server else [name for name, _ in upkeep.options.build().ports()]
     positions = dict.fromkeys(names, 0)
     while True:
@@ -172,20 +149,14 @@ def restart(
     ] = None,
     offset: UpOffset = None,
 ) -> None:
-    """Start one server again, or all in turn."""
-    from lab.cli.control import Command, ask
-    from lab.cli.state import find
-
-    upkeep = find(offset)
+    """Restart one server, or all in turn."""
+    upkeep = find_upkeep(offset)
     for name in [server] if server else [name for name, _ in upkeep.options.build().ports()]:
         ask(upkeep.control, Command.RESTART, name)
         typer.echo(f"{name} restarted")
 
 
 def kill(server: ServerName, offset: UpOffset = None) -> None:
-    """End one server as a crash would."""
-    from lab.cli.control import Command, ask
-    from lab.cli.state import find
-
-    ask(find(offset).control, Command.KILL, server)
+    """Kill one server, as a crash would."""
+    ask(find_upkeep(offset).control, Command.KILL, server)
     typer.echo(f"{server} is killed: `lab restart {server}` brings it back")

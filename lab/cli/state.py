@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import fcntl
-import json
 import os
-import sys
 import tempfile
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psutil
 
@@ -18,12 +19,16 @@ from lab.cli.topology_options import TopologyOptions
 from lab.errors import NotRunning, PlacementError
 from services.names import ProtocolName
 
-__all__ = ["Upkeep", "claimed", "everything_up", "find", "require_free", "state_directory"]
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
 
+__all__ = ["Upkeep", "claimed", "everything_up", "find_upkeep", "require_free", "state_directory"]
+
+NAME = "pipeline-lab"
 SOCKET_PATH_LIMIT = 100
 """Bytes in the path of a Unix socket that every system takes; macOS ends at 103."""
 SAME_START_S = 1.0
-"""Start times of a process that differ by less are the same one's: the system rounds them."""
+"""Start times of a process that differ by less are equal: the system rounds them."""
 
 _REMEDY = "end it with `lab down`, or choose other ports with --offset"
 
@@ -41,20 +46,20 @@ class Upkeep:
 
     @classmethod
     def of_this_process(cls, options: TopologyOptions) -> Upkeep:
-        """What this very process keeps up."""
+        """Describe a topology that this process is about to keep up."""
         control = _file(options.offset, f"{os.getpid()}.sock")
         if len(os.fsencode(control)) > SOCKET_PATH_LIMIT:
-            control = Path(tempfile.mkdtemp(prefix="pipeline-lab-")) / "control.sock"
+            control = Path(tempfile.mkdtemp(prefix=f"{NAME}-")) / "control.sock"
         return cls(options, os.getpid(), psutil.Process().create_time(), control)
 
     @property
     def path(self) -> Path:
-        """Where it is written."""
+        """The file it is written to."""
         return _file(self.options.offset, "json")
 
     @property
     def alive(self) -> bool:
-        """Whether the process that kept it up still does."""
+        """Whether the process that kept the topology up still does."""
         try:
             process = psutil.Process(self.pid)
             same = abs(process.create_time() - self.started) < SAME_START_S
@@ -63,32 +68,27 @@ class Upkeep:
             return False
 
     def write(self) -> None:
-        """Let other shells find it, all of the file at once."""
-        data = {
-            "options": self.options.to_json(),
-            "pid": self.pid,
-            "started": self.started,
-            "control": str(self.control),
-        }
+        """Write the file that other shells find, all of it at once."""
         unfinished = self.path.with_suffix(f".{self.pid}")
-        unfinished.write_text(json.dumps(data), encoding="utf-8")
+        unfinished.write_bytes(_json().dump_json(self))
         unfinished.replace(self.path)
 
     def remove(self) -> None:
-        """Let nobody find it any more. What another process wrote in its place stays."""
+        """Remove the file and the socket. A file that another process wrote in its place stays."""
         if _read(self.path) == self:
             self.path.unlink(missing_ok=True)
         self.control.unlink(missing_ok=True)
         if self.control.parent != self.path.parent:
-            with suppress(OSError):  # by another shell, just now
+            with suppress(OSError):  # another shell may have removed it just now
                 self.control.parent.rmdir()
 
 
 @contextmanager
 def claimed(offset: int) -> Iterator[None]:
-    """No other process may bring anything up at that offset. Raises PlacementError where one already does.
+    """Hold the offset of the ports against other processes inside the block.
 
-    The system gives the claim back with the process, however that ends; the empty file stays.
+    The system gives the claim back when this process ends, however it does; the empty file stays. Raises
+    PlacementError where another process holds the offset.
     """
     with _file(offset, "lock").open("wb") as lock:
         try:
@@ -103,14 +103,14 @@ def claimed(offset: int) -> Iterator[None]:
 
 
 def require_free(offset: int) -> None:
-    """Raises PlacementError where something is up at that offset."""
+    """Check that nothing is up at the offset. Raises PlacementError."""
     for upkeep in everything_up():
         if upkeep.options.offset == offset:
             raise PlacementError(f"{upkeep.options.topology} is up already (pid {upkeep.pid}): {_REMEDY}")
 
 
 def everything_up() -> list[Upkeep]:
-    """All that is up, by offset. What was left by a process that died is removed on the way."""
+    """Return all that is up, by offset; remove the files of processes that died."""
     found = []
     for path in sorted(state_directory().glob("up-*.json")):
         upkeep = _read(path)
@@ -123,46 +123,65 @@ def everything_up() -> list[Upkeep]:
     return sorted(found, key=lambda upkeep: upkeep.options.offset)
 
 
-def find(offset: int | None = None, protocol: ProtocolName | None = None) -> Upkeep:
-    """What is up at that offset and speaks that, or the only one. Raises NotRunning for none or several."""
+def find_upkeep(offset: int | None = None, protocol: ProtocolName | None = None) -> Upkeep:
+    """Return the topology that is up with this offset and protocol, where None stands for any.
+
+    Raises NotRunning where none is, or several are.
+    """
     up = everything_up()
-    at = [
+    matching = [
         upkeep
         for upkeep in up
         if offset in (None, upkeep.options.offset) and protocol in (None, upkeep.options.protocol)
     ]
-    if len(at) == 1:
-        return at[0]
+    if len(matching) == 1:
+        return matching[0]
     if not up:
         raise NotRunning("nothing is up: start something with `lab up parallel --detach`")
     names = ", ".join(
         f"{u.options.topology} ({u.options.protocol}) at --offset {u.options.offset}" for u in up
     )
-    raise NotRunning(f"say which is meant: up are {names}" if at else f"nothing is up there: up are {names}")
+    raise NotRunning(
+        f"say which is meant: up are {names}" if matching else f"nothing is up there: up are {names}"
+    )
 
 
 def state_directory() -> Path:
-    """The user's own directory for this, made where it is missing; nobody else may look into it.
+    """Return the user's own directory for these files, made where it is missing; nobody else can enter it.
 
-    Raises PlacementError where it cannot be made or written to.
+    XDG_RUNTIME_DIR is obeyed, or refused with its name: platformdirs may take another directory in its place.
+    Raises PlacementError where the directory cannot be made or written to, or is another user's.
     """
-    if runtime := os.environ.get("XDG_RUNTIME_DIR"):
-        directory = Path(runtime) / "pipeline-lab"
-    elif sys.platform == "darwin":
-        directory = Path.home() / "Library" / "Caches" / "pipeline-lab"
-    else:
-        directory = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pipeline-lab"
+    directory = None
     try:
+        directory = _runtime_directory()
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        writable = os.access(directory, os.W_OK | os.X_OK)
+        usable = directory.stat().st_uid == os.getuid() and os.access(directory, os.W_OK | os.X_OK)
     except OSError:
-        writable = False
-    if not writable:
+        usable = False
+    if directory is None or not usable:
         raise PlacementError(
-            f"{directory}, which tells other shells what is up, cannot be written: "
+            f"{directory or 'the directory'}, which tells other shells what is up, cannot be written: "
             "set XDG_RUNTIME_DIR to a directory of yours"
         )
     return directory
+
+
+def _runtime_directory() -> Path:
+    """Return where the directory belongs. Raises OSError where the system's place for it is not safe."""
+    if runtime := os.environ.get("XDG_RUNTIME_DIR"):
+        return Path(runtime) / NAME
+    from platformdirs import user_runtime_path  # takes a while, and `lab --help` comes this way
+
+    with warnings.catch_warnings(action="ignore"):  # it warns that it falls back to a directory in /tmp
+        return user_runtime_path(NAME, ensure_exists=True)
+
+
+@cache
+def _json() -> TypeAdapter[Upkeep]:
+    from pydantic import TypeAdapter  # takes a while, and not every command has something to read
+
+    return TypeAdapter(Upkeep)
 
 
 def _file(offset: int, suffix: str) -> Path:
@@ -171,9 +190,6 @@ def _file(offset: int, suffix: str) -> Path:
 
 def _read(path: Path) -> Upkeep | None:
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-        return Upkeep(
-            TopologyOptions.from_json(data["options"]), data["pid"], data["started"], Path(data["control"])
-        )
-    except (OSError, ValueError, KeyError, TypeError):
+        return _json().validate_json(path.read_bytes())
+    except (OSError, ValueError):
         return None  # written by another version, or half

@@ -1,11 +1,9 @@
-"""What a topology can be told on the command line, as one value that also travels to other shells."""
+"""The options of a topology on the command line, as one value that also travels to other shells."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
-from typing import Any, Self
+from dataclasses import dataclass, fields, replace
 
 from lab.errors import BadParameter
 from lab.names import BalancerName, PlacementName, TopologyName
@@ -22,7 +20,7 @@ REPLICAS = 4
 
 @dataclass(frozen=True, slots=True)
 class TopologyOptions:
-    """A documented topology and what of it is changed."""
+    """A documented topology and what is changed about it."""
 
     topology: TopologyName
     replicas: int = REPLICAS
@@ -30,7 +28,7 @@ class TopologyOptions:
     client: ClientName = ClientName.WIRE
     work: WorkKind = WorkKind.IO
     work_ms: tuple[float, ...] = (40.0,)
-    """One mean service time for all services, or one for each, in ms."""
+    """One mean service time in ms for all services, or one for each."""
     work_distribution: Distribution = Distribution.CONSTANT
     slots: int = 1
     seed: int = 0
@@ -40,31 +38,8 @@ class TopologyOptions:
     balancer: BalancerName = BalancerName.BUILTIN
     protocol: ProtocolName = ProtocolName.HTTP
 
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Self:
-        """What `to_json` wrote."""
-        return cls(
-            topology=TopologyName(data["topology"]),
-            replicas=data["replicas"],
-            policy=PolicyName(data["policy"]),
-            client=ClientName(data["client"]),
-            work=WorkKind(data["work"]),
-            work_ms=tuple(data["work_ms"]),
-            work_distribution=Distribution(data["work_distribution"]),
-            slots=data["slots"],
-            seed=data["seed"],
-            offset=data["offset"],
-            placement=PlacementName(data["placement"]),
-            balancer=BalancerName(data["balancer"]),
-            protocol=ProtocolName(data["protocol"]),
-        )
-
-    def to_json(self) -> dict[str, Any]:
-        """JSON-ready data."""
-        return asdict(self)
-
     def arguments(self) -> list[str]:
-        """The command line that gives these options again: what is changed, and nothing else."""
+        """Return the words of a command line that gives these options: only what differs from a default."""
         words = [str(self.topology)]
         for option in fields(self)[1:]:
             value = getattr(self, option.name)
@@ -75,7 +50,7 @@ class TopologyOptions:
         return words
 
     def build(self) -> Topology:
-        """The topology. Raises BadParameter for values that make none."""
+        """Return the topology. Raises BadParameter for values that make none."""
         try:
             topology = Topology.named(self.topology, self.replicas).shifted(self.offset)
             topology = topology.with_policy(self.policy, self.seed).with_work(self._work(topology))

@@ -1,12 +1,11 @@
-"""Options make the topology they say, and survive the way to another shell."""
+"""Options make the topology they say, and survive the way to another process."""
 
 from __future__ import annotations
-
-import json
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import TypeAdapter
 
 from lab.cli.topology_options import TopologyOptions
 from lab.errors import BadParameter
@@ -34,7 +33,8 @@ options = st.builds(
 
 @given(options=options)
 def test_options_are_the_same_after_a_trip_through_json(options: TopologyOptions) -> None:
-    assert TopologyOptions.from_json(json.loads(json.dumps(options.to_json()))) == options
+    json = TypeAdapter(TopologyOptions)
+    assert json.validate_json(json.dump_json(options)) == options
 
 
 @given(options=options)
