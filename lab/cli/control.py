@@ -1,4 +1,10 @@
-"""How other shells speak to the process that keeps a topology up: JSON lines over a Unix socket."""
+"""How other shells speak to the process that keeps a topology up: one JSON line each way over a Unix socket.
+
+The socket lies in the user's own state directory, which nobody else can enter. `multiprocessing.connection`
+has a Listener and a Client for such sockets, but no timeout for accepting, connecting, sending, or the rest
+of a message that has begun: one stopped shell would hold the keeper for ever. So this uses plain sockets,
+which have one.
+"""
 
 from __future__ import annotations
 
@@ -13,22 +19,23 @@ from typing import TYPE_CHECKING, Any
 from lab import errors
 from lab.errors import LabError, NotRunning, PlacementError
 
-if TYPE_CHECKING:  # who only asks need not import what runs
+if TYPE_CHECKING:  # a shell that only asks need not import what runs
     from lab.placement import Running
 
 __all__ = ["Command", "Control", "ask"]
 
 ASK_S = 30.0
-"""How long a command may take: restarting every server is the longest."""
-TURN_S = 5.0
-"""How long a caller may take to say what it wants, before the next one's turn."""
-HEED_S = 0.5
-"""How long a signal may go unheeded that arrives between Python's last look for one and the system's wait."""
+"""How long a command may take: restarting every server takes the longest."""
+SHELL_S = 5.0
+"""How long a shell may take to send its command, or to read the answer, before the next one is served."""
+SIGNAL_CHECK_S = 0.5
+"""How late a signal is seen that arrives between Python's last check for one and the system's wait."""
 LINE_LIMIT = 16 * 1024 * 1024
+"""Bytes in the longest command or answer."""
 
 
 class Command(StrEnum):
-    """What can be asked of a topology that another process keeps up."""
+    """A command for a topology that another process keeps up."""
 
     STATS = "stats"
     LOGS = "logs"
@@ -38,7 +45,7 @@ class Command(StrEnum):
 
 
 class Control:
-    """Takes commands for a running topology, one caller at a time, until one says `down`."""
+    """Serves commands for a running topology, one shell at a time, until one says `down`."""
 
     def __init__(self, running: Running, path: Path) -> None:
         self._running = running
@@ -47,8 +54,8 @@ class Control:
 
     @contextmanager
     def open(self) -> Iterator[Control]:
-        """Callers may come inside the block; `serve` answers them."""
-        self._path.unlink(missing_ok=True)  # left by one that was killed
+        """Listen on the socket inside the block; `serve` answers."""
+        self._path.unlink(missing_ok=True)  # left by a process that was killed
         with socket.socket(socket.AF_UNIX) as self._socket:
             self._socket.bind(str(self._path))
             self._socket.listen()
@@ -58,16 +65,16 @@ class Control:
                 self._path.unlink(missing_ok=True)
 
     def serve(self) -> None:
-        """Answer callers until one says `down`."""
-        self._socket.settimeout(HEED_S)
+        """Answer commands until one is `down`."""
+        self._socket.settimeout(SIGNAL_CHECK_S)
         while not self._down:
             try:
-                caller, _ = self._socket.accept()
+                shell, _ = self._socket.accept()
             except TimeoutError:
                 continue
-            with caller, suppress(OSError):  # one that hangs up, or says nothing, has had its turn
-                caller.settimeout(TURN_S)
-                caller.sendall(json.dumps(self._answer(_read_line(caller))).encode() + b"\n")
+            with shell, suppress(OSError):  # a shell that hangs up or stalls is not waited for
+                shell.settimeout(SHELL_S)
+                shell.sendall(json.dumps(self._answer(_read_line(shell))).encode() + b"\n")
 
     def _answer(self, line: bytes) -> dict[str, Any]:
         try:
@@ -94,17 +101,18 @@ class Control:
 
 
 def ask(path: Path, command: Command, name: str = "", position: int = 0, *, timeout_s: float = ASK_S) -> Any:
-    """What the process at that socket answers: to `logs`, the lines after `position` and where to go on from.
+    """Send a command to the process that listens at `path` and return its result.
 
-    Raises the LabError that it met, or NotRunning where nobody answers.
+    The result of `logs` is the lines after `position`, and the position to go on from. Raises the LabError
+    that the command met, or NotRunning if no answer comes within `timeout_s`.
     """
     request = json.dumps({"command": command, "name": name, "position": position})
     try:
-        with socket.socket(socket.AF_UNIX) as caller:
-            caller.settimeout(timeout_s)
-            caller.connect(str(path))
-            caller.sendall(request.encode() + b"\n")
-            answer = json.loads(_read_line(caller))
+        with socket.socket(socket.AF_UNIX) as keeper:
+            keeper.settimeout(timeout_s)
+            keeper.connect(str(path))
+            keeper.sendall(request.encode() + b"\n")
+            answer = json.loads(_read_line(keeper))
     except (OSError, ValueError) as error:
         raise NotRunning(
             f"the process that keeps it up does not answer at {path} ({error}): end it with `lab down`"
@@ -115,13 +123,9 @@ def ask(path: Path, command: Command, name: str = "", position: int = 0, *, time
 
 
 def _read_line(sock: socket.socket) -> bytes:
-    """All up to a newline. Raises OSError for a peer that stops half-way, or does not stop at all."""
-    line = bytearray()
-    while not line.endswith(b"\n"):
-        if len(line) > LINE_LIMIT:
-            raise OSError("a line without end")
-        chunk = sock.recv(65536)
-        if not chunk:
-            raise OSError("hung up")
-        line += chunk
-    return bytes(line)
+    """Read up to a newline. Raises OSError if none comes in time, or none within LINE_LIMIT bytes."""
+    with sock.makefile("rb") as stream:
+        line = stream.readline(LINE_LIMIT)
+    if not line.endswith(b"\n"):
+        raise OSError("hung up")
+    return line
