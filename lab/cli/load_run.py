@@ -1,6 +1,7 @@
-"""One run of load on one URL, and the CSV that rows of such runs are kept in.
+"""One run of load on a URL: from the options that were typed to a spec, a row, a line in a CSV and a report.
 
-From what a person types about a URL and a load to the spec that a generator takes.
+The functions `read_…` turn options into what a LoadSpec takes; `load_once` runs the spec; `append_row` keeps
+the row in a CSV whose rows all have one target; `row_text` prints it.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,8 +20,10 @@ from lab.load.result import LoadResult, Progress
 from lab.load.run import run
 from lab.load.spec import LoadSpec, PipelineBody
 from lab.measure.measurement import Measurement
+from lab.measure.percentiles import PERCENTILES
 from lab.measure.row import Trial, factors_of, histograms_of, measure
-from lab.measure.validity import InvalidReason
+from lab.measure.statistics import Interval
+from lab.measure.validity import MEANING, InvalidReason
 from lab.progress import SecondsBar, seconds_bar
 from lab.results.csv_file import Results, require_resumable
 from lab.results.sidecar import Sidecar
@@ -35,6 +38,7 @@ __all__ = [
     "read_load",
     "require_csv",
     "require_writable",
+    "row_text",
     "show_progress",
 ]
 
@@ -48,14 +52,14 @@ ASKED = (
     "connect_timeout_s",
     "read_timeout_s",
 )
-"""What makes a cell, beside the target, which is the CSV's. How it is measured does not."""
+"""The fields of a LoadSpec that make a cell. The target is the CSV's; how it is measured does not count."""
 CHANGING = (LoadModel.RAMP, LoadModel.STEPS)
 
 
 def load_once(spec: LoadSpec) -> tuple[Measurement, LoadResult]:
-    """Run it with a live line, and give its row and all that was recorded. A rate meant to change may.
+    """Run the load with a live line; return its row and everything recorded.
 
-    Raises as `LoadSpec.check` does, before there is a line.
+    A ramp or steps are not invalid for a rate that changes. Raises as `LoadSpec.check`, before any output.
     """
     spec.check()
     total_s = spec.warmup_s + spec.duration_s
@@ -72,7 +76,7 @@ def load_once(spec: LoadSpec) -> tuple[Measurement, LoadResult]:
 
 
 def cell_of(spec: LoadSpec) -> str:
-    """The cell that a run of this belongs to: a name of the load, told apart by all that was asked for."""
+    """Return the name of the cell that a run of `spec` belongs to: its load, and a hash of its fields."""
     level = spec.load.concurrency if isinstance(spec.load, Closed) else spec.load.requested_rate
     asked = spec.to_json()
     facts = json.dumps({name: asked[name] for name in ASKED}, sort_keys=True)
@@ -81,19 +85,19 @@ def cell_of(spec: LoadSpec) -> str:
 
 
 def show_progress(bar: SecondsBar, so_far: Progress, planned_s: float) -> None:
-    """What has been answered, what failed and what is under way, on the bar's line."""
+    """Show on the bar how many requests were answered, failed and are in flight."""
     bar.say(f"{so_far.succeeded:,} answered, {so_far.failed:,} failed, {so_far.in_flight:,} in flight")
     bar.within(so_far.elapsed_s / so_far.total_s * planned_s, planned_s)
 
 
 def require_csv(path: Path, spec: LoadSpec) -> None:
-    """What `append_row` would find there, before there is a row: raises ResultsError, or BadParameter."""
+    """Check before the run that `append_row` can write to `path`. Raises BadParameter or ResultsError."""
     require_writable(path)
     require_resumable(path, _parameters(spec))
 
 
 def require_writable(path: Path) -> None:
-    """Raises BadParameter where no CSV of that name can be, with its sidecar beside it."""
+    """Check that a CSV and its sidecar can be written at `path`. Raises BadParameter."""
     if path.is_dir():
         raise BadParameter(f"--csv {path} is a directory: name a file in it, such as {path / 'mine.csv'}")
     if Sidecar.path_for(path) == path:
@@ -107,9 +111,9 @@ def require_writable(path: Path) -> None:
 
 
 def append_row(path: Path, spec: LoadSpec, measured: Measurement, loaded: LoadResult) -> Measurement:
-    """Append the row as one more trial of its cell, and return it as written.
+    """Append the row as one more trial of its cell; return it as written.
 
-    A CSV holds rows of one target: raises SweepMismatch for a row of another.
+    Raises SweepMismatch if the CSV holds rows of another target.
     """
     with Results(path, _parameters(spec)) as results:
         cell = measured.what.cell_id
@@ -123,13 +127,90 @@ def _parameters(spec: LoadSpec) -> dict[str, Any]:
     return {"url": spec.url, "method": spec.method}
 
 
+def row_text(spec: LoadSpec, measured: Measurement, intervals: Mapping[int, Interval]) -> str:
+    """Describe a row for a person: what was done, what came of it, and whether to believe it.
+
+    A dash stands for a figure that is unknown or must not be said. `intervals` are the 95 % intervals of the
+    response_time in ms, by percentile.
+    """
+    outcome, health = measured.outcome, measured.health
+    nothing = outcome.nothing_succeeded
+    lines = [("outcome", nothing)] if nothing else []
+    lines += [
+        ("load", f"{spec.method} {spec.url}, {_load_text(spec)}, {measured.factors.duration_s:g} s measured"),
+        ("throughput", f"{_figure(outcome.throughput_rps)} req/s"),
+        (
+            "requests",
+            f"{outcome.succeeded:,} succeeded, {outcome.failed:,} failed, {outcome.dropped:,} dropped",
+        ),
+    ]
+    if outcome.failures and not nothing:
+        lines.append(("failures", outcome.failures))
+    times = {
+        "mean": outcome.response_time_mean_ms,
+        "p50": outcome.response_time_p50_ms,
+        "p90": outcome.response_time_p90_ms,
+        "p95": outcome.response_time_p95_ms,
+        "p99": outcome.response_time_p99_ms,
+        "p99.9": outcome.response_time_p99_9_ms,
+        "max": outcome.response_time_max_ms,
+    }
+    lines += [
+        ("response_time", _times(times)),
+        *([("95 % interval", _ends(intervals))] if health.valid else []),
+        ("service_time", _times({"p50": outcome.service_time_p50_ms, "p99": outcome.service_time_p99_ms})),
+        (
+            "generator",
+            f"{_figure(health.generator_cpu_cores)} cores, "
+            f"schedule_lag p99 {_figure(health.schedule_lag_p99_ms)} ms, "
+            f"{_figure(outcome.in_flight_mean)} in flight on average",
+        ),
+        ("verdict", "valid" if health.valid else f"invalid, so no latency is given: {health.invalid_reason}"),
+    ]
+    if not nothing:
+        lines += [("", _advice(spec, InvalidReason(name))) for name in (health.invalid_reason or "").split()]
+    return "\n".join(f"{name:<14}{text}" for name, text in lines)
+
+
+def _advice(spec: LoadSpec, reason: InvalidReason) -> str:
+    is_open = not isinstance(spec.load, Closed)
+    more = (
+        ", or allow more in flight (--concurrency)"
+        if is_open and reason is InvalidReason.RATE_NOT_ACHIEVED
+        else ""
+    )
+    return f"{reason}: {MEANING[reason]}{more}"
+
+
+def _load_text(spec: LoadSpec) -> str:
+    if isinstance(spec.load, Closed):
+        return f"{spec.load.concurrency} in flight"
+    return f"{spec.load.requested_rate:g} req/s {spec.load.model}"
+
+
+def _times(times: dict[str, float | None]) -> str:
+    return "  ".join(f"{name} {_figure(value)}" for name, value in times.items()) + "  ms"
+
+
+def _ends(intervals: Mapping[int, Interval]) -> str:
+    told = {p: f"{_figure(each.low)}–{_figure(each.high)}" for p, each in intervals.items()}
+    return "  ".join(f"p{percentile} {told.get(percentile, '–')}" for percentile in PERCENTILES) + "  ms"
+
+
+def _figure(value: float | None) -> str:
+    """Format with three significant digits, and with every digit before the point."""
+    if value is None:
+        return "–"
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
 def read_load(
     model: LoadModel | None, rate: str | None, concurrency: int | None, think_time_ms: float
 ) -> Load:
-    """The load: closed unless a rate is given, then constant unless a model is named.
+    """Return the load that was typed: closed without a rate, constant with one, unless a model is named.
 
-    `concurrency` is of a closed loop; that of an open one bounds its connections, which are not of its load.
-    Raises BadParameter where one does not go with the other.
+    `concurrency` counts for a closed loop only; in an open one it bounds the connections. Raises BadParameter
+    for options that exclude each other.
     """
     model = model or (LoadModel.CONSTANT if rate else LoadModel.CLOSED)
     if model is LoadModel.CLOSED:
@@ -137,25 +218,27 @@ def read_load(
             raise BadParameter("--rate does not go with a closed loop: its answers make its rate")
         return Closed(concurrency or 1, think_time_ms / 1000)
     if think_time_ms:
-        raise BadParameter(f"--think-time does not go with --arrivals {model}: nobody waits for an answer")
+        raise BadParameter(
+            f"--think-time does not go with --arrivals {model}: no request waits for an answer"
+        )
     if not rate:
         raise BadParameter(f"--arrivals {model} needs a --rate, in requests a second")
     return _open(model, _rates(rate))
 
 
 def read_headers(headers: Sequence[str]) -> tuple[tuple[str, str], ...]:
-    """Pairs from `Name: value`. Raises BadParameter for what is none."""
+    """Return the pairs of `Name: value` lines. Raises BadParameter for any other line."""
     pairs = []
     for header in headers:
         name, colon, value = header.partition(":")
         if not colon or not name.strip():
-            raise BadParameter(f"--header {header!r} is none: write it as 'Name: value'")
+            raise BadParameter(f"--header {header!r} is no header: write it as 'Name: value'")
         pairs.append((name.strip(), value.strip()))
     return tuple(pairs)
 
 
 def read_body(file: Path | None, payload_bytes: int | None) -> PipelineBody | bytes | None:
-    """What to send: a file's bytes, or a body as the pipeline takes it, or nothing."""
+    """Return what to send: the bytes of a file, or a body for the pipeline, or None. Raises BadParameter."""
     if payload_bytes is not None:
         if file is not None:
             raise BadParameter("--body and --payload-bytes exclude each other: give one")
@@ -167,7 +250,7 @@ def read_body(file: Path | None, payload_bytes: int | None) -> PipelineBody | by
 
 
 def read_cpus(text: str | None) -> tuple[int, ...]:
-    """Cores from `1` or `2,3`. Raises BadParameter for what is none."""
+    """Return the cores in a text such as `1` or `2,3`. Raises BadParameter for any other text."""
     try:
         return tuple(int(part) for part in text.split(",")) if text else ()
     except ValueError:

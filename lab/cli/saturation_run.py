@@ -1,4 +1,4 @@
-"""A search for saturation as a person watches it, and the CSV that its probes are kept in."""
+"""Run a search for saturation with live progress, and keep its probes in a CSV."""
 
 from __future__ import annotations
 
@@ -14,34 +14,33 @@ from lab.measure.measurement import Measurement
 from lab.progress import SecondsBar, seconds_bar
 from lab.results.csv_file import Results, read_measurements
 from lab.results.sidecar import Sidecar
-from lab.saturation import Probe, Saturation, SearchSpec, probing
-from lab.saturation import saturate as find
+from lab.saturation import Probe, Saturation, SearchSpec, probing, saturate
 
 __all__ = ["probe_line", "search"]
 
 
-def search(question: SearchSpec, base: LoadSpec, csv: Path | None, say: Callable[[str], None]) -> Saturation:
-    """Probe until the limit is known, with a live line for each probe and `say` for what came of it.
+def search(wanted: SearchSpec, base: LoadSpec, csv: Path | None, say: Callable[[str], None]) -> Saturation:
+    """Probe until the limit is known, with a live line for each probe; call `say` with each result.
 
-    Every probe is on the disk before the next begins. Raises BadParameter if the CSV is there already and
-    has rows: what an interrupted search left without any is made anew.
+    Every probe is on the disk before the next begins. Raises BadParameter if the CSV exists and has rows; a
+    CSV that an interrupted search left without rows is made anew.
     """
     base.check()
     if csv is None:
-        return find(question, _watched(base, "saturation", say, lambda _: None))
+        return saturate(wanted, _watched(base, "saturation", say, lambda _: None))
     require_writable(csv)
     if csv.exists():
         if read_measurements(csv):
-            raise BadParameter(f"{csv} is there already, and a search starts anew: name another file")
+            raise BadParameter(f"{csv} exists, and a search starts anew: name another file")
         csv.unlink()
         Sidecar.path_for(csv).unlink(missing_ok=True)
-    parameters = {"url": base.url, "slo": [str(condition) for condition in question.goal]}
+    parameters = {"url": base.url, "slo": [str(condition) for condition in wanted.goal]}
     with Results(csv, parameters) as results:
-        return find(question, _watched(base, csv.stem, say, results.append))
+        return saturate(wanted, _watched(base, csv.stem, say, results.append))
 
 
 def probe_line(measured: Measurement) -> str:
-    """One probe in a line: its level, what was answered, and its tail."""
+    """Describe one probe in a line: its level, what was answered, and its 99th percentile."""
     factors, outcome = measured.factors, measured.outcome
     level = (
         f"{factors.concurrency} in flight" if factors.concurrency else f"{factors.requested_rate:.4g} req/s"
@@ -55,7 +54,7 @@ def probe_line(measured: Measurement) -> str:
 def _watched(
     base: LoadSpec, name: str, say: Callable[[str], None], keep: Callable[[Measurement], None]
 ) -> Probe:
-    """Probes by real load, each with a bar of its own."""
+    """Return a probe that loads the URL with a bar for each run, keeps the row and says its line."""
     bar: SecondsBar
     planned_s = 0.0
 

@@ -1,7 +1,4 @@
-"""`lab load`: how does this URL bear this load?
-
-`lab saturate`: how much can this URL bear before it breaks a goal?
-"""
+"""The commands that load a URL: `lab load` measures one load, `lab saturate` searches the highest."""
 
 from __future__ import annotations
 
@@ -62,7 +59,7 @@ def load(
     as_json: JSON = False,
     remote: Remote = False,
 ) -> None:
-    """Put load on any URL and measure it: the row that a sweep would write, and whether to believe it.
+    """Load any URL and measure it: print the row that a sweep would write, and whether to believe it.
 
     Exits with 1 if nothing succeeded, or where --fail-if holds or cannot be told.
     """
@@ -77,8 +74,8 @@ def load(
         read_headers,
         read_load,
         require_csv,
+        row_text,
     )
-    from lab.cli.report import report
     from lab.load.spec import MOST_IN_FLIGHT, LoadSpec
     from lab.measure.conditions import Condition
     from lab.measure.percentiles import percentile_intervals
@@ -110,7 +107,7 @@ def load(
     if as_json:
         typer.echo(json.dumps(measured.row(), default=datetime.isoformat))
     else:
-        typer.echo(report(spec, measured, percentile_intervals(loaded)))
+        typer.echo(row_text(spec, measured, percentile_intervals(loaded)))
     broken = 0 if measured.outcome.succeeded else 1
     for condition in conditions:
         holds = condition.holds(measured)
@@ -131,7 +128,7 @@ def saturate(
     ] = LoadModel.CONSTANT,
     guess: Annotated[float | None, typer.Option(help="Where the limit may be; saves a probe or two.")] = None,
     precision: Annotated[float, typer.Option(help="How closely to know it, as a share.")] = 0.03,
-    probes: Annotated[int, typer.Option(min=2, help="At most so many.")] = 8,
+    probes: Annotated[int, typer.Option(min=2, help="The most probes to make.")] = 8,
     duration: Annotated[float, typer.Option(min=0.5, help="Seconds measured in a probe.")] = 5.0,
     method: Method = None,
     header: HeaderLines = None,
@@ -145,7 +142,7 @@ def saturate(
     as_json: JSON = False,
     remote: Remote = False,
 ) -> None:
-    """Search the highest rate, or concurrency, at which a URL keeps a goal. Exits with 1 if there is none."""
+    """Search the highest rate, or concurrency, at which a URL keeps a goal. Exits with 1 if none does."""
     import json
     from datetime import datetime
 
@@ -169,7 +166,7 @@ def saturate(
         ca_file=ca_file,
         remote=remote,
     )
-    question = SearchSpec(
+    wanted = SearchSpec(
         goal=tuple(Condition.parse(text) for text in slo),
         model=arrivals,
         guess=guess,
@@ -177,7 +174,7 @@ def saturate(
         most_probes=probes,
         duration_s=duration,
     )
-    found = search(question, base, csv, say=lambda line: typer.echo(line, err=as_json))
+    found = search(wanted, base, csv, say=lambda line: typer.echo(line, err=as_json))
     if as_json:
         answer = {
             "highest_kept": found.highest_kept,

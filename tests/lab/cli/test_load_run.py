@@ -1,17 +1,22 @@
-"""Rows of `lab load` are trials of one cell exactly where the same was asked of the same."""
+"""A row of `lab load`: which cell it is a trial of, and how it reads."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from lab.arrivals import Closed, Ramp, Steps
-from lab.cli.load_run import cell_of
+from lab.cli.load_run import cell_of, row_text
 from lab.load.spec import LoadSpec, PipelineBody
+from lab.measure.measurement import Measurement
+from lab.measure.statistics import Interval
+from lab.measure.validity import InvalidReason
 
 SPEC = LoadSpec(url="http://127.0.0.1:1/", load=Ramp(100, 300))
+INTERVALS = {50: Interval(160.0, 158.5, 161.0), 95: Interval(180.0, 175.0, 190.0)}
 
 
 @pytest.mark.parametrize(
@@ -42,3 +47,17 @@ def test_users_that_think_longer_are_another_cell() -> None:
 )
 def test_how_it_was_measured_makes_no_other_cell(change: dict[str, Any]) -> None:
     assert cell_of(replace(SPEC, **change)) == cell_of(SPEC)
+
+
+@pytest.fixture
+def measured(make_measurement: Callable[..., Measurement]) -> Measurement:
+    return make_measurement()
+
+
+def test_each_percentile_has_its_interval_and_one_that_cannot_be_told_a_dash(measured: Measurement) -> None:
+    assert "95 % interval p50 158–161  p95 175–190  p99 –  ms" in row_text(SPEC, measured, INTERVALS)
+
+
+def test_of_a_latency_that_is_not_to_be_believed_no_interval_is_said(measured: Measurement) -> None:
+    invalid = measured.invalidated(frozenset({InvalidReason.NOT_STEADY}))
+    assert "95 % interval" not in row_text(SPEC, invalid, INTERVALS)

@@ -1,23 +1,23 @@
-"""`lab load`, `lab saturate`, `lab compare` and `lab check`: what they say, and how they exit."""
+"""`lab load` and `lab saturate`: what they say, and how they exit."""
 
 from __future__ import annotations
 
 import json
+import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import replace
+from collections.abc import Iterator
 from datetime import datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import pytest
 
+from lab import cli
 from lab.results.csv_file import Results, read_measurements
-
-Lab = Callable[..., Any]
-SAMPLE = max(Path(__file__).parents[3].glob("results/baseline-*.csv"))
+from tests.support.command_line import CommandLine
 
 
 class Hello(BaseHTTPRequestHandler):
@@ -48,7 +48,7 @@ def seen() -> list[tuple[str, str | None, bytes]]:
 
 @pytest.fixture
 def url(seen: list[tuple[str, str | None, bytes]]) -> Iterator[str]:
-    """A server that is not ours."""
+    """Serve Hello on a free port."""
     with ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (Hello,), {"seen": seen})) as server:
         server.daemon_threads = True
         thread = threading.Thread(target=server.serve_forever, args=(0.05,))
@@ -62,7 +62,23 @@ def short(*arguments: str | int) -> tuple[str | int, ...]:
     return ("--duration", "0.5", "--warmup", "0.1", *arguments)
 
 
-def test_load_prints_one_object_with_the_columns_of_a_row(lab: Lab, url: str) -> None:
+def test_a_load_walks_through_four_files_of_the_command_line(lab: CommandLine, url: str) -> None:
+    folder, walked = str(Path(cli.__file__).parent), set()
+
+    def note(frame: FrameType, event: str, _: object) -> None:
+        code = frame.f_code
+        if event == "call" and code.co_name != "<module>" and code.co_filename.startswith(folder):
+            walked.add(Path(code.co_filename).name)
+
+    sys.setprofile(note)
+    try:
+        lab("load", url, *short())
+    finally:
+        sys.setprofile(None)
+    assert walked == {"__init__.py", "app.py", "url.py", "load_run.py"}
+
+
+def test_load_prints_one_object_with_the_columns_of_a_row(lab: CommandLine, url: str) -> None:
     done = lab("load", url, *short("--rate", 50, "--arrivals", "poisson", "--json"))
     row = json.loads(done.stdout)
     assert done.returncode == 0
@@ -72,13 +88,15 @@ def test_load_prints_one_object_with_the_columns_of_a_row(lab: Lab, url: str) ->
     assert datetime.fromisoformat(row["started_at"]).isoformat() == row["started_at"]
 
 
-def test_load_says_how_sure_it_is_of_its_percentiles_where_they_can_be_believed(lab: Lab, url: str) -> None:
+def test_load_says_how_sure_it_is_of_its_percentiles_where_they_can_be_believed(
+    lab: CommandLine, url: str
+) -> None:
     said = lab("load", url, *short("--rate", 200)).stdout
     assert ("\n95 % interval p50 " in said) == ("\nverdict       valid" in said)
 
 
 def test_load_sends_method_headers_and_body_as_told(
-    lab: Lab, url: str, seen: list[Any], tmp_path: Path
+    lab: CommandLine, url: str, seen: list[Any], tmp_path: Path
 ) -> None:
     (tmp_path / "body").write_bytes(b"\x00 as it is")
     told = ("--method", "put", "--header", "X-Colour: green", "--body", tmp_path / "body")
@@ -87,7 +105,7 @@ def test_load_sends_method_headers_and_body_as_told(
 
 
 def test_load_sends_the_pipelines_own_body_with_a_request_id_of_its_own_each(
-    lab: Lab, url: str, seen: list[Any]
+    lab: CommandLine, url: str, seen: list[Any]
 ) -> None:
     assert lab("load", url, *short("--payload-bytes", 100)).returncode == 0
     bodies = [json.loads(body) for _, _, body in seen]
@@ -95,20 +113,20 @@ def test_load_sends_the_pipelines_own_body_with_a_request_id_of_its_own_each(
     assert len({body["request_id"] for body in bodies}) == len(bodies)
 
 
-def test_a_condition_that_holds_makes_load_exit_with_1(lab: Lab, url: str) -> None:
+def test_a_condition_that_holds_makes_load_exit_with_1(lab: CommandLine, url: str) -> None:
     done = lab("load", url, *short("--fail-if", "throughput>0.001", "--fail-if", "errors>0"))
     assert done.returncode == 1
     assert "throughput > 0.001: holds" in done.stderr
     assert "errors > 0: does not hold" in done.stderr
 
 
-def test_a_condition_that_cannot_be_told_makes_load_exit_with_1(lab: Lab, url: str) -> None:
+def test_a_condition_that_cannot_be_told_makes_load_exit_with_1(lab: CommandLine, url: str) -> None:
     done = lab("load", url, *short("--rate", 10, "--fail-if", "p99>1s"))
     assert done.returncode == 1
     assert "p99 > 1000 ms: cannot be told" in done.stderr
 
 
-def test_a_target_that_answers_nothing_makes_load_exit_with_1_and_say_why(lab: Lab) -> None:
+def test_a_target_that_answers_nothing_makes_load_exit_with_1_and_say_why(lab: CommandLine) -> None:
     done = lab("load", "http://127.0.0.1:9/", *short())
     assert done.returncode == 1
     assert "nothing succeeded: refused ×" in done.stdout.splitlines()[0]
@@ -116,13 +134,13 @@ def test_a_target_that_answers_nothing_makes_load_exit_with_1_and_say_why(lab: L
     assert "generator_bound" not in done.stdout
 
 
-def test_a_search_on_a_target_that_answers_nothing_says_so(lab: Lab) -> None:
+def test_a_search_on_a_target_that_answers_nothing_says_so(lab: CommandLine) -> None:
     done = lab("saturate", "http://127.0.0.1:9/", "--duration", 0.5)
     assert done.returncode == 1
     assert "Nothing succeeded: refused ×" in done.stdout.splitlines()[-1]
 
 
-def test_rows_of_one_target_gather_in_a_csv_as_trials(lab: Lab, url: str, tmp_path: Path) -> None:
+def test_rows_of_one_target_gather_in_a_csv_as_trials(lab: CommandLine, url: str, tmp_path: Path) -> None:
     path = tmp_path / "mine.csv"
     for rate in (40, 40, 80):
         assert lab("load", url, *short("--rate", rate, "--csv", path)).returncode == 0
@@ -134,7 +152,7 @@ def test_rows_of_one_target_gather_in_a_csv_as_trials(lab: Lab, url: str, tmp_pa
     assert "other parameters" in other.stderr
 
 
-def test_the_concurrency_of_an_open_loop_bounds_what_is_in_flight_at_once(lab: Lab, url: str) -> None:
+def test_the_concurrency_of_an_open_loop_bounds_what_is_in_flight_at_once(lab: CommandLine, url: str) -> None:
     done = lab("load", f"{url}slow", *short("--rate", 100, "--concurrency", 2, "--json"))
     row = json.loads(done.stdout)
     assert row["dropped"] > 0
@@ -163,7 +181,7 @@ def test_the_concurrency_of_an_open_loop_bounds_what_is_in_flight_at_once(lab: L
     ],
 )
 def test_what_cannot_be_done_is_said_in_one_line_and_nothing_is_sent(
-    lab: Lab, url: str, seen: list[Any], arguments: tuple[str | int, ...], said: str
+    lab: CommandLine, url: str, seen: list[Any], arguments: tuple[str | int, ...], said: str
 ) -> None:
     done = lab("load", url, *arguments)
     assert done.returncode == 2
@@ -173,7 +191,7 @@ def test_what_cannot_be_done_is_said_in_one_line_and_nothing_is_sent(
 
 
 def test_a_file_that_holds_no_rows_is_refused_before_anything_is_sent(
-    lab: Lab, url: str, seen: list[Any], tmp_path: Path
+    lab: CommandLine, url: str, seen: list[Any], tmp_path: Path
 ) -> None:
     (tmp_path / "README.md").write_text("# Not rows\n")
     for command in ("load", "saturate"):
@@ -186,25 +204,27 @@ def test_a_file_that_holds_no_rows_is_refused_before_anything_is_sent(
 
 @pytest.mark.parametrize("arguments", [("--precision", -1), ("--guess", 0), ("--precision", "nan")])
 def test_what_makes_no_search_is_refused_before_anything_is_sent(
-    lab: Lab, url: str, seen: list[Any], arguments: tuple[str | int, ...]
+    lab: CommandLine, url: str, seen: list[Any], arguments: tuple[str | int, ...]
 ) -> None:
     assert lab("saturate", url, *arguments).returncode == 2
     assert not seen
 
 
-def test_no_bar_is_drawn_where_nobody_watches_it(lab: Lab, url: str) -> None:
+def test_no_bar_is_drawn_outside_a_terminal(lab: CommandLine, url: str) -> None:
     done = lab("load", url, *short())
     assert "\r" not in done.stderr
     assert [line.split(" ")[1] for line in done.stderr.splitlines()] == ["answered,"]
 
 
-def test_a_host_that_is_not_loopback_is_refused_without_leave(lab: Lab) -> None:
+def test_a_host_that_is_not_loopback_is_refused_unless_allowed(lab: CommandLine) -> None:
     done = lab("load", "http://192.0.2.1/", *short())
     assert done.returncode == 1
     assert "--remote" in done.stderr
 
 
-def test_saturate_keeps_every_probe_and_says_what_it_found(lab: Lab, url: str, tmp_path: Path) -> None:
+def test_saturate_keeps_every_probe_and_says_what_it_found(
+    lab: CommandLine, url: str, tmp_path: Path
+) -> None:
     path = tmp_path / "probes.csv"
     asked = ("--slo", "throughput>=0.001", "--arrivals", "closed", "--guess", 1, "--probes", 2)
     asked += ("--processes", 2)
@@ -213,72 +233,14 @@ def test_saturate_keeps_every_probe_and_says_what_it_found(lab: Lab, url: str, t
     assert len(done.stdout.splitlines()) == 3
     again = lab("saturate", url, *asked, "--csv", path)
     assert again.returncode == 2
-    assert "is there already" in again.stderr
+    assert "exists, and a search starts anew" in again.stderr
 
 
 def test_a_search_that_was_interrupted_before_its_first_row_can_be_made_again(
-    lab: Lab, url: str, tmp_path: Path
+    lab: CommandLine, url: str, tmp_path: Path
 ) -> None:
     path = tmp_path / "probes.csv"
     Results(path, {"url": url, "slo": ["another one"]}).close()
     asked = ("--slo", "throughput>=0.001", "--arrivals", "closed", "--guess", 1, "--probes", 2)
     lab("saturate", url, *asked, "--duration", 0.5, "--csv", path)
     assert len(read_measurements(path)) == 2
-
-
-def rows_of(lab: Lab, url: str, path: Path, factor: float) -> None:
-    """A CSV of five made-up trials, by one that was measured."""
-    assert lab("load", url, *short("--csv", path)).returncode == 0
-    (measured,) = read_measurements(path)
-    made_up = path.with_name(f"{factor}-{path.name}")
-    with Results(made_up, {}) as results:
-        for trial in range(1, 6):
-            results.append(
-                replace(
-                    measured,
-                    what=replace(measured.what, trial=trial, sweep_id="made-up"),
-                    outcome=replace(measured.outcome, throughput_rps=factor * (100 + trial)),
-                    health=replace(measured.health, valid=True, invalid_reason=None),
-                )
-            )
-    made_up.rename(path)
-    made_up.with_suffix(".json").rename(path.with_suffix(".json"))
-
-
-def test_compare_exits_with_1_only_where_b_is_worse(lab: Lab, url: str, tmp_path: Path) -> None:
-    slow, fast = tmp_path / "slow.csv", tmp_path / "fast.csv"
-    rows_of(lab, url, slow, 0.8)
-    rows_of(lab, url, fast, 1.0)
-    assert lab("compare", slow, fast).returncode == 0
-    worse = lab("compare", fast, slow)
-    assert worse.returncode == 1
-    assert "Worse in 1 of 1" in worse.stdout
-    assert lab("compare", fast, slow, "--threshold", 0.5).returncode == 0
-    assert json.loads(lab("compare", fast, slow, "--json").stdout)["regressions"]
-
-
-def test_compare_exits_with_1_where_b_answered_nothing(lab: Lab, url: str, tmp_path: Path) -> None:
-    good, broken = tmp_path / "good.csv", tmp_path / "broken.csv"
-    assert lab("load", url, *short("--csv", good)).returncode == 0
-    assert lab("load", "http://127.0.0.1:9/", *short("--csv", broken)).returncode == 1
-    done = lab("compare", good, broken)
-    assert done.returncode == 1
-    assert "Nothing succeeded in 1 of 1" in done.stdout
-    assert json.loads(lab("compare", good, broken, "--json").stdout)["regressions"]
-
-
-def test_what_cannot_be_compared_is_said_in_one_line(lab: Lab, tmp_path: Path) -> None:
-    done = lab("compare", tmp_path / "a.csv", tmp_path / "b.csv")
-    assert done.returncode == 1
-    assert done.stderr.startswith("lab: ")
-    unknown = lab("compare", "a.csv", "b.csv", "--metric", "speed")
-    assert unknown.returncode == 2
-    assert "throughput_rps" in unknown.stderr
-
-
-def test_chart_draws_a_result_and_says_what_it_shows(lab: Lab, tmp_path: Path) -> None:
-    done = lab("chart", SAMPLE, "--to", tmp_path)
-    assert done.returncode == 0
-    for name in ("throughput", "latency", "where-the-time-went"):
-        assert (tmp_path / f"{SAMPLE.stem}-{name}.png").read_bytes().startswith(b"\x89PNG")
-    assert "documented 5–20 req/s" in done.stdout
