@@ -1,4 +1,4 @@
-"""The documented behaviour of a pipeline, asked of one that is up."""
+"""Checks of the documented behaviour, made over HTTP on a topology that is up."""
 
 from __future__ import annotations
 
@@ -11,7 +11,18 @@ from typing import Any
 from lab.topology import Topology
 from services.server_timing import SERVER_TIMING, metric_names
 
-__all__ = ["Check", "Reply", "acceptance", "attempts", "get", "post", "report", "unasked"]
+__all__ = [
+    "EXAMPLE",
+    "TIMEOUT_S",
+    "Check",
+    "Reply",
+    "acceptance",
+    "attempts",
+    "get",
+    "post",
+    "report_of",
+    "unasked",
+]
 
 EXAMPLE = {"text": "The cat, the CAT", "request_id": "r1"}
 TIMEOUT_S = 30.0
@@ -19,7 +30,7 @@ TIMEOUT_S = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What a server said. Status 0, with the reason as body, is that it said nothing."""
+    """A server's answer. Status 0 stands for none; the body then gives the reason."""
 
     status: int
     headers: dict[str, str]
@@ -27,7 +38,7 @@ class Reply:
     body: bytes
 
     def json(self) -> dict[str, Any]:
-        """The body as a JSON object; empty where it is none."""
+        """Return the body as a JSON object; an empty one for any other body."""
         try:
             value = json.loads(self.body)
         except ValueError:
@@ -37,7 +48,7 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One thing that was checked, and what was found instead where it is not so."""
+    """One thing that was checked, and what was found where it does not hold."""
 
     what: str
     ok: bool
@@ -45,9 +56,9 @@ class Check:
 
 
 def acceptance(topology: Topology) -> Iterator[Check]:
-    """Check a documented topology that is up: its health, the documented example, bad input, statistics.
+    """Check the health, the documented example, bad input and the statistics of a topology that is up.
 
-    Where nothing answers at the entry, that is the last finding: all others would only follow from it.
+    Where nothing answers at the entry, that is the last check: all others would fail for the same reason.
     """
     yield from _health(topology)
     entry = topology.entry
@@ -61,23 +72,23 @@ def acceptance(topology: Topology) -> Iterator[Check]:
 
 
 def unasked(entry: str) -> Check:
-    """What is found where the server of that name, the entry, is down."""
+    """Return the failed check for an entry, given by its name, that is down."""
     restart = f"`lab restart {entry}` brings it back"
     return Check("the entry answers", False, f"{entry} is down, so nothing more was asked: {restart}")
 
 
-def report(topology: Topology, text: str) -> str:
-    """What the pipeline reports of a text; nothing where it does not answer as it should."""
+def report_of(topology: Topology, text: str) -> str:
+    """Send a text through the pipeline and return its report; empty if the answer has none."""
     return str(post(topology.entry_url, {"text": text, "request_id": "lab-test"}).json().get("report", ""))
 
 
 def get(url: str) -> Reply:
-    """What a GET of that URL is answered."""
+    """Send a GET to the URL and return the reply."""
     return _ask("GET", url, None)
 
 
 def post(url: str, body: Any) -> Reply:
-    """What a POST of that body, as JSON, is answered."""
+    """Send the body as JSON in a POST to the URL and return the reply."""
     return _ask("POST", url, json.dumps(body).encode())
 
 
@@ -87,14 +98,14 @@ def _health(topology: Topology) -> Iterator[Check]:
         if service.balancer:
             named.append((service.balancer.name, service.balancer.url, service.balancer.name))
         for name, url, says in named:
-            answer = get(f"{url}/health")
-            ok = answer.status == 200 and answer.json() == {"status": "healthy", "service": says}
-            yield Check(f"{name} is healthy", ok, _short(answer))
+            reply = get(f"{url}/health")
+            ok = reply.status == 200 and reply.json() == {"status": "healthy", "service": says}
+            yield Check(f"{name} is healthy", ok, _short(reply))
 
 
-def _example(topology: Topology, answer: Reply) -> Iterator[Check]:
-    body = answer.json()
-    yield Check(f"POST {topology.entry_url} answers 200", answer.status == 200, _short(answer))
+def _example(topology: Topology, reply: Reply) -> Iterator[Check]:
+    body = reply.json()
+    yield Check(f"POST {topology.entry_url} answers 200", reply.status == 200, _short(reply))
     yield _equal("status", body.get("status"), "success")
     yield _equal("word_count", body.get("word_count"), 4)
     yield _equal("top_words", body.get("top_words"), [["the", 2], ["cat", 2]])
@@ -102,27 +113,27 @@ def _example(topology: Topology, answer: Reply) -> Iterator[Check]:
         value = body.get(field)
         yield Check(f"{field} is a text", isinstance(value, str) and value != "", repr(value))
     yield _equal("fields", sorted(body), ["message", "report", "status", "top_words", "word_count"])
-    timed = metric_names(answer.headers.get(SERVER_TIMING, ""))
+    timed = metric_names(reply.headers.get(SERVER_TIMING, ""))
     wanted = {f"{service.name}-{part}" for service in topology.services for part in ("queue", "work")}
     yield Check("Server-Timing names queue and work of every service", wanted <= timed, repr(sorted(timed)))
 
 
 def _bad_input(topology: Topology) -> Iterator[Check]:
     for what, body in (("a missing field", {"text": "x"}), ("a wrong type", {"text": 1, "request_id": "r"})):
-        answer = post(topology.entry_url, body)
-        yield Check(f"{what} is answered 422", answer.status == 422, _short(answer))
-    answer = get(topology.entry_url)
-    yield Check("a wrong method is answered 405", answer.status == 405, _short(answer))
+        reply = post(topology.entry_url, body)
+        yield Check(f"{what} is answered 422", reply.status == 422, _short(reply))
+    reply = get(topology.entry_url)
+    yield Check("a wrong method is answered 405", reply.status == 405, _short(reply))
 
 
 def _statistics(topology: Topology, before: dict[str, int]) -> Iterator[Check]:
     for name, number in attempts(topology).items():
         counted = number > before[name] >= 0
-        yield Check(f"{name} counts what passes it in /stats", counted, f"{before[name]}, then {number}")
+        yield Check(f"{name} counts its requests in /stats", counted, f"{before[name]}, then {number}")
 
 
 def attempts(topology: Topology) -> dict[str, int]:
-    """Attempts that each balancer counted at its instances; -1 where its statistics are not as documented."""
+    """Return the attempts that each balancer counted; -1 where its statistics are not as documented."""
     counts = {}
     for service in topology.services:
         if service.balancer:
@@ -156,6 +167,6 @@ def _ask(method: str, url: str, body: bytes | None) -> Reply:
         connection.close()
 
 
-def _short(answer: Reply) -> str:
-    body = answer.body[:200].decode(errors="replace")
-    return f"{answer.status} {body}" if answer.status else body
+def _short(reply: Reply) -> str:
+    body = reply.body[:200].decode(errors="replace")
+    return f"{reply.status} {body}" if reply.status else body

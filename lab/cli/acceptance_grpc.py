@@ -1,4 +1,4 @@
-"""The documented behaviour of a pipeline, asked in gRPC of one that is up."""
+"""Checks of the documented behaviour, made over gRPC on a topology that is up."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from services.rpc.methods import METHODS
 from services.rpc.statuses import text_metadata
 from services.server_timing import SERVER_TIMING, metric_names
 
-__all__ = ["acceptance", "report"]
+__all__ = ["acceptance", "report_of"]
 
 _CHECK = "/grpc.health.v1.Health/Check"
 _STATS = "/pipeline.Balancer/Stats"
@@ -37,10 +37,10 @@ class _Ended:
 
 
 def acceptance(topology: Topology, balancer: BalancerName) -> Iterator[Check]:
-    """Check a documented topology that is up: its health, the documented example, bad input, statistics.
+    """Check the health, the documented example, bad input and the statistics of a topology that is up.
 
-    Other people's balancers tell those over HTTP. Where nothing answers at the entry, that is the last
-    finding: all others would only follow from it.
+    Statistics of external balancers come over HTTP. Where nothing answers at the entry, that is the last
+    check: all others would fail for the same reason.
     """
     unserving = set()
     for name, host, port in topology.addresses():
@@ -60,11 +60,11 @@ def acceptance(topology: Topology, balancer: BalancerName) -> Iterator[Check]:
     yield from _bad_input(topology)
     for name, attempts in counting(topology).items():
         counted = attempts > before[name] >= 0
-        yield Check(f"{name} counts what passes it in {place}", counted, f"{before[name]}, then {attempts}")
+        yield Check(f"{name} counts its requests in {place}", counted, f"{before[name]}, then {attempts}")
 
 
-def report(topology: Topology, text: str) -> str:
-    """What the pipeline reports of a text; nothing where it does not answer as it should."""
+def report_of(topology: Topology, text: str) -> str:
+    """Send a text through the pipeline and return its report; empty if the answer has none."""
     ended = _post(topology, encode(TextRequest(text=text, request_id="lab-test")))
     return pb.PipelineResponse.FromString(ended.body).report
 
@@ -98,7 +98,7 @@ def _bad_input(topology: Topology) -> Iterator[Check]:
 
 
 def _attempts(topology: Topology) -> dict[str, int]:
-    """Attempts that each balancer counted at its instances; -1 where its statistics are not as documented."""
+    """Return the attempts that each balancer counted; -1 where its statistics are not as documented."""
     counts = {}
     for service in topology.services:
         if service.balancer:

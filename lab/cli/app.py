@@ -1,4 +1,4 @@
-"""All commands under one name, and what becomes of errors."""
+"""All commands under one name, and the exit codes for their errors."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def root(
 
 
 def run() -> None:
-    """Run the command line of this process and end it: 0 if all went well, 1 if not, 2 if it was misused.
+    """Run the command line and end this process: 0 if all went well, 1 if not, 2 if it was misused.
 
     Raises KeyboardInterrupt.
     """

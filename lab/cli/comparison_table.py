@@ -1,4 +1,4 @@
-"""A comparison as a table and sentences, or as JSON."""
+"""Print a comparison of results as a table and sentences, or as JSON."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["as_data", "metric_named", "print_comparison"]
 
 
 def metric_named(name: str) -> Metric:
-    """The metric of that name. Raises BadParameter, naming those there are."""
+    """Return the metric with that name. Raises BadParameter, which lists the valid names."""
     try:
         return Metric(name)
     except ValueError:
@@ -23,7 +23,7 @@ def metric_named(name: str) -> Metric:
 
 
 def print_comparison(compared: Comparison) -> None:
-    """A row a cell, then what it comes to in words."""
+    """Print one row for each cell, then the conclusion in words."""
     console = Console(highlight=False)
     table = Table(box=None, pad_edge=False)
     table.add_column("cell", overflow="fold")
@@ -40,7 +40,7 @@ def print_comparison(compared: Comparison) -> None:
 
 
 def as_data(compared: Comparison) -> str:
-    """One JSON object."""
+    """Return the comparison as the text of one JSON object."""
     frame = compared.frame()
     return json.dumps(
         {

@@ -1,4 +1,4 @@
-"""`lab doctor`: what of this machine colours the numbers."""
+"""The command `lab doctor`: what of this machine colours the numbers, and what a start costs here."""
 
 from __future__ import annotations
 

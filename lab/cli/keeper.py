@@ -1,4 +1,4 @@
-"""Keeping a topology up: in this process until it is told to end, or in one of its own."""
+"""Keep a topology up: in this process until it is told to end, or in a process of its own."""
 
 from __future__ import annotations
 
@@ -24,7 +24,10 @@ POLL_S = 0.02
 
 
 def keep(options: TopologyOptions) -> None:
-    """Bring it up, say so, and keep it up until Ctrl-C, SIGTERM or `lab down` from another shell."""
+    """Start the topology, print what is up, and keep it up until Ctrl-C, SIGTERM or `lab down`.
+
+    Raises PlacementError where something is up at that offset already, or the topology does not start.
+    """
     require_free(options.offset)
     with claimed(options.offset):
         upkeep = Upkeep.of_this_process(options)
@@ -47,9 +50,9 @@ def _serve(upkeep: Upkeep) -> None:
 
 
 def keep_in_background(options: TopologyOptions) -> None:
-    """Start a process that keeps it up, return when it is ready, and leave it running.
+    """Start a process that keeps the topology up, return when it is ready, and leave it running.
 
-    Raises StartFailed with that process's own last words where it does not get there.
+    Raises StartFailed with the last line of that process where it does not get there.
     """
     require_free(options.offset)
     log = LogFile()
@@ -67,7 +70,7 @@ def keep_in_background(options: TopologyOptions) -> None:
             keeper.kill()
             keeper.wait()
             raise
-    keeper.returncode = 0  # it is meant to outlive this process, which its destructor would warn of
+    keeper.returncode = 0  # it outlives this process on purpose: its destructor need not warn
     _print_banner(options, f"It runs in the background (pid {keeper.pid}) until `lab down`.")
 
 
@@ -77,7 +80,7 @@ def _wait_until_ready(keeper: subprocess.Popen[bytes], log: LogFile) -> None:
         ended = keeper.poll() is not None
         words, _ = log.since()
         if ended:
-            raise StartFailed(words[-1].removeprefix("lab: ") if words else "it ended without a word")
+            raise StartFailed(words[-1].removeprefix("lab: ") if words else "it ended without a message")
         if time.monotonic() > end:
             raise StartFailed(f"it was not ready after {READY_S:g} s" + (f": {words[-1]}" if words else ""))
         time.sleep(POLL_S)
@@ -85,12 +88,12 @@ def _wait_until_ready(keeper: subprocess.Popen[bytes], log: LogFile) -> None:
 
 def _print_banner(options: TopologyOptions, ending: str) -> None:
     topology = options.build()
-    instances = sum(len(service.instances) for service in topology.services)
+    count = sum(len(service.instances) for service in topology.services)
     balancers = sum(service.balancer is not None for service in topology.services)
-    whose = "" if options.balancer is BalancerName.BUILTIN else f"{options.balancer} "
+    kind = "" if options.balancer is BalancerName.BUILTIN else f"{options.balancer} "
     console = Console(highlight=False)
-    behind = f" behind {balancers} {whose}balancers" if balancers else ", no balancers"
-    console.print(f"[bold]{topology.name}[/bold] is up ({options.placement}): {instances} instances{behind}")
+    behind = f" behind {balancers} {kind}balancers" if balancers else ", no balancers"
+    console.print(f"[bold]{topology.name}[/bold] is up ({options.placement}): {count} instances{behind}")
     table = Table(box=None, pad_edge=False)
     for heading in ("service", "route", "balancer", "instances"):
         table.add_column(heading)

@@ -1,7 +1,4 @@
-"""The options that say how to reach a URL, shared by the commands that load one.
-
-The options that several commands share, each described once.
-"""
+"""The options that several commands share: how to reach a URL, which topology is meant, how to print."""
 
 from __future__ import annotations
 
@@ -38,14 +35,12 @@ PayloadBytes = Annotated[
     int | None, typer.Option(help="Send the pipeline's own JSON instead, with a text of this length.")
 ]
 CPU = Annotated[str | None, typer.Option(help="Keep the generator on these cores, as in 1 or 2,3.")]
-CAFile = Annotated[str | None, typer.Option(help="Certificates to trust for https.")]
-Seed = Annotated[int, typer.Option(help="What makes the schedule.")]
+CAFile = Annotated[str | None, typer.Option(help="File of certificates to trust for https.")]
+Seed = Annotated[int, typer.Option(help="Seed of the schedule.")]
 Processes = Annotated[int, typer.Option(min=1, help="Load generators, where one is not enough.")]
 Remote = Annotated[
-    bool, typer.Option("--remote", help="Leave to load a host that is not loopback, because it is yours.")
+    bool, typer.Option("--remote", help="Allow a host that is not loopback. Load only what is yours.")
 ]
-
-
 Offset = Annotated[int, typer.Option(help="Add this to every documented port.")]
 UpOffset = Annotated[
     int | None,

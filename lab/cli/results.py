@@ -1,9 +1,4 @@
-"""`lab compare`: is B better or worse than A?
-
-`lab chart`: the pictures of a result, as a notebook shows them.
-
-`lab check`: does a CSV keep the contract of columns?
-"""
+"""The commands that read results: `lab compare`, `lab chart` and `lab check`."""
 
 from __future__ import annotations
 
@@ -30,7 +25,7 @@ def compare(
 ) -> None:
     """Compare two results cell by cell. Exits with 1 where B is shown to be worse, or fails where A did not.
 
-    And with 0 otherwise, also where no cell has enough trials to show anything: the last lines tell.
+    Exits with 0 otherwise, also where no cell has enough trials to show anything: the last lines tell.
     """
     from lab.cli.comparison_table import as_data, metric_named, print_comparison
     from lab.compare import compare_files

@@ -1,4 +1,4 @@
-"""Facts about this machine that only starting something tells: busy ports, and what a start costs."""
+"""Facts about this machine for `lab doctor`: which documented ports are busy, and what a start costs."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from lab.topology import Topology
 __all__ = ["busy_ports", "startups"]
 
 LIMITS = {PlacementName.IN_PROCESS: (300, 60), PlacementName.PROCESSES: (3000, 800)}
-"""Milliseconds and megabytes beyond which a start is worth a look."""
+"""Milliseconds and megabytes beyond which a start is reported as slow."""
 MEASURE_S = 60.0
 
 
 def busy_ports() -> Fact:
-    """Which of the documented ports somebody listens on, and who."""
+    """Return which of the documented ports are taken, and by which process."""
     wanted = {port: name for topology in map(Topology.named, TopologyName) for name, port in topology.ports()}
     busy = {port: holder for port, holder in holders().items() if port in wanted}
     if not busy:
@@ -32,7 +32,7 @@ def busy_ports() -> Fact:
 
 
 def startups() -> list[Fact]:
-    """What starting each topology costs, in each placement, each in a fresh process."""
+    """Start each topology in each placement, in a fresh process each, and return what that costs."""
     starts = [(name, placement) for name in TopologyName for placement in LIMITS]
     with tqdm(starts, desc="starting each", leave=False) as bar:
         return [_startup(name, placement) for name, placement in bar]

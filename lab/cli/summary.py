@@ -1,4 +1,4 @@
-"""What trials of one topology come to, against the documented figures, as a table."""
+"""Summarize the trials of one topology, against the documented figures, as a table."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["Summary", "print_summary", "summaries"]
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """All trials at one concurrency. Figures are of the valid ones; without an interval its ends are nan."""
+    """All trials at one concurrency. Figures are those of valid ones; an unknown interval has ends of nan."""
 
     concurrency: int
     trials: int
@@ -30,17 +30,17 @@ class Summary:
     response_time_p95_ms: Interval
     invalid_reasons: tuple[str, ...]
     expected: Expectation | None
-    """What the documents say at this very concurrency."""
+    """The documented figures for this very concurrency."""
 
 
 def summaries(rows: Iterable[Measurement]) -> list[Summary]:
-    """One for each concurrency, lowest first."""
+    """Summarize the rows of each concurrency, lowest first."""
     ordered = sorted(rows, key=_concurrency)
     return [_summary(list(group)) for _, group in groupby(ordered, key=_concurrency)]
 
 
 def print_summary(topology: str, found: Sequence[Summary]) -> None:
-    """The table, and a sentence for each verdict."""
+    """Print the table, and a sentence for each verdict."""
     console = Console(highlight=False)
     table = Table(box=None, pad_edge=False)
     for heading in ("in flight", "req/s", "p50 ms", "p95 ms", "failed"):
@@ -120,7 +120,7 @@ def _figure(interval: Interval) -> str:
 
 
 def _short(value: float) -> str:
-    """Three significant digits, and never fewer than those before the point."""
+    """Format with three significant digits, and with every digit before the point."""
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 

@@ -1,4 +1,4 @@
-"""`lab up`: bring a topology up and keep it up, here or in the background."""
+"""The command `lab up`: start a topology and keep it up, here or in the background."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["up"]
 
 
 class Placement(StrEnum):
-    """The placements that can be started, not only asked."""
+    """The placements that `lab up` can start: all but `remote`."""
 
     IN_PROCESS = PlacementName.IN_PROCESS
     PROCESSES = PlacementName.PROCESSES
@@ -41,10 +41,12 @@ def up(
         Distribution, typer.Option(help="How it is spread.")
     ] = Distribution.CONSTANT,
     slots: Annotated[int, typer.Option(min=1, help="Requests an instance works on at once.")] = 1,
-    seed: Annotated[int, typer.Option(help="Of the service times and the lots of policies.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of service times and of policies' draws.")] = 0,
     placement: Annotated[Placement, typer.Option(help="Where servers run.")] = Placement.IN_PROCESS,
     balancer: Annotated[BalancerName, typer.Option(help="Whose balancers.")] = BalancerName.BUILTIN,
-    protocol: Annotated[ProtocolName, typer.Option(help="What all of them speak.")] = ProtocolName.HTTP,
+    protocol: Annotated[
+        ProtocolName, typer.Option(help="What clients and services speak.")
+    ] = ProtocolName.HTTP,
     offset: Offset = 0,
 ) -> None:
     """Start a topology. It stays up until Ctrl-C, or in the background until `lab down`."""
