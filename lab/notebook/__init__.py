@@ -1,6 +1,13 @@
-"""The notebooks without JupyterLab: parameters checked first, cells run by papermill, a page at the end.
+"""The notebooks without JupyterLab: `python -m lab.notebook notebooks/02_sweep.ipynb -p work_ms 20`.
 
-What is named here is imported when it is first asked for: papermill and its company take most of a second.
+`__main__` reads the command line and gives the exit code. `parameters` reads the notebook, finds the
+defaults in its `parameters` cell, turns what was typed into values of the same kinds, and calls the check
+that the notebook names in its metadata; nothing has run so far, and a mistake ends here with code 2. Then
+`execution` has papermill run the cells in a kernel of their own, prints what they print, and keeps the
+executed notebook and a page of HTML (template in `page/`), as far as the run came: code 0, or 1 if a cell
+failed, took too long or lost its kernel.
+
+What is named here is imported when it is first asked for: papermill alone takes most of a second.
 """
 
 from __future__ import annotations
@@ -10,15 +17,15 @@ from typing import TYPE_CHECKING
 from lab.imports import lazily
 
 if TYPE_CHECKING:
-    from lab.notebook.execution import Executed, execute, read_notebook
-    from lab.notebook.parameters import Parameter, parameters_of, read_parameters
+    from lab.notebook.execution import Executed, execute
+    from lab.notebook.parameters import Parameter, parameters_of, read_notebook, read_parameters
 
 __all__ = ["Executed", "Parameter", "execute", "parameters_of", "read_notebook", "read_parameters"]
 
 __getattr__, __dir__ = lazily(
     __name__,
     {
-        "lab.notebook.execution": ("Executed", "execute", "read_notebook"),
-        "lab.notebook.parameters": ("Parameter", "parameters_of", "read_parameters"),
+        "lab.notebook.execution": ("Executed", "execute"),
+        "lab.notebook.parameters": ("Parameter", "parameters_of", "read_notebook", "read_parameters"),
     },
 )

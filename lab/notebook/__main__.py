@@ -1,4 +1,4 @@
-"""`python -m lab.notebook notebooks/02_sweep.ipynb -p concurrency "[1, 2]" -p work_ms 20`."""
+"""Run a notebook: `python -m lab.notebook notebooks/02_sweep.ipynb -p concurrency "[1, 2]" -p work_ms 20`."""
 
 from __future__ import annotations
 
@@ -12,36 +12,39 @@ from lab.errors import LabError
 __all__ = ["main"]
 
 INTERRUPTED = 130
-"""128 and the number of SIGINT, as shells have it."""
+"""The exit code of shells for a program that Ctrl-C ended: 128 and the number of SIGINT."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a notebook; 0 if all cells did, 1 if one failed, 2 if nothing was started for what was asked,
-    130 if it was interrupted."""
+    """Run a notebook and return the exit code.
+
+    0 if all cells ran, 1 if one failed, 2 if nothing was started because of what was typed, 130 after Ctrl-C.
+    """
     try:
         return _run(_parser().parse_args(arguments))
     except KeyboardInterrupt:
-        told = "a sweep keeps its trials so far, and goes on when the same is run with its name (-p name …)"
-        print(f"\ninterrupted: {told}", file=sys.stderr)
+        kept = "a sweep keeps its trials so far, and goes on when it is run again with its name (-p name …)"
+        print(f"\ninterrupted: {kept}", file=sys.stderr)
         return INTERRUPTED
 
 
-def _run(asked: argparse.Namespace) -> int:
-    # Here, so that an interrupt while they are imported ends this as well as a later one.
-    from lab.notebook.execution import CELL_TIMEOUT_S, execute, read_notebook
-    from lab.notebook.parameters import read_parameters
+def _run(options: argparse.Namespace) -> int:
+    # Imported here, so that an interrupt meanwhile ends this as a later one does.
+    from lab.notebook.parameters import read_notebook, read_parameters
 
     try:
-        parameters = read_parameters(read_notebook(asked.notebook), asked.parameter)
+        parameters = read_parameters(read_notebook(options.notebook), options.parameter)
     except FileNotFoundError as error:
         print(f"there is no notebook {error.filename}: `ls notebooks` shows those there are", file=sys.stderr)
         return 2
     except LabError as error:
         print(error, file=sys.stderr)
         return 2
-    timeout_s = CELL_TIMEOUT_S if asked.timeout is None else asked.timeout
+    from lab.notebook.execution import CELL_TIMEOUT_S, execute  # after the check, as it takes long
+
+    timeout_s = CELL_TIMEOUT_S if options.timeout is None else options.timeout
     try:
-        executed = execute(asked.notebook, parameters, build=asked.build, cell_timeout_s=timeout_s)
+        executed = execute(options.notebook, parameters, build=options.build, cell_timeout_s=timeout_s)
     except LabError as error:
         print(error, file=sys.stderr)
         return 1

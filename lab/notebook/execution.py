@@ -1,4 +1,4 @@
-"""Run a notebook from top to bottom, and keep what came of it as a notebook and as a page of HTML."""
+"""Run a notebook from top to bottom, and keep the outcome as a notebook and as a page of HTML."""
 
 from __future__ import annotations
 
@@ -9,40 +9,33 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import nbformat
 import papermill
 from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from nbconvert import HTMLExporter
-from nbformat import NotebookNode
 from papermill.exceptions import PapermillExecutionError
 
 from lab.errors import NotebookFailed
+from lab.notebook.parameters import read_notebook
 
-__all__ = ["Executed", "execute", "read_notebook"]
+__all__ = ["CELL_TIMEOUT_S", "Executed", "execute"]
 
 CELL_TIMEOUT_S = 12 * 60 * 60
-"""Longer than any sweep that one waits for, so that only what hangs runs into it."""
+"""Longer than any sweep that a person waits for, so that only a cell that hangs meets it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Executed:
-    """Where the executed notebook and its page lie."""
+    """The files of an executed notebook: the notebook and its page."""
 
     notebook: Path
     html: Path
 
     @property
     def answer(self) -> str:
-        """What its last cell shows, as text; empty if nothing."""
+        """The output of the last cell as text; empty if it has none."""
         outputs = read_notebook(self.notebook).cells[-1].get("outputs", [])
         shown = outputs[-1].get("data", {}) if outputs else {}
         return str(shown.get("text/markdown") or shown.get("text/plain") or "")
-
-
-def read_notebook(path: Path) -> NotebookNode:
-    """The notebook in that file, in the fourth format. Raises FileNotFoundError."""
-    notebook: NotebookNode = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
-    return notebook
 
 
 def execute(
@@ -52,13 +45,15 @@ def execute(
     build: Path = Path("build"),
     cell_timeout_s: int = CELL_TIMEOUT_S,
 ) -> Executed:
-    """Run all cells with these parameters, checked by `read_parameters`, and show what they print meanwhile.
+    """Run all cells with these parameters, checked by `read_parameters`, and show what they print.
 
-    Raises NotebookFailed if a cell fails or takes too long, or the kernel dies. The executed notebook and
-    its page are kept all the same, as far as they came: under the name of the notebook, and of the sweep
-    where `parameters` names one.
+    The executed notebook and its page are kept in `build`, under the name of the notebook, and of the sweep
+    where `parameters` names one. Raises NotebookFailed if a cell fails or takes longer than `cell_timeout_s`,
+    or if the kernel dies; both files are then kept as far as the run came.
     """
-    logging.getLogger("papermill").setLevel(logging.ERROR)  # it reads the parameters again, less well
+    logging.getLogger("papermill").setLevel(
+        logging.ERROR
+    )  # it reads the parameters too, and warns of lines that it cannot read
     build.mkdir(parents=True, exist_ok=True)
     name = "-".join(map(str, filter(None, (notebook.stem, parameters.get("name")))))
     kept = Executed(build / f"{name}.ipynb", build / f"{name}.html")
@@ -71,7 +66,7 @@ def execute(
             stdout_file=sys.stdout,
             stderr_file=sys.stderr,
             execution_timeout=cell_timeout_s,
-            coalesce_streams=True,  # a progress bar leaves its last line behind, and not every one
+            coalesce_streams=True,  # keep the last line of a progress bar, and not every one
             extra_arguments=["--log-level=CRITICAL"],  # it warns that loopback is not encrypted
         )
     except (PapermillExecutionError, CellTimeoutError, DeadKernelError, RuntimeError) as error:
@@ -96,7 +91,7 @@ def _cause(error: Exception, cell_timeout_s: int) -> str:
 
 
 def _export(kept: Executed) -> None:
-    """A page that stands alone: pictures inside it, and no script from anywhere."""
+    """Write a page that stands alone: pictures inside it, and no script from elsewhere."""
     exporter = HTMLExporter(  # type: ignore[no-untyped-call]
         extra_template_basedirs=[str(Path(__file__).parent)],
         template_name="page",

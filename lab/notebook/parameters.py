@@ -1,4 +1,4 @@
-"""The parameters of a notebook: what its `parameters` cell sets, and what someone typed instead."""
+"""The parameters of a notebook: the defaults in its `parameters` cell, and the values typed instead."""
 
 from __future__ import annotations
 
@@ -8,18 +8,20 @@ import tokenize
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
+import nbformat
 import yaml
 from nbformat import NotebookNode
 
 from lab.errors import BadParameter
 from services.names import nearest
 
-__all__ = ["CHECK", "Parameter", "parameters_of", "read_parameters"]
+__all__ = ["CHECK", "Parameter", "parameters_of", "read_notebook", "read_parameters"]
 
 CHECK = "pipeline_lab_check"
-"""In a notebook's metadata: `module:function` that takes its parameters, or raises BadParameter."""
+"""Key in a notebook's metadata: `module:function`, which takes the parameters or raises BadParameter."""
 _TAG = "parameters"
 
 
@@ -35,9 +37,9 @@ class Parameter:
         return f"{self.name} = {self.default!r}" + (f"  # {self.comment}" if self.comment else "")
 
     def read(self, text: str) -> Any:
-        """The value that this text stands for, read as YAML. Raises BadParameter if its kind is another."""
+        """Return the value that the text stands for, read as YAML. Raises BadParameter for another kind."""
         if isinstance(self.default, str):
-            return text  # a name may be 2026, and is a name
+            return text  # 2026 may be a name
         try:
             value = yaml.safe_load(text)
         except yaml.YAMLError:
@@ -62,17 +64,23 @@ class Parameter:
         )
 
 
+def read_notebook(path: Path) -> NotebookNode:
+    """Return the notebook in the file, in the fourth format. Raises FileNotFoundError."""
+    notebook: NotebookNode = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
+    return notebook
+
+
 def parameters_of(notebook: NotebookNode) -> dict[str, Parameter]:
-    """The parameters of a notebook by name, in the order of its `parameters` cell; none without one."""
+    """Return the parameters by name, in the order of the `parameters` cell; none without such a cell."""
     cells = [cell for cell in notebook.cells if _TAG in cell.metadata.get("tags", [])]
     return {each.name: each for cell in cells[:1] for each in _assignments(cell.source)}
 
 
 def read_parameters(notebook: NotebookNode, typed: Iterable[tuple[str, str]]) -> dict[str, Any]:
-    """What was typed, by name, as values. Nothing of the notebook runs.
+    """Return the values that were typed, by name. Runs no cell of the notebook.
 
-    Raises BadParameter, after all valid parameters, for an unknown name or for a value of another kind, and
-    whatever the notebook's own check raises.
+    Raises BadParameter, with the list of valid parameters, for an unknown name, for a value of another kind,
+    and for what the notebook's own check refuses.
     """
     known = parameters_of(notebook)
     given: dict[str, Any] = {}
@@ -108,11 +116,18 @@ def _alike(value: Any, example: Any) -> bool:
 def _listing(known: Iterable[Parameter]) -> str:
     listed = [f"  {parameter}" for parameter in known]
     return "\n".join(
-        ["Valid parameters, with their defaults:", *listed] if listed else ["It takes no parameters."]
+        ["Valid parameters, with their defaults:", *listed]
+        if listed
+        else ["The notebook takes no parameters."]
     )
 
 
 def _assignments(source: str) -> Iterator[Parameter]:
+    """Read each assignment with the comment on its last line.
+
+    papermill.inspect_notebook does so line by line with regular expressions: it gives defaults as text, and
+    drops every line with two `=`, such as `slo = "p95=200ms"`.
+    """
     comments = {
         token.start[0]: token.string.lstrip("# ")
         for token in tokenize.generate_tokens(io.StringIO(source).readline)

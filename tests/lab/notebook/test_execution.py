@@ -1,4 +1,4 @@
-"""A notebook run without JupyterLab keeps what came of it, and every way to fail is told by the exit code."""
+"""A notebook run without JupyterLab keeps its outcome, and the exit code tells every way to fail."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import nbformat
@@ -15,6 +14,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from lab.notebook.__main__ import main
+from tests.support.command_line import wait_until
 
 KERNEL = {"name": "python3", "display_name": "Python 3", "language": "python"}
 
@@ -74,42 +74,54 @@ def test_a_sweep_that_has_a_name_does_not_overwrite_the_page_of_another(write) -
     ]
 
 
-def test_ctrl_c_exits_as_shells_have_it_and_without_a_traceback(write) -> None:
+def test_ctrl_c_exits_with_the_code_of_shells_and_without_a_traceback(write) -> None:
     notebook = write("print('so far', flush=True)\nimport time\ntime.sleep(60)")
     command = [sys.executable, "-m", "lab.notebook", notebook, "--build", notebook.parent / "build"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
         assert running.stdout is not None
         assert running.stdout.readline() == "so far\n"
         running.send_signal(signal.SIGINT)
-        _, said = running.communicate(timeout=60)
+        _, said = running.communicate()
     assert running.returncode == 130
     assert "interrupted" in said
     assert "Traceback" not in said
 
 
 def test_ctrl_c_while_it_imports_is_as_quiet(write, tmp_path: Path) -> None:
-    # What it imports first is one that waits to be interrupted.
+    # papermill, as it finds it, waits to be interrupted.
     waiting = "import pathlib, time\npathlib.Path('begun').touch()\ntime.sleep(60)\n"
     (tmp_path / "papermill.py").write_text(waiting)
     environ = {**os.environ, "PYTHONPATH": str(tmp_path)}
     command = [sys.executable, "-m", "lab.notebook", write("print('never')")]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, cwd=tmp_path, env=environ, stdout=pipe, stderr=pipe, text=True) as running:
-        until = time.monotonic() + 30
-        while not (tmp_path / "begun").exists() and time.monotonic() < until:
-            time.sleep(0.01)
+        wait_until((tmp_path / "begun").exists)
         running.send_signal(signal.SIGINT)
-        said = running.communicate(timeout=30)
+        said = running.communicate()
     assert running.returncode == 130
     assert "Traceback" not in said[0] + said[1]
 
 
-def test_of_a_line_that_is_written_over_the_last_state_is_kept(write, capfd) -> None:
+def test_only_the_last_state_of_a_line_that_is_written_over_is_kept(write, capfd) -> None:
     notebook = write("for step in range(3):\n    print(f'\\rstep {step}', end='', flush=True)")
     assert run(notebook) == 0
     assert "step 1" in capfd.readouterr().out
     assert "step 2" in outputs(notebook)
     assert "step 1" not in outputs(notebook)
+
+
+@pytest.mark.parametrize("hiding", ["services/__init__.py", "lab.py"])
+def test_a_file_of_the_users_that_hides_the_lab_from_the_kernel_is_named_in_one_line(
+    write, tmp_path: Path, hiding: str
+) -> None:
+    notebook, file = write("from lab import charts"), tmp_path / "folder" / hiding
+    file.parent.mkdir(parents=True)
+    file.touch()
+    command = [sys.executable, "-P", "-m", "lab.notebook", notebook, "--build", tmp_path / "build"]
+    done = subprocess.run(command, cwd=tmp_path / "folder", capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert str(file) in line
 
 
 def test_a_failing_cell_exits_non_zero_and_names_the_executed_notebook(write, capfd) -> None:
@@ -131,9 +143,9 @@ def test_an_error_of_the_lab_shows_its_message_and_not_the_way_it_came(write, ca
 
 def test_a_cell_that_takes_too_long_exits_non_zero_and_names_the_executed_notebook(write, capfd) -> None:
     notebook = write("print('so far')", "import time\ntime.sleep(60)")
-    assert run(notebook, "--timeout", "2") == 1
+    assert run(notebook, "--timeout", "5") == 1  # every cell has that long, the first ones too
     said = capfd.readouterr().err
-    assert "longer than 2 s" in said
+    assert "longer than 5 s" in said
     assert "build/asked.ipynb" in said
     assert "so far" in outputs(notebook)
 

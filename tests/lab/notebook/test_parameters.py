@@ -1,4 +1,4 @@
-"""What someone types is checked against the notebook before anything of it runs."""
+"""What is typed is checked against the notebook before any of its cells runs."""
 
 from __future__ import annotations
 
@@ -18,6 +18,11 @@ name = "mine"
 verbose = False
 concurrency = [1, 3]  # in flight
 work_ms = None
+slo = "p95=200ms, errors=0"  # goal = what has to hold
+faults = [  # one after the other
+    "at 3 kill service1b for 4",  # first
+    "at 9 restart #2",
+]  # when = what
 """
 
 
@@ -27,7 +32,7 @@ def notebook(source: str = SOURCE, **metadata: str) -> NotebookNode:
 
 
 def refuse(**values: object) -> None:
-    """A notebook's own check that takes nothing."""
+    """Refuse every value, as the check of a notebook may."""
     raise BadParameter(f"not {values['trials']}")
 
 
@@ -67,6 +72,13 @@ def test_a_value_of_another_kind_is_refused_by_name(name: str, typed: str) -> No
         read_parameters(notebook(), [(name, typed)])
 
 
+def test_defaults_and_comments_are_read_whatever_signs_they_hold() -> None:
+    known = parameters_of(notebook())
+    assert (known["slo"].default, known["slo"].comment) == ("p95=200ms, errors=0", "goal = what has to hold")
+    assert known["faults"].default == ["at 3 kill service1b for 4", "at 9 restart #2"]
+    assert known["faults"].comment == "when = what"
+
+
 def test_an_unknown_parameter_is_refused_with_the_valid_ones_and_their_comments() -> None:
     with pytest.raises(BadParameter) as refused:
         read_parameters(notebook(), [("trails", "3")])
@@ -78,7 +90,7 @@ def test_an_unknown_parameter_is_refused_with_the_valid_ones_and_their_comments(
 def test_a_notebook_without_a_parameters_cell_takes_none() -> None:
     bare = new_notebook(cells=[new_code_cell("trials = 3")])
     assert parameters_of(bare) == {}
-    with pytest.raises(BadParameter, match="takes no parameters"):
+    with pytest.raises(BadParameter, match="The notebook takes no parameters"):
         read_parameters(bare, [("trials", "3")])
 
 
