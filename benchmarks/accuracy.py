@@ -1,4 +1,4 @@
-"""How far the lab's numbers can be trusted, goal by goal: `python -m benchmarks.accuracy [goal …]`."""
+"""Measure how far the lab's numbers can be trusted: `python -m benchmarks.accuracy [goal …]`."""
 
 from __future__ import annotations
 
@@ -7,24 +7,24 @@ import sys
 from benchmarks.answers import answers
 from benchmarks.capacity import capacity
 from benchmarks.comparing import comparing
+from benchmarks.cpu_starved import cpu_starved
 from benchmarks.delay import delay
 from benchmarks.goals import main
 from benchmarks.histograms import histograms, intervals
 from benchmarks.pacing import pacing
 from benchmarks.queue import queue
 from benchmarks.schedules import schedules
+from benchmarks.server_stall import server_stall
 from benchmarks.simulator import simulator
-from benchmarks.stall import stall
-from benchmarks.starved import starved
 
 GOALS = {
     "pacing": pacing,
-    "stall": stall,
+    "stall": server_stall,
     "delay": delay,
     "queue": queue,
     "histograms": histograms,
     "intervals": intervals,
-    "starved": starved,
+    "starved": cpu_starved,
     "capacity": capacity,
     "schedules": schedules,
     "comparing": comparing,

@@ -1,10 +1,10 @@
-"""Whether broken answers are classed right, and counted as the server counts them."""
+"""Check that broken answers are classed right, and counted as the server counts them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from benchmarks.goals import Finding, at_most
+from benchmarks.goals import GoalFigure, at_most
 from benchmarks.server import BREAKS, serving
 from lab.arrivals import Closed, Constant, Load
 from lab.load.run import run
@@ -15,8 +15,8 @@ __all__ = ["answers"]
 LOADS: dict[str, Load] = {"closed loop": Closed(8), "open loop": Constant(300)}
 
 
-def answers() -> Iterator[Finding]:
-    """Every third answer broken, in five ways: requests classed or counted other than by the server."""
+def answers() -> Iterator[GoalFigure]:
+    """Break every third answer in five ways: requests classed or counted other than by the server."""
     for how in BREAKS:
         for name, load in LOADS.items():
             with serving("breaks", how=how) as server:

@@ -35,7 +35,7 @@ http {{
 
 
 def free_ports(count: int) -> list[int]:
-    """So many ports of the loopback that nobody listens on now."""
+    """Return `count` ports of the loopback that nobody listens on now."""
     with ExitStack() as stack:
         taken = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
         return [each.getsockname()[1] for each in taken]
@@ -43,7 +43,7 @@ def free_ports(count: int) -> list[int]:
 
 @contextmanager
 def backends() -> Iterator[tuple[Address, ...]]:
-    """Run them, and give their addresses as instances of service1."""
+    """Run the four back ends, and give their addresses as instances of service1."""
     ports = free_ports(COUNT)
     listen = " ".join(f"listen 127.0.0.1:{port};" for port in ports)
     with tempfile.TemporaryDirectory() as folder:

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 
 from benchmarks.backends import backends, free_ports
-from benchmarks.balancers import RunningBalancer, builtin, other
-from benchmarks.goals import Finding, at_most, told
+from benchmarks.balancers import RunningBalancer, builtin, external
+from benchmarks.goals import GoalFigure, at_most, reference
 from lab.arrivals import Closed
 from lab.errors import ProgramMissing
 from lab.load.run import run
@@ -25,28 +25,28 @@ BODY = b'{"text": "' + b"the cat sat on the mat. " * 40 + b'", "request_id": "r1
 BOUNDS = {BalancerName.NGINX: 1.0, BalancerName.ENVOY: 0.5}
 
 
-def balancer_cpu() -> Iterator[Finding]:
-    """CPU per proxied request at 32 connections, four back ends, every default feature on, logs off."""
+def balancer_cpu() -> Iterator[GoalFigure]:
+    """Compare CPU per proxied request: 32 connections, four back ends, every default feature on, logs off."""
     with ExitStack() as stack:
         instances = stack.enter_context(backends())
         running = {"builtin": stack.enter_context(builtin(_settings(instances)))}
         for name in BOUNDS:
             try:
-                running[name] = stack.enter_context(other(name, _settings(instances)))
+                running[name] = stack.enter_context(external(name, _settings(instances)))
             except ProgramMissing as error:
-                yield told(f"{name} is not set against it: {error}", float("nan"))
+                yield reference(f"{name} is not compared: {error}", float("nan"))
         for what, body in (("GET", None), ("POST of 1 KiB", BODY)):
             yield from _compared(what, body, running)
 
 
-def _compared(what: str, body: bytes | None, running: dict[str, RunningBalancer]) -> Iterator[Finding]:
+def _compared(what: str, body: bytes | None, running: dict[str, RunningBalancer]) -> Iterator[GoalFigure]:
     found: dict[str, list[float]] = {name: [] for name in running}
     names = list(running)
     for turn in range(ROUNDS):
         for name in names[turn % len(names) :] + names[: turn % len(names)]:
             found[name].append(_cpu_us(running[name], body))
     for name, costs in found.items():
-        yield told(f"{what}, {name}, median of {ROUNDS}", statistics.median(costs), "µs of CPU")
+        yield reference(f"{what}, {name}, median of {ROUNDS}", statistics.median(costs), "µs of CPU")
     for name, bound in BOUNDS.items():
         if name in found:
             ratios = [ours / theirs for ours, theirs in zip(found["builtin"], found[name], strict=True)]
@@ -54,7 +54,7 @@ def _compared(what: str, body: bytes | None, running: dict[str, RunningBalancer]
 
 
 def _cpu_us(balancer: RunningBalancer, body: bytes | None) -> float:
-    """CPU a request, in microseconds."""
+    """Load the balancer and return its CPU per request, in microseconds."""
     spec = LoadSpec(
         url=f"http://127.0.0.1:{balancer.port}/process",
         load=Closed(CONNECTIONS),

@@ -1,4 +1,4 @@
-"""Killing instances: what clients notice, how soon the balancer does, and how soon the instance is back."""
+"""Kill instances: what clients notice, how soon the balancer does, and how soon the instance is back."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.goals import Finding, at_most, told
+from benchmarks.goals import GoalFigure, at_most, reference
 from benchmarks.one_service import BODY, JSON, one_service
 from lab.arrivals import Constant
 from lab.load.result import RequestRecord
@@ -31,7 +31,7 @@ CYCLE_S = 6.5
 
 @dataclass(slots=True)
 class _Pool:
-    """What all cycles came to."""
+    """The outcomes of all cycles."""
 
     outcomes: list[RequestRecord] = field(default_factory=list)
     baseline_s: list[float] = field(default_factory=list)
@@ -42,7 +42,7 @@ class _Pool:
     restored_s: list[float] = field(default_factory=list)
 
 
-def balancer_kill() -> Iterator[Finding]:
+def balancer_kill() -> Iterator[GoalFigure]:
     """Kill an instance at 50 POSTs a second, 20 times, in processes: errors, ejection, return, latency.
 
     The baseline has three healthy instances: in each cycle one is first taken out of the choice for a second,
@@ -56,13 +56,13 @@ def balancer_kill() -> Iterator[Finding]:
     failed = sum(not entry.succeeded for entry in pool.outcomes)
     yield at_most(f"client errors, of {len(pool.outcomes):,} requests over {KILLS} kills", failed, 0)
     yield at_most("attempts refused before the ejection, the most", max(pool.refused), 1)
-    yield told("from the kill to the ejection, the longest", max(pool.ejected_s) * 1000, "ms")
+    yield reference("from the kill to the ejection, the longest", max(pool.ejected_s) * 1000, "ms")
     yield at_most(
         "from being up again to being chosen again, the longest", max(pool.restored_s), RESTORED_S, "s"
     )
     baseline = float(np.quantile(pool.baseline_s, 0.99))
-    yield told(f"p99 of three healthy instances, {len(pool.baseline_s)} requests", baseline * 1000, "ms")
-    yield told("p99 in the first second after the kill", _p99_ms(pool.first_second_s), "ms")
+    yield reference(f"p99 of three healthy instances, {len(pool.baseline_s)} requests", baseline * 1000, "ms")
+    yield reference("p99 in the first second after the kill", _p99_ms(pool.first_second_s), "ms")
     ratio = float(np.quantile(pool.second_second_s, 0.99)) / baseline
     yield at_most(f"p99 a second after the kill / baseline, {len(pool.second_second_s)} requests", ratio, 1.1)
 
@@ -105,7 +105,7 @@ def _cycle(running: Running, victim: str, pool: _Pool) -> None:
 
 
 def _without(running: Running, name: str) -> float:
-    """For a little over a second nothing is sent to that instance. Gives when that began."""
+    """Keep requests away from the instance for a little over a second. Returns when that began."""
     balancer = running.topology.services[0].balancer
     _, instance = running.topology.server(name)
     assert balancer is not None

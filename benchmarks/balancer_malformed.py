@@ -1,4 +1,4 @@
-"""A hundred thousand mutated requests, while well-behaved clients must get their own answers."""
+"""Send a hundred thousand mutated requests, while well-behaved clients must get their own answers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from httptools import HttpParserError, HttpParserInvalidMethodError, HttpRequest
 
 from benchmarks.backends import free_ports
 from benchmarks.balancers import builtin
-from benchmarks.goals import Finding, at_least, at_most, told
+from benchmarks.goals import GoalFigure, at_least, at_most, reference
 from lab.placement.protocol_http import is_healthy
 from services.balancer.settings import Address, BalancerSettings
 from services.loops import run
@@ -27,7 +27,7 @@ ATTACKERS = 24
 BEHAVED = 4
 HANG_S = 10.0
 _METHOD = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+ (?:/|http://)")
-"""HTTP lets anybody make up a method; llhttp knows a fixed set."""
+"""A request line with a method that HTTP allows; llhttp knows a fixed set of methods."""
 _SEEDS = (
     b"POST /process HTTP/1.1\r\nHost: x\r\nX-Tag: evil\r\nContent-Length: 5\r\n\r\nhello",
     b"POST /process HTTP/1.1\r\nHost: x\r\nX-Tag: evil\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -47,16 +47,16 @@ _SPICES = (
 )
 
 
-def balancer_malformed() -> Iterator[Finding]:
-    """100,000 mutated requests over sockets: crashes, hangs, and bytes that end up elsewhere."""
+def balancer_malformed() -> Iterator[GoalFigure]:
+    """Send 100,000 mutated requests over sockets: count crashes, hangs, and bytes that end up elsewhere."""
     seen = run(_all())
     yield at_least("mutated requests sent", seen["sent"], REQUESTS)
-    yield told("of them answered with a refusal", seen["refused"])
-    yield told("of them passed on", seen["passed"])
-    yield at_least("well-behaved requests meanwhile", seen["behaved"], 1000)
+    yield reference("of them answered with a refusal", seen["refused"])
+    yield reference("of them passed on", seen["passed"])
+    yield at_least("well-behaved requests beside them", seen["behaved"], 1000)
     yield at_most("well-behaved requests that got another answer than their own", seen["wrong"], 0)
     yield at_most("connections that hung", seen["hung"], 0)
-    yield told("passed on with a method of their own, which is well formed", seen["own method"])
+    yield reference("passed on with a method of their own, which is well formed", seen["own method"])
     yield at_most("requests that came to an instance malformed", seen["malformed"], 0)
     yield at_most("the balancer is gone or ill", 1 - seen["healthy"], 0)
 
@@ -90,7 +90,7 @@ async def _attack(port: int, number: int, seen: Counter[str]) -> None:
         seen["sent"] += 1
         try:
             async with asyncio.timeout(HANG_S):
-                await _send(port, _mutated(rng), seen)
+                await _send(port, _mutated_requests(rng), seen)
         except TimeoutError:
             seen["hung"] += 1
 
@@ -110,7 +110,7 @@ async def _send(port: int, data: bytes, seen: Counter[str]) -> None:
 
 
 async def _behave(port: int, name: str, over: asyncio.Event, seen: Counter[str]) -> None:
-    """Posts over one connection, again and again, and compares each answer with what was sent."""
+    """Post over one connection, again and again, and compare each answer with what was sent."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     while not over.is_set():
         seen["behaved"] += 1
@@ -133,8 +133,8 @@ async def _behave(port: int, name: str, over: asyncio.Event, seen: Counter[str])
     writer.close()
 
 
-def _mutated(rng: random.Random) -> bytes:
-    """Two requests, one after the other, with one to four things wrong with them."""
+def _mutated_requests(rng: random.Random) -> bytes:
+    """Return two requests, one after the other, with one to four things wrong with them."""
     data = bytearray(rng.choice(_SEEDS) + rng.choice(_SEEDS))
     for _ in range(rng.randint(1, 4)):
         at = rng.randrange(len(data))

@@ -1,4 +1,4 @@
-"""Twice the load that the instances can take, before a short queue."""
+"""Send twice the load that the instances can take to a balancer with a short queue."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from benchmarks.backends import free_ports
 from benchmarks.balancers import builtin
-from benchmarks.goals import Finding, at_least, at_most, told
+from benchmarks.goals import GoalFigure, at_least, at_most, reference
 from benchmarks.one_service import BODY, JSON, addresses_of, one_service
 from lab.arrivals import Closed, Load, Poisson
 from lab.load.result import LoadResult
@@ -28,8 +28,8 @@ LIMIT = 1
 QUEUE = 8
 
 
-def balancer_overload() -> Iterator[Finding]:
-    """Twice the capacity, at most one request in flight an instance, and eight that may wait: goodput."""
+def balancer_overload() -> Iterator[GoalFigure]:
+    """Send twice the capacity, with one request in flight per instance and eight that may wait: goodput."""
     topology = one_service(WORK_MS)
     with start(topology, placement=PlacementName.PROCESSES):
         settings = BalancerSettings(
@@ -45,8 +45,8 @@ def balancer_overload() -> Iterator[Finding]:
             watch = _Watch(settings.port)
             overloaded = _loaded(url, Poisson(2 * CAPACITY))
             most = watch.close()
-    yield told("peak, as a closed loop finds it", peak.throughput_rps, "req/s")
-    yield told("refused with 503", overloaded.failures.get("http_503", 0))
+    yield reference("peak, as a closed loop finds it", peak.throughput_rps, "req/s")
+    yield reference("refused with 503", overloaded.failures.get("http_503", 0))
     goodput = overloaded.succeeded / overloaded.window_s
     yield at_least("goodput at twice the capacity, part of the peak", goodput / peak.throughput_rps, 0.9)
     others = overloaded.failed - overloaded.failures.get("http_503", 0)
@@ -64,7 +64,7 @@ def _loaded(url: str, load: Load) -> LoadResult:
 
 
 class _Watch:
-    """Looks at what is in flight every few milliseconds, from now until `close`."""
+    """Samples what is in flight every few milliseconds, from now until `close`."""
 
     def __init__(self, port: int) -> None:
         self.seen: list[int] = []
@@ -74,7 +74,7 @@ class _Watch:
         self._thread.start()
 
     def close(self) -> int:
-        """The most that any instance had."""
+        """Stop, and return the most that any instance had in flight."""
         self._over.set()
         self._thread.join()
         return max(self.seen)

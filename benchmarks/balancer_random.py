@@ -1,4 +1,4 @@
-"""A hundred thousand requests while instances misbehave at random."""
+"""Send a hundred thousand requests while instances misbehave at random."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from benchmarks.backends import free_ports
 from benchmarks.balancers import builtin
-from benchmarks.goals import Finding, at_least, at_most, told
-from benchmarks.moody import moody
+from benchmarks.flaky_instances import flaky_instances
+from benchmarks.goals import GoalFigure, at_least, at_most, reference
 from benchmarks.one_service import BODY, JSON
 from lab.arrivals import Closed
 from lab.load.outcomes import Outcome
@@ -26,15 +26,15 @@ REQUESTS = 100_000
 CONNECTIONS = 32
 ROUND_S = 8.0
 RETRY_RATIO = 0.01
-"""So small that the budget is what decides."""
+"""So small that the budget decides."""
 FREE = ("refused", "unreachable", "unresolved", "connect_timeout", "closed_early")
 """Retries that cost no budget: nothing was sent. No instance here closes a connection in place of an answer,
 so what closed early was found closed before anything was sent on it."""
 
 
-def balancer_random() -> Iterator[Finding]:
-    """Resets, half answers, garbage, silence, errors and deaths: every request accounted for."""
-    with moody() as instances:
+def balancer_random() -> Iterator[GoalFigure]:
+    """Account for every request through resets, half answers, garbage, silence, errors and deaths."""
+    with flaky_instances() as instances:
         settings = BalancerSettings(
             "service1", free_ports(1)[0], instances, timeout_s=0.3, backoff_s=0.1, retry_ratio=RETRY_RATIO
         )
@@ -57,15 +57,17 @@ def balancer_random() -> Iterator[Finding]:
     yield at_most("without any outcome when all was over", unanswered, 0)
     answered = sum(metrics["balancer_requests"].values())
     yield at_most("requests that the balancer and the clients count differently", abs(answered - sent), 0)
-    yield told("succeeded", totals["http_200"] / sent * 100, "%")
+    yield reference("succeeded", totals["http_200"] / sent * 100, "%")
     for outcome, count in sorted(totals.items(), key=lambda pair: -pair[1]):
         if outcome != "http_200":
-            yield told(outcome, count)
+            yield reference(outcome, count)
     retries = metrics["balancer_retries"]
     paid = sum(number for reason, number in retries.items() if reason not in FREE)
     allowed = settings.retry_per_s * (took + 1) + settings.retry_ratio * sent
     yield at_most("retries of what was sent, beside what the budget can have allowed", paid, allowed)
-    yield told("requests not tried again for want of budget", metrics["balancer_denials"].get("no_budget", 0))
+    yield reference(
+        "requests not tried again for want of budget", metrics["balancer_denials"].get("no_budget", 0)
+    )
     attempts = sum(metrics["balancer_in_flight"].values())
     yield at_most("attempts still in flight when all was over", attempts, 0)
 
@@ -85,7 +87,7 @@ def _loaded(port: int) -> LoadResult:
 
 
 def _metrics(port: int) -> dict[str, dict[str, float]]:
-    """Values by the family's name and, where there is one, the reason; all others summed."""
+    """Return the values by the name of the family and the reason, if any; sum over all other labels."""
     with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
         text = answer.read().decode()
     found: dict[str, dict[str, float]] = {}

@@ -1,10 +1,10 @@
-"""Whether every balancer gives rows that can be believed."""
+"""Check that every balancer gives valid rows."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from benchmarks.goals import Finding, at_most, told
+from benchmarks.goals import GoalFigure, at_most, reference
 from benchmarks.sweeping import swept
 from lab.names import BalancerName
 
@@ -21,8 +21,8 @@ LOADS = {
 }
 
 
-def balancer_rows() -> Iterator[Finding]:
-    """All six balancers in interleaved sweeps: rows that are invalid, and requests that failed."""
+def balancer_rows() -> Iterator[GoalFigure]:
+    """Sweep all six balancers, interleaved: count invalid rows and failed requests."""
     for what, factors in LOADS.items():
         rows = swept("quickstart", topology="parallel", balancer=list(BalancerName), trials=3, **factors)
         for name in BalancerName:
@@ -36,6 +36,6 @@ def balancer_rows() -> Iterator[Finding]:
                 f"{what}, {name}, failed of {own['requests'].sum()} requests", own["failed"].sum(), 0
             )
             most = own[own["concurrency"] == own["concurrency"].max()]
-            yield told(
+            yield reference(
                 f"{what}, {name}, throughput with most in flight", most["throughput_rps"].median(), "req/s"
             )

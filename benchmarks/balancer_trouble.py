@@ -1,4 +1,4 @@
-"""Instances that die in the middle of a request, freeze, are all dead, or are restarted one by one."""
+"""Put instances in trouble: dead in the middle of a request, frozen, all dead, or restarted one by one."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 
 from benchmarks.backends import free_ports
 from benchmarks.balancers import builtin
-from benchmarks.goals import Finding, at_most, told
+from benchmarks.goals import GoalFigure, at_most, reference
 from benchmarks.one_service import BODY, JSON, addresses_of, one_service, outcomes, post_steadily
 from lab.arrivals import Constant
 from lab.faults.report import executions
@@ -33,8 +33,8 @@ PAUSE_S = 0.2
 """Between two restarts of a rolling one."""
 
 
-def balancer_abort() -> Iterator[Finding]:
-    """Kill an instance amid requests, on a route declared idempotent and on one that is not."""
+def balancer_abort() -> Iterator[GoalFigure]:
+    """Kill an instance amid requests, on a route declared idempotent and on another."""
     for idempotent in (True, False):
         with tempfile.TemporaryDirectory() as folder:
             topology = one_service(150.0, ledger=folder, slots=8)
@@ -51,13 +51,13 @@ def balancer_abort() -> Iterator[Finding]:
 
 def _aborted(
     running: Running, settings: BalancerSettings, folder: Path, *, idempotent: bool
-) -> Iterator[Finding]:
+) -> Iterator[GoalFigure]:
     balancer = Balancer("own", settings.port)
     victim = settings.instances[1].name
     in_flight: list[int] = []
 
     def kill() -> None:
-        while True:  # until it is met with something in hand
+        while True:  # until it has requests in hand
             running.freeze(victim)
             _, instances = ask_balancer(balancer, "GET", "/admin/instances")
             in_flight[:] = [each["in_flight"] for each in instances if each["name"] == victim]
@@ -72,14 +72,14 @@ def _aborted(
     twice = sum(times > 1 for times in executions(folder, running.topology.services[0]).values())
     if idempotent:
         yield at_most(f"idempotent: client errors, of {len(posted)} with {in_flight[0]} in flight", failed, 0)
-        yield told("idempotent: executed twice", twice)
+        yield reference("idempotent: executed twice", twice)
     else:
         yield at_most(f"not declared idempotent: client errors, of {len(posted)}", failed, in_flight[0])
         yield at_most("not declared idempotent: executed twice", twice, 0)
 
 
-def balancer_frozen() -> Iterator[Finding]:
-    """An instance that accepts and never answers: the longest response beside one try and a normal answer.
+def balancer_frozen() -> Iterator[GoalFigure]:
+    """Freeze an instance that then accepts and never answers: the longest response beside one try.
 
     Instances have slots to spare, so that a second try does not wait behind a request that came by itself.
     """
@@ -96,14 +96,16 @@ def balancer_frozen() -> Iterator[Finding]:
     normal = [time_s for time_s in times_s if time_s < try_s]
     normal_s, longest_s, usually_s = max(normal), max(struck), statistics.median(normal)
     late_ms = (statistics.median(struck) - try_s - usually_s) * 1000
-    yield told(f"median of {len(struck)} struck, beyond one try and the median normal answer", late_ms, "ms")
-    yield told("one try, and the longest normal answer", (try_s + normal_s) * 1000, "ms")
+    yield reference(
+        f"median of {len(struck)} struck, beyond one try and the median normal answer", late_ms, "ms"
+    )
+    yield reference("one try, and the longest normal answer", (try_s + normal_s) * 1000, "ms")
     yield at_most("longest response with one frozen", longest_s * 1000, (try_s + normal_s) * 1000, "ms")
     yield at_most(f"client errors, of {len(frozen.journal)}", frozen.failed, 0)
 
 
-def balancer_all_dead() -> Iterator[Finding]:
-    """Every instance dead: 503 with Retry-After, at once; and served again when they are back."""
+def balancer_all_dead() -> Iterator[GoalFigure]:
+    """Kill every instance: 503 with Retry-After at once, and service again when they are back."""
     with start(one_service(1.0), placement=PlacementName.PROCESSES) as running:
         names = [instance.name for instance in running.topology.services[0].instances]
         _ask(running.entry_url)
@@ -125,8 +127,8 @@ def balancer_all_dead() -> Iterator[Finding]:
         yield at_most("served again, without a restart, after", time.monotonic() - up, 2.1, "s")
 
 
-def balancer_rolling_restart() -> Iterator[Finding]:
-    """All 16 instances of the parallel topology stopped in good order and started again under load."""
+def balancer_rolling_restart() -> Iterator[GoalFigure]:
+    """Restart all 16 instances of the parallel topology in turn, under load."""
     for placement in (PlacementName.IN_PROCESS, PlacementName.PROCESSES):
         topology = Topology.parallel().with_work(Work(mean_ms=5))
         with (

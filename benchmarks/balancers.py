@@ -1,4 +1,4 @@
-"""Balancers as processes of their own, one worker or thread each: the lab's, and other people's."""
+"""Run balancers as processes of their own, one worker or thread each: the built-in one and external ones."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from lab.placement.proxies import PROXIES, Place, ProxyProcess
 from lab.placement.proxies.nginx import ATTEMPTS, CONFIG, Nginx
 from services.balancer.settings import BalancerSettings
 
-__all__ = ["RunningBalancer", "builtin", "other"]
+__all__ = ["RunningBalancer", "builtin", "external"]
 
 
 @dataclass(frozen=True, slots=True)
 class RunningBalancer:
-    """One that runs, by its port and its process."""
+    """A running balancer, by its port and its process."""
 
     port: int
     pid: int
@@ -40,7 +40,7 @@ class RunningBalancer:
 
 @contextmanager
 def builtin(settings: BalancerSettings) -> Iterator[RunningBalancer]:
-    """The lab's own, as `python -m services.balancer` runs it."""
+    """Run the built-in balancer as `python -m services.balancer` does."""
     process = subprocess.Popen(
         [sys.executable, "-m", "services.balancer", settings.service],
         env={**os.environ, **settings.to_environ()},
@@ -63,8 +63,8 @@ def builtin(settings: BalancerSettings) -> Iterator[RunningBalancer]:
 
 
 @contextmanager
-def other(name: BalancerName, settings: BalancerSettings) -> Iterator[RunningBalancer]:
-    """Somebody else's, configured to do the same as far as it can, with its logs off."""
+def external(name: BalancerName, settings: BalancerSettings) -> Iterator[RunningBalancer]:
+    """Run an external balancer, configured to do the same as far as it can, with its logs off."""
     proxy = _SilentNginx() if name is BalancerName.NGINX else PROXIES[name]
     process = ProxyProcess(proxy, settings)
     process.start()

@@ -1,10 +1,10 @@
-"""What the HTTP client of a service costs, and what the balancers do beside the cheapest."""
+"""Measure what the HTTP client of a service costs, and what balancers cost beside the cheapest."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from benchmarks.goals import Finding, at_least, at_most, told
+from benchmarks.goals import GoalFigure, at_least, at_most, reference
 from benchmarks.sweeping import median_ratio, swept
 from services.names import ClientName
 
@@ -16,8 +16,8 @@ TRIALS = 7
 IN_FLIGHT = 16
 
 
-def clients() -> Iterator[Finding]:
-    """Flat out in one process, text of 1 KiB: clients over httpx-per-request, and what balancers cost."""
+def clients() -> Iterator[GoalFigure]:
+    """Drive clients flat out in one process, text of 1 KiB: ratios to httpx-per-request, and balancers."""
     rows = swept(
         client=list(ClientName),
         work="text",
@@ -31,7 +31,9 @@ def clients() -> Iterator[Finding]:
     for topology in ("sequential", "parallel"):
         own = {name: rows[(rows["topology"] == topology) & (rows["client"] == name)] for name in ClientName}
         for name, part in own.items():
-            yield told(f"{topology}, {name}, median of {TRIALS}", part["throughput_rps"].median(), "req/s")
+            yield reference(
+                f"{topology}, {name}, median of {TRIALS}", part["throughput_rps"].median(), "req/s"
+            )
         best = max(own, key=lambda name, own=own: own[name]["throughput_rps"].median())
         ratio = median_ratio(own[best], own[ClientName.HTTPX_PER_REQUEST])
         yield at_least(f"{topology}, {best} / httpx-per-request, median of trials", ratio, TIMES)

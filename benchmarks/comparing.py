@@ -1,4 +1,4 @@
-"""How often a comparison of results cries wolf, and how often it misses one."""
+"""Count how often a comparison of results cries wolf, and how often it misses a change."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
-from benchmarks.goals import Finding, at_least, at_most
-from lab.compare import Finding as Shown
-from lab.compare import compare
+from benchmarks.goals import GoalFigure, at_least, at_most
+from lab.compare import Change, compare
 from lab.measure.measurement import Measurement
 
 __all__ = ["comparing"]
@@ -20,8 +19,8 @@ SCATTER = 0.05
 """Coefficient of variation of a trial's throughput."""
 
 
-def comparing() -> Iterator[Finding]:
-    """100 pairs of simulated results, ten trials a side: A against A, and against one 10 % slower."""
+def comparing() -> Iterator[GoalFigure]:
+    """Compare 100 pairs of simulated results, ten trials a side: A with A, and A with one 10 % slower."""
     yield at_most(f"A against A, pairs flagged of {PAIRS}", _flagged(0.0, seed=1), 5)
     yield at_least(f"10 % slower, pairs caught of {PAIRS}", _flagged(0.1, seed=2), 95)
 
@@ -32,7 +31,7 @@ def _flagged(slowdown: float, seed: int) -> int:
     for _ in range(PAIRS):
         a, b = (_rows(100 * level * draw.normal(1, SCATTER, TRIALS)) for level in (1, 1 - slowdown))
         shown = {cell.finding for cell in compare(a, b).cells}
-        flagged += bool(shown & {Shown.WORSE, Shown.BETTER})
+        flagged += bool(shown & {Change.WORSE, Change.BETTER})
     return flagged
 
 

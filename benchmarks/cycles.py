@@ -1,4 +1,4 @@
-"""What topologies leave behind that come and go, in every placement and behind every balancer."""
+"""Count what topologies leave behind that come and go, in every placement and behind every balancer."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pathlib import Path
 
 import psutil
 
-from benchmarks.goals import Finding, at_most, told
+from benchmarks.goals import GoalFigure, at_most, reference
 from lab.errors import ProgramMissing
 from lab.placement import BalancerName, PlacementName, start
 from lab.placement.ports import free_offset, listen_all
@@ -30,8 +30,8 @@ BODY = json.dumps({"text": "The cat, the CAT", "request_id": "r1"}).encode()
 Counts = dict[str, float]
 
 
-def cycles() -> Iterator[Finding]:
-    """50 starts and stops of every placement: processes, threads, descriptors, files and ports left."""
+def cycles() -> Iterator[GoalFigure]:
+    """Start and stop every placement 50 times: processes, threads, descriptors, files and ports left."""
     topology = Topology.parallel()
     topology = topology.shifted(free_offset(topology))
     with _marked() as folder:
@@ -45,10 +45,9 @@ def cycles() -> Iterator[Finding]:
                 try:
                     yield from _repeated(f"{placement}, {balancer}", topology, placement, balancer, folder)
                 except ProgramMissing as error:
-                    yield told(f"{placement}, {balancer} is left out: {error}", float("nan"))
-        with start(
-            topology, placement=PlacementName.PROCESSES
-        ):  # somebody else's: it counts as no part of this
+                    yield reference(f"{placement}, {balancer} is left out: {error}", float("nan"))
+        # The servers that the remote placement uses run already: they count as no part of it.
+        with start(topology, placement=PlacementName.PROCESSES):
             yield from _repeated("remote", topology, PlacementName.REMOTE, BalancerName.BUILTIN, folder)
     for sock in listen_all(topology.addresses()).values():
         sock.close()
@@ -56,7 +55,7 @@ def cycles() -> Iterator[Finding]:
 
 def _repeated(
     what: str, topology: Topology, placement: PlacementName, balancer: BalancerName, folder: Path
-) -> Iterator[Finding]:
+) -> Iterator[GoalFigure]:
     def once() -> None:
         with start(topology, placement=placement, balancer=balancer) as running:
             _ask(running.topology.services[0].balancer.port)
@@ -67,13 +66,13 @@ def _repeated(
         once()
     each_s = (time.monotonic() - begun) / CYCLES
     after = _settled(lambda: _left(folder), before)
-    yield told(f"{what}, one start, request and stop", each_s, "s")
+    yield reference(f"{what}, one start, request and stop", each_s, "s")
     for name, count in after.items():
         yield at_most(f"{what}, {name} more after {CYCLES} cycles", count - before[name], 0)
 
 
 def _left(folder: Path) -> Counts:
-    """What a leak would add to. Processes are known by a mark in their environment, whoever adopted them."""
+    """Count what a leak would add to. A mark in their environment tells the processes started here."""
     gc.collect()
     own = psutil.Process()
     return {
@@ -86,7 +85,7 @@ def _left(folder: Path) -> Counts:
 
 
 def _settled(count: Callable[[], Counts], wanted: Counts) -> Counts:
-    """The counts once they are as wanted, or after two seconds: what has been killed takes a moment to go."""
+    """Return the counts once they are as wanted, or after two seconds: what was killed takes a moment."""
     end = time.monotonic() + 2
     while (found := count()) != wanted and time.monotonic() < end:
         time.sleep(0.05)
@@ -111,7 +110,7 @@ def _ask(port: int) -> None:
 
 @contextmanager
 def _marked() -> Iterator[Path]:
-    """Everything started meanwhile carries the mark and keeps its temporary files in one folder."""
+    """Mark everything started inside the block, and keep its temporary files in one folder."""
     kept = tempfile.tempdir, os.environ.get("TMPDIR")
     with tempfile.TemporaryDirectory() as folder:
         os.environ[MARK] = uuid.uuid4().hex

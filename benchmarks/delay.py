@@ -1,11 +1,11 @@
-"""What the generator adds to what the server took."""
+"""Measure what the generator adds to the time of the server."""
 
 from __future__ import annotations
 
 import statistics
 from collections.abc import Iterator
 
-from benchmarks.goals import Finding, at_most
+from benchmarks.goals import GoalFigure, at_most
 from benchmarks.server import serving
 from lab.arrivals import Constant
 from lab.load.run import run
@@ -14,8 +14,8 @@ from lab.load.spec import LoadSpec
 __all__ = ["delay"]
 
 
-def delay() -> Iterator[Finding]:
-    """Servers of a fixed delay: the median response time less the median that the server itself measured."""
+def delay() -> Iterator[GoalFigure]:
+    """Load servers of a fixed delay: median response time less the median that the server measured."""
     for ms in (10, 50, 200):
         with serving("delay", ms=ms) as server:
             result = run(LoadSpec(url=server.url, load=Constant(50), duration_s=8.0, warmup_s=1.0))

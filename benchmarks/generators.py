@@ -1,4 +1,4 @@
-"""The load generator beside others, in one interleaved run against the same server."""
+"""Compare the load generator with others, in one interleaved run against the same server."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.goals import Finding, at_least, told
+from benchmarks.goals import GoalFigure, at_least, reference
 from benchmarks.nginx import nginx
 from lab.arrivals import Closed
 from lab.load.run import run
@@ -35,10 +35,10 @@ class _Run:
     """CPU time of the generator a request, its start-up included, in microseconds."""
 
 
-def generators() -> Iterator[Finding]:
-    """Closed loop, 32 connections, nginx with a static answer: requests a second of one process.
+def generators() -> Iterator[GoalFigure]:
+    """Run a closed loop of 32 connections on nginx with a static answer: requests a second of one process.
 
-    Locust is taken from the path in $LOCUST, so that it may live in an environment of its own.
+    The variable LOCUST may hold the path of Locust, which then lives in an environment of its own.
     """
     peers: dict[str, Callable[[str], float]] = {"lab": _lab}
     wrk, locust = shutil.which("wrk"), os.environ.get("LOCUST") or shutil.which("locust")
@@ -53,11 +53,11 @@ def generators() -> Iterator[Finding]:
             for name in order:
                 found[name].append(_timed(peers[name], url))
     for name, runs in found.items():
-        yield told(f"{name}, median of {ROUNDS}", statistics.median(run.rate for run in runs), "req/s")
-        yield told(f"{name}, CPU a request", statistics.median(run.cpu_us for run in runs), "µs")
+        yield reference(f"{name}, median of {ROUNDS}", statistics.median(run.rate for run in runs), "req/s")
+        yield reference(f"{name}, CPU a request", statistics.median(run.cpu_us for run in runs), "µs")
     for name in ("wrk", "locust"):
         if name not in found:
-            yield told(f"{name} is not here, so the lab is not set against it", float("nan"))
+            yield reference(f"{name} is not installed, so the lab is not compared with it", float("nan"))
     for name, bound in (("wrk", 0.6), ("locust", 1.0)):
         if name in found:
             ratios = [mine.rate / theirs.rate for mine, theirs in zip(found["lab"], found[name], strict=True)]

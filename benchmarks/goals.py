@@ -1,4 +1,4 @@
-"""A goal's figure beside its bound: printed as it is found, and kept as JSON."""
+"""Print the figure of a goal beside its bound as it is found, and keep it as JSON."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from pathlib import Path
 from lab.machine import facts
 from lab.results.sidecar import Provenance
 
-__all__ = ["Finding", "Goal", "at_least", "at_most", "main", "told"]
+__all__ = ["Goal", "GoalFigure", "at_least", "at_most", "main", "reference"]
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
-    """One figure. `ok` says whether it keeps to its bound, None where it is told for comparison only."""
+class GoalFigure:
+    """One figure. `ok` says whether it keeps its bound; None marks a figure without one."""
 
     what: str
     figure: float
@@ -26,33 +26,33 @@ class Finding:
     ok: bool | None = None
 
     def line(self) -> str:
-        """As it is printed."""
+        """Return the line to print."""
         verdict = {True: "ok", False: "MISSED", None: ""}[self.ok]
         figure = f"{self.figure:,.4g} {self.unit}".rstrip()
         return f"  {verdict:7}{self.what}: {figure}" + (f"  ({self.bound})" if self.bound else "")
 
 
-Goal = Callable[[], Iterator[Finding]]
-"""Measures one thing, in bounded time. The first line of its docstring is its title."""
+Goal = Callable[[], Iterator[GoalFigure]]
+"""A function that measures one thing in bounded time. The first line of its docstring is its title."""
 
 
-def at_most(what: str, figure: float, limit: float, unit: str = "") -> Finding:
-    """A figure that is not to be above its limit; nan is."""
-    return Finding(what, float(figure), unit, f"at most {limit:g} {unit}".rstrip(), bool(figure <= limit))
+def at_most(what: str, figure: float, limit: float, unit: str = "") -> GoalFigure:
+    """Return a figure that must not exceed its limit; nan misses it."""
+    return GoalFigure(what, float(figure), unit, f"at most {limit:g} {unit}".rstrip(), bool(figure <= limit))
 
 
-def at_least(what: str, figure: float, limit: float, unit: str = "") -> Finding:
-    """A figure that is not to be below its limit; nan is."""
-    return Finding(what, float(figure), unit, f"at least {limit:g} {unit}".rstrip(), bool(figure >= limit))
+def at_least(what: str, figure: float, limit: float, unit: str = "") -> GoalFigure:
+    """Return a figure that must reach its limit; nan misses it."""
+    return GoalFigure(what, float(figure), unit, f"at least {limit:g} {unit}".rstrip(), bool(figure >= limit))
 
 
-def told(what: str, figure: float, unit: str = "") -> Finding:
-    """A figure for comparison, with no bound."""
-    return Finding(what, float(figure), unit)
+def reference(what: str, figure: float, unit: str = "") -> GoalFigure:
+    """Return a figure for comparison, without a bound."""
+    return GoalFigure(what, float(figure), unit)
 
 
 def main(name: str, goals: Mapping[str, Goal]) -> int:
-    """Measure the goals named on the command line, or all; 1 if one was missed. Writes build/<name>.json."""
+    """Measure the goals named on the command line, or all, and write build/NAME.json; return 1 for a miss."""
     parser = argparse.ArgumentParser(prog=f"python -m benchmarks.{name}")
     parser.add_argument("goals", nargs="*", metavar="goal", help=f"which: {', '.join(goals)} (default: all)")
     wanted = parser.parse_args().goals or list(goals)
@@ -62,24 +62,24 @@ def main(name: str, goals: Mapping[str, Goal]) -> int:
     for fact in facts():
         if not fact.ok:
             print(f"  note   {fact.name} {fact.value}: {fact.remedy}", flush=True)
-    found: dict[str, list[Finding]] = {}
+    measured: dict[str, list[GoalFigure]] = {}
     for goal in wanted:
-        found[goal] = _measured(goal, goals[goal])
+        measured[goal] = _measure(goal, goals[goal])
     file = Path("build") / f"{name}.json"
     file.parent.mkdir(exist_ok=True)
-    rows = {goal: [asdict(finding) for finding in findings] for goal, findings in found.items()}
+    rows = {goal: [asdict(figure) for figure in figures] for goal, figures in measured.items()}
     file.write_text(json.dumps({"provenance": Provenance.gather().to_json(), "goals": rows}, indent=1) + "\n")
-    missed = [f"{goal}: {f.what}" for goal, findings in found.items() for f in findings if f.ok is False]
+    missed = [f"{goal}: {f.what}" for goal, figures in measured.items() for f in figures if f.ok is False]
     print(f"{file}: " + (f"{len(missed)} missed: {'; '.join(missed)}" if missed else "every bound kept"))
     return 1 if missed else 0
 
 
-def _measured(name: str, goal: Goal) -> list[Finding]:
+def _measure(name: str, goal: Goal) -> list[GoalFigure]:
     print(f"{name}: {(goal.__doc__ or name).splitlines()[0]}", flush=True)
     begun = time.monotonic()
-    findings = []
-    for finding in goal():
-        findings.append(finding)
-        print(finding.line(), flush=True)
+    figures = []
+    for figure in goal():
+        figures.append(figure)
+        print(figure.line(), flush=True)
     print(f"         in {time.monotonic() - begun:.0f} s", flush=True)
-    return findings
+    return figures

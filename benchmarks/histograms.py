@@ -1,4 +1,4 @@
-"""Whether histograms and intervals say what the samples say."""
+"""Check histograms and intervals against the samples behind them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from benchmarks.goals import Finding, at_least, at_most
+from benchmarks.goals import GoalFigure, at_least, at_most
 from lab.load.histogram import Histogram
 from lab.measure.statistics import log_interval, ratio_interval
 
@@ -17,8 +17,8 @@ PERCENTILES = (50, 90, 95, 99, 99.9)
 RUNS = 1000
 
 
-def histograms() -> Iterator[Finding]:
-    """Four generators' histograms against the single one, and percentiles against an exact sort."""
+def histograms() -> Iterator[GoalFigure]:
+    """Compare four merged histograms with a single one, and percentiles with an exact sort."""
     stream = np.random.default_rng(1)
     differing, worst = 0, 0.0
     for _ in range(200):
@@ -35,8 +35,8 @@ def histograms() -> Iterator[Finding]:
     yield at_most("worst percentile beside the nearest rank", worst * 100, 0.1, "%")
 
 
-def intervals() -> Iterator[Finding]:
-    """How often the 95 % intervals cover the truth, over 1,000 simulated runs each."""
+def intervals() -> Iterator[GoalFigure]:
+    """Count how often the 95 % intervals cover the truth, over 1,000 simulated runs each."""
     stream = np.random.default_rng(2)
     for trials in (3, 5, 10):
         covered = ratios = 0

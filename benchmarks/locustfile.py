@@ -1,4 +1,4 @@
-"""What Locust is told to do beside the lab: its faster user, without think time."""
+"""The load that Locust runs in the comparison with the lab: its faster user, without think time."""
 
 from locust import FastHttpUser, constant, task
 
@@ -10,5 +10,5 @@ class Null(FastHttpUser):
 
     @task
     def root(self) -> None:
-        """One request."""
+        """Send one request."""
         self.client.get("/")

@@ -31,7 +31,7 @@ http {{
 
 @contextmanager
 def nginx() -> Iterator[str]:
-    """Run nginx from its wheel on a free port, with one worker. Gives its URL."""
+    """Run nginx from its wheel on a free port, with one worker, and give its URL."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     with tempfile.TemporaryDirectory() as folder:

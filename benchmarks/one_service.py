@@ -32,7 +32,7 @@ BODY = _body("r1")
 
 
 def one_service(work_ms: float, timeout_s: float = 30.0, ledger: str = "", slots: int = 1) -> Topology:
-    """Four instances of service4 behind its balancer, on free ports; constant work."""
+    """Return four instances of service4 behind its balancer, on free ports; constant work."""
     service = Service(
         _SERVICE.name,
         _SERVICE.path,
@@ -48,7 +48,7 @@ def one_service(work_ms: float, timeout_s: float = 30.0, ledger: str = "", slots
 
 
 def addresses_of(topology: Topology) -> tuple[Address, ...]:
-    """Its instances, for a balancer of one's own before them."""
+    """Return the instances of the first service, for another balancer before them."""
     return tuple(Address(i.name, i.host, i.port) for i in topology.services[0].instances)
 
 
@@ -63,27 +63,27 @@ class Posted:
 
 
 def post_steadily(
-    url: str, rate: float, duration_s: float, meanwhile: Callable[[], None], after_s: float = 0.5
+    url: str, rate: float, duration_s: float, blow: Callable[[], None], after_s: float = 0.5
 ) -> list[Posted]:
-    """Requests at a steady rate, none waiting for another; after a while `meanwhile` runs in a thread."""
+    """Send requests at a steady rate, none waiting for another; run `blow` in a thread after `after_s`."""
 
     async def main() -> list[Posted]:
         async with WireClient(max_connections=512) as client:
             begun = time.monotonic()
-            blow = asyncio.create_task(_later(meanwhile, after_s))
+            blowing = asyncio.create_task(_later(blow, after_s))
             sending = []
             for number in range(round(rate * duration_s)):
                 await asyncio.sleep(begun + number / rate - time.monotonic())
                 sending.append(asyncio.create_task(_post(client, url, f"r{number}")))
-            await blow
+            await blowing
             return await asyncio.gather(*sending)
 
     return run(main())
 
 
-async def _later(meanwhile: Callable[[], None], after_s: float) -> None:
+async def _later(blow: Callable[[], None], after_s: float) -> None:
     await asyncio.sleep(after_s)
-    await asyncio.to_thread(meanwhile)
+    await asyncio.to_thread(blow)
 
 
 async def _post(client: WireClient, url: str, request_id: str) -> Posted:
@@ -96,5 +96,5 @@ async def _post(client: WireClient, url: str, request_id: str) -> Posted:
 
 
 def outcomes(posted: list[Posted]) -> Counter[str]:
-    """How many by outcome."""
+    """Count the requests by outcome."""
     return Counter(each.outcome for each in posted)

@@ -1,4 +1,4 @@
-"""The lab beside other people's programs, in interleaved runs: `python -m benchmarks.peers [goal …]`."""
+"""Compare the lab with its peers, in interleaved runs: `python -m benchmarks.peers [goal …]`."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from benchmarks.balancer_trouble import (
     balancer_frozen,
     balancer_rolling_restart,
 )
-from benchmarks.choosing import choosing
 from benchmarks.generators import generators
 from benchmarks.goals import main
+from benchmarks.policy_choice import policy_choice
 
 GOALS = {
     "generators": generators,
     "balancer_cpu": balancer_cpu,
-    "choosing": choosing,
+    "choosing": policy_choice,
     "balancer_kill": balancer_kill,
     "balancer_abort": balancer_abort,
     "balancer_frozen": balancer_frozen,

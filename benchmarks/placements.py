@@ -1,4 +1,4 @@
-"""What becomes of a topology in processes and behind other balancers: `python -m benchmarks.placements`."""
+"""Measure topologies in processes and behind external balancers: `python -m benchmarks.placements`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Response times of a single queue, beside what Lindley and the closed forms say of it."""
+"""Compare response times of a single queue with Lindley's recursion and the closed forms."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.goals import Finding, at_most, told
+from benchmarks.goals import GoalFigure, at_most, reference
 from benchmarks.server import service_times_s, serving
 from lab.arrivals import Poisson
 from lab.load.run import run
@@ -37,7 +37,7 @@ class _Cell:
         return f"{'M/D/1' if self.distribution == 'constant' else 'M/M/1'} at {self.utilization:g}"
 
     def closed_form_s(self) -> tuple[float, float]:
-        """Mean and 99th percentile of the response time in steady state."""
+        """Return mean and 99th percentile of the response time in steady state."""
         if self.distribution == "constant":
             quantile = queues.md1_response_time_quantile(self.rate, WORK_S, 0.99)
             return queues.md1_mean_response_time(self.rate, WORK_S), quantile
@@ -48,13 +48,13 @@ class _Cell:
         return Poisson(self.rate).schedule(0.0, SECONDS, seed).intended_ns
 
     def lindley_s(self, seed: int) -> tuple[float, float]:
-        """Mean and 99th percentile that a seed's arrivals and service times make, with nothing run at all."""
+        """Return mean and 99th percentile by the arrivals and service times of a seed, with no run."""
         arrivals = self.arrivals_ns(seed)
         return _lindley(arrivals, service_times_s(self.distribution, WORK_S, seed, len(arrivals)))
 
 
-def queue() -> Iterator[Finding]:
-    """One slot, Poisson arrivals: mean and p99 response beside Lindley's recursion and the closed forms.
+def queue() -> Iterator[GoalFigure]:
+    """Load one slot with Poisson arrivals: mean and p99 response beside Lindley and the closed forms.
 
     Lindley's recursion gets the intended starts and the work that the server logged, so the sample is the
     same on both sides. The closed forms are of endless runs, from which a run of half a minute differs by
@@ -71,7 +71,7 @@ def queue() -> Iterator[Finding]:
             for what, one, other in zip(("mean", "p99"), found, cell.closed_form_s(), strict=True):
                 off = abs(one / other - 1) * 100
                 name = f"{cell.name}, {what} beside the closed form"
-                yield at_most(name, off, 5, "%") if utilization < 0.9 else told(name, off, "%")
+                yield at_most(name, off, 5, "%") if utilization < 0.9 else reference(name, off, "%")
 
 
 def _typical_seed(cell: _Cell) -> int:
@@ -83,7 +83,7 @@ def _typical_seed(cell: _Cell) -> int:
 
 
 def _measured(cell: _Cell, seed: int) -> tuple[tuple[float, float], tuple[float, float]]:
-    """Mean and p99 in seconds, as measured and by Lindley's recursion."""
+    """Return mean and p99 in seconds, as measured and by Lindley's recursion."""
     arrivals = cell.arrivals_ns(seed)
     settings = {"distribution": cell.distribution, "mean_s": WORK_S, "seed": seed, "count": len(arrivals)}
     with serving("queue", **settings) as server:

@@ -1,10 +1,10 @@
-"""How far CPU work scales over processes, beside the most that the cores allow."""
+"""Measure how far CPU work scales over processes, beside the most that the cores allow."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from benchmarks.goals import Finding, at_least, told
+from benchmarks.goals import GoalFigure, at_least, reference
 from benchmarks.sweeping import median_ratio, swept
 from lab.machine import usable_cores
 from lab.theory.bounds import scaling_bound
@@ -19,8 +19,8 @@ SHARE = 0.85
 TRIALS = 5
 
 
-def scaling() -> Iterator[Finding]:
-    """CPU work in processes, 16 in flight: parallel over sequential throughput, as a share of the bound."""
+def scaling() -> Iterator[GoalFigure]:
+    """Drive CPU work in processes, 16 in flight: parallel over sequential throughput, beside the bound."""
     cores = usable_cores()
     rows = swept(
         placement="processes",
@@ -37,8 +37,8 @@ def scaling() -> Iterator[Finding]:
         sequential, parallel = (own[own["topology"] == name] for name in ("sequential", "parallel"))
         bound, ratio = _bound(times, cores), median_ratio(parallel, sequential)
         for name, part in (("sequential", sequential), ("parallel", parallel)):
-            yield told(f"{where}, {name}, median of {TRIALS}", part["throughput_rps"].median(), "req/s")
-        yield told(f"{where}, parallel / sequential; the bound is {bound:.3g} on {cores:g} cores", ratio)
+            yield reference(f"{where}, {name}, median of {TRIALS}", part["throughput_rps"].median(), "req/s")
+        yield reference(f"{where}, parallel / sequential; the bound is {bound:.3g} on {cores:g} cores", ratio)
         yield at_least(f"{where}, that ratio / the bound", ratio / bound, SHARE)
 
 

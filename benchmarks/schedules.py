@@ -1,4 +1,4 @@
-"""Whether Poisson schedules are Poisson."""
+"""Test that Poisson schedules are Poisson."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from collections.abc import Iterator
 import numpy as np
 from scipy import stats
 
-from benchmarks.goals import Finding, at_least
+from benchmarks.goals import GoalFigure, at_least
 from lab.arrivals import Poisson
 
 __all__ = ["schedules"]
 
 
-def schedules() -> Iterator[Finding]:
-    """Kolmogorov and Smirnov's test of the gaps of 100 seeds against the exponential distribution."""
+def schedules() -> Iterator[GoalFigure]:
+    """Test the gaps of 100 seeds against the exponential distribution (Kolmogorov and Smirnov)."""
     rate = 200.0
     gaps = (np.diff(Poisson(rate).schedule(0, 30, seed).intended_ns) / 1e9 for seed in range(100))
     p_values = [float(stats.kstest(one, "expon", args=(0, 1 / rate)).pvalue) for one in gaps]

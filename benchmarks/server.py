@@ -1,4 +1,4 @@
-"""Servers of known behaviour, each in a process of its own, which keeps a log of what it did itself.
+"""Run servers of known behaviour, each in a process of its own that keeps a log.
 
 `python -m benchmarks.server '{"manner": "delay", "ms": 50}'` prints its port, serves until its stdin ends,
 and then prints its log as JSON.
@@ -37,7 +37,7 @@ BREAKS = {
     "read_timeout": b"",
     "protocol_error": b"220 mail.example.org ESMTP ready\r\n\r\n",
 }
-"""The ways to break an answer, named as the generator is to class them, and what is sent of it."""
+"""The ways to break an answer, named as the generator must class them, and the bytes sent."""
 
 
 class Served:
@@ -48,7 +48,7 @@ class Served:
         self.url = f"http://127.0.0.1:{port}/"
 
     def stop(self, seconds: float) -> float:
-        """Stop the process for so long, and give for how long it really was."""
+        """Stop the process for `seconds`, and return how long it really stood still."""
         begun = time.monotonic()
         self._process.send_signal(signal.SIGSTOP)
         time.sleep(seconds)
@@ -56,14 +56,14 @@ class Served:
         return time.monotonic() - begun
 
     def log(self) -> Any:
-        """End the server, and give what it wrote down."""
+        """End the server, and return its log."""
         out, _ = self._process.communicate(timeout=10)
         return json.loads(out)
 
 
 @contextmanager
 def serving(manner: str, **settings: Any) -> Iterator[Served]:
-    """Run a server of that manner: null, delay, queue, or breaks."""
+    """Run a server of one manner: null, delay, queue, or breaks."""
     command = [sys.executable, "-m", "benchmarks.server", json.dumps({"manner": manner, **settings})]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert process.stdin is not None
@@ -78,7 +78,7 @@ def serving(manner: str, **settings: Any) -> Iterator[Served]:
 
 
 def service_times_s(distribution: str, mean_s: float, seed: int, count: int) -> NDArray[np.float64]:
-    """What the queueing server means to spend on its first `count` requests."""
+    """Return the time in s that the queueing server plans for each of its first `count` requests."""
     if distribution == "constant":
         return np.full(count, mean_s)
     return np.random.Generator(np.random.PCG64([seed, 1])).exponential(mean_s, count)
@@ -205,7 +205,7 @@ async def _serve(settings: dict[str, Any]) -> None:
 
 if __name__ == "__main__":
     die_with(os.getppid())  # it may be stopped when its parent dies
-    told = json.loads(sys.argv[1])
-    if told.get("cpu") is not None:
-        os.sched_setaffinity(0, (told["cpu"],))
-    run(_serve(told))
+    given = json.loads(sys.argv[1])
+    if given.get("cpu") is not None:
+        os.sched_setaffinity(0, (given["cpu"],))
+    run(_serve(given))

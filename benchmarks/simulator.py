@@ -1,4 +1,4 @@
-"""The simulator beside what is known exactly, and how fast it is."""
+"""Compare the simulator with exact results, and measure how fast it is."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from benchmarks.goals import Finding, at_least, at_most
+from benchmarks.goals import GoalFigure, at_least, at_most
 from lab.arrivals import Poisson
 from lab.theory.model import Stage
 from lab.theory.queues import (
@@ -50,8 +50,8 @@ def _cases() -> Iterator[_Case]:
 FEW_OFF, MANY_OFF = 1.0, 2.0
 
 
-def simulator() -> Iterator[Finding]:
-    """Mean response times of policies with an exact answer, and requests simulated in ten seconds of CPU."""
+def simulator() -> Iterator[GoalFigure]:
+    """Simulate policies with an exact mean response time, and count requests simulated in 10 s of CPU."""
     for case in _cases():
         stage = Stage(case.instances, policy=case.policy)
         traffic = Poisson(UTILIZATION * case.instances)

@@ -1,4 +1,4 @@
-"""Sweeps of a benchmark: away from the documented ports, their rows kept nowhere."""
+"""Run the sweeps of benchmarks: away from the documented ports, in a temporary folder."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["median_ratio", "swept"]
 
 
 def swept(preset: str = "quick", *, trials: int, **factors: object) -> pd.DataFrame:
-    """The rows of that sweep, its trials interleaved."""
+    """Run a sweep and return its rows."""
     with tempfile.TemporaryDirectory(prefix="lab-benchmark-") as folder:
         offset = free_offset(Topology.parallel())
         plan = plan_sweep(preset, trials=trials, folder=folder, port_offset=offset, **factors)
@@ -25,9 +25,10 @@ def swept(preset: str = "quick", *, trials: int, **factors: object) -> pd.DataFr
 
 
 def median_ratio(above: pd.DataFrame, below: pd.DataFrame) -> float:
-    """Of the throughput, trial by trial: what drifts hits both sides of a trial. Not a number without any.
+    """Return the median over trials of the ratio of throughputs; nan without any trial on both sides.
 
-    Throughput is known of invalid trials too: it is their latency that cannot be believed.
+    Trials are paired because drift hits both sides of a trial alike. Invalid trials count where their
+    throughput is known.
     """
     rates = [rows.set_index("trial")["throughput_rps"].dropna() for rows in (above, below)]
     ratios = [float(rate / rates[1][trial]) for trial, rate in rates[0].items() if trial in rates[1].index]

@@ -1,18 +1,18 @@
-"""What a server that stands still for a while does to both clocks."""
+"""Measure what a server that stands still for a while does to response_time and service_time."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
 
-from benchmarks.goals import Finding, at_least, at_most
+from benchmarks.goals import GoalFigure, at_least, at_most
 from benchmarks.server import Served, serving
 from lab.arrivals import Closed, Constant
 from lab.load.result import Progress
 from lab.load.run import run
 from lab.load.spec import LoadSpec
 
-__all__ = ["stall"]
+__all__ = ["server_stall"]
 
 RATE, SECONDS, STOP_AT, STOP_FOR, CONNECTIONS = 200, 30, 10.0, 1.4, 8
 
@@ -33,8 +33,8 @@ class _Stopper:
         self.stopped_s = self._server.stop(STOP_FOR)
 
 
-def stall() -> Iterator[Finding]:
-    """Constant 200/s over 8 connections for 30 s, the server stopped for 1.4 s of it.
+def server_stall() -> Iterator[GoalFigure]:
+    """Send a constant 200/s over 8 connections for 30 s, with the server stopped for 1.4 s.
 
     Requests due early in the stop wait for the rest of it and for the queue before them. Of 6,000, the 60
     slowest are those of its first 0.3 s, so the 99th percentile is 1.4 - 0.3 (1 - utilization) s.

@@ -1,6 +1,7 @@
-"""Four instances that misbehave at random, die and come back: `python -m benchmarks.moody` prints the ports.
+"""Run four instances that misbehave at random, die and come back.
 
-It serves until its stdin ends. Every request has a Content-Length and comes whole, as a balancer sends it.
+`python -m benchmarks.flaky_instances` prints their ports and serves until its stdin ends. Every request has a
+Content-Length and comes whole, as a balancer sends it.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from services.balancer.settings import Address
 from services.loops import run
 from services.wire.connecting import reset_on_close
 
-__all__ = ["moody"]
+__all__ = ["flaky_instances"]
 
 COUNT = 4
 DEATH_EVERY_S = 0.5
@@ -27,9 +28,9 @@ _rng = random.Random(7)
 
 
 @contextmanager
-def moody() -> Iterator[tuple[Address, ...]]:
-    """Run them in a process of their own. Gives their addresses."""
-    command = [sys.executable, "-m", "benchmarks.moody"]
+def flaky_instances() -> Iterator[tuple[Address, ...]]:
+    """Run the instances in a process of their own, and give their addresses."""
+    command = [sys.executable, "-m", "benchmarks.flaky_instances"]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert process.stdin is not None
     assert process.stdout is not None
@@ -86,22 +87,22 @@ class _Connection(asyncio.Protocol):
         )
         if len(body) >= length:
             self._rest = body[length:]
-            self._answer(well=head.startswith(b"GET /health"))
+            self._answer(healthy=head.startswith(b"GET /health"))
 
-    def _answer(self, *, well: bool) -> None:
-        mood = 1.0 if well else _rng.random()
+    def _answer(self, *, healthy: bool) -> None:
+        draw = 1.0 if healthy else _rng.random()
         ok = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n"
-        if self._silent or mood < 0.0003:
+        if self._silent or draw < 0.0003:
             self._silent = True
-        elif mood < 0.014:
+        elif draw < 0.014:
             _reset(self._transport)
-        elif mood < 0.018:
+        elif draw < 0.018:
             self._end(ok + b"\r\no")
-        elif mood < 0.024:
+        elif draw < 0.024:
             self._end(b"what?\r\n\r\n")
-        elif mood < 0.06:
+        elif draw < 0.06:
             self._end(ok + b"Connection: close\r\n\r\nok")
-        elif mood < 0.07:
+        elif draw < 0.07:
             self._transport.write(b"HTTP/1.1 500 No\r\nContent-Length: 2\r\n\r\nno")
         else:
             self._transport.write(ok + b"\r\nok")

@@ -1,4 +1,4 @@
-"""Whether a generator without a processor of its own says so."""
+"""Check that a generator without a core of its own says so."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from benchmarks.goals import Finding, at_least, at_most, told
+from benchmarks.goals import GoalFigure, at_least, at_most, reference
 from benchmarks.server import serving
 from lab.arrivals import Poisson
 from lab.load.run import run
@@ -18,22 +18,22 @@ from lab.measure.measurement import Measurement
 from lab.measure.row import Trial, measure
 from lab.measure.validity import InvalidReason
 
-__all__ = ["starved"]
+__all__ = ["cpu_starved"]
 
 RUNS = 20
 SECONDS = 5.0
 """Long enough for one stall of the machine underneath, tens of ms, to stay below a hundredth of it."""
 
 
-def starved() -> Iterator[Finding]:
-    """A generator on the core of a neighbour that burns it, and alone on that core, 20 runs of each."""
+def cpu_starved() -> Iterator[GoalFigure]:
+    """Run a generator on a core that a neighbour burns, and alone on that core, 20 times each."""
     cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
     if len(cores) < 2:
-        yield told("cores to keep generator and server apart, so nothing is measured", len(cores))
+        yield reference("cores to keep generator and server apart, so nothing is measured", len(cores))
         return
     with serving("null", cpu=cores[0]) as server:
         rate = _rate_of_half_a_core(server.url, cores[-1])
-        yield told("load that takes the generator half a core", rate, "req/s")
+        yield reference("load that takes the generator half a core", rate, "req/s")
         with _neighbour(cores[-1]):
             rows = [_row(server.url, cores[-1], rate, seed) for seed in range(RUNS)]
         bound = sum(
@@ -63,14 +63,14 @@ def _row(url: str, core: int, rate: float, seed: int) -> Measurement:
 
 
 def _rate_of_half_a_core(url: str, core: int) -> float:
-    """Found from what a rate of 4,000/s takes: below saturation, CPU grows with the rate."""
+    """Return the rate in req/s that takes half a core, from a run at 4,000/s: CPU grows with the rate."""
     probe = LoadSpec(url=url, load=Poisson(4000), duration_s=2.0, warmup_s=0.3, cpus=(core,), stages=False)
     return round(4000 * 0.5 / run(probe).generators[0].cpu_cores, -2)
 
 
 @contextmanager
 def _neighbour(core: int) -> Iterator[None]:
-    """A process that burns the core, until the block is left."""
+    """Burn the core in another process until the block ends."""
     while_we_live = f"while os.getppid() == {os.getpid()}: sum(range(10**5))"
     burn = f"import os\nos.sched_setaffinity(0, ({core},))\n{while_we_live}"
     process = subprocess.Popen([sys.executable, "-c", burn])

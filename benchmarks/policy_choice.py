@@ -1,4 +1,4 @@
-"""How evenly policies choose, and what a choice costs as instances become many."""
+"""Measure how evenly policies choose, and how the cost of a choice grows with the number of instances."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections import Counter, deque
 from collections.abc import Iterator
 from itertools import islice
 
-from benchmarks.goals import Finding, at_most
+from benchmarks.goals import GoalFigure, at_most
 from services.balancer.instances import InstanceState
 from services.balancer.policies import Policy, PolicyName, build
 
-__all__ = ["choosing"]
+__all__ = ["policy_choice"]
 
 CHOICES = 10_000
 WEIGHTS = (5, 1, 3, 2)
@@ -20,8 +20,8 @@ GROWTH = 4.0
 """A logarithm grows by this factor from ten to ten thousand; a scan would grow by a thousand."""
 
 
-def choosing() -> Iterator[Finding]:
-    """Round robin in any window, weighted round robin in any cycle, and the growth of a choice's cost."""
+def policy_choice() -> Iterator[GoalFigure]:
+    """Check round robin in any window, weighted round robin in any cycle, and how the cost grows."""
     for count in (2, 3, 4, 16):
         policy = _policy(PolicyName.ROUND_ROBIN, [1] * count)
         names = [each.name for each in islice(_chosen(policy), CHOICES)]
@@ -46,7 +46,7 @@ def _policy(name: PolicyName, weights: list[int]) -> Policy:
 
 
 def _chosen(policy: Policy) -> Iterator[InstanceState]:
-    """Choices one after the other, of which each is answered a while later."""
+    """Yield choices one after the other; each is answered a while later."""
     under_way: deque[InstanceState] = deque()
     now = 0.0
     while True:
@@ -61,7 +61,7 @@ def _chosen(policy: Policy) -> Iterator[InstanceState]:
 
 
 def _spread(names: list[str], window: int, count: int) -> int:
-    """The greatest difference in any window of that length between who was chosen most and least often."""
+    """Return the greatest difference in any window between the instances chosen most and least often."""
     inside = Counter(names[:window])
     worst = 0
     for coming, going in zip(names[window:], names, strict=False):
@@ -73,7 +73,7 @@ def _spread(names: list[str], window: int, count: int) -> int:
 
 
 def _cost_us(name: PolicyName, count: int) -> float:
-    """CPU of a choice and its answer, in microseconds: the least of three, after a warm-up."""
+    """Return the CPU of a choice and its answer, in microseconds: the least of three, after a warm-up."""
     chosen = _chosen(_policy(name, [1] * count))
     costs = []
     for _ in range(3):
