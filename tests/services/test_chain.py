@@ -14,6 +14,7 @@ from services.pipeline import create_app
 from services.settings import ServiceSettings
 from services.stages import clean, count, report
 from services.work import Work
+from tests.support.serving import ServerThread, ask
 
 TEXTS = [
     "The cat, the CAT",
@@ -27,7 +28,7 @@ TEXTS = [
 
 
 @pytest.fixture
-def chain(background: Any) -> Callable[..., list[tuple[int, Any]]]:
+def chain(servers: ServerThread) -> Callable[..., list[tuple[int, Any]]]:
     """Serves the four services, the last first. Returns their ports and applications, the first first."""
 
     def chain(**changes: Any) -> list[tuple[int, Any]]:
@@ -40,14 +41,14 @@ def chain(background: Any) -> Callable[..., list[tuple[int, Any]]]:
                 "work": Work(WorkKind.TEXT), **changes,
             })  # fmt: skip
             app = create_app(settings)
-            served.insert(0, (background.serve_app(app), app))
+            served.insert(0, (servers.serve_app(app), app))
         return served
 
     return chain
 
 
 @pytest.mark.parametrize("client", list(ClientName))
-def test_a_text_comes_back_cleaned_counted_and_reported(chain: Any, ask: Any, client: ClientName) -> None:
+def test_a_text_comes_back_cleaned_counted_and_reported(chain: Any, client: ClientName) -> None:
     entry, _ = chain(client=client)[0]
     for text in TEXTS:
         reply = ask(entry, "POST", "/process", {"text": text, "request_id": "r1"})
@@ -62,7 +63,7 @@ def test_a_text_comes_back_cleaned_counted_and_reported(chain: Any, ask: Any, cl
         }
 
 
-def test_server_timing_tells_of_all_four_in_the_order_of_the_chain(chain: Any, ask: Any) -> None:
+def test_server_timing_tells_of_all_four_in_the_order_of_the_chain(chain: Any) -> None:
     entry, _ = chain(work=Work(mean_ms=5))[0]
     header = ask(entry, "POST", "/process", {"text": "a", "request_id": "r1"}).headers["server-timing"]
     names, values = zip(*(part.split(";dur=") for part in header.split(", ")), strict=True)
@@ -72,7 +73,7 @@ def test_server_timing_tells_of_all_four_in_the_order_of_the_chain(chain: Any, a
 
 @pytest.mark.parametrize("client", [name for name in ClientName if name is not ClientName.HTTPX_PER_REQUEST])
 def test_many_requests_at_once_are_each_answered_with_their_own_result(
-    chain: Any, ask: Any, client: ClientName
+    chain: Any, client: ClientName
 ) -> None:
     entry, _ = chain(client=client, work=Work(mean_ms=1, slots=4))[0]
     with ThreadPoolExecutor(16) as pool:
@@ -83,17 +84,17 @@ def test_many_requests_at_once_are_each_answered_with_their_own_result(
 
 @pytest.mark.parametrize("client", list(ClientName))
 def test_a_dead_last_service_is_named_to_the_client_of_the_first(
-    background: Any, chain: Any, ask: Any, client: ClientName
+    servers: ServerThread, chain: Any, client: ClientName
 ) -> None:
     served = chain(client=client)
-    background.stop_app(served[3][0])
+    servers.stop_app(served[3][0])
     reply = ask(served[0][0], "POST", "/process", {"text": "a", "request_id": "r1"})
     assert reply.status == 502
     assert "service4" in reply.detail
     assert ask(served[0][0]).status == 200
 
 
-def test_a_full_queue_at_the_end_is_told_to_the_client_as_it_is(chain: Any, ask: Any) -> None:
+def test_a_full_queue_at_the_end_is_told_to_the_client_as_it_is(chain: Any) -> None:
     served = chain(work=Work(WorkKind.TEXT, queue_limit=0))
     served[3][1].state.slots.busy = 1
     reply = ask(served[0][0], "POST", "/process", {"text": "a", "request_id": "r1"})
@@ -102,15 +103,19 @@ def test_a_full_queue_at_the_end_is_told_to_the_client_as_it_is(chain: Any, ask:
     assert reply.headers["server-timing"].endswith("service4-work;dur=0.000")
 
 
-def test_of_all_who_wait_the_innermost_gives_up_first(chain: Any, ask: Any) -> None:
-    served = chain(timeout_s=0.25)
+def test_a_time_out_of_the_innermost_hop_reaches_the_client_as_it_is(
+    chain: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    innermost = property(lambda settings: 0.1 if settings.service == "service3" else 30.0)
+    monkeypatch.setattr(ServiceSettings, "hop_timeout_s", innermost)
+    served = chain()
     served[3][1].state.slots.work = Work(mean_ms=60_000)
     reply = ask(served[0][0], "POST", "/process", {"text": "a", "request_id": "r1"})
     assert reply.status == 504
     assert "service4" in reply.detail
 
 
-def test_a_budget_ends_the_request_wherever_it_is(chain: Any, ask: Any) -> None:
+def test_a_budget_ends_the_request_wherever_it_is(chain: Any) -> None:
     served = chain()
     served[3][1].state.slots.work = Work(mean_ms=60_000)
     headers = {"X-Request-Deadline-Ms": "200"}

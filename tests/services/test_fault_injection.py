@@ -15,24 +15,25 @@ from services.instance import Ledger
 from services.pipeline import create_app
 from services.settings import ServiceSettings
 from services.work import Work
+from tests.support.serving import ServerThread, ask
 
 REPORT = {"analysis": {"word_count": 1, "top_words": [["a", 1]], "unique_words": 1}, "request_id": "r1"}
 
 
 @pytest.fixture
-def serve(background: Any) -> Iterator[Callable[..., tuple[int, Any]]]:
+def serve(servers: ServerThread) -> Iterator[Callable[..., tuple[int, Any]]]:
     """Serves the last service of the pipeline."""
     ports = []
 
     def serve(**settings: Any) -> tuple[int, Any]:
         work = Work(mean_ms=1)
         app = create_app(ServiceSettings("service4", "/report", 0, work=work, **settings))
-        ports.append(background.serve_app(app))
+        ports.append(servers.serve_app(app))
         return ports[-1], app
 
     yield serve
     for port in ports:
-        background.stop_app(port)
+        servers.stop_app(port)
 
 
 @pytest.fixture
@@ -90,7 +91,7 @@ def test_told_to_slow_down_its_service_time_is_a_multiple_of_what_it_was(faulty:
         assert app.state.slots.work.mean_ms == usual * slowdown
 
 
-def test_its_health_is_none_of_its_faults(faulty: tuple[int, Any], ask: Callable[..., Any]) -> None:
+def test_its_health_is_none_of_its_faults(faulty: tuple[int, Any]) -> None:
     port, _ = faulty
     post(port, "/faults", {"errors": 1, "drops": 1})
     assert ask(port, "GET", "/health").status == 200

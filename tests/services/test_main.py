@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from services.settings import VARIABLES
+from tests.support.serving import ask
 
 
 def start(*arguments: str, **environ: str) -> subprocess.Popen[str]:
@@ -47,7 +48,7 @@ def run() -> Iterator[Callable[..., tuple[subprocess.Popen[str], int]]]:
         process.communicate()
 
 
-def test_a_service_serves_by_its_number_alone(run: Any, ask: Any) -> None:
+def test_a_service_serves_by_its_number_alone(run: Any) -> None:
     _, port = run("4")
     assert ask(port).json == {"status": "healthy", "service": "service4"}
     analysis = {"word_count": 1, "top_words": [["a", 1]], "unique_words": 1}
@@ -55,7 +56,7 @@ def test_a_service_serves_by_its_number_alone(run: Any, ask: Any) -> None:
     assert reply.json["word_count"] == 1
 
 
-def test_services_find_each_other_by_the_documented_variables(run: Any, ask: Any) -> None:
+def test_services_find_each_other_by_the_documented_variables(run: Any) -> None:
     _, fourth = run("4", SERVICE_WORK_MS="1")
     _, third = run(
         "3", SERVICE_WORK_MS="1", SERVICE4_URL=f"http://127.0.0.1:{fourth}", INSTANCE_ID="service3b"
@@ -65,7 +66,7 @@ def test_services_find_each_other_by_the_documented_variables(run: Any, ask: Any
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_it_in_good_order(run: Any, ask: Any, number: int) -> None:
+def test_a_signal_ends_it_in_good_order(run: Any, number: int) -> None:
     process, port = run("4")
     assert ask(port).status == 200
     process.send_signal(number)

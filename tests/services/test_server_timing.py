@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from services.server_timing import find, parse
+from services.server_timing import compose, find, metric_names, parse
 
 
 @pytest.mark.parametrize(
@@ -27,3 +27,10 @@ def test_the_header_is_found_whatever_its_case_and_however_often_it_comes() -> N
     assert find(headers) == b"a;dur=1, b;dur=2"
     assert find(headers[:2]) == b"a;dur=1"
     assert find(headers[:1]) == b""
+
+
+def test_a_service_writes_its_own_times_in_ms_before_those_of_the_next() -> None:
+    value = compose("s1", 0.0, 0.0403, None)
+    assert value == "s1-queue;dur=0.000, s1-work;dur=40.300"
+    assert compose("s0", 0.001, 0.002, value) == f"s0-queue;dur=1.000, s0-work;dur=2.000, {value}"
+    assert metric_names(value) == {"s1-queue", "s1-work"}

@@ -191,3 +191,11 @@ def test_every_field_has_a_variable_and_every_variable_a_meaning() -> None:
     fields |= {f"work.{field}" for field in Work.__dataclass_fields__}
     assert {variable.field for variable in VARIABLES} == fields
     assert all(variable.meaning for variable in VARIABLES)
+
+
+def test_the_innermost_of_the_servers_that_wait_gives_up_first() -> None:
+    limits = [
+        ServiceSettings.from_environ({"SERVICE_TIMEOUT_S": "2"}, f"service{n}").hop_timeout_s
+        for n in (1, 2, 3)
+    ]
+    assert limits == [6, 4, 2]

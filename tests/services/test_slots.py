@@ -13,13 +13,14 @@ from hypothesis import strategies as st
 from services.names import Distribution, WorkKind
 from services.slots import QueueFullError, Slots, SlotTimes, burn
 from services.work import Work
+from tests.support.serving import HeldWork
 
 IDLE = Work(WorkKind.TEXT)
 
 
-def held(station: Slots, log: list[Any], name: Any) -> Coroutine[Any, Any, None]:
-    """A visit that notes when its step is done."""
-    return station.serve(lambda: log.append(name), SlotTimes())
+def held(slots: Slots, log: list[Any], name: Any) -> Coroutine[Any, Any, None]:
+    """A request that notes when its step is done."""
+    return slots.serve(lambda: log.append(name), SlotTimes())
 
 
 async def turns(count: int = 5) -> None:
@@ -28,55 +29,63 @@ async def turns(count: int = 5) -> None:
 
 
 async def test_a_step_gives_its_result_and_its_time() -> None:
-    visit = SlotTimes()
-    assert await Slots(Work(mean_ms=20), "a").serve(lambda: "done", visit) == "done"
-    assert visit.work_s >= 0.020
-    assert visit.queue_s < visit.work_s
+    times = SlotTimes()
+    assert await Slots(Work(mean_ms=20), "a").serve(lambda: "done", times) == "done"
+    assert times.work_s >= 0.020
 
 
 @pytest.mark.parametrize("mean_ms", [0.3, 3.4, 7.6])
 async def test_waiting_is_never_shorter_than_the_service_time(mean_ms: float) -> None:
-    station = Slots(Work(mean_ms=mean_ms), "a")
+    slots = Slots(Work(mean_ms=mean_ms), "a")
     for _ in range(5):
-        visit = SlotTimes()
-        await station.serve(lambda: None, visit)
-        assert visit.work_s * 1000 >= mean_ms
+        times = SlotTimes()
+        await slots.serve(lambda: None, times)
+        assert times.work_s * 1000 >= mean_ms
 
 
 async def test_no_more_are_served_at_once_than_there_are_slots() -> None:
-    station = Slots(Work(mean_ms=5, slots=3), "a")
+    slots = Slots(Work(mean_ms=5, slots=3), "a")
     seen: list[int] = []
-    await asyncio.gather(*(station.serve(lambda: seen.append(station.busy), SlotTimes()) for _ in range(20)))
+    await asyncio.gather(*(slots.serve(lambda: seen.append(slots.busy), SlotTimes()) for _ in range(20)))
     assert max(seen) == 3
-    assert (station.busy, station.waiting) == (0, 0)
+    assert (slots.busy, slots.waiting) == (0, 0)
 
 
 async def test_the_first_to_come_is_the_first_to_be_served() -> None:
-    station, log = Slots(Work(mean_ms=1), "a"), list[int]()
-    await asyncio.gather(*(held(station, log, number) for number in range(30)))
+    slots, log = Slots(Work(mean_ms=1), "a"), list[int]()
+    await asyncio.gather(*(held(slots, log, number) for number in range(30)))
     assert log == list(range(30))
 
 
-async def test_waiting_for_a_slot_is_counted_as_queue_and_not_as_work() -> None:
-    station, visits = Slots(Work(mean_ms=20), "a"), [SlotTimes(), SlotTimes()]
-    await asyncio.gather(*(station.serve(lambda: None, visit) for visit in visits))
-    assert visits[0].queue_s < visits[1].queue_s
-    assert visits[1].queue_s > 0.015
-    assert min(visit.work_s for visit in visits) >= 0.020
+async def test_waiting_for_a_slot_is_counted_as_queue_and_not_as_work(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = 0.0
+    monkeypatch.setattr("services.slots.perf_counter", lambda: now)
+
+    async def spend(duration_s: float) -> None:
+        nonlocal now
+        await turns()
+        now += duration_s
+
+    slots, times = Slots(Work(mean_ms=20), "a"), [SlotTimes(), SlotTimes()]
+    monkeypatch.setattr(slots, "_spend", spend)
+    await asyncio.gather(*(slots.serve(lambda: None, each) for each in times))
+    assert times == [SlotTimes(0.0, 0.020), SlotTimes(0.020, 0.020)]
 
 
-async def test_who_finds_slots_and_queue_full_is_refused_at_once() -> None:
-    station, log = Slots(Work(mean_ms=1000, slots=2, queue_limit=3), "a"), list[int]()
-    tasks = [asyncio.ensure_future(held(station, log, number)) for number in range(5)]
+async def test_a_request_that_finds_slots_and_queue_full_is_refused_at_once() -> None:
+    slots, log = Slots(Work(mean_ms=60_000, slots=2, queue_limit=3), "a"), list[int]()
+    tasks = [asyncio.ensure_future(held(slots, log, number)) for number in range(5)]
     await turns()
-    assert (station.busy, station.waiting) == (2, 3)
+    assert (slots.busy, slots.waiting) == (2, 3)
     with pytest.raises(QueueFullError, match="all 2 slots are busy and 3 requests wait") as caught:
-        await held(station, log, "late")
-    assert caught.value.retry_after_s == 2  # three in the queue, a second each, two slots
+        await held(slots, log, "late")
+    assert caught.value.retry_after_s == 90  # three in the queue, a minute each, two slots
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
-    assert (station.busy, station.waiting) == (0, 0)
+    assert (slots.busy, slots.waiting) == (0, 0)
 
 
 def test_retry_after_is_at_least_a_second() -> None:
@@ -84,39 +93,41 @@ def test_retry_after_is_at_least_a_second() -> None:
 
 
 async def test_a_slot_is_given_back_when_the_step_fails() -> None:
-    station = Slots(IDLE, "a")
+    slots = Slots(IDLE, "a")
     for _ in range(3):
         with pytest.raises(ZeroDivisionError):
-            await station.serve(lambda: 1 // 0, SlotTimes())
-    assert station.busy == 0
+            await slots.serve(lambda: 1 // 0, SlotTimes())
+    assert slots.busy == 0
 
 
 @given(cancelled=st.sets(st.integers(0, 9)), after=st.integers(0, 12))
 @settings(max_examples=40, deadline=None)
-async def test_requests_that_go_away_leave_no_slot_taken_and_take_nobodys_turn(
+async def test_requests_that_go_away_hold_no_slot_and_take_no_other_ones_turn(
     cancelled: set[int], after: int
 ) -> None:
-    station, log = Slots(Work(mean_ms=0.2, slots=2), "a"), list[int]()
-    tasks = [asyncio.ensure_future(held(station, log, number)) for number in range(10)]
+    slots, log = Slots(Work(mean_ms=0.2, slots=2), "a"), list[int]()
+    tasks = [asyncio.ensure_future(held(slots, log, number)) for number in range(10)]
     await turns(after)
     for number in cancelled:
         tasks[number].cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
-    assert (station.busy, station.waiting) == (0, 0)
+    assert (slots.busy, slots.waiting) == (0, 0)
     assert log == sorted(log)
     assert set(log) >= set(range(10)) - cancelled
 
 
 async def test_a_request_that_goes_away_as_its_turn_comes_passes_the_slot_on() -> None:
-    station, log = Slots(Work(mean_ms=1), "a"), list[int]()
-    tasks = [asyncio.ensure_future(held(station, log, number)) for number in range(3)]
+    slots, log = Slots(Work(mean_ms=1), "a"), list[int]()
+    work = HeldWork(slots)
+    tasks = [asyncio.ensure_future(held(slots, log, number)) for number in range(3)]
     await turns()
-    station._leave()  # gives the slot to the second, which is told only at the next turn of the loop
-    station.busy += 1
+    slots._leave()  # gives the slot to the second, which is told only at the next turn of the loop
+    slots.busy += 1
     tasks[1].cancel()
+    work.release()
     await asyncio.gather(*tasks, return_exceptions=True)
     assert log == [0, 2]
-    assert station.waiting == 0
+    assert slots.waiting == 0
 
 
 def test_burnt_time_is_the_worker_threads_own_cpu_time() -> None:
@@ -133,26 +144,39 @@ def test_burning_stops_when_told() -> None:
     assert time.thread_time() - before < 1
 
 
-async def test_while_one_request_burns_the_loop_goes_on() -> None:
-    station, beats = Slots(Work(WorkKind.CPU, mean_ms=100), "a"), 0
-    visit = SlotTimes()
-    task = asyncio.ensure_future(station.serve(lambda: None, visit))
-    while not task.done():
+async def test_while_one_request_burns_the_loop_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    beaten = threading.Event()
+
+    def burn_until_beaten(_: float, stop: threading.Event) -> None:
+        while not (beaten.is_set() or stop.is_set()):
+            sum(range(500))
+
+    monkeypatch.setattr("services.slots.burn", burn_until_beaten)
+    slots = Slots(Work(WorkKind.CPU, mean_ms=100), "a")
+    task = asyncio.ensure_future(slots.serve(lambda: None, SlotTimes()))
+    for _ in range(10):
         await asyncio.sleep(0.001)
-        beats += 1
-    assert beats > 1
-    assert visit.work_s >= 0.1
-    station.close()
+        assert not task.done()
+    beaten.set()
+    await task
+    slots.close()
+
+
+async def test_a_burning_request_holds_its_slot_for_its_service_time() -> None:
+    slots, times = Slots(Work(WorkKind.CPU, mean_ms=20), "a"), SlotTimes()
+    await slots.serve(lambda: None, times)
+    assert times.work_s >= 0.020
+    slots.close()
 
 
 async def test_a_burning_request_that_goes_away_stops_burning() -> None:
-    station = Slots(Work(WorkKind.CPU, mean_ms=60_000), "a")
+    slots = Slots(Work(WorkKind.CPU, mean_ms=60_000), "a")
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.02):
-            await station.serve(lambda: None, SlotTimes())
-    station.work = Work(WorkKind.CPU, mean_ms=1)
-    await station.serve(lambda: None, SlotTimes())
-    station.close()
+            await slots.serve(lambda: None, SlotTimes())
+    slots.work = Work(WorkKind.CPU, mean_ms=1)
+    await slots.serve(lambda: None, SlotTimes())
+    slots.close()
     for thread in threading.enumerate():
         if thread.name.startswith("a-work"):
             thread.join(10)
@@ -160,20 +184,22 @@ async def test_a_burning_request_that_goes_away_stops_burning() -> None:
 
 
 async def test_new_work_holds_for_requests_that_wait() -> None:
-    station, visits = Slots(Work(mean_ms=5), "a"), [SlotTimes() for _ in range(3)]
-    tasks = [asyncio.ensure_future(station.serve(lambda: None, visit)) for visit in visits]
+    slots = Slots(Work(mean_ms=5), "a")
+    work = HeldWork(slots)
+    tasks = [asyncio.ensure_future(slots.serve(lambda: None, SlotTimes())) for _ in range(3)]
     await turns()
-    station.work = Work(mean_ms=30)
+    slots.work = Work(mean_ms=30)
+    work.release()
     await asyncio.gather(*tasks)
-    assert min(visits[1].work_s, visits[2].work_s) >= 0.030
+    assert work.service_times_s == [0.005, 0.030, 0.030]
 
 
 async def test_more_slots_are_given_at_once_to_those_who_wait() -> None:
-    station, log = Slots(Work(mean_ms=60_000), "a"), list[int]()
-    tasks = [asyncio.ensure_future(held(station, log, number)) for number in range(4)]
+    slots, log = Slots(Work(mean_ms=60_000), "a"), list[int]()
+    tasks = [asyncio.ensure_future(held(slots, log, number)) for number in range(4)]
     await turns()
     assert log == [0]
-    station.work = Work(mean_ms=60_000, slots=3)
+    slots.work = Work(mean_ms=60_000, slots=3)
     await turns()
     assert log == [0, 1, 2]
     for task in tasks:
@@ -182,5 +208,5 @@ async def test_more_slots_are_given_at_once_to_those_who_wait() -> None:
 
 
 async def test_text_work_adds_no_time() -> None:
-    station = Slots(Work(WorkKind.TEXT, mean_ms=60_000, distribution=Distribution.EXPONENTIAL), "a")
-    assert await asyncio.wait_for(station.serve(lambda: "made", SlotTimes()), 10) == "made"
+    slots = Slots(Work(WorkKind.TEXT, mean_ms=60_000, distribution=Distribution.EXPONENTIAL), "a")
+    assert await asyncio.wait_for(slots.serve(lambda: "made", SlotTimes()), 10) == "made"

@@ -216,13 +216,6 @@ async def balanced(*answers: Answerer, read_body: bool = True, **settings: Any) 
             await instance.kill()
 
 
-async def eventually(holds: Callable[[], object]) -> None:
-    """Wait until something holds. Raises TimeoutError after half a minute, so that the test fails alone."""
-    async with asyncio.timeout(30):
-        while not holds():  # noqa: ASYNC110
-            await asyncio.sleep(0.005)
-
-
 def post(body: bytes = b"", path: str = "/process", headers: str = "") -> bytes:
     """Return the bytes of a POST request."""
     head = f"POST {path} HTTP/1.1\r\nHost: x\r\n{headers}Content-Length: {len(body)}\r\n\r\n"

@@ -5,8 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import socket
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import psutil
@@ -88,14 +87,6 @@ def attempts(running: lab.Running, service: str) -> dict[str, int]:
 def descendants() -> set[int]:
     """Return the pids of all processes below this one."""
     return {child.pid for child in psutil.Process().children(recursive=True)}
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    """Wait until the condition holds; fail the test where it does not come to hold."""
-    end = time.monotonic() + WAIT_S
-    while not condition():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.01)
 
 
 def require(balancer: lab.BalancerName) -> None:

@@ -18,7 +18,8 @@ import lab
 from lab.children import child_command
 from lab.errors import NotRunning
 from lab.topology import Topology
-from tests.support.placing import claimed, connects, descendants, pairs, require, wait_until
+from tests.support.placing import claimed, connects, descendants, pairs, require
+from tests.support.waiting import wait_until
 
 ROOT = Path(lab.__file__).parent.parent
 PROCESSES = lab.PlacementName.PROCESSES

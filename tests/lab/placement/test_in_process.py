@@ -15,7 +15,8 @@ import lab
 from lab.errors import BadParameter, NotRunning, PlacementError, PortInUse, StartFailed
 from lab.placement import in_process
 from lab.topology import Topology
-from tests.support.placing import connects, get, of_apps, wait_until
+from tests.support.placing import connects, get, of_apps
+from tests.support.waiting import wait_until
 
 Claim = Callable[[Topology], Topology]
 REQUEST = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"

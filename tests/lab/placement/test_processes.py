@@ -18,7 +18,8 @@ import lab
 from lab.errors import NotSupported, PortInUse, StartFailed
 from lab.placement import processes
 from lab.topology import Topology
-from tests.support.placing import attempts, claimed, connects, descendants, pairs, post, wait_until
+from tests.support.placing import attempts, claimed, connects, descendants, pairs, post
+from tests.support.waiting import wait_until
 
 Claim = Callable[[Topology], Topology]
 

@@ -10,7 +10,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from services.balancer.admin import AdminAccess
 from services.wire import Connection
-from tests.support.balancing import Instance, balanced, echo, eventually, post, silent
+from tests.support.balancing import Instance, balanced, echo, post, silent
+from tests.support.waiting import eventually
 
 JSON = "Content-Type: application/json\r\n"
 

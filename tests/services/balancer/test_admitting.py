@@ -9,7 +9,8 @@ from contextlib import suppress
 
 import pytest
 
-from tests.support.balancing import balanced, echo, eventually, post, silent
+from tests.support.balancing import balanced, echo, post, silent
+from tests.support.waiting import eventually
 
 REFUSED = {
     "no HTTP at all": (b"\x16\x03\x01\x02\x00\x01\x00", 400),

@@ -9,7 +9,8 @@ import time
 import pytest
 
 from services.balancer import downstream
-from tests.support.balancing import balanced, eventually
+from tests.support.balancing import balanced
+from tests.support.waiting import eventually
 
 LENGTH = 60_000
 """More than the sockets below hold, and less than makes the balancer hold back."""

@@ -11,7 +11,8 @@ from collections import Counter
 import pytest
 
 from services.wire import WireClient, WireError
-from tests.support.balancing import balanced, echo, eventually, post, silent
+from tests.support.balancing import balanced, echo, post, silent
+from tests.support.waiting import eventually
 
 
 def events(b, kind):

@@ -7,7 +7,8 @@ import json
 
 import pytest
 
-from tests.support.balancing import balanced, echo, eventually, post, silent
+from tests.support.balancing import balanced, echo, post, silent
+from tests.support.waiting import eventually
 
 
 async def test_requests_go_round_and_carry_where_they_come_from():

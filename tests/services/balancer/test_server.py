@@ -16,7 +16,8 @@ import pytest
 
 from services.balancer.server import BalancerServer
 from services.balancer.settings import Address, BalancerSettings
-from tests.support.balancing import Balanced, balanced, echo, eventually, post, silent
+from tests.support.balancing import Balanced, balanced, echo, post, silent
+from tests.support.waiting import eventually
 
 
 async def test_draining_finishes_what_is_in_flight_and_takes_nothing_more():

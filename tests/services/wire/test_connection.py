@@ -9,6 +9,8 @@ import time
 import pytest
 
 from services.wire import BrokenAnswer, Connection, FailureKind, NoAnswer, NotConnected, NotSent
+from tests.support.waiting import eventually
+from tests.support.wire_peers import BOTH_LOOPS, Record, answering, listening, reset
 
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 HEAD = b"HEAD / HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -49,14 +51,14 @@ WHOLE = {
 
 @pytest.mark.parametrize("collect_headers", [True, False])
 @pytest.mark.parametrize("name", WHOLE)
-async def test_an_answer_comes_through_in_whatever_way_it_is_framed(tools, name, collect_headers):
+async def test_an_answer_comes_through_in_whatever_way_it_is_framed(name, collect_headers):
     answer, status, body, reusable = WHOLE[name]
 
-    async with tools.peer(tools.answering(answer)) as peer:
+    async with listening(answering(answer)) as peer:
         connection = await Connection.open(
-            "127.0.0.1", peer.port, timeout_s=5, collect_headers=collect_headers
+            "127.0.0.1", peer.port, timeout_s=30, collect_headers=collect_headers
         )
-        exchange = tools.Record()
+        exchange = Record()
         connection.send(exchange, GET)
         await exchange.over.wait()
         assert exchange.ends == [None]
@@ -77,12 +79,12 @@ async def test_an_answer_comes_through_in_whatever_way_it_is_framed(tools, name,
         b"\r\nHTTP/1.1 100 Continue\r\n\r\n\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n\r\n",
     ],
 )
-async def test_the_raw_head_is_the_final_answers_whatever_comes_before_it(tools, before):
-    async with tools.peer(tools.answering(before + OK)) as peer:
-        connection = await Connection.open("127.0.0.1", peer.port, timeout_s=5, collect_headers=False)
+async def test_the_raw_head_is_the_final_answers_whatever_comes_before_it(before):
+    async with listening(answering(before + OK)) as peer:
+        connection = await Connection.open("127.0.0.1", peer.port, timeout_s=30, collect_headers=False)
         heads = []
 
-        class Heads(tools.Record):
+        class Heads(Record):
             def on_head(self, status, headers):  # noqa: ARG002
                 heads.append(connection.raw_head)
 
@@ -93,36 +95,36 @@ async def test_the_raw_head_is_the_final_answers_whatever_comes_before_it(tools,
         connection.close()
 
 
-async def test_an_exchange_that_raises_fails_as_if_the_answer_were_no_http(tools):
+async def test_an_exchange_that_raises_fails_as_if_the_answer_were_no_http():
     """It is told so rather than `aborted`, which would say that nobody wanted the answer."""
 
-    class Fussy(tools.Record):
+    class Fussy(Record):
         def on_head(self, status, headers):  # noqa: ARG002
             raise LookupError("what an odd answer")
 
     raised = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: raised.append(context))
-    async with tools.peer(tools.answering(OK)) as peer:
-        connection = await Connection.open("127.0.0.1", peer.port, timeout_s=5)
+    async with listening(answering(OK)) as peer:
+        connection = await Connection.open("127.0.0.1", peer.port, timeout_s=30)
         exchange = Fussy()
         connection.send(exchange, GET)
         await exchange.over.wait()
         assert exchange.error.kind is FailureKind.PROTOCOL_ERROR
-        await tools.eventually(lambda: raised)
+        await eventually(lambda: raised)
 
 
 @pytest.mark.parametrize("collect_headers", [True, False])
 @pytest.mark.parametrize(
     "head", [b"HTTP/1.1 200 OK\r\n\r\n", b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.0 200 OK\r\n\r\n"]
 )
-async def test_an_answer_without_a_length_ends_where_the_peer_closes(tools, head, collect_headers):
+async def test_an_answer_without_a_length_ends_where_the_peer_closes(head, collect_headers):
     body = b"text\r\nContent-Length: 7\r\n\r\n"  # what looks like a head is none: it is the body
 
-    async with tools.peer(tools.answering(head + body, then_close=True)) as peer:
+    async with listening(answering(head + body, then_close=True)) as peer:
         connection = await Connection.open(
-            "127.0.0.1", peer.port, timeout_s=5, collect_headers=collect_headers
+            "127.0.0.1", peer.port, timeout_s=30, collect_headers=collect_headers
         )
-        exchange = tools.Record()
+        exchange = Record()
         connection.send(exchange, GET)
         await exchange.over.wait()
         assert exchange.ends == [None]
@@ -131,7 +133,7 @@ async def test_an_answer_without_a_length_ends_where_the_peer_closes(tools, head
 
 
 @pytest.mark.parametrize("name", WHOLE)
-async def test_it_does_not_matter_how_the_bytes_are_cut(tools, name):
+async def test_it_does_not_matter_how_the_bytes_are_cut(name):
     answer, status, body, _ = WHOLE[name]
 
     async def dribble(reader, writer):
@@ -142,19 +144,19 @@ async def test_it_does_not_matter_how_the_bytes_are_cut(tools, name):
             await asyncio.sleep(0)
         await reader.read()
 
-    async with tools.peer(dribble) as peer:
-        connection = await Connection.open("127.0.0.1", peer.port, timeout_s=5)
-        exchange = tools.Record()
+    async with listening(dribble) as peer:
+        connection = await Connection.open("127.0.0.1", peer.port, timeout_s=30)
+        exchange = Record()
         connection.send(exchange, GET)
         await exchange.over.wait()
         assert (exchange.ends, exchange.status, exchange.body) == ([None], status, body)
         connection.close()
 
 
-async def test_interim_answers_are_told_apart_from_the_final_one(tools):
-    async with tools.peer(tools.answering(WHOLE["interim answers first"][0])) as peer:
-        connection = await Connection.open("127.0.0.1", peer.port, timeout_s=5)
-        exchange = tools.Record()
+async def test_interim_answers_are_told_apart_from_the_final_one():
+    async with listening(answering(WHOLE["interim answers first"][0])) as peer:
+        connection = await Connection.open("127.0.0.1", peer.port, timeout_s=30)
+        exchange = Record()
         connection.send(exchange, GET)
         await exchange.over.wait()
         assert exchange.interim == [100, 103]
@@ -162,12 +164,12 @@ async def test_interim_answers_are_told_apart_from_the_final_one(tools):
         connection.close()
 
 
-async def test_an_answer_to_head_has_no_body_and_the_connection_goes_on(tools):
+async def test_an_answer_to_head_has_no_body_and_the_connection_goes_on():
     to_head = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n"
 
-    async with tools.peer(tools.answering(to_head, OK)) as peer:
-        connection = await Connection.open("127.0.0.1", peer.port, timeout_s=5)
-        first, second = tools.Record(), tools.Record()
+    async with listening(answering(to_head, OK)) as peer:
+        connection = await Connection.open("127.0.0.1", peer.port, timeout_s=30)
+        first, second = Record(), Record()
         connection.send(first, HEAD, is_head=True)
         await first.over.wait()
         assert (first.ends, first.body) == ([None], b"")
@@ -177,12 +179,12 @@ async def test_an_answer_to_head_has_no_body_and_the_connection_goes_on(tools):
         connection.close()
 
 
-async def test_one_connection_carries_many_exchanges(tools):
-    async with tools.peer(tools.answering(*[OK] * 50)) as peer:
-        connection = await Connection.open("127.0.0.1", peer.port, timeout_s=5)
+async def test_one_connection_carries_many_exchanges():
+    async with listening(answering(*[OK] * 50)) as peer:
+        connection = await Connection.open("127.0.0.1", peer.port, timeout_s=30)
         for _ in range(50):
             assert connection.idle
-            exchange = tools.Record()
+            exchange = Record()
             connection.send(exchange, GET)
             assert not connection.idle
             await exchange.over.wait()
@@ -192,20 +194,20 @@ async def test_one_connection_carries_many_exchanges(tools):
 
 
 @pytest.mark.parametrize("extra", [b"HTT", OK, b"\x00", b"hello"])
-async def test_bytes_after_an_answer_spoil_the_connection_and_not_the_answer(tools, extra):
-    async with tools.peer(tools.answering(OK + extra)) as peer:
-        connection = await Connection.open("127.0.0.1", peer.port, timeout_s=5)
-        exchange = tools.Record()
+async def test_bytes_after_an_answer_spoil_the_connection_and_not_the_answer(extra):
+    async with listening(answering(OK + extra)) as peer:
+        connection = await Connection.open("127.0.0.1", peer.port, timeout_s=30)
+        exchange = Record()
         connection.send(exchange, GET)
         await exchange.over.wait()
         assert (exchange.ends, exchange.body) == ([None], b"hello")
         assert not connection.idle
 
 
-async def test_a_body_after_the_answer_to_head_spoils_the_connection(tools):
-    async with tools.peer(tools.answering(OK)) as peer:
-        connection = await Connection.open("127.0.0.1", peer.port, timeout_s=5)
-        exchange = tools.Record()
+async def test_a_body_after_the_answer_to_head_spoils_the_connection():
+    async with listening(answering(OK)) as peer:
+        connection = await Connection.open("127.0.0.1", peer.port, timeout_s=30)
+        exchange = Record()
         connection.send(exchange, HEAD, is_head=True)
         await exchange.over.wait()
         assert (exchange.ends, exchange.body) == ([None], b"")
@@ -213,17 +215,17 @@ async def test_a_body_after_the_answer_to_head_spoils_the_connection(tools):
 
 
 @pytest.mark.parametrize("farewell", [b"", b"HTTP/1.1 408 Request Timeout\r\n\r\n"])
-async def test_a_peer_that_closes_or_speaks_unasked_is_noticed_while_idle(tools, farewell):
+async def test_a_peer_that_closes_or_speaks_unasked_is_noticed_while_idle(farewell):
     async def handler(_reader, writer):
         writer.write(farewell)
 
-    async with tools.peer(handler) as peer:
-        connection = await Connection.open("127.0.0.1", peer.port, timeout_s=5)
+    async with listening(handler) as peer:
+        connection = await Connection.open("127.0.0.1", peer.port, timeout_s=30)
         gone = asyncio.Event()
         connection.on_closed = lambda _: gone.set()
         await gone.wait()
         assert not connection.idle
-        exchange = tools.Record()
+        exchange = Record()
         connection.send(exchange, GET)
         assert isinstance(exchange.error, NotSent)
 
@@ -273,14 +275,14 @@ BROKEN = {
 
 @pytest.mark.parametrize("collect_headers", [True, False])
 @pytest.mark.parametrize("name", BROKEN)
-async def test_a_broken_answer_is_named(tools, name, collect_headers):
+async def test_a_broken_answer_is_named(name, collect_headers):
     answer, kind_of_error, kind = BROKEN[name]
 
-    async with tools.peer(tools.answering(answer, then_close=True)) as peer:
+    async with listening(answering(answer, then_close=True)) as peer:
         connection = await Connection.open(
-            "127.0.0.1", peer.port, timeout_s=5, collect_headers=collect_headers
+            "127.0.0.1", peer.port, timeout_s=30, collect_headers=collect_headers
         )
-        exchange = tools.Record()
+        exchange = Record()
         connection.send(exchange, GET)
         await exchange.over.wait()
         assert type(exchange.error) is kind_of_error
@@ -290,43 +292,55 @@ async def test_a_broken_answer_is_named(tools, name, collect_headers):
 
 
 @pytest.mark.parametrize(("begun", "kind_of_error"), [(b"", NoAnswer), (OK[:-1], BrokenAnswer)])
-async def test_a_reset_is_told_from_an_orderly_close(tools, begun, kind_of_error):
+async def test_a_reset_is_told_from_an_orderly_close(begun, kind_of_error):
     async def handler(reader, writer):
         await reader.readuntil(b"\r\n\r\n")
         writer.write(begun)
-        await asyncio.sleep(0.05)
-        tools.reset(writer)
+        # A reset throws away what has arrived and was not read.
+        await eventually(lambda: connection._bytes_seen == len(begun))
+        reset(writer)
 
-    async with tools.peer(handler) as peer:
-        connection = await Connection.open("127.0.0.1", peer.port, timeout_s=5)
-        exchange = tools.Record()
+    async with listening(handler) as peer:
+        connection = await Connection.open("127.0.0.1", peer.port, timeout_s=30)
+        exchange = Record()
         connection.send(exchange, GET)
         await exchange.over.wait()
         assert type(exchange.error) is kind_of_error
         assert exchange.error.kind is FailureKind.RESET
 
 
-@pytest.mark.parametrize(("begun", "kind_of_error"), [(b"", NoAnswer), (OK[:-1], BrokenAnswer)])
-async def test_a_deadline_ends_a_wait_for_a_silent_peer(tools, begun, kind_of_error):
-    async with tools.peer(tools.answering(begun)) as peer:
-        connection = await Connection.open("127.0.0.1", peer.port, timeout_s=5)
-        exchange = tools.Record()
-        connection.send(exchange, GET, deadline=time.monotonic() + 0.2)
+async def test_a_deadline_ends_a_wait_for_a_silent_peer():
+    async with listening(answering(b"")) as peer:
+        connection = await Connection.open("127.0.0.1", peer.port, timeout_s=30)
+        exchange = Record()
+        connection.send(exchange, GET, deadline=time.monotonic() + 0.1)
         await exchange.over.wait()
-        assert type(exchange.error) is kind_of_error
+        assert type(exchange.error) is NoAnswer
         assert exchange.error.kind is FailureKind.READ_TIMEOUT
 
 
-async def test_a_deadline_can_be_lifted(tools):
+async def test_a_deadline_moved_nearer_ends_a_wait_for_the_rest_of_an_answer():
+    async with listening(answering(OK[:-1])) as peer:
+        connection = await Connection.open("127.0.0.1", peer.port, timeout_s=30)
+        exchange = Record()
+        connection.send(exchange, GET, deadline=time.monotonic() + 3600)
+        await eventually(lambda: exchange.body)
+        connection.set_deadline(time.monotonic() + 0.1)
+        await exchange.over.wait()
+        assert type(exchange.error) is BrokenAnswer
+        assert exchange.error.kind is FailureKind.READ_TIMEOUT
+
+
+async def test_a_deadline_can_be_lifted():
     async def slow(reader, writer):
         await reader.readuntil(b"\r\n\r\n")
         await asyncio.sleep(0.2)
         writer.write(OK)
         await reader.read()
 
-    async with tools.peer(slow) as peer:
-        connection = await Connection.open("127.0.0.1", peer.port, timeout_s=5)
-        exchange = tools.Record()
+    async with listening(slow) as peer:
+        connection = await Connection.open("127.0.0.1", peer.port, timeout_s=30)
+        exchange = Record()
         connection.send(exchange, GET, deadline=time.monotonic() + 0.05)
         connection.set_deadline(None)
         await exchange.over.wait()
@@ -334,27 +348,27 @@ async def test_a_deadline_can_be_lifted(tools):
         connection.close()
 
 
-async def test_aborting_tells_the_exchange_once_and_closes_the_socket(tools):
-    async with tools.peer(tools.answering(b"")) as peer:
-        connection = await Connection.open("127.0.0.1", peer.port, timeout_s=5)
-        exchange = tools.Record()
+async def test_aborting_tells_the_exchange_once_and_closes_the_socket():
+    async with listening(answering(b"")) as peer:
+        connection = await Connection.open("127.0.0.1", peer.port, timeout_s=30)
+        exchange = Record()
         connection.send(exchange, GET)
         connection.abort()
         connection.abort()
         assert exchange.error.kind is FailureKind.ABORTED
-        await tools.eventually(lambda: peer.closed)
+        await eventually(lambda: peer.closed)
 
 
-async def test_a_second_exchange_must_wait_for_the_first(tools):
-    async with tools.peer(tools.answering(b"")) as peer:
-        connection = await Connection.open("127.0.0.1", peer.port, timeout_s=5)
-        connection.send(tools.Record(), GET)
+async def test_a_second_exchange_must_wait_for_the_first():
+    async with listening(answering(b"")) as peer:
+        connection = await Connection.open("127.0.0.1", peer.port, timeout_s=30)
+        connection.send(Record(), GET)
         with pytest.raises(RuntimeError, match="in flight"):
-            connection.send(tools.Record(), GET)
+            connection.send(Record(), GET)
         connection.close()
 
 
-async def test_a_paused_answer_is_felt_by_the_peer(tools):
+async def test_a_paused_answer_is_felt_by_the_peer():
     size = 32 * 1024 * 1024
 
     async def handler(reader, writer):
@@ -368,9 +382,9 @@ async def test_a_paused_answer_is_felt_by_the_peer(tools):
 
     drained = asyncio.Event()
 
-    async with tools.peer(handler) as peer:
-        connection = await Connection.open("127.0.0.1", peer.port, timeout_s=5)
-        exchange = tools.Record()
+    async with listening(handler) as peer:
+        connection = await Connection.open("127.0.0.1", peer.port, timeout_s=30)
+        exchange = Record()
         connection.send(exchange, GET)
         connection.pause_reading()
         await asyncio.sleep(0.2)
@@ -382,7 +396,7 @@ async def test_a_paused_answer_is_felt_by_the_peer(tools):
         connection.close()
 
 
-async def test_an_upload_is_held_back_by_a_peer_that_does_not_read(tools):
+async def test_an_upload_is_held_back_by_a_peer_that_does_not_read():
     size, piece = 16 * 1024 * 1024, 65536
     read_on = asyncio.Event()
 
@@ -393,9 +407,9 @@ async def test_an_upload_is_held_back_by_a_peer_that_does_not_read(tools):
         writer.write(OK)
         await reader.read()
 
-    async with tools.peer(handler) as peer:
-        connection = await Connection.open("127.0.0.1", peer.port, timeout_s=5)
-        exchange = tools.Record()
+    async with listening(handler) as peer:
+        connection = await Connection.open("127.0.0.1", peer.port, timeout_s=30)
+        exchange = Record()
         connection.send(exchange, GET, more=True)
         for _ in range(size // piece):
             connection.write(b"x" * piece)
@@ -409,10 +423,10 @@ async def test_an_upload_is_held_back_by_a_peer_that_does_not_read(tools):
         connection.close()
 
 
-async def test_an_answer_before_the_end_of_the_upload_costs_the_connection(tools):
-    async with tools.peer(tools.answering(OK)) as peer:
-        connection = await Connection.open("127.0.0.1", peer.port, timeout_s=5)
-        exchange = tools.Record()
+async def test_an_answer_before_the_end_of_the_upload_costs_the_connection():
+    async with listening(answering(OK)) as peer:
+        connection = await Connection.open("127.0.0.1", peer.port, timeout_s=30)
+        exchange = Record()
         connection.send(exchange, GET, more=True)
         await exchange.over.wait()
         assert exchange.ends == [None]
@@ -420,17 +434,13 @@ async def test_an_answer_before_the_end_of_the_upload_costs_the_connection(tools
         connection.write(b"more")
 
 
-def test_a_refused_connection_is_not_connected(run):
+@BOTH_LOOPS
+async def test_a_refused_connection_is_not_connected():
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
-        port = unused.getsockname()[1]
-
-        async def main():
-            with pytest.raises(NotConnected) as caught:
-                await Connection.open("127.0.0.1", port, timeout_s=5)
-            assert caught.value.kind is FailureKind.REFUSED
-
-        run(main())
+        with pytest.raises(NotConnected) as caught:
+            await Connection.open("127.0.0.1", unused.getsockname()[1], timeout_s=30)
+    assert caught.value.kind is FailureKind.REFUSED
 
 
 async def test_a_reset_as_the_connection_is_made_is_not_taken_for_one_of_a_request(monkeypatch):
@@ -440,11 +450,12 @@ async def test_a_reset_as_the_connection_is_made_is_not_taken_for_one_of_a_reque
     # The kernel does it in a moment that nobody can choose.
     monkeypatch.setattr(asyncio.get_running_loop(), "create_connection", reset)
     with pytest.raises(NotConnected) as caught:
-        await Connection.open("127.0.0.1", 9, timeout_s=5)
+        await Connection.open("127.0.0.1", 9, timeout_s=30)
     assert caught.value.kind is FailureKind.UNREACHABLE
 
 
-def test_a_peer_that_does_not_take_the_connection_times_out(run):
+@BOTH_LOOPS
+async def test_a_peer_that_does_not_take_the_connection_times_out():
     with socket.socket() as full:
         full.bind(("127.0.0.1", 0))
         full.listen(0)
@@ -453,13 +464,10 @@ def test_a_peer_that_does_not_take_the_connection_times_out(run):
             one.setblocking(False)
             one.connect_ex(full.getsockname())
 
-        async def main():
+        try:
             with pytest.raises(NotConnected) as caught:
                 await Connection.open("127.0.0.1", full.getsockname()[1], timeout_s=0.3)
             assert caught.value.kind is FailureKind.CONNECT_TIMEOUT
-
-        try:
-            run(main())
         finally:
             for one in waiting:
                 one.close()
@@ -467,5 +475,5 @@ def test_a_peer_that_does_not_take_the_connection_times_out(run):
 
 async def test_a_name_without_an_address_is_not_connected():
     with pytest.raises(NotConnected) as caught:
-        await Connection.open("no..name", 80, timeout_s=5)
+        await Connection.open("no..name", 80, timeout_s=30)
     assert caught.value.kind is FailureKind.UNRESOLVED

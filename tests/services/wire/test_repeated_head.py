@@ -6,6 +6,8 @@ import pytest
 
 from services.wire import Connection, FailureKind
 from services.wire.repeated_head import RepeatedHead
+from tests.support.waiting import eventually
+from tests.support.wire_peers import BOTH_LOOPS, Record, answering, listening
 
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nX-A: b\r\n\r\n"
@@ -36,11 +38,11 @@ PAIRS = {
 """Two answers that differ in one thing, as a rule not in their size."""
 
 
-async def familiar(tools, peer, *, times=3, is_head=False):
+async def familiar(peer, *, times=3, is_head=False):
     """A connection on which the peer's answer came so many times already."""
-    connection = await Connection.open("127.0.0.1", peer.port, timeout_s=5, collect_headers=False)
+    connection = await Connection.open("127.0.0.1", peer.port, timeout_s=30, collect_headers=False)
     for _ in range(times):
-        exchange = tools.Record()
+        exchange = Record()
         connection.send(exchange, GET, is_head=is_head)
         await exchange.over.wait()
         assert connection.idle
@@ -49,16 +51,16 @@ async def familiar(tools, peer, *, times=3, is_head=False):
 
 @pytest.mark.parametrize("collect_headers", [True, False])
 @pytest.mark.parametrize("name", PAIRS)
-async def test_an_answer_means_the_same_after_many_like_it_and_after_others(tools, name, collect_headers):
+async def test_an_answer_means_the_same_after_many_like_it_and_after_others(name, collect_headers):
     one, other = PAIRS[name]
     row = [one, one, one, other, one, other, other, other, one]
 
-    async with tools.peer(tools.answering(*(answer for answer, _, _ in row))) as peer:
+    async with listening(answering(*(answer for answer, _, _ in row))) as peer:
         connection = await Connection.open(
-            "127.0.0.1", peer.port, timeout_s=5, collect_headers=collect_headers
+            "127.0.0.1", peer.port, timeout_s=30, collect_headers=collect_headers
         )
         for answer, status, body in row:
-            exchange = tools.Record()
+            exchange = Record()
             connection.send(exchange, GET)
             await exchange.over.wait()
             assert (exchange.ends, exchange.status, exchange.body) == ([None], status, body)
@@ -67,7 +69,7 @@ async def test_an_answer_means_the_same_after_many_like_it_and_after_others(tool
         connection.close()
 
 
-async def test_a_familiar_answer_may_come_in_pieces(tools):
+async def test_a_familiar_answer_may_come_in_pieces():
     async def handler(reader, writer):
         for cut in (len(OK), len(OK), len(OK), len(HEAD), 10, len(OK) - 1):
             await reader.readuntil(b"\r\n\r\n")
@@ -77,12 +79,12 @@ async def test_a_familiar_answer_may_come_in_pieces(tools):
                 writer.write(OK[cut:])
         await reader.read()
 
-    async with tools.peer(handler) as peer:
-        connection = await familiar(tools, peer)
+    async with listening(handler) as peer:
+        connection = await familiar(peer)
         for _ in range(3):
-            exchange = tools.Record()
+            exchange = Record()
             connection.send(exchange, GET)
-            await tools.eventually(lambda: connection._bytes_seen)
+            await eventually(lambda: connection._bytes_seen)
             assert not exchange.ends
             connection.write(b"go on")
             await exchange.over.wait()
@@ -90,7 +92,7 @@ async def test_a_familiar_answer_may_come_in_pieces(tools):
         connection.close()
 
 
-async def test_a_body_that_looks_like_a_familiar_answer_is_a_body(tools):
+async def test_a_body_that_looks_like_a_familiar_answer_is_a_body():
     async def handler(reader, writer):
         for _ in range(3):
             await reader.readuntil(b"\r\n\r\n")
@@ -102,13 +104,13 @@ async def test_a_body_that_looks_like_a_familiar_answer_is_a_body(tools):
             writer.write(OK)
         await reader.read()
 
-    async with tools.peer(handler) as peer:
-        connection = await familiar(tools, peer)
-        exchange = tools.Record()
+    async with listening(handler) as peer:
+        connection = await familiar(peer)
+        exchange = Record()
         connection.send(exchange, GET)
-        await tools.eventually(lambda: exchange.status)
+        await eventually(lambda: exchange.status)
         connection.write(b"go on")
-        await tools.eventually(lambda: exchange.body == OK)
+        await eventually(lambda: exchange.body == OK)
         connection.write(b"go on")
         await exchange.over.wait()
         assert (exchange.ends, exchange.body) == ([None], OK + OK)
@@ -120,17 +122,17 @@ async def test_a_body_that_looks_like_a_familiar_answer_is_a_body(tools):
     [(OK, {"is_head": True}), (OK, {"more": True}), (OK + b"HTT", {}), (OK + OK, {})],
     ids=["a body after HEAD", "before the end of the upload", "more after it", "twice"],
 )
-async def test_a_familiar_answer_that_ought_to_spoil_the_connection_does(tools, last, how):
-    async with tools.peer(tools.answering(OK, OK, OK, last)) as peer:
-        connection = await familiar(tools, peer)
-        exchange = tools.Record()
+async def test_a_familiar_answer_that_ought_to_spoil_the_connection_does(last, how):
+    async with listening(answering(OK, OK, OK, last)) as peer:
+        connection = await familiar(peer)
+        exchange = Record()
         connection.send(exchange, GET, **how)
         await exchange.over.wait()
         assert (exchange.ends, exchange.body) == ([None], b"" if "is_head" in how else b"hello")
         assert not connection.idle
 
 
-async def test_an_answer_to_head_is_no_pattern_for_one_to_get(tools):
+async def test_an_answer_to_head_is_no_pattern_for_one_to_get():
     async def handler(reader, writer):
         for _ in range(3):
             await reader.readuntil(b"\r\n\r\n")
@@ -141,11 +143,11 @@ async def test_an_answer_to_head_is_no_pattern_for_one_to_get(tools):
         writer.write(b"hello")
         await reader.read()
 
-    async with tools.peer(handler) as peer:
-        connection = await familiar(tools, peer, is_head=True)
-        exchange = tools.Record()
+    async with listening(handler) as peer:
+        connection = await familiar(peer, is_head=True)
+        exchange = Record()
         connection.send(exchange, GET)
-        await tools.eventually(lambda: exchange.status)
+        await eventually(lambda: exchange.status)
         connection.write(b"go on")
         await exchange.over.wait()
         assert exchange.body == b"hello"
@@ -153,10 +155,10 @@ async def test_an_answer_to_head_is_no_pattern_for_one_to_get(tools):
 
 
 @pytest.mark.parametrize("where", ["on_head", "on_body"])
-async def test_aborting_a_familiar_answer_tells_the_exchange_once(tools, where):
-    async with tools.peer(tools.answering(OK, OK, OK)) as peer:
-        connection = await familiar(tools, peer, times=2)
-        exchange = tools.Record()
+async def test_aborting_a_familiar_answer_tells_the_exchange_once(where):
+    async with listening(answering(OK, OK, OK)) as peer:
+        connection = await familiar(peer, times=2)
+        exchange = Record()
         setattr(exchange, where, lambda *_: connection.abort())
         connection.send(exchange, GET)
         await exchange.over.wait()
@@ -165,9 +167,10 @@ async def test_aborting_a_familiar_answer_tells_the_exchange_once(tools, where):
         assert not connection.idle
 
 
+@BOTH_LOOPS
 @pytest.mark.parametrize("takes", [True, False])
-def test_a_familiar_answer_is_told_at_once_to_who_takes_it_so(run, tools, takes):
-    class Asked(tools.Record):
+async def test_a_familiar_answer_is_told_at_once_to_an_exchange_that_takes_it_so(takes):
+    class Asked(Record):
         wholes = ()
 
         def on_whole(self, status, raw_head, body):
@@ -177,28 +180,24 @@ def test_a_familiar_answer_is_told_at_once_to_who_takes_it_so(run, tools, takes)
                 self.over.set()
             return takes
 
-    async def main():
-        nonlocal connection
-        async with tools.peer(tools.answering(*[OK] * 5)) as peer:
-            connection = await Connection.open("127.0.0.1", peer.port, timeout_s=5, collect_headers=False)
-            for i in range(5):
-                exchange = Asked()
-                connection.send(exchange, GET)
-                await exchange.over.wait()
-                if i < 2:
-                    assert exchange.wholes == ()
-                else:
-                    assert exchange.wholes == ((200, HEAD[:-4], b"hello"),)
-                told_in_parts = i < 2 or not takes
-                assert (exchange.ends, exchange.body) == (([None], b"hello") if told_in_parts else ([], b""))
-            connection.close()
-
-    connection = None
-    run(main())
+    async with listening(answering(*[OK] * 5)) as peer:
+        connection = await Connection.open("127.0.0.1", peer.port, timeout_s=30, collect_headers=False)
+        for i in range(5):
+            exchange = Asked()
+            connection.send(exchange, GET)
+            await exchange.over.wait()
+            if i < 2:
+                assert exchange.wholes == ()
+            else:
+                assert exchange.wholes == ((200, HEAD[:-4], b"hello"),)
+            told_in_parts = i < 2 or not takes
+            assert (exchange.ends, exchange.body) == (([None], b"hello") if told_in_parts else ([], b""))
+        connection.close()
 
 
-def test_the_next_request_may_be_sent_while_an_answer_is_taken_as_a_whole(run, tools):
-    class Chain(tools.Record):
+@BOTH_LOOPS
+async def test_the_next_request_may_be_sent_while_an_answer_is_taken_as_a_whole():
+    class Chain(Record):
         left = 5
 
         def on_whole(self, *answer):
@@ -210,19 +209,14 @@ def test_the_next_request_may_be_sent_while_an_answer_is_taken_as_a_whole(run, t
                 self.over.set()
             return True
 
-    async def main():
-        nonlocal connection
-        async with tools.peer(tools.answering(*[OK] * 7)) as peer:
-            connection = await familiar(tools, peer, times=2)
-            chain = Chain()
-            connection.send(chain, GET)
-            await chain.over.wait()
-            assert chain.chunks == [b"hello"] * 5
-            assert peer.connections == 1
-            connection.close()
-
-    connection = None
-    run(main())
+    async with listening(answering(*[OK] * 7)) as peer:
+        connection = await familiar(peer, times=2)
+        chain = Chain()
+        connection.send(chain, GET)
+        await chain.over.wait()
+        assert chain.chunks == [b"hello"] * 5
+        assert peer.connections == 1
+        connection.close()
 
 
 def test_a_head_is_worth_keeping_after_two_answers_of_one_size():

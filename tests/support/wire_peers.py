@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -17,7 +17,7 @@ Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]
 
 
 class Record(Exchange):
-    """Writes down everything it is told, and lets a test wait for the end."""
+    """An exchange that notes everything it is told, and lets a test wait for the end."""
 
     def __init__(self) -> None:
         self.status = 0
@@ -73,8 +73,8 @@ class Peer:
 
 
 @asynccontextmanager
-async def peer(handler: Handler) -> AsyncIterator[Peer]:
-    """Serve `handler` on a free port of loopback."""
+async def listening(handler: Handler) -> AsyncIterator[Peer]:
+    """Serve each connection with `handler` on a free port of loopback."""
     seen = Peer()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -120,38 +120,11 @@ def reset(writer: asyncio.StreamWriter) -> None:
     writer.transport.abort()
 
 
-async def eventually(holds: Callable[[], object]) -> None:
-    """Wait until something holds; the test's own time-out bounds the wait."""
-    while not holds():  # noqa: ASYNC110
-        await asyncio.sleep(0.01)
-
-
-class Tools:
-    """What the tests of this folder share."""
-
-    Record = Record
-    peer = staticmethod(peer)
-    answering = staticmethod(answering)
-    reset = staticmethod(reset)
-    eventually = staticmethod(eventually)
-
-
-@pytest.fixture
-def tools() -> type[Tools]:
-    return Tools
-
-
-@pytest.fixture(params=["uvloop", "asyncio"])
-def run(request: pytest.FixtureRequest) -> Callable[[Coroutine[Any, Any, None]], None]:
-    """Runs a test's coroutine to its end, on either kind of loop."""
-    factory = new_event_loop if request.param == "uvloop" else asyncio.new_event_loop
-
-    def runner(main: Coroutine[Any, Any, None]) -> None:
-        async def bounded() -> None:
-            async with asyncio.timeout(20):
-                await main
-
-        with asyncio.Runner(loop_factory=factory) as loop:
-            loop.run(bounded())
-
-    return runner
+BOTH_LOOPS = pytest.mark.parametrize(
+    "anyio_backend",
+    [
+        pytest.param(("asyncio", {"loop_factory": new_event_loop}), id="uvloop"),
+        pytest.param(("asyncio", {"loop_factory": asyncio.new_event_loop}), id="asyncio"),
+    ],
+)
+"""Runs an async test on either kind of loop."""
