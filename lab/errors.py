@@ -1,19 +1,19 @@
-"""Everything the lab raises on purpose, in one tree.
+"""The errors that the lab raises on purpose, in one tree.
 
     LabError
     ├── BadParameter          a parameter that is unknown, ill-typed or out of range
-    ├── ExtraMissing          an optional part of the distribution that is asked for and not installed
+    ├── ExtraMissing          an optional part of the distribution that is needed and not installed
     ├── PackageHidden         another package or module of the user's has the name of the lab's own
     ├── PlacementError        a topology that did not come or stay alive
-    │   ├── PortInUse         somebody else listens on a port it wants
+    │   ├── PortInUse         another program listens on a port that a server wants
     │   ├── StartFailed       a server that did not become ready
-    │   ├── NotRunning        a server or topology that was asked for and is not up
+    │   ├── NotRunning        a server or topology that is needed and not up
     │   ├── ProgramMissing    a balancer's program that is not installed
     │   └── NotSupported      a policy or protocol that this balancer does not have
-    ├── LoadError             load that could not be put on
+    ├── LoadError             load that could not be generated
     │   ├── GeneratorFailed   the load generator's process died or gave no result
     │   ├── CorpusError       a corpus that holds no readable text
-    │   └── RemoteRefused     a host that is not loopback, without leave to load it
+    │   └── RemoteRefused     a host that is not loopback, which the user has not allowed
     ├── ResultsError          results that cannot be written, read or trusted
     │   ├── SchemaMismatch    rows that break the contract of columns
     │   └── SweepMismatch     an existing sweep of that name has other parameters
@@ -50,10 +50,10 @@ __all__ = [
 
 
 class LabError(Exception):
-    """The root of all that the lab raises on purpose."""
+    """The root of all errors that the lab raises on purpose."""
 
     def _render_traceback_(self) -> list[str]:
-        """What IPython shows of it: as on the command line, the message, and not the way it came."""
+        """Show the message alone in IPython, as the command line does, without a traceback."""
         return [f"{type(self).__name__}: {self}"]
 
 
@@ -62,7 +62,7 @@ class BadParameter(LabError, ValueError):
 
 
 class ExtraMissing(LabError):
-    """What was asked for needs an optional part of the distribution that is not installed."""
+    """An optional part of the distribution is needed and not installed."""
 
 
 class PackageHidden(LabError, ImportError):
@@ -74,7 +74,7 @@ class PlacementError(LabError):
 
 
 class PortInUse(PlacementError):
-    """Somebody else listens on a port that a server wants."""
+    """Another program listens on a port that a server wants."""
 
 
 class StartFailed(PlacementError):
@@ -82,7 +82,7 @@ class StartFailed(PlacementError):
 
 
 class NotRunning(PlacementError):
-    """A server or topology was asked for and is not up."""
+    """A server or topology is needed and not up."""
 
 
 class ProgramMissing(PlacementError):
@@ -94,7 +94,7 @@ class NotSupported(PlacementError):
 
 
 class LoadError(LabError):
-    """Load could not be put on."""
+    """Load could not be generated."""
 
 
 class GeneratorFailed(LoadError):
@@ -106,7 +106,7 @@ class CorpusError(LoadError):
 
 
 class RemoteRefused(LoadError):
-    """The host is not loopback and nobody gave leave to load it."""
+    """The host is not loopback, and the user has not allowed loading it."""
 
 
 class ResultsError(LabError):

@@ -1,4 +1,4 @@
-"""The documented numbers of the pipeline, and the verdict of measured ones against them.
+"""The documented figures of the pipeline, and the verdict on measured figures against them.
 
 By Little's law the documented 5–20 req/s at 50–200 ms are one request in flight, and 15–60 req/s at the same
 latency three. So the bands are judged at closed-loop concurrency 1 (sequential) and 3 (parallel with its
@@ -34,12 +34,12 @@ class Verdict(StrEnum):
     ABOVE = "above"
     BELOW = "below"
     UNDECIDED = "undecided"
-    """It crosses an edge, or there is no interval: more trials would tell."""
+    """The interval crosses an edge, or there is none: more trials would tell."""
 
 
 @dataclass(frozen=True, slots=True)
 class Band:
-    """A documented range, edges included, in `unit`. `and_more`: they write a plus after the high edge."""
+    """A documented range in `unit`, edges included. With `and_more` it is open above: "15–60+ req/s"."""
 
     low: float
     high: float
@@ -48,7 +48,7 @@ class Band:
 
     @property
     def ceiling(self) -> float:
-        """Beyond this a value is above the band: infinity where the documents say "and more"."""
+        """The edge above which a value is above the band: infinity where the documents say "and more"."""
         return math.inf if self.and_more else self.high
 
     def __str__(self) -> str:
@@ -59,7 +59,7 @@ class Band:
 
 @dataclass(frozen=True, slots=True)
 class Expectation:
-    """What the documents say of one topology, and at which closed-loop concurrency that can be judged."""
+    """The documented figures of one topology, and the closed-loop concurrency at which they are judged."""
 
     concurrency: int
     replicas: int
@@ -69,9 +69,9 @@ class Expectation:
 
 RESPONSE_TIME_MS = Band(50, 200, "ms")
 RATIO = Band(3, 4, "×")
-"""Saturation throughput of parallel over that of sequential."""
+"""The saturation throughput of parallel over that of sequential."""
 CONTAINERS = {TopologyName.SEQUENTIAL: 4, TopologyName.PARALLEL: 21}
-"""Of these, parallel's are 16 instances, 4 balancers and 1 client; sequential's client is not counted."""
+"""Parallel: 16 instances, 4 balancers and 1 client. Sequential: 4 instances; its client does not count."""
 
 _DOCUMENTED = {
     TopologyName.SEQUENTIAL: Expectation(1, 1, Band(5, 20, "req/s"), RESPONSE_TIME_MS),
@@ -80,12 +80,12 @@ _DOCUMENTED = {
 
 
 def expected_of(topology: str) -> Expectation | None:
-    """What the documents say of the topology of that name; None of any they do not know."""
+    """Find the documented figures of the topology of that name; None if there are none."""
     return _DOCUMENTED[TopologyName(topology)] if topology in _DOCUMENTED else None
 
 
 def expected_at(topology: str | None, replicas: int | None, concurrency: int | None) -> Expectation | None:
-    """What the documents say at exactly this point; None where their figures are about another one."""
+    """Find the documented figures for exactly this point; None where the documents speak of another."""
     expectation = expected_of(topology) if topology else None
     if expectation and (expectation.replicas, expectation.concurrency) == (replicas, concurrency):
         return expectation
@@ -93,7 +93,10 @@ def expected_at(topology: str | None, replicas: int | None, concurrency: int | N
 
 
 def judge(low: float, high: float, band: Band) -> Verdict:
-    """Where the interval [low, high] lies against the band, in its unit. A point is an interval too."""
+    """Judge where the interval [low, high], in the band's unit, lies against the band.
+
+    A point is an interval too. An end that is NaN makes the verdict undecided.
+    """
     if not low <= high:  # also where an end is not a number
         return Verdict.UNDECIDED
     if low > band.ceiling:
@@ -104,7 +107,7 @@ def judge(low: float, high: float, band: Band) -> Verdict:
 
 
 def sentence(what: str, low: float, high: float, band: Band) -> str:
-    """The sentence under a chart: "Sequential throughput, 6.1 to 6.3 req/s (95 % interval), is within …"."""
+    """Write the sentence under a chart: "Sequential throughput, 6.1 to 6.3 req/s …, is within …"."""
     verdict = judge(low, high, band)
     if math.isnan(low) or math.isnan(high):
         return f"{what} is undecided against the documented {band}: too few valid trials for an interval."
@@ -116,5 +119,5 @@ def sentence(what: str, low: float, high: float, band: Band) -> str:
 
 
 def _figure(value: float) -> str:
-    """Three significant digits, and never fewer than those before the point."""
+    """Write three significant digits, and all those before the point."""
     return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"

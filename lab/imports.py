@@ -1,6 +1,8 @@
-"""The optional parts of the distribution: who asks for one that is not installed is told what to install.
+"""How the lab imports: names on first use, extras that may be missing, packages that may be hidden.
 
-Names that a package hands out and imports when they are first asked for, not when it is imported.
+`lazily` lets a package offer names that it imports on first use. `needing` says what to install for an
+import that only an extra brings. `require_own` refuses a package of the user's that hides one of the lab's
+own.
 """
 
 from __future__ import annotations
@@ -21,16 +23,16 @@ __all__ = ["Extra", "lazily", "needing", "require_own"]
 
 
 class Extra(StrEnum):
-    """What can be installed beside the rest, as in `pip install 'pipeline-lab[grpc]'`."""
+    """An optional part of the distribution, as in `pip install 'pipeline-lab[grpc]'`."""
 
     GRPC = "grpc"
 
 
 @contextmanager
 def needing(extra: Extra, what: str) -> Iterator[None]:
-    """For imports that only the extra brings. `what` needs them, as the message begins.
+    """Guard imports that only the extra brings; `what` names who needs them, at the head of the message.
 
-    Raises ExtraMissing for a module that is not there.
+    A context manager. Raises ExtraMissing for a module that is not installed.
     """
     try:
         yield
@@ -43,7 +45,10 @@ def needing(extra: Extra, what: str) -> Iterator[None]:
 def lazily(
     package: str, homes: Mapping[str, Sequence[str]]
 ) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
-    """The `__getattr__` and `__dir__` of a package (PEP 562), from the names that each home module has."""
+    """Make the `__getattr__` and `__dir__` of a package (PEP 562) that imports names on first use.
+
+    `homes` gives the names that each module defines.
+    """
     home_of = {name: home for home, names in homes.items() for name in names}
 
     def find(name: str) -> Any:

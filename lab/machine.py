@@ -1,4 +1,4 @@
-"""What of this machine colours the numbers, and what to do about it."""
+"""What about this machine distorts measurements, and what to do about it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from services.loops import loop_name
 __all__ = ["Fact", "facts", "usable_cores"]
 
 FILES_WANTED = 4096
-"""Descriptors that a wide run may need at once: each request in flight holds up to two a hop."""
+"""How many descriptors a run at high concurrency may need: each request in flight holds up to two a hop."""
 MEMORY_WANTED_MB = 500
 STEAL_INTERVAL_S = 0.2
 PACKAGES = ("fastapi", "starlette", "uvicorn", "uvloop", "httptools", "httpx", "aiohttp", "httpx-aiohttp")
@@ -26,7 +26,7 @@ PACKAGES = ("fastapi", "starlette", "uvicorn", "uvloop", "httptools", "httpx", "
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """One thing about this machine. `remedy` is None where it is as it should be."""
+    """One fact about this machine. `remedy` is None where nothing need be done."""
 
     name: str
     value: str
@@ -34,17 +34,17 @@ class Fact:
 
     @property
     def ok(self) -> bool:
-        """Whether nothing needs to be done about it."""
+        """Whether the machine is as it should be in this."""
         return self.remedy is None
 
 
 def facts() -> list[Fact]:
-    """All that is known, in the order to read it. Takes a fifth of a second, to see what others use."""
+    """Collect all facts, in the order to read them. Takes 0.2 s, to see what other programs use."""
     return [fact for probe in _PROBES for fact in probe()]
 
 
 def usable_cores() -> float:
-    """How many cores this process may use: those it is bound to, and no more than its quota of CPU time."""
+    """Count the cores that this process may use: those it is bound to, at most its quota of CPU time."""
     bound = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     quota = _quota()
     return bound if quota is None else min(float(bound), quota)
@@ -53,7 +53,7 @@ def usable_cores() -> float:
 def _python() -> Iterator[Fact]:
     value = f"{platform.python_implementation()} {platform.python_version()}"
     slow = sys.flags.dev_mode or sys.gettrace() is not None
-    yield Fact("python", value, "runs traced or in development mode: start it without" if slow else None)
+    yield Fact("python", value, "runs traced or in development mode: start Python without" if slow else None)
 
 
 def _cores() -> Iterator[Fact]:
@@ -65,7 +65,7 @@ def _cores() -> Iterator[Fact]:
 
 def _load() -> Iterator[Fact]:
     load, cores = os.getloadavg()[0], usable_cores()
-    busy = "others compute here: wait until they are done" if load > 0.5 * cores else None
+    busy = "other programs compute here: wait until they are done" if load > 0.5 * cores else None
     yield Fact("load average", f"{load:.2f} over the last minute, {cores:g} cores", busy)
 
 
@@ -127,7 +127,7 @@ def _versions() -> Iterator[Fact]:
 
 
 def _quota() -> float | None:
-    """The cores' worth of CPU time that a control group grants, or None where it grants all."""
+    """Read the quota of CPU time that a control group grants, in cores; None where there is no quota."""
     limit, _, period = (_read("/sys/fs/cgroup/cpu.max") or "max").partition(" ")
     return None if limit == "max" else int(limit) / int(period)
 

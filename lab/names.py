@@ -1,6 +1,6 @@
-"""How a topology can come alive, and behind whose balancers.
+"""What the lab chooses by name: topology, placement, balancer, load model, where the window begins.
 
-What a load is chosen by, by name.
+Names stand apart from what they name, so that reading options and parameters imports no servers.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ class PlacementName(StrEnum):
     """Where the servers of a topology run."""
 
     IN_PROCESS = "in-process"
-    """All in one background thread of this process, sharing its interpreter lock."""
+    """In one background thread of this process, sharing its interpreter lock."""
     PROCESSES = "processes"
-    """Each in an operating-system process of its own."""
+    """In an operating-system process for each server."""
     REMOTE = "remote"
-    """Wherever they run already: they are only asked."""
+    """Wherever they run already: they are neither started nor stopped."""
 
 
 class BalancerName(StrEnum):
-    """Whose balancer stands before the instances of a service."""
+    """The program that balances the instances of a service."""
 
     BUILTIN = "builtin"
     """The lab's own, `services.balancer`."""
@@ -34,10 +34,10 @@ class BalancerName(StrEnum):
 
 
 class LoadModel(StrEnum):
-    """How requests come about."""
+    """What makes requests start: answers, in the closed loop, or a schedule."""
 
     CLOSED = "closed"
-    """Each of so many users sends its next request when the last was answered."""
+    """Each of `concurrency` users sends its next request when the last was answered."""
     CONSTANT = "constant"
     POISSON = "poisson"
     RAMP = "ramp"
@@ -45,12 +45,12 @@ class LoadModel(StrEnum):
 
 
 class WarmupMode(StrEnum):
-    """Where the window begins."""
+    """Where the measurement window begins."""
 
     FIXED = "fixed"
-    """After `warmup_s`, and in the closed loop not before every user has had an answer."""
+    """After `warmup_s`; in the closed loop not before every user has had an answer."""
     AUTO = "auto"
-    """Where MSER-5 says that the run has settled, at the latest after `warmup_s`."""
+    """Where the run has settled by MSER-5, at the latest after `warmup_s`."""
 
 
 class TopologyName(StrEnum):

@@ -1,4 +1,7 @@
-"""What a pipeline is made of and where it listens: frozen data, and the documented names and ports."""
+"""A topology: the services of a pipeline in order, their instances and balancers, and where each listens.
+
+Frozen data; methods that change something return a copy. Nothing here starts a server.
+"""
 
 from __future__ import annotations
 
@@ -11,9 +14,8 @@ from urllib.parse import urlsplit
 
 from lab.names import TopologyName
 from services.addresses import address_of
-from services.balancer.settings import PolicyName
 from services.documented import DOCUMENTED, PATHS, SPARE_PORT, balancer_name
-from services.names import ClientName, ProtocolName, choice
+from services.names import ClientName, PolicyName, ProtocolName, choice
 from services.rpc.methods import METHODS, PATH_OF
 from services.work import Work
 
@@ -45,14 +47,14 @@ class Instance:
 
 @dataclass(frozen=True, slots=True)
 class Balancer:
-    """What stands before the instances of one service and spreads requests over them."""
+    """What stands before the instances of one service and chooses one for each request."""
 
     name: str
     port: int
     host: str = LOOPBACK
     policy: PolicyName = PolicyName.ROUND_ROBIN
     seed: int = 0
-    """Of the lots that the policy draws, if it draws any; each balancer adds its own name to it."""
+    """The seed of a policy that draws lots. A balancer's lots follow from the seed and its name."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "policy", choice(PolicyName, "policy", self.policy))
@@ -68,9 +70,10 @@ class Service:
     """One step of the pipeline: a route, the instances that answer it and what a request costs each of them.
 
     `app` names, as `module:function`, what builds the ASGI application of one instance from its
-    `services.settings.ServiceSettings`. `timeout_s` is how long each hop may take; who waits for several
-    waits that many times as long. With `faults` its instances can be told to fail while they run, and each
-    writes the id of every request it begins to execute into a file of its own name in the folder `ledger`.
+    `services.settings.ServiceSettings`. `timeout_s` is how long each hop may take; a service that waits for
+    several hops waits that many times as long. With `faults`, instances can be told to fail while they run,
+    and each writes the id of every request that it begins to execute into a file of its name in the folder
+    `ledger`.
     """
 
     name: str
@@ -163,15 +166,15 @@ class Topology:
 
     @classmethod
     def named(cls, name: TopologyName, replicas: int = 4) -> Topology:
-        """The documented topology of that name. `replicas` says nothing about the sequential one."""
+        """Make the documented topology of that name. `replicas` does not apply to the sequential one."""
         sequential = choice(TopologyName, "name", name) is TopologyName.SEQUENTIAL
         return cls.sequential() if sequential else cls.parallel(replicas)
 
     @classmethod
     def at(cls, url: str) -> Topology:
-        """What is known of a topology by its entry's URL alone, as `entry_url` writes it.
+        """Make a topology of a server that runs already, from its URL in the form of `entry_url`.
 
-        Raises ValueError for no such URL.
+        Its name is `host:port`, and its one service has one instance. Raises ValueError for any other URL.
         """
         parts = urlsplit(url)
         over_grpc = parts.scheme == ProtocolName.GRPC
@@ -185,7 +188,7 @@ class Topology:
 
     @property
     def entry(self) -> Instance | Balancer:
-        """The server that a request meets first."""
+        """The server that a request meets first: the first service's balancer, or its only instance."""
         service = self.services[0]
         return service.balancer or service.instances[0]
 
@@ -203,14 +206,17 @@ class Topology:
         return max(len(service.instances) for service in self.services)
 
     def service(self, name: str) -> Service:
-        """The service of that name. Raises KeyError, naming those there are."""
+        """Find the service of that name. Raises KeyError, naming those there are."""
         for service in self.services:
             if service.name == name:
                 return service
         raise KeyError(f"no service {name!r} in {self.name}: there are {[s.name for s in self.services]}")
 
     def server(self, name: str) -> tuple[Service, Instance | Balancer]:
-        """The instance or balancer of that name, and before it its service. Raises KeyError, naming all."""
+        """Find the instance or balancer of that name, and return its service with it.
+
+        Raises KeyError, naming all servers.
+        """
         for service in self.services:
             if service.balancer and service.balancer.name == name:
                 return service, service.balancer
@@ -220,7 +226,7 @@ class Topology:
         raise KeyError(f"no server {name!r} in {self.name}: there are {[n for n, _ in self.ports()]}")
 
     def addresses(self) -> Iterator[tuple[str, str, int]]:
-        """Every server's name, host and port, instances before their balancer, in order of service."""
+        """Yield every server's name, host and port, instances before their balancer, in order of service."""
         for service in self.services:
             for instance in service.instances:
                 yield instance.name, instance.host, instance.port
@@ -228,12 +234,12 @@ class Topology:
                 yield service.balancer.name, service.balancer.host, service.balancer.port
 
     def ports(self) -> Iterator[tuple[str, int]]:
-        """Every server's name and port, in the order of `addresses`."""
+        """Yield every server's name and port, in the order of `addresses`."""
         for name, _, port in self.addresses():
             yield name, port
 
     def next_url(self, name: str) -> str | None:
-        """The full URL that the service of that name posts to, or None for the last."""
+        """Give the full URL that the service of that name posts to; None for the last service."""
         position = self.services.index(self.service(name))
         if position + 1 == len(self.services):
             return None
@@ -241,7 +247,7 @@ class Topology:
         return following.url + following.path
 
     def next_instance(self, name: str) -> Instance:
-        """The instance that one more of that service would be: the next letter, on the lowest spare port."""
+        """Make one more instance of that service: with the next letter, on the lowest spare port."""
         service = self.service(name)
         used = {instance.name for instance in service.instances}
         letter = next(s for s in _suffixes() if service.name + s not in used)
@@ -250,7 +256,10 @@ class Topology:
         return Instance(service.name + letter, port, service.instances[0].host)
 
     def with_replicas(self, name: str, replicas: int) -> Topology:
-        """The same with `replicas` instances of one service; those beyond the documented take spare ports."""
+        """Return a copy with `replicas` instances of one service; added ones take spare ports.
+
+        Raises TypeError or ValueError for anything but a whole number from 1.
+        """
         service = self.service(name)
         _check_replicas(replicas)
         topology = self._with_service(replace(service, instances=service.instances[:replicas]))
@@ -262,7 +271,11 @@ class Topology:
         return topology
 
     def without_instance(self, name: str) -> Topology:
-        """The same without that instance. Raises KeyError for none, ValueError for a service's last."""
+        """Return a copy without that instance.
+
+        Raises KeyError where there is no such server, ValueError for a balancer and for a service's last
+        instance.
+        """
         service, server = self.server(name)
         rest = tuple(instance for instance in service.instances if instance is not server)
         if len(rest) == len(service.instances):
@@ -270,13 +283,13 @@ class Topology:
         return self._with_service(replace(service, instances=rest))
 
     def with_work(self, work: Work | Mapping[str, Work]) -> Topology:
-        """The same with this work in every service, or, from a mapping, in the services named."""
+        """Return a copy with `work` in every service, or with a mapping's work in the services it names."""
         return self._each(
             lambda s: replace(s, work=work if isinstance(work, Work) else work.get(s.name, s.work))
         )
 
     def with_client(self, client: ClientName) -> Topology:
-        """The same with this outgoing HTTP client in every service."""
+        """Return a copy in which every service calls the next with `client`."""
         return self._each(lambda s: replace(s, client=client))
 
     def with_policy(self, policy: PolicyName, seed: int = 0) -> Topology:
@@ -288,19 +301,19 @@ class Topology:
         )
 
     def with_timeout(self, timeout_s: float) -> Topology:
-        """The same with so many seconds for each hop."""
+        """Return a copy in which each hop may take `timeout_s` seconds."""
         return self._each(lambda s: replace(s, timeout_s=timeout_s))
 
     def with_faults(self, ledger: str = "") -> Topology:
-        """The same with instances that can be told to fail, and that keep ledgers in that folder, if any."""
+        """Return a copy whose instances can be told to fail, and keep ledgers in that folder, if any."""
         return self._each(lambda s: replace(s, faults=True, ledger=ledger))
 
     def with_protocol(self, protocol: ProtocolName) -> Topology:
-        """The same, its clients and servers speaking that protocol."""
+        """Return a copy whose clients and servers speak `protocol`."""
         return replace(self, protocol=protocol)
 
     def shifted(self, offset: int) -> Topology:
-        """The same with every port, the spare ones too, moved by `offset`."""
+        """Return a copy in which every port, the spare ones too, is moved by `offset`."""
         moved = self._each(
             lambda s: replace(
                 s,
@@ -327,7 +340,7 @@ def _check_replicas(replicas: int) -> None:
 
 
 def _suffixes() -> Iterator[str]:
-    """a, b … z, aa, ab … : the letters of instances, without end."""
+    """Yield a, b … z, aa, ab and so on, without end: the letters of instances."""
     length = 1
     while True:
         for letters in product(string.ascii_lowercase, repeat=length):

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+import lab
 
 ROOT = Path(__file__).parent.parent
 
@@ -94,3 +97,11 @@ def test_imports_run_in_no_circle() -> None:
 
     for module in names:
         visit(module, ())
+
+
+def test_the_front_door_names_what_readers_use_and_no_more() -> None:
+    """Submodules aside, which `import` finds by itself."""
+    texts = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *ROOT.glob("notebooks/*.ipynb")]
+    used = {name for path in texts for name in re.findall(r"\blab\.(\w+)", path.read_text(encoding="utf-8"))}
+    parts = {module.split(".")[1] for module, _ in modules() if module.startswith("lab.")}
+    assert set(lab.__all__) == used - parts
