@@ -9,7 +9,7 @@ import pytest
 
 import lab
 from lab.placement.background import SPARED, THRESHOLDS
-from lab.placement.ports import free_offset
+from tests.support.placing import claimed
 
 
 class Cycle:
@@ -19,8 +19,7 @@ class Cycle:
 
 def test_a_topology_in_this_process_spares_itself_collections_until_it_ends() -> None:
     usual = gc.get_threshold()
-    topology = lab.Topology.sequential()
-    with lab.start(topology.shifted(free_offset(topology))):
+    with claimed(lab.Topology.sequential()) as topology, lab.start(topology):
         assert gc.get_threshold() == THRESHOLDS
         assert gc.get_freeze_count() > 0
     assert gc.get_threshold() == usual

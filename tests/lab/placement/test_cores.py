@@ -13,8 +13,8 @@ import pytest
 import lab
 from lab.errors import BadParameter, NotSupported
 from lab.placement.cores import cores_beside, kept_on, moved_to
-from lab.placement.ports import reserved_offset
 from lab.topology import Topology
+from tests.support.placing import claimed
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="no affinity here")
 
@@ -67,10 +67,7 @@ def test_what_a_thread_starts_meanwhile_is_kept_there_and_it_is_free_again(core:
 
 @pytest.mark.parametrize("restarted", [False, True])
 def test_the_thread_of_in_process_servers_is_kept_on_them(core: int, restarted: bool) -> None:
-    with (
-        reserved_offset(Topology.sequential()) as offset,
-        lab.start(Topology.sequential().shifted(offset), cores={core}) as running,
-    ):
+    with claimed(Topology.sequential()) as topology, lab.start(topology, cores={core}) as running:
         if restarted:
             running.restart("service2")
         (thread,) = [thread for thread in threading.enumerate() if thread.name == "lab sequential"]
@@ -80,10 +77,8 @@ def test_the_thread_of_in_process_servers_is_kept_on_them(core: int, restarted: 
 
 def test_every_process_of_servers_is_kept_on_them_also_after_a_restart(core: int) -> None:
     with (
-        reserved_offset(Topology.sequential()) as offset,
-        lab.start(
-            Topology.sequential().shifted(offset), placement=lab.PlacementName.PROCESSES, cores={core}
-        ) as running,
+        claimed(Topology.sequential()) as topology,
+        lab.start(topology, placement=lab.PlacementName.PROCESSES, cores={core}) as running,
     ):
         running.restart("service3")
         pids = [pid for pid in running.incarnations().values() if isinstance(pid, int)]

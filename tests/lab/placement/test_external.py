@@ -1,49 +1,22 @@
-"""Other people's balancers before instances of either placement: the same questions, the same blows."""
+"""External load balancers before instances of either placement: the same questions, the same blows."""
 
 from __future__ import annotations
 
-import http.client
-import json
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import psutil
 import pytest
 
 import lab
-from lab.errors import NotSupported, PortInUse, ProgramMissing
-from lab.placement.ports import free_offset
-from lab.placement.proxies import PROXIES, ProxyProcess
-from lab.placement.proxies.proxy import find
+from lab.errors import NotSupported, PortInUse
+from lab.placement.proxies import ProxyProcess
 from lab.topology import Topology
+from tests.support.placing import attempts, claimed, connects, pairs, post, require
 
-EXAMPLE = json.dumps({"text": "The cat, the CAT", "request_id": "r1"}).encode()
+Claim = Callable[[Topology], Topology]
 REAL = [name for name in lab.BalancerName if name is not lab.BalancerName.BUILTIN]
-
-
-def small() -> Topology:
-    """Two instances of each service, quick ones, on free ports."""
-    topology = Topology.parallel(2).with_work(lab.Work(mean_ms=1, slots=8))
-    return topology.shifted(free_offset(topology))
-
-
-def post(url: str) -> int:
-    address, _, path = url.removeprefix("http://").partition("/")
-    connection = http.client.HTTPConnection(address, timeout=20)
-    try:
-        connection.request("POST", f"/{path}", EXAMPLE, {"Content-Type": "application/json"})
-        return connection.getresponse().status
-    finally:
-        connection.close()
-
-
-def connects(port: int) -> bool:
-    try:
-        socket.create_connection(("127.0.0.1", port), timeout=5).close()
-    except (ConnectionRefusedError, ConnectionResetError):  # reset: it closes this very moment
-        return False
-    return True
 
 
 def has_ipv6() -> bool:
@@ -54,29 +27,21 @@ def has_ipv6() -> bool:
     return True
 
 
-def require(balancer: lab.BalancerName) -> None:
-    try:
-        find(PROXIES[balancer].program)
-    except ProgramMissing as missing:
-        pytest.skip(str(missing))
-
-
 @pytest.fixture(scope="module", params=REAL)
 def running(request: pytest.FixtureRequest) -> Iterator[lab.Running]:
     require(request.param)
-    with lab.start(small(), balancer=request.param) as started:
+    with claimed(pairs()) as topology, lab.start(topology, balancer=request.param) as started:
         yield started
 
 
 def test_requests_pass_and_are_counted_in_the_documented_shape(running: lab.Running) -> None:
-    def attempts(name: str) -> int:
-        return sum(counts["requests"] for counts in running.stats()[name]["stats"].values())
+    def totals() -> list[int]:
+        return [sum(attempts(running, f"service{n}").values()) for n in (1, 2, 3, 4)]
 
-    names = [f"service{n}-loadbalancer" for n in (1, 2, 3, 4)]
-    before = {name: attempts(name) for name in names}
+    before = totals()
     for _ in range(4):
         assert post(running.entry_url) == 200
-    assert {name: attempts(name) - before[name] for name in names} == dict.fromkeys(names, 4)
+    assert totals() == [count + 4 for count in before]
 
 
 def test_a_killed_instance_fails_no_request(running: lab.Running) -> None:
@@ -95,7 +60,7 @@ def test_a_killed_balancer_comes_back(running: lab.Running) -> None:
 
 
 @pytest.mark.parametrize("name", ["service3-loadbalancer", "service3a"])
-def test_a_restart_is_the_beginning_of_another_life(running: lab.Running, name: str) -> None:
+def test_a_restarted_server_is_another_incarnation(running: lab.Running, name: str) -> None:
     before = running.incarnations()
     assert running.incarnations() == before
     running.restart(name)
@@ -114,10 +79,12 @@ def test_cpu_time_and_memory_of_balancers_are_told_apart(running: lab.Running) -
     assert 1 < running.balancers_rss_mb() <= running.rss_mb()
 
 
-def test_cpu_time_begins_anew_when_the_topology_comes_up_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cpu_time_begins_anew_when_the_topology_comes_up_again(
+    claim: Claim, monkeypatch: pytest.MonkeyPatch
+) -> None:
     require(lab.BalancerName.NGINX)
     monkeypatch.setattr(ProxyProcess, "cpu_seconds", lambda _: 1.0)
-    running = lab.start(small(), balancer=lab.BalancerName.NGINX)
+    running = lab.start(claim(pairs()), balancer=lab.BalancerName.NGINX)
     for _ in range(2):
         with running:
             assert running.cpu_seconds().balancers_s == 4.0
@@ -125,10 +92,9 @@ def test_cpu_time_begins_anew_when_the_topology_comes_up_again(monkeypatch: pyte
 
 @pytest.mark.skipif(not has_ipv6(), reason="no IPv6 on this machine")
 @pytest.mark.parametrize("balancer", lab.BalancerName)
-def test_all_may_listen_on_ipv6(balancer: lab.BalancerName) -> None:
-    if balancer is not lab.BalancerName.BUILTIN:
-        require(balancer)
-    topology = small()
+def test_all_may_listen_on_ipv6(balancer: lab.BalancerName, claim: Claim) -> None:
+    require(balancer)
+    topology = claim(pairs())
     services = tuple(
         replace(
             service,
@@ -139,8 +105,7 @@ def test_all_may_listen_on_ipv6(balancer: lab.BalancerName) -> None:
     )
     with lab.start(replace(topology, services=services), balancer=balancer) as running:
         assert post(running.entry_url) == 200
-        counted = running.stats()["service4-loadbalancer"]["stats"]
-    assert sum(count["requests"] for count in counted.values()) >= 1
+        assert sum(attempts(running, "service4").values()) >= 1
 
 
 def test_instances_cannot_be_added_while_it_runs(running: lab.Running) -> None:
@@ -151,9 +116,9 @@ def test_instances_cannot_be_added_while_it_runs(running: lab.Running) -> None:
 
 
 @pytest.mark.parametrize("placement", [lab.PlacementName.IN_PROCESS, lab.PlacementName.PROCESSES])
-def test_after_the_block_no_process_and_no_port_is_left(placement: lab.PlacementName) -> None:
+def test_after_the_block_no_process_and_no_port_is_left(placement: lab.PlacementName, claim: Claim) -> None:
     require(lab.BalancerName.NGINX)
-    topology, before = small(), psutil.Process().children(recursive=True)
+    topology, before = claim(pairs()), psutil.Process().children(recursive=True)
     with lab.start(topology, placement=placement, balancer=lab.BalancerName.NGINX) as running:
         assert post(running.entry_url) == 200
         running.freeze("service1-loadbalancer")
@@ -161,9 +126,9 @@ def test_after_the_block_no_process_and_no_port_is_left(placement: lab.Placement
     assert not any(connects(port) for _, port in topology.ports())
 
 
-def test_a_busy_balancer_port_is_named_and_nothing_is_left_running() -> None:
+def test_a_busy_balancer_port_is_named_and_nothing_is_left_running(claim: Claim) -> None:
     require(lab.BalancerName.NGINX)
-    topology = small()
+    topology = claim(pairs())
     balancer = topology.services[1].balancer
     assert balancer is not None
     with (
@@ -175,17 +140,17 @@ def test_a_busy_balancer_port_is_named_and_nothing_is_left_running() -> None:
     assert not any(connects(port) for _, port in topology.ports())
 
 
-def test_a_policy_that_it_does_not_have_is_an_error_and_nothing_is_left_running() -> None:
+def test_a_policy_that_it_does_not_have_is_an_error_and_nothing_is_left_running(claim: Claim) -> None:
     require(lab.BalancerName.NGINX)
-    topology = small().with_policy(lab.PolicyName("peak_ewma"))
+    topology = claim(pairs()).with_policy(lab.PolicyName("peak_ewma"))
     with pytest.raises(NotSupported, match="peak_ewma"), lab.start(topology, balancer=lab.BalancerName.NGINX):
         pass
     assert not any(connects(port) for _, port in topology.ports())
 
 
-def test_a_topology_without_balancers_runs_behind_any() -> None:
+def test_a_topology_without_balancers_runs_behind_any(claim: Claim) -> None:
     require(lab.BalancerName.NGINX)
     topology = Topology.sequential().with_work(lab.Work(mean_ms=1))
-    with lab.start(topology.shifted(free_offset(topology)), balancer=lab.BalancerName.NGINX) as running:
+    with lab.start(claim(topology), balancer=lab.BalancerName.NGINX) as running:
         assert post(running.entry_url) == 200
         assert running.stats() == {}

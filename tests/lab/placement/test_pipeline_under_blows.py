@@ -13,65 +13,65 @@ import pytest
 
 import lab
 from lab.errors import BadParameter
-from lab.placement.ports import free_offset
 from services.wire.client import WireClient
+from tests.support.placing import JSON, attempts, claimed, wait_until
 
 EXAMPLE = {"text": "The cat, the CAT", "request_id": "r1"}
-JSON = {"Content-Type": "application/json"}
+WORK = lab.Work(mean_ms=2, slots=8)
 
 
 @pytest.fixture(scope="module")
 def parallel() -> Iterator[lab.Running]:
-    topology = lab.Topology.parallel().with_work(lab.Work(mean_ms=2, slots=8))
-    with lab.start(topology.shifted(free_offset(topology))) as running:
+    with claimed(lab.Topology.parallel().with_work(WORK)) as topology, lab.start(topology) as running:
         yield running
 
 
 @pytest.fixture(scope="module")
 def sequential() -> Iterator[lab.Running]:
-    topology = lab.Topology.sequential().with_work(lab.Work(mean_ms=2, slots=8))
-    with lab.start(topology.shifted(free_offset(topology))) as running:
+    with claimed(lab.Topology.sequential().with_work(WORK)) as topology, lab.start(topology) as running:
         yield running
 
 
-def post(url: str, body: object = EXAMPLE) -> tuple[int, object]:
-    async def main() -> tuple[int, object]:
-        async with WireClient() as client:
-            answer = await client.post(url, json.dumps(body).encode(), JSON)
-            return answer.status, json.loads(answer.body)
-
-    return asyncio.run(main())
+async def post(url: str, body: object = EXAMPLE) -> tuple[int, object]:
+    async with WireClient() as client:
+        answer = await client.post(url, json.dumps(body).encode(), JSON)
+        return answer.status, json.loads(answer.body)
 
 
-def statuses_under_load(url: str, meanwhile: Callable[[], None], concurrency: int = 8) -> Counter[object]:
-    """What `concurrency` requests at a time are answered while something else happens, and a while longer."""
+async def statuses_under_load(
+    url: str, meanwhile: Callable[[], None], concurrency: int = 8
+) -> Counter[object]:
+    """Return what `concurrency` requests at a time are answered before, while and after something happens."""
+    seen: Counter[object] = Counter()
+    over = False
 
-    async def main() -> Counter[object]:
-        seen: Counter[object] = Counter()
-        over = False
+    async def keep_posting(client: WireClient) -> None:
+        while not over:
+            try:
+                seen[(await client.post(url, json.dumps(EXAMPLE).encode(), JSON)).status] += 1
+            except Exception as error:
+                seen[repr(error)] += 1
 
-        async def keep_posting(client: WireClient) -> None:
-            while not over:
-                try:
-                    seen[(await client.post(url, json.dumps(EXAMPLE).encode(), JSON)).status] += 1
-                except Exception as error:
-                    seen[repr(error)] += 1
+    async def more() -> None:
+        enough = seen.total() + 10 * concurrency
+        while seen.total() < enough:  # noqa: ASYNC110 (a wait of the test's, not of the code's)
+            await asyncio.sleep(0.01)
 
-        async with WireClient() as client, asyncio.TaskGroup() as group:
-            for _ in range(concurrency):
-                group.create_task(keep_posting(client))
-            await asyncio.sleep(0.2)
-            await asyncio.to_thread(meanwhile)
-            await asyncio.sleep(0.2)
-            over = True
-        return seen
-
-    return asyncio.run(main())
+    async with WireClient() as client, asyncio.TaskGroup() as group:
+        for _ in range(concurrency):
+            group.create_task(keep_posting(client))
+        await more()
+        await asyncio.to_thread(meanwhile)
+        await more()
+        over = True
+    return seen
 
 
 @pytest.mark.parametrize("which", ["sequential", "parallel"])
-def test_the_documented_example_is_answered_as_documented(request: pytest.FixtureRequest, which: str) -> None:
-    status, body = post(request.getfixturevalue(which).entry_url)
+async def test_the_documented_example_is_answered_as_documented(
+    request: pytest.FixtureRequest, which: str
+) -> None:
+    status, body = await post(request.getfixturevalue(which).entry_url)
     assert status == 200
     assert isinstance(body, dict)
     assert {key: body[key] for key in ("status", "word_count", "top_words")} == {
@@ -81,15 +81,14 @@ def test_the_documented_example_is_answered_as_documented(request: pytest.Fixtur
     }
 
 
-def test_statistics_have_the_documented_shape_and_count_every_request(parallel: lab.Running) -> None:
-    def total(name: str) -> int:
-        return sum(counts["requests"] for counts in parallel.stats()[name]["stats"].values())
+async def test_statistics_have_the_documented_shape_and_count_every_request(parallel: lab.Running) -> None:
+    def totals() -> list[int]:
+        return [sum(attempts(parallel, f"service{n}").values()) for n in (1, 2, 3, 4)]
 
-    names = [f"service{n}-loadbalancer" for n in (1, 2, 3, 4)]
-    before = {name: total(name) for name in names}
+    before = totals()
     for _ in range(5):
-        post(parallel.entry_url)
-    assert {name: total(name) - before[name] for name in names} == dict.fromkeys(names, 5)
+        await post(parallel.entry_url)
+    assert totals() == [count + 5 for count in before]
     stats = parallel.stats()["service1-loadbalancer"]
     labels = [f"{i.name}:{i.port}" for i in parallel.topology.service("service1").instances]
     assert set(stats) == {"instances", "stats"}
@@ -101,51 +100,53 @@ def test_a_topology_without_balancers_has_no_statistics(sequential: lab.Running)
     assert sequential.stats() == {}
 
 
-def test_killing_one_instance_of_every_service_under_load_fails_no_request(parallel: lab.Running) -> None:
+async def test_killing_one_instance_of_every_service_under_load_fails_no_request(
+    parallel: lab.Running,
+) -> None:
     victims = [service.instances[1].name for service in parallel.topology.services]
 
     def kill() -> None:
         for name in victims:
             parallel.kill(name)
 
-    seen = statuses_under_load(parallel.entry_url, kill)
+    seen = await statuses_under_load(parallel.entry_url, kill)
     for name in victims:
         parallel.restart(name)
     assert set(seen) == {200}
 
 
-def test_restarting_an_instance_of_every_service_under_load_fails_no_request(parallel: lab.Running) -> None:
+async def test_restarting_an_instance_of_every_service_under_load_fails_no_request(
+    parallel: lab.Running,
+) -> None:
     def restart() -> None:
         for service in parallel.topology.services:
             parallel.restart(service.instances[2].name)
 
-    assert set(statuses_under_load(parallel.entry_url, restart)) == {200}
+    assert set(await statuses_under_load(parallel.entry_url, restart)) == {200}
 
 
-def test_a_fifth_instance_joins_under_load_and_leaves_again_without_a_failed_request(
+async def test_a_fifth_instance_joins_under_load_and_leaves_again_without_a_failed_request(
     parallel: lab.Running,
 ) -> None:
     def grow_and_shrink() -> None:
         instance = parallel.add_instance("service2")
         assert instance.name == "service2e"
-        label = f"service2e:{instance.port}"
-        while not parallel.stats()["service2-loadbalancer"]["stats"][label]["requests"]:
-            pass
+        wait_until(lambda: attempts(parallel, "service2")["service2e"] > 0)
         parallel.remove_instance("service2e")
 
     before = parallel.topology
-    assert set(statuses_under_load(parallel.entry_url, grow_and_shrink)) == {200}
+    assert set(await statuses_under_load(parallel.entry_url, grow_and_shrink)) == {200}
     assert parallel.topology == before
 
 
-def test_a_balancer_that_restarts_knows_the_instances_added_meanwhile(parallel: lab.Running) -> None:
+async def test_a_balancer_that_restarts_knows_the_instances_added_meanwhile(parallel: lab.Running) -> None:
     instance = parallel.add_instance("service3")
     parallel.kill("service3-loadbalancer")
     assert "service3-loadbalancer" not in parallel.stats()
     parallel.restart("service3-loadbalancer")
     assert f"service3e:{instance.port}" in parallel.stats()["service3-loadbalancer"]["instances"]
     parallel.remove_instance("service3e")
-    assert post(parallel.entry_url)[0] == 200
+    assert (await post(parallel.entry_url))[0] == 200
 
 
 def test_instances_cannot_come_or_go_where_no_balancer_would_know(sequential: lab.Running) -> None:
@@ -157,13 +158,13 @@ def test_instances_cannot_come_or_go_where_no_balancer_would_know(sequential: la
         sequential.add_instance("service9")
 
 
-def test_no_blow_to_one_service_takes_the_pipeline_with_it(sequential: lab.Running) -> None:
+async def test_no_blow_to_one_service_takes_the_pipeline_with_it(sequential: lab.Running) -> None:
     sequential.kill("service3")
-    status, body = post(sequential.entry_url)
+    status, body = await post(sequential.entry_url)
     assert status == 502
     assert "service3" in str(body)
     sequential.restart("service3")
-    assert post(sequential.entry_url)[0] == 200
+    assert (await post(sequential.entry_url))[0] == 200
 
 
 BAD_REQUESTS = {
@@ -208,7 +209,7 @@ def answer(port: int, request: bytes, *, half_close: bool) -> bytes:
 
 
 @pytest.mark.parametrize("which", ["sequential", "parallel"])
-def test_mixed_bad_requests_to_every_port_are_answered_4xx_and_everything_still_serves(
+async def test_mixed_bad_requests_to_every_port_are_answered_4xx_and_everything_still_serves(
     request: pytest.FixtureRequest, which: str
 ) -> None:
     running: lab.Running = request.getfixturevalue(which)
@@ -221,7 +222,9 @@ def test_mixed_bad_requests_to_every_port_are_answered_4xx_and_everything_still_
                 said = answer(server.port, bad, half_close=draw.random() < 0.3)
                 assert said == b"" or said.startswith(b"HTTP/1.1 4"), (server.name, bad[:60], said)
                 refused[said[9:12]] += 1
-            assert post(f"http://127.0.0.1:{server.port}{service.path}", example_for(service.path))[0] == 200
+            assert (await post(f"http://127.0.0.1:{server.port}{service.path}", example_for(service.path)))[
+                0
+            ] == 200
     assert refused.keys() - {b""} >= {b"400", b"404", b"405", b"413", b"422"}
 
 

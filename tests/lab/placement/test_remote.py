@@ -1,22 +1,20 @@
-"""What somebody else runs is asked and loaded, and nothing else."""
+"""What runs elsewhere is asked and loaded, and nothing else."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
 import lab
 from lab.errors import NotRunning, NotSupported
-from lab.placement.ports import free_offset
 from lab.placement.protocol_http import is_healthy
+from tests.support.placing import claimed, pairs
 
 
 @pytest.fixture(scope="module")
 def elsewhere() -> Iterator[lab.Topology]:
-    topology = lab.Topology.parallel(2).with_work(lab.Work(mean_ms=1))
-    topology = topology.shifted(free_offset(topology))
-    with lab.start(topology):
+    with claimed(pairs()) as topology, lab.start(topology):
         yield topology
 
 
@@ -28,7 +26,7 @@ def test_it_is_asked_for_its_statistics_and_left_running(elsewhere: lab.Topology
     assert all(is_healthy(host, port) for _, host, port in elsewhere.addresses())
 
 
-def test_nobody_can_tell_what_it_uses(elsewhere: lab.Topology) -> None:
+def test_what_it_uses_is_not_known(elsewhere: lab.Topology) -> None:
     with lab.start(elsewhere, placement=lab.PlacementName.REMOTE) as running:
         assert running.cpu_seconds() == lab.Usage(servers_s=None, balancers_s=None)
         assert running.rss_mb() is None
@@ -51,9 +49,10 @@ def test_a_url_is_enough(elsewhere: lab.Topology) -> None:
 
 
 @pytest.mark.parametrize("protocol", lab.ProtocolName)
-def test_what_does_not_run_there_is_an_error_that_names_it(protocol: lab.ProtocolName) -> None:
-    topology = lab.Topology.sequential().with_protocol(protocol)
-    nowhere = topology.shifted(free_offset(topology))
+def test_what_does_not_run_there_is_an_error_that_names_it(
+    protocol: lab.ProtocolName, claim: Callable[[lab.Topology], lab.Topology]
+) -> None:
+    nowhere = claim(lab.Topology.sequential().with_protocol(protocol))
     with (
         pytest.raises(NotRunning, match=f"{nowhere.entry_url}: start it there"),
         lab.start(nowhere, placement=lab.PlacementName.REMOTE),

@@ -1,11 +1,9 @@
-"""What every real balancer does for requests, the program itself running."""
+"""What every external load balancer does for requests, the program itself running."""
 
 from __future__ import annotations
 
 import random
 import threading
-import time
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -14,31 +12,24 @@ from lab.errors import PlacementError
 from lab.names import BalancerName
 from lab.placement.proxies import PROXIES, Profile
 from services.balancer.settings import PolicyName
+from tests.support.placing import wait_until
+from tests.support.scripted_instances import ask
 
 every = pytest.mark.parametrize("name", PROXIES)
 RETRIES_SENT = [name for name in PROXIES if name is not BalancerName.TRAEFIK]
 LIMITS_BODIES = RETRIES_SENT
 """Traefik does neither: see its docstring."""
 
-WAIT_S = 10.0
-
-
-def wait_until(true: Callable[[], bool]) -> None:
-    end = time.monotonic() + WAIT_S
-    while not true():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.005)
-
 
 @every
-def test_round_robin_gives_every_instance_the_same(name, start_proxy, instances, ask) -> None:
+def test_round_robin_gives_every_instance_the_same(name, start_proxy, instances) -> None:
     proxy = start_proxy(name)
     assert {ask(proxy).status for _ in range(12)} == {200}
     assert instances.counts() == {"service1a": 4, "service1b": 4, "service1c": 4}
 
 
 @every
-def test_weights_are_heeded_where_the_policy_says_so(name, start_proxy, instances, ask) -> None:
+def test_weights_are_heeded_where_the_policy_says_so(name, start_proxy, instances) -> None:
     proxy = start_proxy(name, policy=PolicyName.WEIGHTED_ROUND_ROBIN, weights=(1, 2, 1))
     for _ in range(16):
         ask(proxy)
@@ -48,7 +39,7 @@ def test_weights_are_heeded_where_the_policy_says_so(name, start_proxy, instance
 @pytest.mark.parametrize(
     ("name", "policy"), [(name, policy) for name in PROXIES for policy in PROXIES[name].policies]
 )
-def test_every_policy_it_has_serves_and_counts(name, policy, start_proxy, instances, ask) -> None:
+def test_every_policy_it_has_serves_and_counts(name, policy, start_proxy, instances) -> None:
     proxy = start_proxy(name, policy=policy)
     assert [ask(proxy).status for _ in range(10)] == [200] * 10
     counted = proxy.stats()["stats"]
@@ -58,7 +49,7 @@ def test_every_policy_it_has_serves_and_counts(name, policy, start_proxy, instan
 
 
 @pytest.mark.parametrize("name", [n for n in PROXIES if PolicyName.LEAST_CONNECTIONS in PROXIES[n].policies])
-def test_least_connections_avoids_the_instance_that_is_busy(name, start_proxy, instances, ask) -> None:
+def test_least_connections_avoids_the_instance_that_is_busy(name, start_proxy, instances) -> None:
     proxy = start_proxy(name, policy=PolicyName.LEAST_CONNECTIONS)
     everyone = " ".join(instances.by_name)
     held = threading.Thread(target=ask, args=(proxy,), kwargs={"X_Hold": everyone})
@@ -72,7 +63,7 @@ def test_least_connections_avoids_the_instance_that_is_busy(name, start_proxy, i
     assert instances.counts()[busy] == 1
 
 
-def test_the_central_queue_of_haproxy_gives_no_instance_two_at_once(start_proxy, instances, ask) -> None:
+def test_the_central_queue_of_haproxy_gives_no_instance_two_at_once(start_proxy, instances) -> None:
     proxy = start_proxy(BalancerName.HAPROXY, policy=PolicyName.CENTRAL_QUEUE)
     everyone = " ".join(instances.by_name)
     callers = [threading.Thread(target=ask, args=(proxy,), kwargs={"X_Hold": everyone}) for _ in range(9)]
@@ -89,7 +80,7 @@ def test_the_central_queue_of_haproxy_gives_no_instance_two_at_once(start_proxy,
 
 @every
 @pytest.mark.parametrize("profile", Profile)
-def test_stats_have_the_documented_shape_over_http_too(name, profile, start_proxy, instances, ask) -> None:
+def test_stats_have_the_documented_shape_over_http_too(name, profile, start_proxy, instances) -> None:
     proxy = start_proxy(name, profile)
     for _ in range(6):
         ask(proxy)
@@ -101,14 +92,14 @@ def test_stats_have_the_documented_shape_over_http_too(name, profile, start_prox
 
 @every
 @pytest.mark.parametrize("profile", Profile)
-def test_health_is_answered_as_documented(name, profile, start_proxy, ask) -> None:
+def test_health_is_answered_as_documented(name, profile, start_proxy) -> None:
     reply = ask(start_proxy(name, profile), "/health", None)
     assert reply.json == {"status": "healthy", "service": "service1-loadbalancer"}
     assert reply.headers["content-type"] == "application/json"
 
 
 @every
-def test_no_request_fails_where_an_instance_refuses(name, start_proxy, instances, ask) -> None:
+def test_no_request_fails_where_an_instance_refuses(name, start_proxy, instances) -> None:
     proxy = start_proxy(name)
     instances.close("service1b")
     assert {ask(proxy).status for _ in range(12)} == {200}
@@ -119,7 +110,9 @@ def test_no_request_fails_where_an_instance_refuses(name, start_proxy, instances
 
 @pytest.mark.parametrize("name", RETRIES_SENT)
 def test_what_was_sent_in_vain_is_tried_once_at_each_until_one_answers(
-    name, start_proxy, instances, ask
+    name,
+    start_proxy,
+    instances,
 ) -> None:
     proxy = start_proxy(name)
     reply = ask(proxy, X_Drop="service1a service1b")
@@ -131,14 +124,14 @@ def test_what_was_sent_in_vain_is_tried_once_at_each_until_one_answers(
 
 
 @pytest.mark.parametrize("name", RETRIES_SENT)
-def test_on_another_route_what_was_sent_is_not_tried_again(name, start_proxy, instances, ask) -> None:
+def test_on_another_route_what_was_sent_is_not_tried_again(name, start_proxy, instances) -> None:
     proxy = start_proxy(name, idempotent=frozenset(("/process",)))
     assert ask(proxy, "/pay", X_Drop=" ".join(instances.by_name)).status in (502, 503)
     assert sum(instances.counts().values()) == 1
 
 
 @every
-def test_where_all_instances_refuse_the_answer_says_so_at_once(name, start_proxy, instances, ask) -> None:
+def test_where_all_instances_refuse_the_answer_says_so_at_once(name, start_proxy, instances) -> None:
     proxy = start_proxy(name)
     for instance in instances.by_name:
         instances.close(instance)
@@ -151,7 +144,7 @@ def test_where_all_instances_refuse_the_answer_says_so_at_once(name, start_proxy
 
 
 @every
-def test_a_status_of_an_instance_passes_through_with_its_body(name, start_proxy, instances, ask) -> None:
+def test_a_status_of_an_instance_passes_through_with_its_body(name, start_proxy, instances) -> None:
     proxy = start_proxy(name)
     replies = [ask(proxy, X_Status=status) for status in ("500", "502", "503", "504")]
     assert [(reply.status, *reply.json) for reply in replies] == [
@@ -161,7 +154,7 @@ def test_a_status_of_an_instance_passes_through_with_its_body(name, start_proxy,
 
 
 @every
-def test_headers_pass_and_instances_are_kept_connected_to(name, start_proxy, instances, ask) -> None:
+def test_headers_pass_and_instances_are_kept_connected_to(name, start_proxy, instances) -> None:
     proxy = start_proxy(name)
     replies = [ask(proxy, X_Request_ID=f"r{n}", X_Other="there") for n in range(12)]
     requests = [request for instance in instances.by_name.values() for request in instance.requests]
@@ -176,7 +169,7 @@ def test_headers_pass_and_instances_are_kept_connected_to(name, start_proxy, ins
 
 
 @every
-def test_bodies_of_any_size_arrive_whole_both_ways(name, start_proxy, ask) -> None:
+def test_bodies_of_any_size_arrive_whole_both_ways(name, start_proxy) -> None:
     proxy = start_proxy(name)
     for size in (0, 1, 70_000, 1 << 20, 3 << 20):
         body = random.Random(size).randbytes(size)
@@ -185,7 +178,7 @@ def test_bodies_of_any_size_arrive_whole_both_ways(name, start_proxy, ask) -> No
 
 
 @pytest.mark.parametrize("name", LIMITS_BODIES)
-def test_a_body_over_the_limit_goes_nowhere(name, start_proxy, instances, ask) -> None:
+def test_a_body_over_the_limit_goes_nowhere(name, start_proxy, instances) -> None:
     proxy = start_proxy(name, body_limit_bytes=1000)
     assert ask(proxy, body=b"x" * 1000).status == 200
     reply = ask(proxy, body=b"x" * 1001)
@@ -195,7 +188,7 @@ def test_a_body_over_the_limit_goes_nowhere(name, start_proxy, instances, ask) -
 
 
 @every
-def test_an_instance_that_is_back_is_used_again(name, start_proxy, instances, ask) -> None:
+def test_an_instance_that_is_back_is_used_again(name, start_proxy, instances) -> None:
     proxy = start_proxy(name, check_interval_s=0.1, backoff_s=0.1)
     drops: dict[str, Any] = {"X_Drop": "service1a service1b service1c"}
     for _ in range(6):

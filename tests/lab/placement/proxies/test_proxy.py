@@ -1,16 +1,17 @@
-"""What real balancers are told, without one of them running."""
+"""How external load balancers are set up, without one of them running, and where their programs are found."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from lab.errors import NotSupported
+from lab.errors import NotSupported, ProgramMissing
 from lab.names import BalancerName
 from lab.placement.proxies import GRPC_PROXIES, NOT_OVER_GRPC, PROXIES, Profile
-from lab.placement.proxies.formatting import milliseconds, numbers_above
+from lab.placement.proxies.proxy import Program, find
 from services.balancer.settings import Address, PolicyName
 from tests.support import golden
 
@@ -69,21 +70,23 @@ def test_without_checks_no_check_is_configured(name: BalancerName) -> None:
     assert not re.search(r"healthCheck|healthy_threshold|httpchk|\"active\"| check inter", texts)
 
 
-@pytest.mark.parametrize("limit", [1, 9, 10, 99, 1000, 1999, 67108864])
-def test_the_expression_of_numbers_above_a_limit_matches_just_those(limit: int) -> None:
-    expression = re.compile(numbers_above(limit))
-    near = {max(0, limit + step) for step in (-1000, -10, -2, -1, 0, 1, 2, 10, 1000)} | {
-        0,
-        limit * 10,
-        limit // 10,
-    }
-    assert {n for n in near if expression.match(str(n))} == {n for n in near if n > limit}
-
-
-def test_no_duration_becomes_zero() -> None:
-    assert [milliseconds(s) for s in (0.0, 0.0001, 0.25, 30)] == ["1ms", "1ms", "250ms", "30000ms"]
-
-
 def test_every_balancer_is_set_up_for_grpc_or_has_a_reason_not_to_be() -> None:
     assert set(GRPC_PROXIES) | set(NOT_OVER_GRPC) == set(PROXIES)
     assert not set(GRPC_PROXIES) & set(NOT_OVER_GRPC)
+
+
+def test_a_program_that_is_nowhere_is_an_error_that_names_what_to_install() -> None:
+    with pytest.raises(
+        ProgramMissing, match=r"pip install 'pipeline-lab\[balancers\]' brings it in no-such-wheel"
+    ):
+        find(Program("no-such-program", "no-such-wheel"))
+
+
+def test_a_program_without_a_wheel_is_found_on_the_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "balancer"
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert find(Program("balancer", "no-such-wheel")) == program
