@@ -33,6 +33,7 @@ def test_a_topology_has_what_the_factors_say() -> None:
     for service in topology.services:
         assert service.client == "wire"
         assert service.balancer is not None
+        assert service.balancer.seed == 7
         assert service.work.kind is WorkKind.CPU
         assert service.work.distribution is Distribution.EXPONENTIAL
         assert (service.work.mean_ms, service.work.slots, service.work.seed) == (40, 2, 7)

@@ -1,8 +1,9 @@
-"""What servers are told follows from the topology."""
+"""The settings of servers follow from the topology."""
 
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import combinations
 
 import pytest
 
@@ -10,6 +11,7 @@ import lab
 from lab.errors import BadParameter
 from lab.placement.server_settings import balancer_settings, service_settings
 from services.balancer.settings import PolicyName
+from tests.support.placing import attempts, claimed, post
 
 
 @pytest.mark.parametrize("policy", PolicyName)
@@ -34,3 +36,44 @@ def test_a_name_that_no_server_can_have_is_a_bad_parameter() -> None:
         balancer_settings(topology, named)
     with pytest.raises(BadParameter, match=r"c d cannot be set up: .*use letters"):
         service_settings(topology, named, named.instances[0])
+
+
+def served_by(topology: lab.Topology, requests: int) -> list[tuple[str, ...]]:
+    """Send requests one at a time; return for each the instances that served it, in order of service."""
+    names = [service.name for service in topology.services]
+    served = []
+    with lab.start(topology) as running:
+        before = [attempts(running, name) for name in names]
+        for _ in range(requests):
+            assert post(running.entry_url) == 200
+            after = [attempts(running, name) for name in names]
+            served.append(
+                tuple(
+                    next(name for name, count in new.items() if count > old[name])
+                    for old, new in zip(before, after, strict=True)
+                )
+            )
+            before = after
+    return served
+
+
+@pytest.mark.parametrize("policy", [PolicyName.RANDOM, PolicyName.POWER_OF_TWO])
+def test_stages_draw_lots_of_their_own_and_the_same_seed_draws_them_again(policy: PolicyName) -> None:
+    with claimed(lab.Topology.parallel()) as topology:
+        once = served_by(topology.with_policy(policy, seed=1), 32)
+        again = served_by(topology.with_policy(policy, seed=1), 32)
+        other = served_by(topology.with_policy(policy, seed=2), 32)
+    assert once == again
+    letters = [[name[-1] for name in stage] for stage in zip(*once, strict=True)]
+    for one, another in combinations(letters, 2):
+        alike = sum(a == b for a, b in zip(one, another, strict=True))
+        assert alike < 24  # 8 of 32 are expected where lots are independent
+    for stage, same in zip(zip(*once, strict=True), zip(*other, strict=True), strict=True):
+        assert stage != same
+
+
+def test_the_balancers_of_a_topology_share_a_seed_and_draw_from_seeds_of_their_own() -> None:
+    topology = lab.Topology.parallel().with_policy(PolicyName.RANDOM, seed=5)
+    settings = [balancer_settings(topology, service) for service in topology.services]
+    assert {each.seed for each in settings} == {5}
+    assert len({each.policy_seed for each in settings}) == 4

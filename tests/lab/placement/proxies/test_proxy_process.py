@@ -24,13 +24,14 @@ every = pytest.mark.parametrize("name", PROXIES)
 
 
 @pytest.fixture
-def nothing_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def nothing_left(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch):
     """Fails a test that leaves a process, a thread, an open file or a folder behind."""
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    folder = tmp_path_factory.mktemp("w")  # short: a Unix socket's path is limited
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
     before = (descendants(), threading.active_count(), psutil.Process().num_fds())
     yield
     wait_until(lambda: (descendants(), threading.active_count(), psutil.Process().num_fds()) == before)
-    assert list(tmp_path.iterdir()) == []
+    assert list(folder.iterdir()) == []
 
 
 @every

@@ -36,19 +36,22 @@ time.sleep(600)
 
 @every
 def test_a_balancer_ends_and_leaves_nothing_when_the_lab_is_killed(
-    name, make_settings, start_proxy, tmp_path: Path
+    name, make_settings, start_proxy, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
+    folder = tmp_path_factory.mktemp("w")  # short: a Unix socket's path is limited
     start_proxy(name).stop(1.0)  # which skips where it is not installed
     port = make_settings().port
-    environ = {**os.environ, "TMPDIR": str(tmp_path)}
+    environ = {**os.environ, "TMPDIR": str(folder)}
     command = [sys.executable, "-c", PARENT, name, str(port)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, env=environ, cwd=Path.cwd()) as parent:
         assert parent.stdout is not None
-        pid = int(parent.stdout.readline())
-        assert psutil.pid_exists(pid)
-        assert len(list(tmp_path.iterdir())) == 1
-        parent.kill()
-    wait_until(lambda: not psutil.pid_exists(pid) and not list(tmp_path.iterdir()))
+        try:
+            pid = int(parent.stdout.readline())
+            assert psutil.pid_exists(pid)
+            assert len(list(folder.iterdir())) == 1
+        finally:
+            parent.kill()
+    wait_until(lambda: not psutil.pid_exists(pid) and not list(folder.iterdir()))
     with socket.create_server(("127.0.0.1", port)):
         pass
 
