@@ -68,7 +68,7 @@ def test_every_factor_is_a_parameter_of_the_sweep() -> None:
     assert set(factor_names()) <= set(parameters_of(read_notebook(sweep)))
 
 
-def test_whatever_a_sweep_can_be_told_is_a_parameter_of_the_sweep() -> None:
+def test_every_argument_of_plan_sweep_is_a_parameter_of_the_sweep() -> None:
     (sweep,) = [path for path in NOTEBOOKS if path.stem == "02_sweep"]
     assert set(signature(plan_sweep).parameters) - {"factors"} <= set(parameters_of(read_notebook(sweep)))
 

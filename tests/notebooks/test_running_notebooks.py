@@ -1,4 +1,4 @@
-"""The notebooks from top to bottom, small enough for a test."""
+"""The notebooks run from top to bottom, small enough for a test."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from lab.placement.ports import reserved_offset
 from lab.results.csv_file import check
 from lab.topology import Topology
 
-# A kernel, a sweep and a run of faults, each with servers and generators of its own: that takes a minute on a
-# machine that has other things to do, and nothing here depends on how long.
+# A kernel, a sweep and a run of faults, each with servers and generators of its own, take a minute on a busy
+# machine. Nothing here depends on how long they take.
 pytestmark = pytest.mark.timeout(300)
 
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
@@ -29,7 +29,7 @@ def build(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def run(build: Path) -> Run:
-    """Runs a notebook with parameters and gives what its last cell shows."""
+    """Run a notebook with parameters and return what its last cell shows."""
 
     def run(notebook: str, /, **parameters: object) -> str:
         typed = [text for each in parameters.items() for text in ("-p", *map(str, each))]
@@ -45,14 +45,14 @@ def run(build: Path) -> Run:
 
 @pytest.fixture
 def offset() -> Iterator[int]:
-    """Added to ports, it leaves them free: from trial to trial, and while the kernel starts."""
+    """Reserve an offset that leaves the ports free: from trial to trial, and while the kernel starts."""
     with reserved_offset(Topology.parallel()) as offset:
         yield offset
 
 
 @pytest.fixture(scope="module")
 def sweep(run: Run, build: Path) -> Path:
-    """The CSV of a small sweep that the notebook ran."""
+    """Have the notebook run a small sweep, and return its CSV."""
     small = {"trials": 1, "concurrency": "[1, 2]", "work_ms": 1, "duration_s": 0.4, "warmup_s": 0.1}
     with reserved_offset(Topology.parallel()) as offset:
         run("02_sweep", name="mine", folder=build, port_offset=offset, **small)
@@ -79,14 +79,14 @@ def test_balancers_are_compared_and_an_instance_dies_behind_each(run: Run, build
     assert "an instance died and no request failed" in answer
 
 
-def test_clients_are_held_against_the_documents_and_each_other(run: Run, build: Path, offset: int) -> None:
+def test_clients_are_compared_with_the_documents_and_each_other(run: Run, build: Path, offset: int) -> None:
     less = {"documented": "[httpx]", "compared": "[httpx, wire]", "concurrency": 1, "flat_out": 2}
     answer = run("07_clients", port_offset=offset, folder=build, trials=1, **less)
     assert "With `httpx`" in answer
     assert "Sequential" in answer
 
 
-def test_cores_are_held_against_what_they_allow(run: Run, build: Path, offset: int) -> None:
+def test_cores_are_compared_with_what_they_allow(run: Run, build: Path, offset: int) -> None:
     less = {"work_ms": "['2']", "concurrency": 2, "trials": 1, "duration_s": 0.4, "warmup_s": 0.1}
     answer = run("10_cores", port_offset=offset, folder=build, **less)
     assert "Cpu work of 2 ms in all services: measured" in answer
@@ -105,7 +105,9 @@ def test_policies_are_measured_beside_the_simulation(run: Run, offset: int) -> N
     assert answer.count("round_robin wins") == 2
 
 
-def test_a_timeline_of_faults_is_played_and_every_request_told(run: Run, build: Path, offset: int) -> None:
+def test_a_timeline_of_faults_is_played_and_every_request_is_counted(
+    run: Run, build: Path, offset: int
+) -> None:
     less = {"faults": '["at 1 kill service1b for 0.5"]', "rate": 20, "work_ms": 1, "timeout_s": 5}
     answer = run("05_faults", port_offset=offset, **less)
     assert "no request was lost, and none failed" in answer
