@@ -14,8 +14,11 @@ from hypothesis import HealthCheck, settings
 from services.loops import new_event_loop
 
 # Hypothesis times each example by default; on a machine that does other things too that tells nothing.
-settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("untimed")
+# One profile for all tests: the last one loaded would hold for those of every folder.
+settings.register_profile(
+    "suite", deadline=None, max_examples=40, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("suite")
 
 # A shell that starts the tests in the background has them ignore these, as would all that they start.
 signal.signal(signal.SIGINT, signal.default_int_handler)

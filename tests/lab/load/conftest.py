@@ -7,13 +7,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from hypothesis import settings
 
 from tests.support.scripted_server import Manner, ScriptedServer, serving
-
-# Examples that start histograms take their time, and more of it on a busy machine.
-settings.register_profile("patient", deadline=None, max_examples=40)
-settings.load_profile("patient")
 
 
 @pytest.fixture
