@@ -97,7 +97,7 @@ class Generator:
         return self.first_slice + self._spec.slices
 
     def begin_window(self, first_slice: int) -> None:
-        """Have the window begin at that slice, which all generators of a load are told alike."""
+        """Have the window begin at that slice, the same for all generators of a load."""
         self.first_slice = first_slice
         self.end_ns = self._start_ns + self.last_slice * self._spec.slice_ns
 

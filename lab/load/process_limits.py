@@ -59,7 +59,7 @@ def usage_between(
 
 
 def raise_fd_limit(connections: int) -> None:
-    """Raise the limit of open files so that this process may have so many connections.
+    """Raise the limit of open files so that this process may have that many connections.
 
     Those it could not open would count as failures of the server. Raises BadParameter for more than the
     system allows.

@@ -68,3 +68,8 @@ def test_services_imported_already_from_elsewhere_are_named(folder: Path) -> Non
     done = run([sys.executable, "-c", code], folder)
     assert done.stderr.startswith(f"services is imported from {folder}")
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_the_lab_starts_its_own_programs_in_no_other_way() -> None:
+    sources = Path(lab.__file__).parent.rglob("*.py")
+    assert [path for path in sources if '"-m"' in path.read_text(encoding="utf-8")] == []
