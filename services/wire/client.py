@@ -50,7 +50,7 @@ class WireClient:
         self.close()
 
     def close(self) -> None:
-        """Drop every idle connection. Requests in flight go on to their end."""
+        """Close every idle connection. Requests in flight go on to their end."""
         for host in self._hosts.values():
             host.pool.close()
         self._hosts.clear()
@@ -148,7 +148,7 @@ class _Host:
 
 
 class _Answer(Exchange):
-    """Collects an answer for a future."""
+    """The exchange that collects an answer for a future."""
 
     __slots__ = ("_body", "_connection", "_headers", "_room", "_status", "future")
 

@@ -102,7 +102,7 @@ def test_a_client_per_request_connects_and_sets_tls_up_for_each(
 
 @every_client
 @every_loop
-def test_nobody_listening_is_unreachable(name: ClientName, loop_factory: Any) -> None:
+def test_a_port_that_is_closed_is_unreachable(name: ClientName, loop_factory: Any) -> None:
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         with pytest.raises(HopUnreachableError):

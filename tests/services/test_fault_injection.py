@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 
 from services.fault_injection import Faults
-from services.instance import Ledger
 from services.pipeline import create_app
 from services.settings import ServiceSettings
 from services.work import Work
@@ -102,14 +101,3 @@ def test_faults_that_make_no_sense_are_refused(faulty: tuple[int, Any], wrong: o
     port, app = faulty
     assert post(port, "/faults", wrong)[0] == 422
     assert app.faults == Faults()
-
-
-def test_a_ledgers_file_holds_what_began_and_outlives_the_ledger(tmp_path: Path) -> None:
-    file = tmp_path / "ledger"
-    for _ in range(2):
-        ledger = Ledger(1, str(file))
-        ledger.note("r1")
-        ledger.note("r2")
-        ledger.close()
-        ledger.note("too late")
-    assert file.read_text() == "r1\nr2\nr1\nr2\n"

@@ -232,7 +232,7 @@ def test_a_body_that_is_cut_short_leaves_the_service_unharmed(serve: Any, next_h
 # The next hop failing
 
 
-def test_a_next_hop_that_nobody_serves_is_a_bad_gateway_by_name(servers: ServerThread) -> None:
+def test_a_next_hop_that_does_not_listen_is_a_bad_gateway_by_name(servers: ServerThread) -> None:
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{sock.getsockname()[1]}/preprocess"
@@ -373,7 +373,7 @@ def test_a_budget_that_is_used_up_does_not_reach_the_next_hop(serve: Any, next_h
 
 def budget_sent(next_hop: NextHop) -> int:
     found = re.search(r"x-request-deadline-ms: (\d+)\r", next_hop.heads[0].lower())
-    assert found, "the next hop is told how long the caller waits"
+    assert found, "the next hop is told how long its client waits"
     return int(found[1])
 
 

@@ -8,6 +8,7 @@ import grpc
 import pytest
 
 from services.rpc import pipeline_pb2 as pb
+from services.rpc.fault_injection import _is_on_this_machine
 from services.rpc.methods import ASK
 from services.rpc.service import ServiceServer
 from tests.support.rpc_serving import call, closed_port, service, serving
@@ -56,3 +57,19 @@ async def test_what_is_no_fault_is_refused_and_nobody_fails_unless_it_may() -> N
         assert (await call(port, b"\xff", ASK)).code is Code.INVALID_ARGUMENT
     async with serving(ServiceServer(service(1, closed_port()))) as port:
         assert (await call(port, b"", ASK)).code is Code.UNIMPLEMENTED
+
+
+@pytest.mark.parametrize(
+    ("peer", "local"),
+    [
+        ("ipv4:127.0.0.1:40000", True),
+        ("ipv6:%5B::1%5D:40000", True),
+        ("ipv6:[::ffff:127.0.0.1]:40000", True),
+        ("unix:", True),
+        ("ipv4:192.0.2.1:40000", False),
+        ("ipv6:%5B2001:db8::1%5D:40000", False),
+        ("", False),
+    ],
+)
+def test_a_peer_is_on_this_machine_by_its_address_as_grpc_writes_it(peer: str, local: bool) -> None:
+    assert _is_on_this_machine(peer) is local

@@ -99,7 +99,7 @@ async def test_a_body_over_the_limit_is_not_swallowed():
         assert caught.value.kind is FailureKind.TOO_LARGE
 
 
-async def test_a_body_in_a_coding_nobody_asked_for_is_not_passed_off_as_plain():
+async def test_a_body_in_a_coding_that_was_not_asked_for_is_not_passed_off_as_plain():
     odd = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"
 
     async with listening(answering(odd)) as peer, WireClient() as client:

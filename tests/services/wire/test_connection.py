@@ -96,7 +96,7 @@ async def test_the_raw_head_is_the_final_answers_whatever_comes_before_it(before
 
 
 async def test_an_exchange_that_raises_fails_as_if_the_answer_were_no_http():
-    """It is told so rather than `aborted`, which would say that nobody wanted the answer."""
+    """Not as `aborted`, which would say that the answer was not wanted."""
 
     class Fussy(Record):
         def on_head(self, status, headers):  # noqa: ARG002
@@ -447,7 +447,7 @@ async def test_a_reset_as_the_connection_is_made_is_not_taken_for_one_of_a_reque
     async def reset(*_, **__):
         raise ConnectionResetError
 
-    # The kernel does it in a moment that nobody can choose.
+    # The kernel does that at a moment that a test cannot choose.
     monkeypatch.setattr(asyncio.get_running_loop(), "create_connection", reset)
     with pytest.raises(NotConnected) as caught:
         await Connection.open("127.0.0.1", 9, timeout_s=30)

@@ -39,7 +39,7 @@ PAIRS = {
 
 
 async def familiar(peer, *, times=3, is_head=False):
-    """A connection on which the peer's answer came so many times already."""
+    """A connection on which the peer's answer came `times` times already."""
     connection = await Connection.open("127.0.0.1", peer.port, timeout_s=30, collect_headers=False)
     for _ in range(times):
         exchange = Record()
