@@ -1,7 +1,7 @@
 """What servers need that share a process with a notebook: a thread, a clock of their own, and no pauses.
 
 BackgroundLoop is an event loop in a thread of its own, beside a loop that must not be disturbed, or none.
-ThreadClock tells the CPU time of the servers' threads apart from the rest of the process. SPARED keeps
+ThreadClock tells the CPU time of the servers' threads apart from the rest of the process. GC_TUNING keeps
 Python's collector of cyclic garbage from pausing them.
 """
 
@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 from lab.errors import PlacementError
 from services.loops import new_event_loop
 
-__all__ = ["SPARED", "BackgroundLoop", "ThreadClock"]
+__all__ = ["GC_TUNING", "BackgroundLoop", "ThreadClock"]
 
 T = TypeVar("T")
 
@@ -136,7 +136,7 @@ request began a collection; with the objects of pandas and a notebook to visit, 
 of the time."""
 
 
-class _Spared:
+class _GcTuning:
     """A context in which collections are rarer and leave out all earlier objects. It can be nested."""
 
     def __init__(self) -> None:
@@ -160,5 +160,5 @@ class _Spared:
                 gc.set_threshold(*self._usual)
 
 
-SPARED = _Spared()
+GC_TUNING = _GcTuning()
 """The only one: the collector belongs to the whole process."""

@@ -6,14 +6,13 @@ servers, to signal them, and how they ended. Each request is answered before the
 multiprocessing.forkserver rests on the same idea and does not serve here, for these reasons:
 
 - A process has one of it, whose preloaded modules and environment belong to the user's own code.
-- Each child imports `__main__` anew (multiprocessing.spawn.prepare). README's example in Python, which has no
-  `if __name__ == "__main__"`, would start its topology again in each server.
-- Python 3.11 starts it by `python -c`, so that a `services` or `lab` in the working directory is imported
-  in place of the lab's own.
-- It gives a status only once, and to one pipe for each child; it does not say whether a pid is still the
-  child's.
+- Each child imports `__main__` anew (multiprocessing.spawn.prepare): README's example in Python, which has no
+  `if __name__ == "__main__"`, would run again in each server.
+- It runs as `python -c`, and Python 3.11 preloads with the working directory first on the path: a `services`
+  folder or a `lab.py` there would be imported in place of the lab's own.
+- It reaps a child at once, so that a signal sent to the child's pid may reach another process.
 
-Its messages, though, are multiprocessing's: a Connection of its own carries them, and touches nothing shared.
+The messages are multiprocessing's all the same: a Connection carries them, and touches nothing shared.
 """
 
 from __future__ import annotations

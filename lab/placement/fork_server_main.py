@@ -1,4 +1,4 @@
-"""The fork server: a process that forks the servers of a topology, and ends with whoever started it.
+"""The fork server: a process that forks the servers of a topology, and ends with its client.
 
 Its arguments are the modules that servers run; its standard input is a socket (fork_server.py has the other
 end) on which each request gets one answer:

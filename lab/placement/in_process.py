@@ -11,7 +11,7 @@ from email.utils import formatdate
 import psutil
 
 from lab.errors import LabError, NotSupported, StartFailed
-from lab.placement.background import SPARED, BackgroundLoop, ThreadClock
+from lab.placement.background import GC_TUNING, BackgroundLoop, ThreadClock
 from lab.placement.logs import LogRing, RingHandler, current_ring
 from lab.placement.ports import listen, listen_all
 from lab.placement.protocol import Freezable
@@ -103,7 +103,7 @@ class InProcess(Running):
             stack.callback(self._loop.close, END_S)
             stack.callback(self._stop_all_in_time)
             self._start_all_in_time(sockets)
-            stack.enter_context(SPARED)
+            stack.enter_context(GC_TUNING)
             self._resources = stack.pop_all()
 
     def _close(self) -> None:

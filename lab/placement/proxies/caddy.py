@@ -94,7 +94,7 @@ def _proxy(addresses: list[str]) -> Json:
 
 def _logs(place: Place) -> Json:
     """Send errors to standard error, and round trips to a file, without the fields that are not counted."""
-    unsaid = dict.fromkeys(("level_key", "time_key", "name_key", "caller_key"), "")
+    unnamed = dict.fromkeys(("level_key", "time_key", "name_key", "caller_key"), "")
     dropped = {field: {"filter": "delete"} for field in ("request", "headers", "duration")}
     return {
         "default": {"level": "ERROR", "writer": {"output": "stderr"}},
@@ -102,7 +102,7 @@ def _logs(place: Place) -> Json:
             "level": "DEBUG",
             "include": [ROUND_TRIPS],
             "writer": {"output": "file", "filename": place.path(ATTEMPTS), "roll": False},
-            "encoder": {"format": "filter", "wrap": {"format": "json", **unsaid}, "fields": dropped},
+            "encoder": {"format": "filter", "wrap": {"format": "json", **unnamed}, "fields": dropped},
         },
     }
 

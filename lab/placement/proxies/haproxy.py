@@ -173,7 +173,7 @@ _HEADERS = (
     (b"te", b"trailers"),
     (b"content-type", b"application/grpc"),
 )
-_NOBODY = bytes(5)
+_EMPTY_MESSAGE = bytes(5)
 """An empty message: not compressed, length 0. It asks for the health of the whole server."""
 _DATA, _HEAD, _SETTINGS = 0, 1, 4
 _END_STREAM, _END_HEADERS = 1, 4
@@ -193,7 +193,7 @@ _GRPC_CALL = (
     _PREFACE
     + _frame(_SETTINGS, 0, 0)
     + _frame(_HEAD, _END_HEADERS, 1, b"".join(_literal(*header) for header in _HEADERS))
-    + _frame(_DATA, _END_STREAM, 1, _NOBODY)
+    + _frame(_DATA, _END_STREAM, 1, _EMPTY_MESSAGE)
 )
 """All bytes of a connection: its preface, its settings, and one call."""
 _GRPC_SERVING = bytes.fromhex("00 00000002 0801")

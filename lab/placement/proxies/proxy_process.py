@@ -85,7 +85,7 @@ class ProxyProcess:
         self.kill()
 
     def kill(self) -> None:
-        """End the balancer as a crash would. A `start` under way in another thread raises StartFailed."""
+        """End the balancer as a crash would. A `start` that waits in another thread raises StartFailed."""
         self._unwanted.set()
         if self._watchdog is not None:
             if self.alive:

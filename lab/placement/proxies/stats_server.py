@@ -1,4 +1,4 @@
-"""Answers, in the lab, those requests that a real balancer cannot answer by itself and passes on."""
+"""Answer, in the lab's process, the requests that an external load balancer cannot answer and passes on."""
 
 from __future__ import annotations
 

@@ -110,9 +110,9 @@ def _services(settings: BalancerSettings, place: Place, matched: bool) -> Json:
         }
     weighted = settings.policy is PolicyName.WEIGHTED_ROUND_ROBIN
     weights = [{"name": i.name, "weight": i.weight if weighted else 1} for i in settings.instances]
-    heeded: Json = {"healthCheck": {}} if extra.get("healthCheck") else {}
+    obeyed: Json = {"healthCheck": {}} if extra.get("healthCheck") else {}
     return {
-        INSTANCES: {"weighted": {"services": weights, **heeded}},
+        INSTANCES: {"weighted": {"services": weights, **obeyed}},
         "lab": lab,
         **{name: {"loadBalancer": {"servers": [server], **extra}} for name, server in servers.items()},
     }

@@ -29,7 +29,7 @@ async def hello(scope: Any, receive: Any, send: Any) -> None:  # noqa: ARG001
 
 @asynccontextmanager
 async def connected(turns: int, sent: bytes) -> AsyncIterator[tuple[AppServer, socket.socket]]:
-    """A server and a connection to it, so many turns of the loop after it was made and so much was sent."""
+    """Connect to a server and send bytes; `turns` of the loop later, give both."""
     server, sock = AppServer(hello, []), listen("one", "127.0.0.1", 0)
     port = sock.getsockname()[1]
     await server.start(sock)

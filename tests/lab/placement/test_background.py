@@ -8,7 +8,7 @@ import weakref
 import pytest
 
 import lab
-from lab.placement.background import SPARED, THRESHOLDS
+from lab.placement.background import GC_TUNING, THRESHOLDS
 from tests.support.placing import claimed
 
 
@@ -28,8 +28,8 @@ def test_a_topology_in_this_process_spares_itself_collections_until_it_ends() ->
 
 def test_of_several_topologies_the_last_to_end_gives_the_collector_back() -> None:
     usual = gc.get_threshold()
-    with SPARED:
-        with SPARED:
+    with GC_TUNING:
+        with GC_TUNING:
             pass
         assert gc.get_threshold() == THRESHOLDS
         assert gc.get_freeze_count() > 0
@@ -38,7 +38,7 @@ def test_of_several_topologies_the_last_to_end_gives_the_collector_back() -> Non
 
 def test_the_collector_is_given_back_when_the_block_fails() -> None:
     usual = gc.get_threshold()
-    with pytest.raises(RuntimeError), SPARED:
+    with pytest.raises(RuntimeError), GC_TUNING:
         raise RuntimeError
     assert (gc.get_threshold(), gc.get_freeze_count()) == (usual, 0)
 
@@ -46,7 +46,7 @@ def test_the_collector_is_given_back_when_the_block_fails() -> None:
 def test_garbage_from_before_is_collected_afterwards() -> None:
     cycle = Cycle()
     seen = weakref.ref(cycle)
-    with SPARED:
+    with GC_TUNING:
         del cycle
         gc.collect()
         assert seen() is not None

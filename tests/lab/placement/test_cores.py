@@ -54,7 +54,7 @@ def test_a_system_that_keeps_nothing_on_a_core_says_so(monkeypatch: pytest.Monke
         cores_beside((1,))
 
 
-def test_what_a_thread_starts_meanwhile_is_kept_there_and_it_is_free_again(core: int) -> None:
+def test_what_a_thread_starts_in_the_block_is_kept_there_and_the_thread_is_free_again(core: int) -> None:
     before = os.sched_getaffinity(0)
     seen: list[set[int]] = []
     thread = threading.Thread(target=lambda: seen.append(os.sched_getaffinity(0)))

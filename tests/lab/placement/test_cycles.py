@@ -11,7 +11,8 @@ import psutil
 import pytest
 
 import lab
-from tests.support.placing import claimed, descendants, pairs, post, require, wait_until
+from tests.support.placing import claimed, descendants, pairs, post, require
+from tests.support.waiting import wait_until
 
 CYCLES = 2
 

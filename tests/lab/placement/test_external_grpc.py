@@ -10,7 +10,8 @@ import pytest
 import lab
 from lab.placement.proxies import GRPC_PROXIES, Profile
 from tests.support.calling import ask, placed
-from tests.support.placing import pairs, require, wait_until
+from tests.support.placing import pairs, require
+from tests.support.waiting import wait_until
 
 
 def counts(running: lab.Running, service: str) -> dict[str, tuple[int, int]]:

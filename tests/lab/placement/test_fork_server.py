@@ -1,4 +1,4 @@
-"""The fork server leaves the user's program alone, and its servers and it end with whoever started them."""
+"""The fork server leaves the user's program alone, and its servers and it end with their client."""
 
 from __future__ import annotations
 
@@ -86,15 +86,6 @@ def test_servers_start_from_a_folder_that_holds_a_services_package_and_a_lab_mod
     assert (done.stdout, done.stderr) == ("4\n", "")
 
 
-def test_the_cost_of_a_start_is_measured_from_such_a_folder(tmp_path: Path) -> None:
-    (tmp_path / "services").mkdir()
-    (tmp_path / "services" / "__init__.py").touch()
-    (tmp_path / "lab.py").touch()
-    command = child_command("lab.placement.startup", "sequential", "processes")
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert '"servers": 4' in done.stdout, done.stderr
-
-
 KEEP_UP = """
 import sys, time, lab
 from lab.topology import Topology
@@ -106,7 +97,9 @@ with lab.start(topology, placement=lab.PlacementName.PROCESSES) as running:
 """
 
 
-def test_all_processes_die_with_whoever_started_them_even_by_kill_9_and_even_frozen(tmp_path: Path) -> None:
+def test_all_processes_die_with_the_process_that_started_them_even_frozen_and_by_kill_9(
+    tmp_path: Path,
+) -> None:
     script = tmp_path / "keep_up.py"
     script.write_text(KEEP_UP)
     with claimed(Topology.sequential()) as topology:

@@ -184,7 +184,7 @@ def test_restarting_a_server_that_is_up_lets_its_requests_finish(claim: Claim) -
         assert connects(port)
 
 
-def test_a_server_whose_port_was_taken_meanwhile_cannot_restart_and_says_why(claim: Claim) -> None:
+def test_a_server_whose_port_was_taken_while_it_was_down_cannot_restart_and_says_why(claim: Claim) -> None:
     topology = claim(of_apps(one="hello"))
     port = topology.services[0].instances[0].port
     with lab.start(topology) as running:
@@ -295,7 +295,7 @@ def test_a_placement_that_does_not_exist_is_an_error_that_names_those_that_do(cl
         lab.start(claim(of_apps(one="hello")), placement="cloud")  # type: ignore[arg-type]
 
 
-def test_a_profile_that_does_not_exist_is_an_error_whoever_balances(claim: Claim) -> None:
+def test_a_profile_that_does_not_exist_is_an_error_behind_any_balancer(claim: Claim) -> None:
     with pytest.raises(BadParameter, match=r"'tuned'.*matched"):
         lab.start(claim(of_apps(one="hello")), profile="tuned")  # type: ignore[arg-type]
 

@@ -57,7 +57,7 @@ def test_an_offset_is_given_again_once_it_is_no_longer_reserved(monkeypatch: pyt
     assert free_offset(TOPOLOGY) == offset
 
 
-def test_an_offset_where_somebody_listens_is_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_offset_where_a_server_listens_is_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
     with reserved_offset(TOPOLOGY) as offset:
         monkeypatch.setattr(ports, "OFFSETS", range(offset, offset + 1))
         _, port = next(TOPOLOGY.shifted(offset).ports())

@@ -21,7 +21,8 @@ from lab.placement.ports import require_free
 from services.rpc import pipeline_pb2 as pb
 from services.rpc import pipeline_pb2_grpc as stubs
 from tests.support.calling import ask, calling, placed
-from tests.support.placing import attempts, claimed, wait_until
+from tests.support.placing import attempts, claimed
+from tests.support.waiting import wait_until
 
 Claim = Callable[[lab.Topology], lab.Topology]
 TEXT = lab.Work(lab.WorkKind.TEXT)

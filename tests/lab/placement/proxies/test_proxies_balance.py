@@ -12,8 +12,8 @@ from lab.errors import PlacementError
 from lab.names import BalancerName
 from lab.placement.proxies import PROXIES, Profile
 from services.balancer.settings import PolicyName
-from tests.support.placing import wait_until
 from tests.support.scripted_instances import ask
+from tests.support.waiting import wait_until
 
 every = pytest.mark.parametrize("name", PROXIES)
 RETRIES_SENT = [name for name in PROXIES if name is not BalancerName.TRAEFIK]

@@ -16,8 +16,9 @@ from lab.errors import NotRunning, PortInUse, StartFailed
 from lab.names import BalancerName
 from lab.placement.proxies import PROXIES, Profile, ProxyProcess, proxy_process
 from lab.placement.proxies.nginx import Nginx
-from tests.support.placing import descendants, wait_until
+from tests.support.placing import descendants
 from tests.support.scripted_instances import ask
+from tests.support.waiting import wait_until
 
 on_linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux does that, or shows it")
 every = pytest.mark.parametrize("name", PROXIES)

@@ -14,8 +14,8 @@ import pytest
 
 from lab.names import BalancerName
 from lab.placement.proxies import PROXIES, ProxyProcess
-from tests.support.placing import wait_until
 from tests.support.scripted_instances import ask
+from tests.support.waiting import wait_until
 
 on_linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux does that")
 every = pytest.mark.parametrize("name", PROXIES)

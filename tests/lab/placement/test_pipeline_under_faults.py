@@ -1,4 +1,4 @@
-"""The documented pipeline in a thread of this process answers, survives blows and bad requests, and grows."""
+"""The documented pipeline in one thread answers, survives faults and bad requests, and grows."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ import pytest
 import lab
 from lab.errors import BadParameter
 from services.wire.client import WireClient
-from tests.support.placing import JSON, attempts, claimed, wait_until
+from tests.support.placing import JSON, attempts, claimed
+from tests.support.waiting import eventually, wait_until
 
 EXAMPLE = {"text": "The cat, the CAT", "request_id": "r1"}
 WORK = lab.Work(mean_ms=2, slots=8)
@@ -38,10 +39,8 @@ async def post(url: str, body: object = EXAMPLE) -> tuple[int, object]:
         return answer.status, json.loads(answer.body)
 
 
-async def statuses_under_load(
-    url: str, meanwhile: Callable[[], None], concurrency: int = 8
-) -> Counter[object]:
-    """Return what `concurrency` requests at a time are answered before, while and after something happens."""
+async def statuses_under_load(url: str, action: Callable[[], None], concurrency: int = 8) -> Counter[object]:
+    """Return what `concurrency` requests at a time are answered before, during and after an action."""
     seen: Counter[object] = Counter()
     over = False
 
@@ -54,14 +53,13 @@ async def statuses_under_load(
 
     async def more() -> None:
         enough = seen.total() + 10 * concurrency
-        while seen.total() < enough:  # noqa: ASYNC110 (a wait of the test's, not of the code's)
-            await asyncio.sleep(0.01)
+        await eventually(lambda: seen.total() >= enough)
 
     async with WireClient() as client, asyncio.TaskGroup() as group:
         for _ in range(concurrency):
             group.create_task(keep_posting(client))
         await more()
-        await asyncio.to_thread(meanwhile)
+        await asyncio.to_thread(action)
         await more()
         over = True
     return seen
@@ -139,7 +137,9 @@ async def test_a_fifth_instance_joins_under_load_and_leaves_again_without_a_fail
     assert parallel.topology == before
 
 
-async def test_a_balancer_that_restarts_knows_the_instances_added_meanwhile(parallel: lab.Running) -> None:
+async def test_a_balancer_that_restarts_knows_the_instances_added_while_it_was_down(
+    parallel: lab.Running,
+) -> None:
     instance = parallel.add_instance("service3")
     parallel.kill("service3-loadbalancer")
     assert "service3-loadbalancer" not in parallel.stats()
