@@ -15,7 +15,7 @@ from matplotlib.text import Text
 
 from lab import charts
 from lab.charts.style import look, looks
-from lab.compare import compare
+from tests.support.chart_rows import made_up_rows
 
 DRAW: list[Callable[[Any], charts.Chart]] = [
     charts.throughput,
@@ -23,6 +23,7 @@ DRAW: list[Callable[[Any], charts.Chart]] = [
     charts.where_the_time_went,
     charts.scalability,
 ]
+
 LEVELS = (1, 2, 3, 4, 8, 16, 32)
 
 
@@ -81,8 +82,8 @@ def bounds(ax: Axes) -> list[list[float]]:
 
 @pytest.mark.parametrize("change", CHANGES, ids=lambda change: getattr(change, "__name__", "plain"))
 @pytest.mark.parametrize("draw", DRAW, ids=lambda draw: draw.__name__)
-def test_no_text_covers_another_or_leaves_the_figure(rows: Any, draw: Any, change: Any) -> None:
-    figure = draw(rows(change, concurrencies=LEVELS)).figure
+def test_no_text_covers_another_or_leaves_the_figure(draw: Any, change: Any) -> None:
+    figure = draw(made_up_rows(change, concurrencies=LEVELS)).figure
     figure.draw_without_rendering()
     whole = figure.bbox
     boxes = [(text.get_text(), text.get_window_extent()) for text in texts(figure)]
@@ -94,100 +95,100 @@ def test_no_text_covers_another_or_leaves_the_figure(rows: Any, draw: Any, chang
 
 
 @pytest.mark.parametrize("draw", DRAW, ids=lambda draw: draw.__name__)
-def test_every_axis_has_a_unit(rows: Any, draw: Any) -> None:
+def test_every_axis_has_a_unit(draw: Any) -> None:
     for change in (None, both_distributions, open_loop):
-        figure = draw(rows(change)).figure
+        figure = draw(made_up_rows(change)).figure
         labels = [label for ax in figure.axes for label in (ax.get_xlabel(), ax.get_ylabel()) if label]
         assert len(labels) >= 2
         assert all(label.endswith(")") for label in labels), labels
 
 
-def test_an_invalid_trial_is_hollow(rows: Any) -> None:
+def test_an_invalid_trial_is_hollow() -> None:
     def hollow(figure: Figure) -> int:
         (ax,) = figure.axes
         return sum(line.get_markerfacecolor() == "white" for line in ax.get_lines())
 
-    assert hollow(charts.throughput(rows()).figure) == 0
-    assert hollow(charts.throughput(rows(spoil)).figure) == 4
-    assert hollow(charts.latency(rows(spoil)).figure) == 4
+    assert hollow(charts.throughput(made_up_rows()).figure) == 0
+    assert hollow(charts.throughput(made_up_rows(spoil)).figure) == 4
+    assert hollow(charts.latency(made_up_rows(spoil)).figure) == 4
 
 
-def test_the_curves_pass_through_the_measured_points_and_below_their_bounds(rows: Any) -> None:
-    frame = rows(spread=0)
+def test_the_curves_pass_through_the_measured_points_and_below_their_bounds() -> None:
+    frame = made_up_rows(spread=0)
     (ax,) = charts.throughput(frame).figure.axes
     marked = [line for line in ax.get_lines() if line.get_marker() in ("o", "s")]
     assert sorted(max(line.get_ydata()) for line in marked) == pytest.approx([24.75, 99.0])
     assert sorted(max(heights) for heights in bounds(ax)) == pytest.approx([25, 100])
 
 
-def test_the_latency_bound_is_the_demand_and_then_n_times_the_bottleneck(rows: Any) -> None:
-    (ax,) = charts.latency(rows()).figure.axes
+def test_the_latency_bound_is_the_demand_and_then_n_times_the_bottleneck() -> None:
+    (ax,) = charts.latency(made_up_rows()).figure.axes
     assert sorted(min(heights) for heights in bounds(ax)) == pytest.approx([160, 160])
     assert sorted(max(heights) for heights in bounds(ax)) == pytest.approx([320, 1280])
 
 
-def test_cpu_work_in_one_process_is_bound_by_one_core(rows: Any) -> None:
+def test_cpu_work_in_one_process_is_bound_by_one_core() -> None:
     def burn(made: list[dict[str, Any]]) -> None:
         for row in made:
             row["work"] = "cpu"
 
-    (ax,) = charts.throughput(rows(burn)).figure.axes
+    (ax,) = charts.throughput(made_up_rows(burn)).figure.axes
     assert [max(heights) for heights in bounds(ax)] == pytest.approx([6.25, 6.25])
 
 
-def test_where_theory_knows_no_service_time_no_bound_is_drawn(rows: Any) -> None:
-    (ax,) = charts.throughput(rows(text_only)).figure.axes
+def test_where_theory_knows_no_service_time_no_bound_is_drawn() -> None:
+    (ax,) = charts.throughput(made_up_rows(text_only)).figure.axes
     assert not bounds(ax)
 
 
-def test_what_else_varies_gets_a_panel_of_its_own(rows: Any) -> None:
-    figure = charts.throughput(rows(both_distributions)).figure
+def test_what_else_varies_gets_a_panel_of_its_own() -> None:
+    figure = charts.throughput(made_up_rows(both_distributions)).figure
     assert [ax.get_title(loc="left") for ax in figure.axes] == ["constant work", "exponential work"]
 
 
-def test_another_factor_can_tell_the_curves_apart(rows: Any) -> None:
+def test_another_factor_can_tell_the_curves_apart() -> None:
     def clients(made: list[dict[str, Any]]) -> None:
         made += [row | {"client": "wire"} for row in made]
 
-    figure = charts.throughput(rows(clients), series="client").figure
+    figure = charts.throughput(made_up_rows(clients), series="client").figure
     assert [ax.get_title(loc="left") for ax in figure.axes] == ["sequential", "parallel"]
     assert {"httpx", "wire"} <= {text.get_text() for text in figure.legends[0].get_texts()}
 
 
-def test_the_parts_of_a_bar_are_everything_and_no_more(rows: Any) -> None:
-    for ax in charts.where_the_time_went(rows()).figure.axes:
+def test_the_parts_of_a_bar_are_everything_and_no_more() -> None:
+    for ax in charts.where_the_time_went(made_up_rows()).figure.axes:
         bars: dict[float, float] = {}
         for patch in ax.patches:
             bars[round(patch.get_x(), 3)] = bars.get(round(patch.get_x(), 3), 0) + patch.get_height()
         assert list(bars.values()) == pytest.approx([100] * 4)
 
 
-def test_the_caption_says_every_verdict_in_bold_and_the_ratio_with_its_interval(rows: Any) -> None:
-    caption = charts.throughput(rows()).caption
+def test_the_caption_says_every_verdict_in_bold_and_the_ratio_with_its_interval() -> None:
+    caption = charts.throughput(made_up_rows()).caption
     assert len(caption.splitlines()) == 3
     assert caption.count("**") == 6
     assert "× (95 % interval)" in caption
-    assert charts.latency(rows()).caption.count("**within**") == 2
+    assert charts.latency(made_up_rows()).caption.count("**within**") == 2
 
 
-def test_the_caption_of_what_the_documents_do_not_speak_of_says_so(rows: Any) -> None:
-    assert "what the documents speak of" in charts.throughput(rows(open_loop)).caption
+def test_the_caption_of_what_the_documents_do_not_speak_of_says_so() -> None:
+    assert "what the documents speak of" in charts.throughput(made_up_rows(open_loop)).caption
 
 
-def test_a_chart_tells_its_figures_in_words_too(rows: Any) -> None:
-    assert "sequential: 6.008 at 1, 17.75 at 3, " in charts.throughput(rows()).alternative
+def test_a_chart_tells_its_figures_in_words_too() -> None:
+    assert "sequential: 6.008 at 1, 17.75 at 3, " in charts.throughput(made_up_rows()).alternative
 
 
-def test_a_chart_is_saved_in_the_format_of_its_suffix(rows: Any, tmp_path: Path) -> None:
-    chart = charts.throughput(rows())
+def test_a_chart_is_saved_in_the_format_of_its_suffix(tmp_path: Path) -> None:
+    chart = charts.throughput(made_up_rows())
     assert chart.save(tmp_path / "new" / "a.png").read_bytes().startswith(b"\x89PNG")
     assert b"<svg" in chart.save(tmp_path / "a.svg").read_bytes()
     assert chart.png().startswith(b"\x89PNG")
 
 
-def test_drawing_leaves_the_settings_of_matplotlib_alone(rows: Any) -> None:
+def test_drawing_leaves_the_settings_of_matplotlib_alone() -> None:
     before = {name: mpl.rcParams[name] for name in mpl.rcParams if name != "backend"}
-    charts.throughput(rows())
+    charts.throughput(made_up_rows())
     assert {name: mpl.rcParams[name] for name in before} == before
 
 
@@ -199,36 +200,3 @@ def test_seven_series_differ_in_colour_and_in_what_shows_in_grey() -> None:
     assert named["sequential"] == look(0)
     assert named["parallel"] == look(1)
     assert named["other"] == look(2)
-
-
-def test_a_comparison_has_a_line_for_each_cell_and_a_mark_for_each_finding(rows: Any) -> None:
-    def slower(made: list[dict[str, Any]]) -> None:
-        for row in made:
-            if row["topology"] == "parallel":
-                row["throughput_rps"] *= 0.8
-
-    chart = charts.comparison(compare(rows(trials=8), rows(slower, trials=8)))
-    (ax,) = chart.figure.axes
-    assert len(ax.get_yticklabels()) == 8
-    marked = [str(line.get_marker()) for line in ax.get_lines() if line.get_marker() != "None"]
-    assert sorted(marked) == ["o"] * 4 + ["v"] * 4
-    assert "Worse in 4 of 8" in chart.caption
-
-
-def test_a_comparison_marks_cells_in_which_nothing_succeeded_though_they_have_no_ratio(rows: Any) -> None:
-    def break_all(made: list[dict[str, Any]]) -> None:
-        for row in made:
-            row |= {"succeeded": 0, "failed": 100, "throughput_rps": "", "valid": "false"}
-
-    compared = compare(rows(), rows(break_all))
-    chart = charts.comparison(compared)
-    (ax,) = chart.figure.axes
-    assert [str(line.get_marker()) for line in ax.get_lines()].count("X") == 8
-    (legend,) = chart.figure.legends
-    assert [text.get_text() for text in legend.get_texts()] == ["nothing succeeded"]
-    assert str(charts.outcome(compared)) == "**Of 8 cells, 8 in which nothing succeeded.**"
-
-
-def test_a_cell_is_named_by_what_tells_it_apart_and_by_nothing_that_follows_from_that(rows: Any) -> None:
-    (ax,) = charts.comparison(compare(rows(trials=8), rows(trials=8))).figure.axes
-    assert [label.get_text() for label in ax.get_yticklabels()][:1] == ["topology sequential, concurrency 1"]

@@ -1,4 +1,4 @@
-"""Charts and tables of runs under faults and of policies, from data alone."""
+"""Charts and tables of runs under faults, from data alone."""
 
 from __future__ import annotations
 
@@ -11,19 +11,13 @@ from lab.charts import (
     fault_answer,
     fault_counts,
     fault_incidents,
-    policies,
-    policy_answer,
-    policy_table,
     under_faults,
 )
 from lab.faults import Fault, FaultRun, Incident
 from lab.faults.report import Request
 from lab.faults.watch import BalancerEvent
 from lab.measure.measurement import Measurement
-from lab.measure.statistics import Interval
-from lab.policy_comparison import PolicyResult, Scenario
 from services.balancer.events import EventKind
-from services.names import PolicyName
 
 
 def run_of(balancer: str = "builtin", *, tells: bool = True) -> FaultRun:
@@ -52,18 +46,6 @@ def run_of(balancer: str = "builtin", *, tells: bool = True) -> FaultRun:
         measurement=cast(Measurement, SimpleNamespace()),
         balancers_rss_mb=None,
     )
-
-
-def standing(scenario: Scenario, policy: PolicyName, ms: float) -> PolicyResult:
-    return PolicyResult(scenario, policy, Interval(ms, ms - 2, ms + 2), None, ms + 1, 3 * ms, 0.25, 100, 0)
-
-
-STANDINGS = [
-    standing(Scenario.ONE_SLOW, PolicyName.ROUND_ROBIN, 80.0),
-    standing(Scenario.ONE_SLOW, PolicyName.PEAK_EWMA, 25.0),
-    standing(Scenario.HEAVY_TAILED, PolicyName.ROUND_ROBIN, 60.0),
-    standing(Scenario.HEAVY_TAILED, PolicyName.CENTRAL_QUEUE, 30.0),
-]
 
 
 def axes_of(chart: Any) -> list[Any]:
@@ -103,15 +85,3 @@ def test_the_answer_says_what_was_lost_and_under_which_faults_requests_failed(te
     assert "Requests failed under errors (5)." in text
     assert "Clients saw nothing fail under kill." in text
     assert "3 requests twice" in text
-
-
-def test_policies_are_ranked_by_what_was_simulated() -> None:
-    chart = policies(STANDINGS)
-    assert [[label.get_text() for label in ax.get_yticklabels()] for ax in axes_of(chart)] == [
-        ["peak_ewma", "round_robin"],
-        ["central_queue", "round_robin"],
-    ]
-    assert [row[1] for row in policy_table(STANDINGS).rows][::2] == ["peak_ewma", "central_queue"]
-    answer = str(policy_answer(STANDINGS))
-    assert "peak_ewma wins**" in answer
-    assert "round_robin takes 3.1 times as long" in answer

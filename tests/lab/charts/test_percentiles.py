@@ -10,6 +10,7 @@ from lab import charts
 from lab.arrivals import LoadModel
 from lab.measure.conditions import Condition
 from lab.saturation import Ending, Saturation, SearchSpec
+from tests.support.chart_rows import made_up_rows
 
 
 def own(made: list[dict[str, Any]]) -> None:
@@ -38,8 +39,8 @@ def found() -> Saturation:
     return Saturation(question, 32.0, 33.0, Ending.SETTLED, ())
 
 
-def test_a_percentile_that_is_blank_everywhere_is_left_out(rows: Any, found: Saturation) -> None:
-    chart = charts.percentiles(rows(own), found)
+def test_a_percentile_that_is_blank_everywhere_is_left_out(found: Saturation) -> None:
+    chart = charts.percentiles(made_up_rows(own), found)
     assert chart.caption == "At 32 req/s: p50 42 ms, p95 52 ms."
     (ax,) = chart.figure.axes
     assert (ax.get_xlabel(), ax.get_ylabel()) == ("requested_rate (req/s)", "response_time (ms)")
@@ -49,19 +50,19 @@ def test_a_percentile_that_is_blank_everywhere_is_left_out(rows: Any, found: Sat
     assert marked["^"] == []
 
 
-def test_the_rate_that_it_bears_is_drawn_and_named(rows: Any, found: Saturation) -> None:
-    legend = charts.percentiles(rows(own), found).figure.legends[0]
+def test_the_rate_that_it_sustains_is_drawn_and_named(found: Saturation) -> None:
+    legend = charts.percentiles(made_up_rows(own), found).figure.legends[0]
     named = [text.get_text() for text in legend.get_texts()]
     assert "32 req/s, the highest rate that keeps the goal" in named
 
 
-def test_the_answer_is_the_rate_and_the_search_for_it(rows: Any, found: Saturation) -> None:
-    text = str(charts.capacity_answer(found, rows(own)))
+def test_the_answer_is_the_rate_and_the_search_for_it(found: Saturation) -> None:
+    text = str(charts.capacity_answer(found, made_up_rows(own)))
     assert text.startswith("**The service sustains 32 req/s.** 32 req/s keeps p95 <= 200 ms, 33 req/s")
     assert text.endswith("All 12 trials are valid.")
 
 
-def test_the_other_charts_know_nothing_of_a_service_but_its_figures(rows: Any) -> None:
-    frame = rows(own)
+def test_the_other_charts_know_nothing_of_a_service_but_its_figures() -> None:
+    frame = made_up_rows(own)
     assert "what the documents speak of" in charts.throughput(frame).caption
     assert len(charts.cells(frame).rows) == 4

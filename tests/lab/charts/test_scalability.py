@@ -11,6 +11,7 @@ import pytest
 from lab import charts
 from lab.charts.style import look
 from lab.saturation.scalability import ScalabilityLaw
+from tests.support.chart_rows import made_up_rows
 
 LEVELS = (1, 2, 4, 8, 16, 32)
 EDGE = 0.7
@@ -47,8 +48,8 @@ def told(frame: Any) -> dict[str, str]:
     return dict(zip(table.header, table.rows[0], strict=True))
 
 
-def test_the_law_behind_a_curve_is_told_with_its_intervals(rows: Any) -> None:
-    line = told(rows(lawful, concurrencies=LEVELS))
+def test_the_law_behind_a_curve_is_told_with_its_intervals() -> None:
+    line = told(made_up_rows(lawful, concurrencies=LEVELS))
     assert line["curve"] == "sequential"
     for heading, truth in (
         ("λ (req/s)", LAW.rate),
@@ -64,20 +65,20 @@ def test_the_law_behind_a_curve_is_told_with_its_intervals(rows: Any) -> None:
     assert line["fit"] == "misses no point by more than 0.1 %"
 
 
-def test_the_knee_is_told_and_ringed_and_a_curve_without_a_bend_has_none(rows: Any) -> None:
-    bent = rows(concurrencies=LEVELS)
+def test_the_knee_is_told_and_ringed_and_a_curve_without_a_bend_has_none() -> None:
+    bent = made_up_rows(concurrencies=LEVELS)
     (ax,) = charts.scalability(bent).figure.axes
     assert told(bent)["knee (in flight)"] == "4"
     assert sum(line.get_markerfacecolor() == "none" for line in ax.get_lines()) == 2
-    straight = rows(concurrencies=(1, 2, 3))
+    straight = made_up_rows(concurrencies=(1, 2, 3))
     (ax,) = charts.scalability(straight).figure.axes
     assert told(straight)["knee (in flight)"] == "at least 3"
     assert not any(line.get_markerfacecolor() == "none" for line in ax.get_lines())
-    assert told(rows(concurrencies=(3,)))["knee (in flight)"] == "–"
+    assert told(made_up_rows(concurrencies=(3,)))["knee (in flight)"] == "–"
 
 
-def test_the_band_holds_a_corner_that_the_law_cannot_make_and_its_peak_is_not_claimed(rows: Any) -> None:
-    frame = rows(concurrencies=(1, 2, 3, 4, 8, 16, 32), trials=10)
+def test_the_band_holds_a_corner_that_the_law_cannot_make_and_its_peak_is_not_claimed() -> None:
+    frame = made_up_rows(concurrencies=(1, 2, 3, 4, 8, 16, 32), trials=10)
     (ax,) = charts.scalability(frame).figure.axes
     along = ax.get_lines()
     low, high = [np.asarray(line.get_ydata()) for line in along if line.get_linewidth() == EDGE][:2]
@@ -99,9 +100,9 @@ def test_the_band_holds_a_corner_that_the_law_cannot_make_and_its_peak_is_not_cl
     ],
 )
 def test_why_there_is_no_fit_is_said_and_no_line_is_drawn(
-    rows: Any, change: Callable[[list[dict[str, Any]]], None] | None, levels: tuple[int, ...], remark: str
+    change: Callable[[list[dict[str, Any]]], None] | None, levels: tuple[int, ...], remark: str
 ) -> None:
-    frame = rows(change, concurrencies=levels)
+    frame = made_up_rows(change, concurrencies=levels)
     line, chart = told(frame), charts.scalability(frame)
     assert line["fit"].startswith("no fit: ")
     assert remark in line["fit"]

@@ -5,34 +5,35 @@ from __future__ import annotations
 from typing import Any
 
 from lab.charts import cells, verdicts
+from tests.support.chart_rows import made_up_rows
 
 
-def test_every_claim_has_a_line_with_its_verdict_and_a_mark_that_needs_no_colour(rows: Any) -> None:
-    table = verdicts(rows())
+def test_every_claim_has_a_line_with_its_verdict_and_a_mark_that_needs_no_colour() -> None:
+    table = verdicts(made_up_rows())
     assert len(table.rows) == 5
     assert {line[-1].split()[0] for line in table.rows} <= {"✓", "▲", "▼", "?"}
     assert table.rows[0][:1] == ("Sequential throughput at concurrency 1",)
     assert table.rows[0][-1] == "✓ within"
 
 
-def test_every_cell_has_a_line_with_what_was_invalid_in_it(rows: Any) -> None:
+def test_every_cell_has_a_line_with_what_was_invalid_in_it() -> None:
     def spoil(made: list[dict[str, Any]]) -> None:
         made[0] |= {"valid": "false", "invalid_reason": "littles_law not_steady"}
         made[1] |= {"valid": "false", "invalid_reason": "not_steady"}
 
-    first, *others = cells(rows(spoil)).rows
+    first, *others = cells(made_up_rows(spoil)).rows
     assert first[:3] == ("sequential", "concurrency 1", "1 of 3")
     assert first[-1] == "not_steady 2, littles_law 1"
     assert len(others) == 7
     assert {line[-1] for line in others} == {""}
 
 
-def test_an_interval_that_is_not_known_is_not_printed(rows: Any) -> None:
-    for table in (cells(rows(trials=1)), verdicts(rows(trials=1))):
+def test_an_interval_that_is_not_known_is_not_printed() -> None:
+    for table in (cells(made_up_rows(trials=1)), verdicts(made_up_rows(trials=1))):
         assert "nan" not in str(table)
 
 
-def test_a_table_is_markdown(rows: Any) -> None:
-    lines = str(verdicts(rows())).splitlines()
+def test_a_table_is_markdown() -> None:
+    lines = str(verdicts(made_up_rows())).splitlines()
     assert len({line.count("|") for line in lines}) == 1
     assert lines[1].replace(" ", "") == "|:--|:--|:--|:--|:--|"

@@ -6,10 +6,10 @@ import csv
 import random
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pandas as pd
-import pytest
 
 from lab.measure.measurement import Measurement
 from lab.results.csv_file import read
@@ -38,7 +38,6 @@ BASE: dict[str, Any] = {
     "dropped": 0,
     "valid": "true",
 }
-Rows = Callable[..., pd.DataFrame]
 
 
 def row(topology: str, concurrency: int, trial: int, noise: float, **factors: Any) -> dict[str, Any]:
@@ -70,14 +69,15 @@ def row(topology: str, concurrency: int, trial: int, noise: float, **factors: An
     return BASE | made | factors
 
 
-def frame(rows: Iterable[dict[str, Any]], folder: Path) -> pd.DataFrame:
+def frame(rows: Iterable[dict[str, Any]]) -> pd.DataFrame:
     """The rows through a CSV and back, so that they have the types that a result has."""
-    path = folder / "made-up.csv"
-    with path.open("w", newline="") as file:
-        writer = csv.DictWriter(file, [column.name for column in Measurement.columns()])
-        writer.writeheader()
-        writer.writerows(rows)
-    return read(path)
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "made-up.csv"
+        with path.open("w", newline="") as file:
+            writer = csv.DictWriter(file, [column.name for column in Measurement.columns()])
+            writer.writeheader()
+            writer.writerows(rows)
+        return read(path)
 
 
 def default_rows(
@@ -93,14 +93,25 @@ def default_rows(
     ]
 
 
-@pytest.fixture
-def rows(tmp_path: Path) -> Rows:
-    """Made-up rows: `rows()` or `rows(changes)`, where changes edits the list of dictionaries."""
+def made_up_rows(change: Callable[[list[dict[str, Any]]], None] | None = None, **how: Any) -> pd.DataFrame:
+    """Make rows as `default_rows` does, after `change` has edited the list of dictionaries."""
+    made = default_rows(**how)
+    if change:
+        change(made)
+    return frame(made)
 
-    def make(change: Callable[[list[dict[str, Any]]], None] | None = None, **how: Any) -> pd.DataFrame:
-        made = default_rows(**how)
-        if change:
-            change(made)
-        return frame(made, tmp_path)
 
-    return make
+def repeat_by_level(made: list[dict[str, Any]], factor: str, rates: dict[str, float], **other: Any) -> None:
+    """Repeat every row for each level of a factor, at the level's multiple of the throughput."""
+    rows = [row | other for row in made]
+    made[:] = [
+        row
+        | {
+            factor: level,
+            "throughput_rps": row["throughput_rps"] * rate,
+            "servers_cpu_cores": 1.0,
+            "balancers_cpu_cores": 0.2,
+        }
+        for row in rows
+        for level, rate in rates.items()
+    ]
