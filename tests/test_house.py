@@ -108,16 +108,14 @@ def test_the_front_door_names_what_readers_use_and_no_more() -> None:
     assert set(lab.__all__) == used - parts
 
 
-def code_files() -> list[Path]:
-    """Every file of code but generated ones and empty ones."""
-    return [
-        path for _, path in modules() if "_pb2" not in path.name and path.read_text(encoding="utf-8").strip()
-    ]
+def code_files() -> list[tuple[str, Path]]:
+    """Every module of code and its file, but generated ones and empty ones."""
+    return [(m, p) for m, p in modules() if "_pb2" not in p.name and p.read_text(encoding="utf-8").strip()]
 
 
 def test_public_class_names_are_unique() -> None:
     homes: dict[str, list[str]] = {}
-    for module, path in modules():
+    for module, path in code_files():
         for node in ast.parse(path.read_text(encoding="utf-8")).body:
             if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
                 homes.setdefault(node.name, []).append(module)
@@ -125,12 +123,11 @@ def test_public_class_names_are_unique() -> None:
 
 
 def test_files_are_few_and_of_a_length_to_read_in_one_sitting() -> None:
-    files = code_files()
-    lengths = {path: len(path.read_text(encoding="utf-8").splitlines()) for path in files}
-    assert len(files) <= 240
+    lengths = {path: len(path.read_text(encoding="utf-8").splitlines()) for _, path in code_files()}
+    assert len(lengths) <= 240
     assert {path: length for path, length in lengths.items() if length > 400} == {}
 
 
 def test_at_most_sixteen_file_names_occur_twice() -> None:
-    counts = Counter(path.stem for path in code_files() if path.stem not in {"__init__", "__main__"})
+    counts = Counter(path.stem for _, path in code_files() if path.stem not in {"__init__", "__main__"})
     assert len([name for name, count in counts.items() if count > 1]) <= 16
