@@ -1,7 +1,7 @@
 """What every server that runs as a program of its own needs, from its command line to its end.
 
-Its name and the help's table of environment variables, its listening socket, and for gRPC servers (uvicorn
-and the HTTP balancer bring their own) the time from the first connection to the signal that stops them.
+Its name and the help's table of environment variables, its listening socket, and, but for what uvicorn runs,
+the time from the first connection to the signal that stops it.
 """
 
 from __future__ import annotations
@@ -84,24 +84,37 @@ def _remedy(error: OSError, variable: str) -> str:
     return "stop what listens there, or choose another"
 
 
-def serve(make: Callable[[], Server], name: str, host: str, port: int, variable: str) -> None:
-    """Serve gRPC until SIGINT or SIGTERM, with the server that `make` returns on the running loop.
+def serve(
+    make: Callable[[], Server],
+    name: str,
+    host: str,
+    port: int,
+    variable: str,
+    *,
+    scheme: str = "grpc",
+    remark: str = "",
+) -> None:
+    """Serve until SIGINT or SIGTERM, with the server that `make` returns on the running loop.
 
-    Raises SettingsError, naming the `variable` that sets the port, where the port cannot be listened on.
+    Says where it listens, as a URL of `scheme`, and then the `remark`, if any. Raises SettingsError, naming
+    the `variable` that sets the port, where the port cannot be listened on.
     """
-    run(_serve(make, name, listen(host, port, variable)))
+    run(_serve(make, name, listen(host, port, variable), scheme, remark))
 
 
-async def _serve(make: Callable[[], Server], name: str, sock: socket.socket) -> None:
+async def _serve(
+    make: Callable[[], Server], name: str, sock: socket.socket, scheme: str, remark: str
+) -> None:
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stopping.set)
     address = address_of(*sock.getsockname()[:2])
-    with sock:
-        server = make()
-        await server.start(sock)
-    print(f"{name} listens on grpc://{address}", flush=True)
+    server = make()
+    await server.start(sock)
+    print(f"{name} listens on {scheme}://{address}", flush=True)
+    if remark:
+        print(f"{name} {remark}", flush=True)
     await stopping.wait()
     await server.stop(GRACE_S)
 

@@ -3,23 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import logging
 import os
-import signal
-import socket
 import sys
 
-from services.addresses import address_of
 from services.balancer.server import BalancerServer
 from services.balancer.settings import VARIABLES, BalancerSettings, SettingsError
-from services.command import listen, name_of, table
-from services.loops import run
+from services.command import name_of, serve, table
 
 __all__ = ["main"]
-
-GRACE_S = 3
-"""How long requests in flight may take to end once the balancer is told to stop."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -42,28 +34,20 @@ def main(arguments: list[str] | None = None) -> int:
         logging.basicConfig(level=logging.INFO, format="%(message)s")
     try:
         settings = BalancerSettings.from_environ(os.environ, service)
-        sock = listen(settings.host, settings.port, "BALANCER_PORT")
+        missing = f"has no instances yet: set {settings.instances_variable}, or POST them to /admin/instances"
+        serve(
+            lambda: BalancerServer(settings),
+            settings.name,
+            settings.host,
+            settings.port,
+            "BALANCER_PORT",
+            scheme="http",
+            remark="" if settings.instances else missing,
+        )
     except SettingsError as error:
         print(f"{service or 'balancer'} cannot start: {error}", file=sys.stderr)
         return 2
-    run(_serve(settings, sock))
     return 0
-
-
-async def _serve(settings: BalancerSettings, sock: socket.socket) -> None:
-    address = address_of(*sock.getsockname()[:2])
-    stopping = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stopping.set)
-    server = BalancerServer(settings)
-    await server.start(sock)
-    print(f"{settings.name} listens on http://{address}", flush=True)
-    if not settings.instances:
-        remedy = f"set {settings.instances_variable}, or POST them to /admin/instances"
-        print(f"{settings.name} has no instances yet: {remedy}", flush=True)
-    await stopping.wait()
-    await server.stop(GRACE_S)
 
 
 if __name__ == "__main__":

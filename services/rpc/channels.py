@@ -1,4 +1,4 @@
-"""Channels of gRPC's asyncio, with options that leave nothing to happen behind one's back."""
+"""Channels of gRPC's asyncio, with options that switch off what gRPC would do unasked."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ CHANNEL_OPTIONS: tuple[tuple[str, Any], ...] = (
     ("grpc.enable_retries", 0),
     ("grpc.enable_http_proxy", 0),
     ("grpc.use_local_subchannel_pool", 1),
-    # Connections that cannot be made are tried again soon: who is restored must not wait for its channel.
+    # A connection that cannot be made is tried again soon: a restored instance must not wait for its channel.
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.min_reconnect_backoff_ms", 1000),
     ("grpc.max_reconnect_backoff_ms", 500),
@@ -22,9 +22,9 @@ CHANNEL_OPTIONS: tuple[tuple[str, Any], ...] = (
 
 
 def open_channel(address: str, authority: str | None = None) -> grpc.aio.Channel:
-    """A channel to `host:port`: one connection, made at the first call. Belongs to the running loop.
+    """Open a channel to `host:port`: one connection, made at the first call. It belongs to the running loop.
 
-    `authority` is what calls say they are for; the address if left out.
+    `authority` is the host that calls name; the address if left out.
     """
     named = () if authority is None else (("grpc.default_authority", authority),)
     return grpc.aio.insecure_channel(address, options=(*CHANNEL_OPTIONS, *named))

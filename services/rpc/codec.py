@@ -1,4 +1,4 @@
-"""The messages in protobuf: the same fields, required where JSON requires them."""
+"""The pipeline's messages in protobuf: the fields that they have in JSON, required where those are."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ MessageT = TypeVar("MessageT", bound=Message)
 
 
 class MalformedError(ValueError):
-    """These bytes are no such message, or lack a required field; the text says which."""
+    """The bytes are no such message, or lack a required field; the text says which."""
 
 
 def encode(message: TextRequest | ReportRequest | PipelineResponse) -> bytes:
-    """The message in protobuf."""
+    """Encode a message in protobuf."""
     return _to_protobuf(message).SerializeToString()
 
 
 def decode_text(data: bytes) -> TextRequest:
-    """What services 1 to 3 take. Raises MalformedError."""
+    """Decode what services 1 to 3 take. Raises MalformedError."""
     message = parse(pb.TextRequest(), data)
     _require(message, "text", "request_id")
     return TextRequest.model_construct(text=message.text, request_id=message.request_id)
 
 
 def decode_report(data: bytes) -> ReportRequest:
-    """What service 4 takes. Raises MalformedError."""
+    """Decode what service 4 takes. Raises MalformedError."""
     message = parse(pb.ReportRequest(), data)
     _require(message, "analysis", "request_id")
     found = message.analysis
@@ -41,7 +41,7 @@ def decode_report(data: bytes) -> ReportRequest:
 
 
 def decode_response(data: bytes) -> PipelineResponse:
-    """What every service answers. Raises MalformedError."""
+    """Decode what every service answers. Raises MalformedError."""
     message = parse(pb.PipelineResponse(), data)
     if message.status != "success":
         raise MalformedError(f"status is {message.status!r}, not 'success'")
@@ -75,7 +75,7 @@ def _to_protobuf(message: TextRequest | ReportRequest | PipelineResponse) -> Mes
 
 
 def parse(message: MessageT, data: bytes) -> MessageT:
-    """The empty message, filled with what the bytes hold. Raises MalformedError."""
+    """Fill the empty message with what the bytes hold, and return it. Raises MalformedError."""
     try:
         message.ParseFromString(data)
     except DecodeError as error:

@@ -1,4 +1,4 @@
-"""An instance that can be told to fail while it runs, for experiments: only where its settings allow it."""
+"""Faults of an instance, set while it runs, for experiments: only where its settings allow them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["FaultyAnswer"]
 
 
 class FaultyAnswer:
-    """The same answers, but for what its faults say, as over HTTP.
+    """An Answer that fails as often as its faults say, as FaultyApp does over HTTP.
 
     Errors are INTERNAL and not executed; a drop is executed, and then ends as a connection that broke.
     """
@@ -34,7 +34,7 @@ class FaultyAnswer:
         self._mean_ms = slots.work.mean_ms
 
     async def answer(self, request: bytes, context: Context) -> bytes:
-        """The call."""
+        """Answer a call, or fail it."""
         if self._draw() < self.faults.errors:
             signed = ((ANSWERED_BY, self._slots.name),)
             await context.abort(grpc.StatusCode.INTERNAL, "a fault was asked for", signed)
@@ -45,7 +45,7 @@ class FaultyAnswer:
         return body
 
     async def ask(self, request: bytes, context: Context) -> bytes:
-        """POST /faults, from this machine only."""
+        """Answer POST /faults, which sets the faults, from this machine only."""
         if not _is_on_this_machine(context.peer()):
             await context.abort(grpc.StatusCode.PERMISSION_DENIED, "faults are set from this machine only")
         try:

@@ -1,4 +1,4 @@
-"""`python -m services.rpc.generate [FOLDER]`: Python from pipeline.proto, in place or in that folder."""
+"""Make Python from pipeline.proto, in place or in a folder: `python -m services.rpc.generate [FOLDER]`."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ __all__ = ["GENERATED", "generate"]
 ROOT = Path(__file__).parents[2]
 SOURCE = Path(__file__).with_name("pipeline.proto").relative_to(ROOT)
 GENERATED = tuple(SOURCE.with_name(f"pipeline_{name}") for name in ("pb2.py", "pb2.pyi", "pb2_grpc.py"))
-"""What is generated, relative to the folder."""
+"""The generated files, relative to the folder."""
 
 
 def generate(folder: Path = ROOT) -> None:
-    """Write what is generated under that folder. Raises RuntimeError where the compiler refuses the source.
+    """Write the generated files under `folder`. Raises RuntimeError where the compiler refuses the source.
 
     The compiler's version decides every byte, so the dev environment pins it (grpcio-tools).
     """

@@ -1,4 +1,4 @@
-"""What serves one port in gRPC: the standard health and reflection, and a beginning and an end."""
+"""A gRPC server on one port: the methods it is given, the standard health and reflection, start and stop."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ __all__ = ["Answer", "Context", "GrpcServer"]
 
 Context = grpc.aio.ServicerContext[bytes, bytes]
 Answer = Callable[[bytes, Context], Awaitable[bytes]]
-"""Answers a unary call, bytes to bytes: what is no message is then refused by whoever reads it."""
+"""What answers a unary call, bytes to bytes: it refuses itself what is no message."""
 
 CLOSE_S = 0.5
 """How long calls that were cut may take to go."""
 
 
 class GrpcServer:
-    """Serves on one port from `start` to `stop` or `abort`, all on the loop that `start` is awaited on.
+    """A server on one port from `start` to `stop` or `abort`, all on the loop that `start` is awaited on.
 
-    `methods` answers by full name; what answers any other method, if given, `others` makes from its name.
+    `methods` has an Answer for each full method name; `others`, if given, makes one from any other name.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class GrpcServer:
         self._gate.set()
         self._services = list(dict.fromkeys(map(service_of, methods)))
         self._health = _Health(self._gate)
-        # Two servers that share a port unawares are one of gRPC's defaults.
+        # By gRPC's defaults, two servers may share a port without knowing.
         options = [("grpc.so_reuseport", 0), ("grpc.max_receive_message_length", body_limit_bytes)]
         self._server = grpc.aio.server(options=options)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
@@ -52,7 +52,7 @@ class GrpcServer:
     async def start(self, sock: socket.socket) -> None:
         """Serve where the socket listens. gRPC takes no sockets: this one is closed, and its address taken.
 
-        Raises RuntimeError where somebody else was faster.
+        Raises RuntimeError where another program took the address first.
         """
         host, port = sock.getsockname()[:2]
         sock.close()
@@ -62,7 +62,7 @@ class GrpcServer:
         await self._server.start()
 
     async def be_unready(self) -> None:
-        """Say NOT_SERVING to whoever checks, and go on."""
+        """Answer health checks with NOT_SERVING, and go on serving."""
         await self._health.enter_graceful_shutdown()
 
     async def stop(self, grace_s: float) -> None:
@@ -78,16 +78,16 @@ class GrpcServer:
         self._ending = asyncio.ensure_future(self._server.stop(None))
 
     def freeze(self) -> None:
-        """Take connections and calls, and answer none."""
+        """Take connections and calls, and answer none until `thaw`."""
         self._gate.clear()
 
     def thaw(self) -> None:
-        """Go on."""
+        """Answer calls again, those taken while frozen too."""
         self._gate.set()
 
 
 class _Handlers(grpc.GenericRpcHandler):
-    """Finds who answers a method."""
+    """The handlers of all methods."""
 
     def __init__(
         self,
@@ -100,7 +100,7 @@ class _Handlers(grpc.GenericRpcHandler):
         self._gate = gate
 
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> Any:
-        """What gRPC asks for each call: the handler of its method, or None where there is none."""
+        """Return the handler of a call's method, or None where there is none: gRPC asks for each call."""
         method = handler_call_details.method
         known = self._handlers.get(method)
         if known is not None or self._others is None:
@@ -109,14 +109,14 @@ class _Handlers(grpc.GenericRpcHandler):
 
 
 class _Health(health.aio.HealthServicer):
-    """The standard service, which hangs when its server does."""
+    """The standard health service, which hangs while its server is frozen."""
 
     def __init__(self, gate: asyncio.Event) -> None:
         super().__init__()
         self._gate = gate
 
     async def Check(self, request: Any, context: Any) -> Any:  # noqa: N802 (so it is named there)
-        """The answer, once the server is not frozen."""
+        """Answer a check, once the server is not frozen."""
         await self._gate.wait()
         return await super().Check(request, context)
 

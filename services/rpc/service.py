@@ -1,4 +1,4 @@
-"""One instance of a service, asked in gRPC: the same stage, slots and ledger as over HTTP."""
+"""One instance of a service, asked in gRPC: a ServiceInstance behind the method of its route."""
 
 from __future__ import annotations
 
@@ -32,11 +32,10 @@ _DECODERS: Mapping[type, Callable[[bytes], TextRequest | ReportRequest]] = {
 
 
 class ServiceServer(GrpcServer):
-    """One instance of a service on one port. Belongs to the running loop.
+    """One instance of a service on one port. It belongs to the running loop.
 
-    `slots` holds its slots: replace `slots.work` to slow it down while it runs. `ledger`
-    counts executions, where the settings ask for it. Raises SettingsError
-    where the settings make no service of the pipeline.
+    Replace `slots.work` to slow the instance down while it runs. `ledger` counts executions, where the
+    settings ask for it. Raises SettingsError where the settings make no service of the pipeline.
     """
 
     def __init__(self, settings: ServiceSettings) -> None:
@@ -45,7 +44,7 @@ class ServiceServer(GrpcServer):
         self.ledger = self._handler.instance.ledger
         methods: dict[str, Answer] = {METHODS[settings.path]: self._handler.answer}
         if settings.faults:
-            from services.rpc.fault_injection import FaultyAnswer  # which nobody else need import
+            from services.rpc.fault_injection import FaultyAnswer  # which no other instance needs
 
             faulty = FaultyAnswer(self._handler.answer, self.slots, settings.work.seed)
             methods = {METHODS[settings.path]: faulty.answer, ASK: faulty.ask}
@@ -58,7 +57,7 @@ class ServiceServer(GrpcServer):
 
 
 class GrpcHandler:
-    """Answers the method of one service, and calls the next."""
+    """The answer to the method of one service, which calls the next."""
 
     def __init__(self, settings: ServiceSettings) -> None:
         self.instance = ServiceInstance(settings)
@@ -70,7 +69,7 @@ class GrpcHandler:
             self._open(settings.next_url)
 
     async def answer(self, request: bytes, context: Context) -> bytes:
-        """The call. Trailing metadata tells where the time went, here and beyond, as Server-Timing does."""
+        """Answer a call. Trailing metadata tells where the time went, here and beyond (Server-Timing)."""
         times = SlotTimes()
         try:
             body, beyond = await self._serve(request, context, times)
@@ -83,7 +82,7 @@ class GrpcHandler:
         return body
 
     async def close(self) -> None:
-        """Ends what is open: the channel, worker threads, the ledger's file."""
+        """End what is open: the channel, worker threads, the ledger's file."""
         self.instance.close()
         if self._channel is not None:
             await self._channel.close()

@@ -1,4 +1,4 @@
-"""How a call ends that does not end well: the status, and what it says to whoever passes it on.
+"""How a call ends that does not end well: its status, and what a service makes of the next hop's.
 
 | HTTP                                    | gRPC                |
 |-----------------------------------------|---------------------|
@@ -12,8 +12,6 @@
 
 Every service and balancer here signs a failure of its own with `answered-by` in the trailing metadata. gRPC
 gives the same UNAVAILABLE to a caller whose connection broke; without a signature, that is what happened.
-
-What a service makes of the next hop's failure.
 """
 
 from __future__ import annotations
@@ -63,17 +61,17 @@ class RefusedError(Exception):
 
 
 def text_metadata(metadata: Iterable[tuple[str, str | bytes]] | None) -> dict[str, str]:
-    """Metadata that is text, by its key; of several the last."""
+    """Return the metadata that is text, by its key; of several the last."""
     return {key: value for key, value in metadata or () if isinstance(value, str)}
 
 
 def text_of(error: grpc.aio.AioRpcError) -> str:
-    """`UNAVAILABLE: …`, not too long."""
+    """Return status and details as `UNAVAILABLE: …`, cut to 500 characters."""
     return f"{error.code().name}: {error.details()}"[:_QUOTED_CHARS]
 
 
 def failure_of(error: grpc.aio.AioRpcError, peer: str) -> WireError | None:
-    """What went wrong on the way to the server at `peer`, or None if this is its answer."""
+    """Return what went wrong on the way to the server at `peer`, or None if `error` is its own answer."""
     code, details = error.code(), error.details() or ""
     if ANSWERED_BY in text_metadata(error.trailing_metadata()):
         return None
@@ -92,9 +90,10 @@ _KEPT = (ANSWERED_BY, RETRY_AFTER, SERVER_TIMING)
 
 
 def relay(error: grpc.aio.AioRpcError, hop: str) -> RefusedError:
-    """What to answer. A hop that is full, or that found no instance of its own, is passed on as it is.
+    """Return what to answer after the next hop's failure.
 
-    Anything else is a failure of the hop, named in the details: DEADLINE_EXCEEDED where it ran out of time,
+    The failure of a hop that is full, or that found no instance of its own, is passed on as it is. Anything
+    else is a failure of the hop, named in the details: DEADLINE_EXCEEDED where it ran out of time,
     UNAVAILABLE otherwise.
     """
     known = {key: value for key, value in text_metadata(error.trailing_metadata()).items() if key in _KEPT}

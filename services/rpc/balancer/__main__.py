@@ -1,4 +1,4 @@
-"""`python -m services.rpc.balancer 1`: one gRPC balancer, set by the same environment variables."""
+"""Run one gRPC balancer on its own, set by environment variables: `python -m services.rpc.balancer 1`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import sys
 from services.balancer.settings import BalancerSettings, SettingsError
 from services.command import name_of, not_installed, serve
 
-try:  # here and not in `main`: who forks many servers imports this module once for all of them
+try:  # here and not in `main`: a fork server imports this module once for all of its servers
     from services.rpc.balancer.server import GrpcBalancerServer
 except ModuleNotFoundError as error:
     raise not_installed(error) from None
@@ -19,11 +19,11 @@ __all__ = ["main"]
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Serves until SIGINT or SIGTERM. Returns the exit code: 0, or 2 with a message where it cannot start."""
+    """Serve until SIGINT or SIGTERM. Return the exit code: 0, or 2 with a message where it cannot start."""
     parser = argparse.ArgumentParser(
         prog="python -m services.rpc.balancer",
-        description="The gRPC balancer of one service. It is set by the environment variables that"
-        " `python -m services.balancer --help` lists, as far as they are not of HTTP alone.",
+        description="The gRPC balancer of one service. The environment variables that"
+        " `python -m services.balancer --help` lists set it, without those that only HTTP has.",
     )
     parser.add_argument(
         "service", nargs="?", type=name_of, help="1 to 4, or the name of a service; else BALANCER_SERVICE"
