@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
+from services.balancer.downstream import Downstream
 from services.balancer.server import BalancerServer
 from services.balancer.settings import Address, BalancerSettings
+from services.wire import Connection
 from services.wire.connecting import reset_on_close
+from tests.support.waiting import eventually
 
 Answerer = Callable[["Request"], Awaitable[None]]
 
@@ -87,6 +91,23 @@ class Request:
         assert len(values) < 2, f"{name} came {len(values)} times"
         return values[0] if values else None
 
+    async def begin(self, data: bytes) -> None:
+        """Send the first bytes of a response, and wait until the balancer has read them.
+
+        A reset would drop those that are not read yet.
+        """
+        self.wire.send(data)
+        peer = self.wire.writer.get_extra_info("peername")
+
+        def read() -> bool:
+            ends = self.instance.balanced.attempts if self.instance.balanced else []
+            mine = [
+                end for end in ends if end._transport and end._transport.get_extra_info("sockname") == peer
+            ]
+            return all(end._bytes_seen >= len(data) for end in mine)
+
+        await eventually(read)
+
     def answer(self, body: bytes = b"", status: str = "200 OK", headers: str = "") -> None:
         head = f"HTTP/1.1 {status}\r\n{headers}Content-Length: {len(body)}\r\n\r\n"
         self.wire.send(head.encode() + body)
@@ -98,6 +119,8 @@ class Instance:
     def __init__(self, name: str, answer: Answerer, *, read_body: bool = True) -> None:
         self.name = name
         self.port = 0
+        self.balanced: Balanced | None = None
+        """The balancer before the instance, where a test's `balanced` made both."""
         self.requests: list[Request] = []
         self.checks = 0
         self.health = "200 OK"
@@ -171,6 +194,18 @@ class Balanced:
         client.send(data)
         return await client.answer(is_head=is_head)
 
+    @property
+    def connections(self) -> list[Downstream]:
+        """The clients' connections, as the balancer has them."""
+        return list(self.server._connections)
+
+    @property
+    def attempts(self) -> list[Connection]:
+        """The connections to instances over which a request was sent and is not answered yet."""
+        forwards = [connection._forward for connection in self.connections]
+        attempts = [forward._attempt for forward in forwards if forward is not None]
+        return [a._connection for a in attempts if a is not None and a._connection is not None]
+
     def counts(self) -> list[dict[str, int]]:
         stats = self.server.stats()["stats"]
         assert isinstance(stats, dict)
@@ -207,6 +242,8 @@ async def balanced(*answers: Answerer, read_body: bool = True, **settings: Any) 
     port = sock.getsockname()[1]
     await server.start(sock)
     running = Balanced(server, port, instances)
+    for instance in instances:
+        instance.balanced = running
     try:
         yield running
     finally:
@@ -214,6 +251,12 @@ async def balanced(*answers: Answerer, read_body: bool = True, **settings: Any) 
         await server.stop(0)
         for instance in instances:
             await instance.kill()
+
+
+def let_time_pass(waiting: Downstream | Connection) -> None:
+    """Act as if the time that a connection may wait for were over, at once and on any machine."""
+    waiting._due = time.monotonic()
+    waiting.on_deadline()
 
 
 def post(body: bytes = b"", path: str = "/process", headers: str = "") -> bytes:

@@ -1,8 +1,7 @@
-"""A pipeline of gRPC services in the running loop, and raw calls on it."""
+"""Services and balancers over gRPC in the running loop, and raw calls on them."""
 
 from __future__ import annotations
 
-import asyncio
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -32,7 +31,7 @@ TEXT = Work(WorkKind.TEXT)
 
 @dataclass(frozen=True)
 class Ended:
-    """How a call ended."""
+    """The end of a call."""
 
     code: grpc.StatusCode
     details: str = ""
@@ -41,18 +40,23 @@ class Ended:
 
 
 def bound() -> socket.socket:
-    """A listening socket on a port that was free."""
+    """Return a listening socket on a free port."""
     return socket.create_server(("127.0.0.1", 0))
 
 
+_HELD: list[socket.socket] = []
+
+
 def closed_port() -> int:
-    """A port on which nobody listens."""
-    with bound() as sock:
-        return int(sock.getsockname()[1])
+    """Return a port on which no program listens, held until the tests end so that none comes to listen."""
+    sock = socket.socket()
+    sock.bind(("127.0.0.1", 0))
+    _HELD.append(sock)
+    return int(sock.getsockname()[1])
 
 
 def service(number: int, next_port: int | None = None, **changes: object) -> ServiceSettings:
-    """Service 1 to 4 with the text's own work alone, before the server on `next_port`."""
+    """Return settings of service 1 to 4, with the text's own work only, before the server on `next_port`."""
     settings = ServiceSettings(
         service=f"service{number}",
         path=PATHS[number - 1],
@@ -67,7 +71,7 @@ def service(number: int, next_port: int | None = None, **changes: object) -> Ser
 
 @asynccontextmanager
 async def serving(server: GrpcServer) -> AsyncIterator[int]:
-    """The server on a port of its own, which is given."""
+    """Run the server on a port of its own, and give the port."""
     sock = bound()
     port = int(sock.getsockname()[1])
     await server.start(sock)
@@ -79,7 +83,7 @@ async def serving(server: GrpcServer) -> AsyncIterator[int]:
 
 @asynccontextmanager
 async def pipeline(**changes: object) -> AsyncIterator[int]:
-    """All four services; gives the port of the first."""
+    """Run all four services, and give the port of the first."""
     async with AsyncExitStack() as stack:
         port = None
         for number in (4, 3, 2, 1):
@@ -90,9 +94,9 @@ async def pipeline(**changes: object) -> AsyncIterator[int]:
 
 @asynccontextmanager
 async def balancer(ports: Sequence[int], **changes: object) -> AsyncIterator[tuple[int, GrpcBalancerServer]]:
-    """A balancer of service 1 before instances on these ports: its port, and itself."""
+    """Run a balancer of service 1 before instances on these ports; give its port, and itself."""
     instances = tuple(Address(f"service1{'abcdef'[n]}", "127.0.0.1", port) for n, port in enumerate(ports))
-    given = {"check_interval_s": 0.0, "timeout_s": 10.0, **changes}
+    given = {"check_interval_s": 0.0, "timeout_s": 30.0, **changes}
     server = GrpcBalancerServer(BalancerSettings(service="service1", port=0, instances=instances, **given))  # type: ignore[arg-type]
     async with serving(server) as port:
         yield port, server
@@ -100,15 +104,15 @@ async def balancer(ports: Sequence[int], **changes: object) -> AsyncIterator[tup
 
 @asynccontextmanager
 async def answering(answer: Callable[[bytes, object], Awaitable[bytes]]) -> AsyncIterator[int]:
-    """An instance that answers service 1's method in a way of its own; gives its port."""
+    """Run an instance that answers service 1's method in a way of its own, and give its port."""
     async with serving(GrpcServer({PROCESS: answer}, 1 << 20)) as port:
         yield port
 
 
 async def call(port: int, request: bytes = EXAMPLE, method: str = PROCESS, **options: object) -> Ended:
-    """One call on a channel of its own."""
+    """Make one call on a channel of its own."""
     channel = open_channel(f"127.0.0.1:{port}")
-    calling = channel.unary_unary(method)(request, **{"timeout": 20.0, **options})  # type: ignore[arg-type]
+    calling = channel.unary_unary(method)(request, **{"timeout": 40.0, **options})  # type: ignore[arg-type]
     try:
         body = await calling
         return Ended(grpc.StatusCode.OK, "", text_metadata(await calling.trailing_metadata()), body)
@@ -116,10 +120,3 @@ async def call(port: int, request: bytes = EXAMPLE, method: str = PROCESS, **opt
         return Ended(error.code(), error.details() or "", text_metadata(error.trailing_metadata()))
     finally:
         await channel.close()
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    """Wait for it, but not for ever."""
-    async with asyncio.timeout(20):
-        while not condition():  # noqa: ASYNC110
-            await asyncio.sleep(0.005)

@@ -98,7 +98,7 @@ async def test_what_makes_no_sense_is_refused_with_a_reason(request_, status):
     ],
 )
 async def test_no_web_page_may_add_an_instance(headers, status):
-    """A page may post text to anybody unasked, but JSON only where it is let, and never without an Origin."""
+    """A page may post text anywhere unasked, but JSON only where it is allowed, and always with an Origin."""
 
     async with balanced() as b:
         body = b'{"name": "new", "port": 9}'
@@ -158,10 +158,11 @@ async def test_an_instance_is_added_and_removed_under_load_and_no_request_fails(
         assert answer.status == 201
         assert (await b.ask(get("/admin/instances", "POST", json.dumps(added).encode()))).status == 409
         await eventually(lambda: b"service1c:" in bodies)
+        removed = next(i for i in b.server.balancer.instances if i.name == "service1a")
         assert (await b.ask(get("/admin/instances/service1a", "DELETE"))).status == 200
-        await asyncio.sleep(0.05)
-        seen = len(b.instances[0].requests)
-        await asyncio.sleep(0.1)
+        await eventually(lambda: not removed.in_flight)
+        seen, elsewhere = len(b.instances[0].requests), len(more.requests)
+        await eventually(lambda: len(more.requests) > elsewhere + 20)
         stop.set()
         await asyncio.gather(*loads)
         assert len(b.instances[0].requests) == seen

@@ -22,12 +22,12 @@ def instance() -> InstanceState:
     return InstanceState("service1a", "127.0.0.1", 8051)
 
 
-def attempt(health: Health, instance: InstanceState, at: float, blamed: FailureCause | None) -> Event | None:
-    """An attempt that begins and ends at `at`, well if nobody is to blame."""
+def attempt(health: Health, instance: InstanceState, at: float, cause: FailureCause | None) -> Event | None:
+    """Make an attempt that begins and ends at `at`, and fails where there is a `cause`."""
     health.started(instance, at)
-    if blamed is None:
+    if cause is None:
         return health.succeeded(instance, at, at)
-    return health.failed(instance, at, at, blamed)
+    return health.failed(instance, at, at, cause)
 
 
 def kind_and_reason(event: Event | None) -> tuple[EventKind, str] | None:
@@ -81,9 +81,9 @@ def test_a_trial_that_is_answered_restores(health: Health, instance: InstanceSta
     assert health.state(instance) is State.SERVING
 
 
-@pytest.mark.parametrize("blamed", [FailureCause.FAILED, FailureCause.UNREACHABLE])
+@pytest.mark.parametrize("cause", [FailureCause.FAILED, FailureCause.UNREACHABLE])
 def test_each_trial_that_fails_doubles_the_backoff_up_to_the_cap(
-    health: Health, instance: InstanceState, blamed: FailureCause
+    health: Health, instance: InstanceState, cause: FailureCause
 ) -> None:
     now = 0.0
     attempt(health, instance, now, FailureCause.UNREACHABLE)
@@ -91,7 +91,7 @@ def test_each_trial_that_fails_doubles_the_backoff_up_to_the_cap(
         assert health.due(now + backoff - 0.001) is None
         now += backoff
         assert health.due(now) is instance
-        assert kind_and_reason(attempt(health, instance, now, blamed)) == (
+        assert kind_and_reason(attempt(health, instance, now, cause)) == (
             EventKind.EJECTED,
             TransitionReason.TRIAL,
         )

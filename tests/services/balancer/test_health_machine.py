@@ -18,7 +18,7 @@ LIMIT = 2
 which = st.integers(0, 3)
 
 
-class RosterMachine(RuleBasedStateMachine):
+class InstanceSetMachine(RuleBasedStateMachine):
     """Attempts, checks, comings and goings, against what the events alone say of each instance."""
 
     @initialize(name=st.sampled_from(PolicyName), slow_start_s=st.sampled_from([0.0, 3.0]))
@@ -147,5 +147,5 @@ class RosterMachine(RuleBasedStateMachine):
         assert self.instances.panicking == (fit < RULES.panic_threshold * len(self.instances))
 
 
-RosterMachine.TestCase.settings = settings(max_examples=150, stateful_step_count=50)
-TestRosterMachine = RosterMachine.TestCase
+InstanceSetMachine.TestCase.settings = settings(max_examples=150, stateful_step_count=50)
+TestInstanceSetMachine = InstanceSetMachine.TestCase

@@ -26,15 +26,15 @@ def instance_set_of(members: list[InstanceState], instance_set: InstanceSet | No
     return instance_set
 
 
-def send(instance_set: InstanceSet, now: float, blamed: FailureCause | None = None) -> InstanceState:
-    """A request that ends at once; well if nobody is to blame."""
+def send(instance_set: InstanceSet, now: float, cause: FailureCause | None = None) -> InstanceState:
+    """Make an attempt that ends at once, and fails where there is a `cause`; return its instance."""
     instance = instance_set.choose(now)
     assert instance is not None
     instance_set.started(instance, now)
-    if blamed is None:
+    if cause is None:
         instance_set.succeeded(instance, now, now)
     else:
-        instance_set.failed(instance, now, now, blamed)
+        instance_set.failed(instance, now, now, cause)
     return instance
 
 
@@ -82,8 +82,8 @@ def test_a_full_instance_has_no_trial_until_it_has_room() -> None:
 def test_attempts_and_errors_are_counted_where_they_were_made() -> None:
     (a,) = instances(1)
     instance_set = instance_set_of([a])
-    for blamed in (None, FailureCause.NONE, FailureCause.FAILED):
-        send(instance_set, 0.0, blamed)
+    for cause in (None, FailureCause.NONE, FailureCause.FAILED):
+        send(instance_set, 0.0, cause)
     instance_set.started(a, 0.0)
     instance_set.released(a, 0.0, 0.0)
     assert (a.requests, a.errors, a.in_flight) == (4, 2, 0)
@@ -124,7 +124,7 @@ def test_below_the_panic_threshold_all_are_chosen_from() -> None:
     assert len({instance_set.choose(0.2) for _ in range(12)}) == 4
 
 
-def test_without_a_panic_threshold_there_may_be_nobody_left() -> None:
+def test_without_a_panic_threshold_there_may_be_no_instance_left() -> None:
     instance_set = instance_set_of(instances(1), InstanceSet(RoundRobin(), HealthRules(panic_threshold=0.0)))
     send(instance_set, 0.0, FailureCause.UNREACHABLE)
     assert instance_set.choose(0.5) is None

@@ -1,4 +1,4 @@
-"""An instance over gRPC that is told to fail."""
+"""An instance over gRPC fails as it is told to."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Code = grpc.StatusCode
 
 
 async def tell(port: int, path: str = "/faults", **faults: float) -> int:
-    """Status of what it says to that."""
+    """Set the faults of an instance; return the status of its answer."""
     request = pb.AdminRequest(method="POST", path=path, body=json.dumps(faults).encode())
     return pb.AdminResponse.FromString((await call(port, request.SerializeToString(), ASK)).body).status
 
@@ -28,7 +28,7 @@ async def tell(port: int, path: str = "/faults", **faults: float) -> int:
     ("faults", "code", "executed"),
     [({"errors": 1.0}, Code.INTERNAL, 0), ({"drops": 1.0}, Code.UNAVAILABLE, 1), ({}, Code.OK, 1)],
 )
-async def test_it_does_as_it_is_told_and_an_error_is_not_executed(
+async def test_an_instance_fails_as_it_is_told_and_an_error_is_not_executed(
     faults: dict[str, float], code: Code, executed: int
 ) -> None:
     server = ServiceServer(service(4, faults=True, ledger_limit=10))
@@ -41,7 +41,7 @@ async def test_it_does_as_it_is_told_and_an_error_is_not_executed(
         assert sum(server.ledger.executed.values()) == executed
 
 
-async def test_it_is_slowed_down_and_brought_back() -> None:
+async def test_an_instance_is_slowed_down_and_brought_back() -> None:
     async with serving(server := ServiceServer(service(4, faults=True))) as port:
         usual = server.slots.work.mean_ms
         assert await tell(port, slowdown=4) == 200
@@ -50,7 +50,7 @@ async def test_it_is_slowed_down_and_brought_back() -> None:
         assert server.slots.work.mean_ms == usual
 
 
-async def test_what_is_no_fault_is_refused_and_nobody_fails_unless_it_may() -> None:
+async def test_what_is_no_fault_is_refused_as_are_faults_that_settings_do_not_allow() -> None:
     async with serving(ServiceServer(service(4, faults=True))) as port:
         assert await tell(port, errors=2) == 422
         assert await tell(port, path="/elsewhere") == 404

@@ -1,4 +1,4 @@
-"""Services and balancers that run on their own, over gRPC."""
+"""Services and balancers run on their own over gRPC, and end when they are told to."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import pytest
 
 from services.rpc.codec import decode_response
-from tests.support.rpc_serving import EXAMPLE, PROCESS, call, closed_port
+from tests.support.rpc_serving import EXAMPLE, PROCESS, call
 
 
 @contextmanager
 def program(module: str, *arguments: str, **environ: str) -> Iterator[subprocess.Popen[str]]:
-    """It runs, and has said where it listens."""
+    """Run a program, and kill it at the end."""
     clean = {n: v for n, v in os.environ.items() if not n.startswith(("SERVICE", "BALANCER", "INSTANCE"))}
     with subprocess.Popen(
         [sys.executable, "-m", module, *arguments],
@@ -34,41 +34,39 @@ def program(module: str, *arguments: str, **environ: str) -> Iterator[subprocess
             process.kill()
 
 
-def listening(process: subprocess.Popen[str]) -> str:
-    """The line in which it says so."""
+def port_of(process: subprocess.Popen[str], name: str) -> int:
+    """Wait until the program says where it listens, under its name; return the port."""
     assert process.stdout is not None
-    return process.stdout.readline()
+    where = process.stdout.readline()
+    assert where.startswith(f"{name} listens on grpc://127.0.0.1:")
+    return int(where.rpartition(":")[2])
 
 
 def test_a_service_and_its_balancer_run_on_their_own_and_end_when_told() -> None:
-    last, front = str(closed_port()), str(closed_port())
-    service = {"SERVICE_PORT": last, "SERVICE_WORK": "text", "INSTANCE_ID": "service4a"}
-    balancer = {"BALANCER_PORT": front, "SERVICE4_INSTANCES": f"service4a=127.0.0.1:{last}"}
-    with (
-        program("services.rpc", "4", **service) as instance,
-        program("services.rpc.balancer", "4", **balancer) as before,
-    ):
-        assert listening(instance) == f"service4a listens on grpc://127.0.0.1:{last}\n"
-        assert listening(before) == f"service4-loadbalancer listens on grpc://127.0.0.1:{front}\n"
-        ended = asyncio.run(call(int(front), b"", "/pipeline.Report/Report"))
-        assert ended.details == "ReportRequest lacks analysis and request_id"
-        assert ended.metadata["answered-by"] == "service4a"
-        for process in (before, instance):
-            process.send_signal(signal.SIGTERM)
-            assert process.wait(20) == 0
+    service = {"SERVICE_PORT": "0", "SERVICE_WORK": "text", "INSTANCE_ID": "service4a"}
+    with program("services.rpc", "4", **service) as instance:
+        balancer = {
+            "BALANCER_PORT": "0",
+            "SERVICE4_INSTANCES": f"service4a=127.0.0.1:{port_of(instance, 'service4a')}",
+        }
+        with program("services.rpc.balancer", "4", **balancer) as before:
+            front = port_of(before, "service4-loadbalancer")
+            ended = asyncio.run(call(front, b"", "/pipeline.Report/Report"))
+            assert ended.details == "ReportRequest lacks analysis and request_id"
+            assert ended.metadata["answered-by"] == "service4a"
+            for process in (before, instance):
+                process.send_signal(signal.SIGTERM)
+                assert process.wait(30) == 0
 
 
 def test_the_whole_pipeline_runs_on_the_environment_alone() -> None:
-    ports = [str(closed_port()) for _ in range(4)]
-    environ = {
-        "SERVICE_WORK": "text",
-        **{f"SERVICE{n}_URL": f"http://127.0.0.1:{ports[n - 1]}" for n in (2, 3, 4)},
-    }
-    programs = [program("services.rpc", str(n), SERVICE_PORT=ports[n - 1], **environ) for n in (1, 2, 3, 4)]
-    with programs[0] as first, programs[1] as second, programs[2] as third, programs[3] as fourth:
-        for process in (first, second, third, fourth):
-            assert "listens" in listening(process)
-        assert decode_response(asyncio.run(call(int(ports[0]), EXAMPLE, PROCESS)).body).word_count == 4
+    environ = {"SERVICE_WORK": "text", "SERVICE_PORT": "0"}
+    with ExitStack() as stack:
+        for number in (4, 3, 2, 1):
+            process = stack.enter_context(program("services.rpc", str(number), **environ))
+            port = port_of(process, f"service{number}")
+            environ[f"SERVICE{number}_URL"] = f"http://127.0.0.1:{port}"
+        assert decode_response(asyncio.run(call(port, EXAMPLE, PROCESS)).body).word_count == 4
 
 
 @pytest.mark.parametrize(
@@ -78,6 +76,6 @@ def test_a_busy_port_is_said_with_its_variable(module: str, variable: str) -> No
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         with program(module, "4", **{variable: port}) as process:
-            _, said = process.communicate(timeout=20)
+            _, said = process.communicate(timeout=30)
     assert process.returncode == 2
     assert f"{variable} is {port}" in said

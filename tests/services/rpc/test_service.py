@@ -26,8 +26,8 @@ from tests.support.rpc_serving import (
     pipeline,
     service,
     serving,
-    until,
 )
+from tests.support.waiting import eventually
 
 Code = grpc.StatusCode
 SLOW = Work(WorkKind.IO, mean_ms=60_000)
@@ -73,7 +73,7 @@ async def test_a_full_queue_is_resource_exhausted_with_the_time_to_come_back_als
     last = ServiceServer(service(4, work=full))
     async with serving(last) as port, serving(ServiceServer(service(3, port))) as third:
         first = asyncio.ensure_future(call(third, method="/pipeline.Analyze/Analyze", timeout=20))
-        await until(lambda: last.slots.busy == 1)
+        await eventually(lambda: last.slots.busy == 1)
         ended = await call(third, method="/pipeline.Analyze/Analyze")
         assert ended.code is Code.RESOURCE_EXHAUSTED
         assert ended.metadata["retry-after"] == "1"
@@ -96,12 +96,12 @@ async def test_a_deadline_travels_along_the_chain_less_what_was_spent() -> None:
     assert 0 < left[0] <= 4.95  # gRPC rounds time-outs
 
 
-async def test_a_caller_out_of_time_is_told_so_and_the_slot_is_free_again() -> None:
+async def test_a_client_out_of_time_is_told_so_and_the_slot_is_free_again() -> None:
     last = ServiceServer(service(4, work=SLOW))
     async with serving(last) as port, serving(ServiceServer(service(3, port))) as third:
         ended = await call(third, method="/pipeline.Analyze/Analyze", timeout=0.2)
         assert ended.code is Code.DEADLINE_EXCEEDED
-        await until(lambda: last.slots.busy == 0)
+        await eventually(lambda: last.slots.busy == 0)
 
 
 async def test_a_hop_that_takes_too_long_is_deadline_exceeded_and_named() -> None:
@@ -184,7 +184,7 @@ async def test_a_killed_server_cuts_its_calls_and_frees_its_port_at_once() -> No
     server = ServiceServer(service(4, work=SLOW))
     async with serving(server) as port, serving(ServiceServer(service(3, port))) as third:
         calling = asyncio.ensure_future(call(third, method="/pipeline.Analyze/Analyze"))
-        await until(lambda: server.slots.busy == 1)
+        await eventually(lambda: server.slots.busy == 1)
         server.abort()
         await server.stop(0)
         assert (await calling).code is Code.UNAVAILABLE
@@ -201,7 +201,7 @@ async def test_two_servers_do_not_share_a_port_unawares() -> None:
 
 
 class _Elsewhere:
-    """What a socket would say that listens on that port."""
+    """A socket that says that it listens on a port."""
 
     def __init__(self, port: int) -> None:
         self._port = port

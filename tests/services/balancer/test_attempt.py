@@ -212,7 +212,7 @@ async def test_a_slow_reader_holds_the_instance_back_and_gets_it_all():
         client = await b.client()
         client.reader._limit = 1024  # so that what is not read is not taken in
         client.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-        await asyncio.sleep(0.3)
+        await eventually(lambda: any(c._held_up for c in b.connections))
         assert sum(sent) < size
         assert len((await client.answer()).body) == size
 
@@ -236,7 +236,7 @@ async def test_an_upload_waits_for_an_instance_that_does_not_read():
                 await client.writer.drain()
 
         uploading = asyncio.ensure_future(upload())
-        await asyncio.sleep(0.3)
+        await eventually(lambda: any(c._paused for c in b.connections))
         assert not uploading.done()
         read_on.set()
         assert (await client.answer()).body == b"done"
@@ -247,7 +247,7 @@ async def test_a_slow_sender_holds_no_instance():
     async with balanced(echo, in_flight_limit=1, queue_limit=0) as b:
         slow = await b.client()
         slow.send(b"POST /process HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nhello")
-        await asyncio.sleep(0.05)
+        await eventually(lambda: any(c._reader.coming for c in b.connections))
         assert (await b.ask(post(b"x"))).status == 200
         slow.send(b"world")
         assert (await slow.answer()).body == b"service1a:helloworld"
