@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.cli import startup
+from lab.cli import doctor
 from lab.placement import PlacementName
 from tests.support.command_line import CommandLine
 
@@ -24,7 +24,7 @@ def test_the_doctor_tells_every_fact_with_ok_or_a_remedy(lab: CommandLine) -> No
 def test_the_doctor_can_start_each_topology_and_say_what_that_costs_whatever_folder_it_runs_in(
     lab: CommandLine, hiding_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(startup, "LIMITS", {PlacementName.IN_PROCESS: (60_000, 1_000)})
+    monkeypatch.setattr(doctor, "LIMITS", {PlacementName.IN_PROCESS: (60_000, 1_000)})
     monkeypatch.chdir(hiding_folder)
     monkeypatch.setenv("PYTHONPATH", str(hiding_folder))
     done = lab("doctor", "--startup", "--json")
