@@ -13,8 +13,6 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import psutil
-
 from lab.cli.topology_options import TopologyOptions
 from lab.errors import NotRunning, PlacementError
 from services.names import ProtocolName
@@ -47,6 +45,8 @@ class Upkeep:
     @classmethod
     def of_this_process(cls, options: TopologyOptions) -> Upkeep:
         """Describe a topology that this process is about to keep up."""
+        import psutil  # takes a while, as in `alive`, and `lab --help` comes this way
+
         control = _file(options.offset, f"{os.getpid()}.sock")
         if len(os.fsencode(control)) > SOCKET_PATH_LIMIT:
             control = Path(tempfile.mkdtemp(prefix=f"{NAME}-")) / "control.sock"
@@ -60,6 +60,8 @@ class Upkeep:
     @property
     def alive(self) -> bool:
         """Whether the process that kept the topology up still does."""
+        import psutil
+
         try:
             process = psutil.Process(self.pid)
             same = abs(process.create_time() - self.started) < SAME_START_S
@@ -171,7 +173,7 @@ def _runtime_directory() -> Path:
     """Return where the directory belongs. Raises OSError where the system's place for it is not safe."""
     if runtime := os.environ.get("XDG_RUNTIME_DIR"):
         return Path(runtime) / NAME
-    from platformdirs import user_runtime_path  # takes a while, and `lab --help` comes this way
+    from platformdirs import user_runtime_path
 
     with warnings.catch_warnings(action="ignore"):  # it warns that it falls back to a directory in /tmp
         return user_runtime_path(NAME, ensure_exists=True)
@@ -179,7 +181,7 @@ def _runtime_directory() -> Path:
 
 @cache
 def _json() -> TypeAdapter[Upkeep]:
-    from pydantic import TypeAdapter  # takes a while, and not every command has something to read
+    from pydantic import TypeAdapter
 
     return TypeAdapter(Upkeep)
 
