@@ -47,3 +47,11 @@ def test_a_commit_is_checked_by_what_the_lint_session_runs() -> None:
 @pytest.mark.parametrize("package", PROJECT_FILE["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"])
 def test_type_checkers_may_rely_on_the_types_of_each_package_that_is_shipped(package: str) -> None:
     assert (ROOT / package / "py.typed").is_file()
+
+
+def test_what_has_to_pass_before_a_change_lands_calls_the_readmes_test_command() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    (command,) = re.findall(
+        r"^python3 -m pip install nox && (python3 -m nox -s tests)\b", readme, re.MULTILINE
+    )
+    assert command in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
