@@ -8,7 +8,15 @@ from collections.abc import Mapping
 import pandas as pd
 
 from lab.charts.answer import Answer
-from lab.charts.dot_plot import Quantity, believed, figure_text, interval_of, line_chart
+from lab.charts.dot_plot import (
+    LATENCY,
+    SERVERS_CPU,
+    THROUGHPUT,
+    believed,
+    figure_text,
+    interval_of,
+    line_chart,
+)
 from lab.charts.findings import Claim, caption, findings_of
 from lab.charts.series import positive
 from lab.charts.style import Chart, styled
@@ -26,21 +34,13 @@ _ORDER = (
     ClientName.WIRE,
 )
 """The costliest first."""
-_THROUGHPUT = Quantity("throughput (req/s)", lambda rows: rows["throughput_rps"])
-_LATENCY = Quantity("mean response_time (ms)", lambda rows: rows["response_time_mean_ms"])
-_CPU = Quantity(
-    "CPU of all servers a request (ms)",
-    lambda rows: (
-        1e3 * (rows["servers_cpu_cores"] + rows["balancers_cpu_cores"].fillna(0)) / rows["throughput_rps"]
-    ),
-)
 
 
 @styled
 def clients(rows: pd.DataFrame) -> Chart:
     """Draw throughput, latency and CPU of each client, a mark for each topology, at one concurrency."""
     drawn = {client: _by_topology(own) for client, own in _by_client(rows).items()}
-    figure = line_chart("What the HTTP client costs", drawn, (_THROUGHPUT, _LATENCY, _CPU))
+    figure = line_chart("What the HTTP client costs", drawn, (THROUGHPUT, LATENCY, SERVERS_CPU))
     sentences = [_sentence(rows, topology) for topology in _by_topology(rows)]
     return Chart(figure, "\n".join(f"- {each}" for each in sentences), " ".join(sentences))
 
@@ -53,7 +53,7 @@ def client_table(rows: pd.DataFrame) -> Table:
         "valid trials",
         "throughput (req/s)",
         "of the slowest client's",
-        _CPU.label,
+        SERVERS_CPU.label,
     )
     return Table(
         header,
@@ -62,9 +62,9 @@ def client_table(rows: pd.DataFrame) -> Table:
                 client,
                 topology,
                 believed(own),
-                figure_of(interval_of(own, _THROUGHPUT)),
+                figure_of(interval_of(own, THROUGHPUT)),
                 f"{figure_of(_over_slowest(rows, topology, own))} ×",
-                figure_of(interval_of(own, _CPU)),
+                figure_of(interval_of(own, SERVERS_CPU)),
             )
             for client, both in _by_client(rows).items()
             for topology, own in _by_topology(both).items()
@@ -107,7 +107,7 @@ def _over_slowest(rows: pd.DataFrame, topology: str, own: pd.DataFrame) -> Inter
 def _sentence(rows: pd.DataFrame, topology: str) -> str:
     """Say the throughput of the fastest client, and how many times the slowest client's that is."""
     own = {name: _by_topology(both).get(topology) for name, both in _by_client(rows).items()}
-    rates = {n: interval_of(r, _THROUGHPUT).estimate for n, r in own.items() if r is not None}
+    rates = {n: interval_of(r, THROUGHPUT).estimate for n, r in own.items() if r is not None}
     known = {name: rate for name, rate in rates.items() if not math.isnan(rate)}
     if len(known) < 2:
         return f"{topology.capitalize()}: too few valid trials to compare clients."

@@ -17,7 +17,18 @@ from lab.charts.series import reasons, valid
 from lab.charts.style import GREY, INK, Look, looks, new_figure
 from lab.measure.statistics import Interval, log_interval
 
-__all__ = ["Lines", "Quantity", "believed", "figure_text", "interval_of", "line_chart", "values_of"]
+__all__ = [
+    "LATENCY",
+    "SERVERS_CPU",
+    "THROUGHPUT",
+    "Lines",
+    "Quantity",
+    "believed",
+    "figure_text",
+    "interval_of",
+    "line_chart",
+    "values_of",
+]
 
 Lines = Mapping[str, Mapping[str, pd.DataFrame]]
 """By line, then by series: its rows, one a trial."""
@@ -35,6 +46,16 @@ class Quantity:
 
     label: str
     of: Callable[[pd.DataFrame], pd.Series[float]]
+
+
+THROUGHPUT = Quantity("throughput (req/s)", lambda rows: rows["throughput_rps"])
+LATENCY = Quantity("mean response_time (ms)", lambda rows: rows["response_time_mean_ms"])
+SERVERS_CPU = Quantity(
+    "CPU of all servers a request (ms)",
+    lambda rows: (
+        1e3 * (rows["servers_cpu_cores"] + rows["balancers_cpu_cores"].fillna(0)) / rows["throughput_rps"]
+    ),
+)
 
 
 def values_of(rows: pd.DataFrame, quantity: Quantity) -> list[float]:

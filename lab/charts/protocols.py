@@ -8,7 +8,16 @@ from collections.abc import Mapping
 import pandas as pd
 
 from lab.charts.answer import Answer
-from lab.charts.dot_plot import Quantity, believed, interval_of, line_chart, values_of
+from lab.charts.dot_plot import (
+    LATENCY,
+    SERVERS_CPU,
+    THROUGHPUT,
+    Quantity,
+    believed,
+    interval_of,
+    line_chart,
+    values_of,
+)
 from lab.charts.style import Chart, styled
 from lab.charts.tables import Table, figure_of
 from lab.measure.statistics import Interval, ratio_interval
@@ -16,22 +25,13 @@ from services.names import ProtocolName
 
 __all__ = ["byte_table", "coding_table", "protocol_answer", "protocols"]
 
-_THROUGHPUT = Quantity("throughput (req/s)", lambda rows: rows["throughput_rps"])
-_LATENCY = Quantity("mean response_time (ms)", lambda rows: rows["response_time_mean_ms"])
-_CPU = Quantity(
-    "CPU of all servers a request (ms)",
-    lambda rows: (
-        1e3 * (rows["servers_cpu_cores"] + rows["balancers_cpu_cores"].fillna(0)) / rows["throughput_rps"]
-    ),
-)
-
 
 @styled
 def protocols(rows: pd.DataFrame) -> Chart:
     """Draw throughput, latency and CPU of each protocol, over HTTP of each client, by length of text."""
     drawn = {stack: _by_length(own) for stack, own in _by_stack(rows).items()}
     where = _topologies(rows)
-    figure = line_chart(f"What the protocol costs: {where}", drawn, (_THROUGHPUT, _LATENCY, _CPU))
+    figure = line_chart(f"What the protocol costs: {where}", drawn, (THROUGHPUT, LATENCY, SERVERS_CPU))
     sentences = [_sentence(rows, length) for length in _by_length(rows)]
     sentences.append(f"{believed(rows)} trials are valid.")
     return Chart(figure, "\n".join(f"- {each}" for each in sentences), " ".join(sentences))
@@ -112,14 +112,14 @@ def _sentence(rows: pd.DataFrame, length: str) -> str:
     by_stack = _by_stack(_by_length(rows)[length])
     grpc = by_stack.get(ProtocolName.GRPC, rows[:0])
     compared = [
-        f"{figure_of(_over(grpc, own, _THROUGHPUT))} times the throughput of {name} for "
-        f"{figure_of(_over(grpc, own, _CPU))} times its CPU a request"
+        f"{figure_of(_over(grpc, own, THROUGHPUT))} times the throughput of {name} for "
+        f"{figure_of(_over(grpc, own, SERVERS_CPU))} times its CPU a request"
         for name, own in by_stack.items()
-        if name != ProtocolName.GRPC and not math.isnan(_over(grpc, own, _THROUGHPUT).estimate)
+        if name != ProtocolName.GRPC and not math.isnan(_over(grpc, own, THROUGHPUT).estimate)
     ]
     if not compared:
         return f"{length.capitalize()}: too few valid trials to compare protocols."
-    rate = figure_of(interval_of(grpc, _THROUGHPUT))
+    rate = figure_of(interval_of(grpc, THROUGHPUT))
     return f"{length.capitalize()}: gRPC lets {rate} req/s through, " + ", and ".join(compared) + "."
 
 
