@@ -35,7 +35,7 @@ http {{
 
 
 def free_ports(count: int) -> list[int]:
-    """Return `count` ports of the loopback that nobody listens on now."""
+    """Return `count` ports of the loopback that no program listens on now."""
     with ExitStack() as stack:
         taken = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
         return [each.getsockname()[1] for each in taken]

@@ -1,4 +1,4 @@
-"""What a balancer costs: CPU per proxied request, beside nginx and Envoy."""
+"""Measure the CPU that a balancer takes per proxied request, beside nginx and Envoy."""
 
 from __future__ import annotations
 

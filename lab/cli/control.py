@@ -1,6 +1,6 @@
-"""How other shells speak to the process that keeps a topology up: one JSON line each way over a Unix socket.
+"""The channel from other shells to the process that keeps a topology up: JSON lines over a Unix socket.
 
-The socket lies in the user's own state directory, which nobody else can enter. `multiprocessing.connection`
+The socket lies in the user's own state directory, which no other user can enter. `multiprocessing.connection`
 has a Listener and a Client for such sockets, but no timeout for accepting, connecting, sending, or the rest
 of a message that has begun: one stopped shell would hold the keeper for ever. So this uses plain sockets,
 which have one.
@@ -25,11 +25,11 @@ if TYPE_CHECKING:  # a shell that only asks need not import what runs
 __all__ = ["Command", "Control", "ask"]
 
 ASK_S = 30.0
-"""How long a command may take: restarting every server takes the longest."""
+"""Seconds that a command may take: restarting every server takes the longest."""
 SHELL_S = 5.0
-"""How long a shell may take to send its command, or to read the answer, before the next one is served."""
+"""Seconds that a shell may take to send its command, or to read the answer; then the next one is served."""
 SIGNAL_CHECK_S = 0.5
-"""How late a signal is seen that arrives between Python's last check for one and the system's wait."""
+"""Seconds after which a signal is seen that arrives between Python's last check and the system's wait."""
 LINE_LIMIT = 16 * 1024 * 1024
 """Bytes in the longest command or answer."""
 

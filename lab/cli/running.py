@@ -21,12 +21,12 @@ from services.names import ProtocolName
 __all__ = ["down", "kill", "logs", "restart", "stats", "test"]
 
 ANSWER_S = 1.0
-"""How long a process may take to answer `down`, before it gets a signal."""
+"""Seconds that a process may take to answer `down`, before it gets a signal."""
 DOWN_S = 4.0
-"""How long it may then take to end, before it is killed."""
+"""Seconds that it may then take to end, before it is killed."""
 POLL_S = 0.02
 FOLLOW_S = 0.3
-"""Pause between two looks for new lines of a log."""
+"""Seconds between two looks for new lines of a log."""
 
 
 def down(offset: UpOffset = None) -> None:

@@ -1,4 +1,4 @@
-"""What is up on this machine, so that any shell can find it: one file for each offset of the ports."""
+"""Record what is up on this machine, so that any shell finds it: one file for each offset of the ports."""
 
 from __future__ import annotations
 
@@ -149,7 +149,7 @@ def find_upkeep(offset: int | None = None, protocol: ProtocolName | None = None)
 
 
 def state_directory() -> Path:
-    """Return the user's own directory for these files, made where it is missing; nobody else can enter it.
+    """Return the user's own directory for these files, made where it is missing; no other user can enter it.
 
     XDG_RUNTIME_DIR is obeyed, or refused with its name: platformdirs may take another directory in its place.
     Raises PlacementError where the directory cannot be made or written to, or is another user's.

@@ -29,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
-    # Imported here, so that an interrupt meanwhile ends this as a later one does.
+    # Imported here, so that an interrupt during the import ends this as a later one does.
     from lab.notebook.parameters import read_notebook, read_parameters
 
     try:

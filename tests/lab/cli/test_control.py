@@ -1,4 +1,4 @@
-"""How the process that keeps a topology up takes commands."""
+"""Commands to the process that keeps a topology up."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What colours the numbers on this machine, and what a start costs here."""
+"""`lab doctor` on this machine: facts with remedies, and the cost of a start."""
 
 from __future__ import annotations
 

@@ -63,7 +63,9 @@ def test_logs_can_be_followed(lab: CommandLine, offset: int) -> None:
     assert following.returncode == 130
 
 
-def test_one_that_is_frozen_is_taken_down_all_the_same(lab: CommandLine, offset: int, tmp_path: Path) -> None:
+def test_a_topology_whose_process_is_frozen_is_taken_down_all_the_same(
+    lab: CommandLine, offset: int, tmp_path: Path
+) -> None:
     lab("up", "sequential", "--detach", "--offset", offset)
     (state,) = tmp_path.glob("pipeline-lab/*.json")
     os.kill(json.loads(state.read_text())["pid"], signal.SIGSTOP)

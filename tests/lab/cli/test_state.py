@@ -1,4 +1,4 @@
-"""What is up is found by every shell, and what died is found no more."""
+"""Every shell finds what is up, and nothing that died."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_with_two_topologies_up_the_one_meant_has_to_be_said(lab: CommandLine, o
     assert lab("logs", "--offset", offset).returncode == 0
 
 
-def test_one_that_was_killed_is_told_from_one_that_lives(
+def test_a_topology_whose_process_was_killed_is_found_no_more(
     lab: CommandLine, offset: int, tmp_path: Path
 ) -> None:
     lab("up", "sequential", "--detach", "--offset", offset)

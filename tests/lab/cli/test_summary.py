@@ -1,4 +1,4 @@
-"""What `lab benchmark` makes of trials."""
+"""The summary that `lab benchmark` prints of its trials."""
 
 from __future__ import annotations
 

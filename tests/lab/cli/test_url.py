@@ -36,7 +36,7 @@ class Hello(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(b"ok")
 
-    do_PUT = do_POST = do_GET  # noqa: N815 (as http.server has it)
+    do_PUT = do_POST = do_GET  # noqa: N815 (http.server's names)
 
     def log_message(self, *args: object) -> None: ...
 
