@@ -27,7 +27,8 @@ def in_code(text: str) -> list[str]:
     """What stands between back-ticks, and each line of the blocks of code."""
     blocks = re.findall(r"^```\w*\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
     rest = re.sub(r"^```\w*\n.*?^```", "", text, flags=re.MULTILINE | re.DOTALL)
-    return [*re.findall(r"`([^`\n]+)`", rest), *(line for block in blocks for line in block.splitlines())]
+    spans = (" ".join(span.split()) for span in re.findall(r"`([^`]+)`", rest))
+    return [*spans, *(line for block in blocks for line in block.splitlines())]
 
 
 def commands(text: str, program: str) -> set[str]:
@@ -85,3 +86,20 @@ def test_a_module_that_a_document_runs_exists(document: Path) -> None:
     ours = re.compile(rf"python3? -m ((?:{'|'.join(FOLDERS)})[\w.]*)")
     for module in {name for code in in_code(text) for name in ours.findall(code)}:
         assert find_spec(module), module
+
+
+@documented
+@pytest.mark.parametrize("session", ["peers", "accuracy", "placements"])
+def test_a_goal_that_a_document_measures_exists(document: Path, session: str) -> None:
+    called = re.compile(rf"nox -s {session} -- ([\w ]+)")
+    codes = in_code(document.read_text(encoding="utf-8"))
+    goals = {
+        goal for code in codes for goals in called.findall(code.partition("#")[0]) for goal in goals.split()
+    }
+    module = ast.parse((ROOT / "benchmarks" / f"{session}.py").read_text(encoding="utf-8"))
+    (known,) = (
+        {ast.literal_eval(key) for key in node.value.keys if key}
+        for node in module.body
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Dict)
+    )
+    assert goals <= known
