@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import random
 from dataclasses import asdict, replace
-from urllib.parse import unquote
 
 import grpc
 
@@ -13,7 +12,7 @@ from services.addresses import is_loopback
 from services.fault_injection import FAULTS_PATH, Faults
 from services.rpc import pipeline_pb2 as pb
 from services.rpc.codec import MalformedError, parse
-from services.rpc.server import Answer, Context
+from services.rpc.server import Answer, Context, peer_address
 from services.rpc.statuses import ANSWERED_BY
 from services.slots import Slots
 
@@ -65,9 +64,8 @@ class FaultyAnswer:
 
 
 def _is_on_this_machine(peer: str) -> bool:
-    """Tell whether a peer as gRPC writes it, such as `ipv6:%5B::1%5D:1234`, is on this machine."""
-    kind, _, address = peer.partition(":")
-    return kind == "unix" or is_loopback(unquote(address).rpartition(":")[0].strip("[]"))
+    """Return whether a peer as gRPC writes it, such as `ipv6:%5B::1%5D:1234`, is on this machine."""
+    return peer.startswith("unix:") or is_loopback(peer_address(peer))
 
 
 def _said(status: int, content: object) -> bytes:

@@ -6,6 +6,7 @@ import asyncio
 import socket
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
+from urllib.parse import unquote
 
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
@@ -14,7 +15,7 @@ from grpc_reflection.v1alpha import reflection
 from services.addresses import address_of
 from services.rpc.methods import service_of
 
-__all__ = ["Answer", "Context", "GrpcServer"]
+__all__ = ["Answer", "Context", "GrpcServer", "peer_address"]
 
 Context = grpc.aio.ServicerContext[bytes, bytes]
 Answer = Callable[[bytes, Context], Awaitable[bytes]]
@@ -22,6 +23,11 @@ Answer = Callable[[bytes, Context], Awaitable[bytes]]
 
 CLOSE_S = 0.5
 """How long calls that were cut may take to go."""
+
+
+def peer_address(peer: str) -> str:
+    """Return `127.0.0.1` of gRPC's `ipv4:127.0.0.1:50123`, and `::1` of `ipv6:%5B::1%5D:50123`."""
+    return unquote(peer).partition(":")[2].rpartition(":")[0].strip("[]")
 
 
 class GrpcServer:

@@ -211,6 +211,10 @@ class Balanced:
         assert isinstance(stats, dict)
         return list(stats.values())
 
+    def events(self, kind: str) -> list[dict[str, object]]:
+        """The balancer's events of a kind, oldest first."""
+        return [event for event in self.server.balancer.log.last() if event["event"] == kind]
+
     def close(self) -> None:
         for client in self._clients:
             client.writer.close()

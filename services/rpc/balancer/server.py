@@ -7,7 +7,6 @@ import logging
 from collections.abc import Iterable
 from functools import partial
 from typing import Any
-from urllib.parse import unquote
 
 import grpc
 
@@ -18,7 +17,7 @@ from services.rpc.balancer.balancer import GrpcLoadBalancer
 from services.rpc.balancer.call import GrpcForward, Metadata
 from services.rpc.codec import parse
 from services.rpc.methods import ASK
-from services.rpc.server import Context, GrpcServer
+from services.rpc.server import Context, GrpcServer, peer_address
 from services.rpc.statuses import ANSWERED_BY, RefusedError
 
 __all__ = ["GrpcBalancerServer"]
@@ -96,7 +95,7 @@ class GrpcBalancerServer(GrpcServer):
             method, path = asked.method.encode("ascii"), asked.path.encode("ascii")
         except ValueError as error:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
-        access = AdminAccess(_peer_address(context.peer()))
+        access = AdminAccess(peer_address(context.peer()))
         status, content_type, body = self._admin.answer(method, path, asked.body, access)
         answer = pb.AdminResponse(status=status, content_type=content_type, body=body)
         return answer.SerializeToString()
@@ -109,8 +108,3 @@ def _passed_on(metadata: Iterable[tuple[str, str | bytes]] | None) -> Metadata:
         for key, value in metadata or ()
         if key not in _OF_THE_CONNECTION and not key.startswith(_PREFIXES_OF_THE_CONNECTION)
     )
-
-
-def _peer_address(peer: str) -> str:
-    """Return `127.0.0.1` of gRPC's `ipv4:127.0.0.1:50123`, and `::1` of `ipv6:%5B::1%5D:50123`."""
-    return unquote(peer).partition(":")[2].rpartition(":")[0].strip("[]")

@@ -370,7 +370,7 @@ def mutated(rng):
     return bytes(data)
 
 
-async def test_nothing_that_is_sent_crashes_it_hangs_it_or_ends_up_in_another_clients_answer():
+async def test_nothing_that_is_sent_crashes_or_hangs_the_balancer_or_ends_up_in_anothers_answer():
     """Mutated requests on many connections, while another client's requests must come through untouched."""
 
     async def tagged(request):

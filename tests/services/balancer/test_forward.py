@@ -1,4 +1,4 @@
-"""What a balancer does when instances fail: other instances, and when there are none, a plain word."""
+"""Where a request goes: to other instances where one fails, into the queue, or back with a plain word."""
 
 from __future__ import annotations
 
@@ -14,11 +14,6 @@ from services.balancer.retries import RetryBudget
 from services.wire import WireClient, WireError
 from tests.support.balancing import balanced, echo, let_time_pass, post, silent
 from tests.support.waiting import eventually
-
-
-def events(b, kind):
-    log = b.server.balancer.log
-    return [event for event in log.last() if event["event"] == kind]
 
 
 async def drop(request):
@@ -41,7 +36,7 @@ async def test_a_request_refused_by_one_instance_goes_to_the_next():
         answers = [await b.ask(post(b"%d" % i)) for i in range(6)]
         assert [answer.body for answer in answers] == [b"service1c:%d" % i for i in range(6)]
         assert b.counts() == [{"requests": 1, "errors": 1}] * 2 + [{"requests": 6, "errors": 0}]
-        assert len(events(b, "ejected")) == 2
+        assert len(b.events("ejected")) == 2
 
 
 async def test_a_request_that_was_sent_goes_to_the_next_only_on_a_route_declared_idempotent():
@@ -51,7 +46,7 @@ async def test_a_request_that_was_sent_goes_to_the_next_only_on_a_route_declared
         refused = await b.ask(post(b"c", path="/order"))
         assert refused.status == 502
         assert f"service1a:{b.instances[0].port} reset" in json.loads(refused.body)["detail"]
-        assert [event["reason"] for event in events(b, "denied")] == ["not_idempotent"]
+        assert [event["reason"] for event in b.events("denied")] == ["not_idempotent"]
         assert [r.body for r in b.instances[1].requests] == [b"a", b"b"]
 
 
@@ -77,7 +72,7 @@ async def test_when_all_fail_the_client_learns_which_were_tried_and_when_to_come
         assert (await client.answer()).status == 503
 
 
-async def test_after_all_were_dead_it_serves_again_without_a_restart():
+async def test_a_balancer_whose_instances_were_all_dead_serves_again_without_a_restart():
     async with balanced(echo, echo) as b:
         for instance in b.instances:
             await instance.kill()
@@ -138,7 +133,7 @@ async def test_a_frozen_instance_costs_one_try_and_the_answer_comes_from_another
         let_time_pass(b.attempts[0])
         assert (await asking).body == b"service1b:x"
         assert b.counts() == [{"requests": 1, "errors": 1}, {"requests": 1, "errors": 0}]
-        assert [event["reason"] for event in events(b, "retried")] == ["read_timeout"]
+        assert [event["reason"] for event in b.events("retried")] == ["read_timeout"]
 
 
 async def test_a_frozen_instance_is_a_gateway_time_out_where_nothing_may_be_tried_again():
@@ -153,7 +148,7 @@ async def test_the_clients_deadline_ends_a_request_and_is_not_the_instances_faul
     async with balanced(silent, failures=1) as b:
         answer = await b.ask(post(headers="X-Request-Deadline-Ms: 100\r\n"))
         assert answer.status == 504
-        assert events(b, "ejected") == []
+        assert b.events("ejected") == []
         assert (await b.ask(post(headers="X-Request-Deadline-Ms: 0\r\n"))).status == 504
         assert b.counts() == [{"requests": 1, "errors": 1}]
 
@@ -173,7 +168,7 @@ async def test_an_answer_that_trickles_on_ends_with_the_requests_time_and_is_not
         with pytest.raises((asyncio.IncompleteReadError, ConnectionError)):
             await client.reader.readexactly(100_000)
         assert b.counts() == [{"requests": 1, "errors": 1}]
-        assert events(b, "ejected") == []
+        assert b.events("ejected") == []
 
 
 async def test_a_client_that_does_not_read_holds_an_instance_no_longer_than_the_requests_time():
@@ -209,10 +204,10 @@ async def test_only_what_goes_to_another_instance_counts_as_a_retry():
     async with balanced(echo) as b:
         await b.instances[0].kill()
         assert (await b.ask(post())).status == 503
-        assert events(b, "retried") == []
+        assert b.events("retried") == []
     async with balanced(drop, drop, failures=100) as b:
         assert (await b.ask(post())).status == 503
-        assert [event["instance"] for event in events(b, "retried")] == [f"service1a:{b.instances[0].port}"]
+        assert [event["instance"] for event in b.events("retried")] == [f"service1a:{b.instances[0].port}"]
     async with balanced(broken, retry_statuses=frozenset((502,))) as b:
         assert (await b.ask(post())).status == 503
         assert b.server.balancer.counters.retries == {}
@@ -233,11 +228,11 @@ async def test_a_retry_that_has_to_wait_counts_once_it_goes():
         await eventually(lambda: b.instances[0].requests)
         waiting = asyncio.ensure_future(b.ask(post(b"drop")))
         await eventually(lambda: len(b.server.balancer.queue) == 1)
-        assert events(b, "retried") == []
+        assert b.events("retried") == []
         release.set()
         await held
         assert (await waiting).body == b"service1a:drop"
-        assert [event["reason"] for event in events(b, "retried")] == ["reset"]
+        assert [event["reason"] for event in b.events("retried")] == ["reset"]
 
 
 async def test_retries_of_what_was_sent_stay_within_the_budget():
@@ -251,8 +246,8 @@ async def test_retries_of_what_was_sent_stay_within_the_budget():
         b.server.balancer.budget = Standing(0.0, ratio=0.0, per_second=3.0)
         answers = [await b.ask(post()) for _ in range(10)]
         assert [answer.status for answer in answers] == [503] * 3 + [502] * 7
-        assert len(events(b, "retried")) == 3
-        assert [event["reason"] for event in events(b, "denied")] == ["no_budget"] * 7
+        assert len(b.events("retried")) == 3
+        assert [event["reason"] for event in b.events("denied")] == ["no_budget"] * 7
 
 
 async def test_a_long_body_is_not_sent_twice():
@@ -343,28 +338,6 @@ async def test_connections_that_were_closed_while_idle_cost_no_request():
         assert b.counts() == [{"requests": 20, "errors": 0}]
 
 
-async def test_checks_eject_an_instance_that_answers_requests_but_not_checks_and_restore_it():
-    rules = {"check_interval_s": 0.02, "check_timeout_s": 30.0, "rise": 2, "fall": 2}
-    async with balanced(echo, echo, **rules) as b:
-        await eventually(lambda: b.instances[0].checks and b.instances[1].checks)
-        b.instances[0].health = "503 No"
-        await eventually(lambda: events(b, "ejected"))
-        assert [(await b.ask(post(b"x"))).body for _ in range(4)] == [b"service1b:x"] * 4
-        b.instances[0].health = "404 Not Found"  # it has no such route, but it is there
-        await eventually(lambda: events(b, "restored"))
-        assert {(await b.ask(post(b"x"))).body for _ in range(4)} == {
-            b"service1a:x",
-            b"service1b:x",
-        }
-        assert [event["reason"] for event in events(b, "ejected")] == ["checks"]
-
-
-async def test_a_frozen_instance_delays_no_other_instances_checks():
-    async with balanced(echo, echo, check_interval_s=0.02, check_timeout_s=5.0) as b:
-        b.instances[0].frozen = True
-        await eventually(lambda: b.instances[1].checks > 5)
-
-
 async def test_requests_beyond_the_limit_wait_their_turn():
     running, most = set(), []
 
@@ -393,11 +366,11 @@ async def test_a_full_queue_sends_requests_away_at_once_and_a_long_wait_in_the_e
         (waiting,) = b.server.balancer.queue.expire(time.monotonic() + 60.0)
         waiting.on_queue_timeout()
         assert (await second).status == 503
-        assert [event["reason"] for event in events(b, "queued_out")] == ["full", "timeout"]
+        assert [event["reason"] for event in b.events("queued_out")] == ["full", "timeout"]
         first.cancel()
 
 
-async def test_an_instance_that_those_in_line_have_been_to_serves_who_comes_after_them():
+async def test_an_instance_that_queued_requests_have_been_to_serves_those_that_come_later():
     release = asyncio.Event()
 
     async def moody(request):
@@ -420,7 +393,7 @@ async def test_an_instance_that_those_in_line_have_been_to_serves_who_comes_afte
         ]
 
 
-async def test_who_leaves_the_queue_is_not_sent_anywhere():
+async def test_a_request_that_leaves_the_queue_is_not_sent_anywhere():
     release = asyncio.Event()
 
     async def held(request):

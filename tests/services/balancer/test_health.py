@@ -97,7 +97,7 @@ def test_each_trial_that_fails_doubles_the_backoff_up_to_the_cap(
         )
 
 
-def test_a_trial_that_was_given_up_leaves_it_due(health: Health, instance: InstanceState) -> None:
+def test_an_instance_stays_due_after_a_trial_given_up(health: Health, instance: InstanceState) -> None:
     attempt(health, instance, 0.0, FailureCause.UNREACHABLE)
     health.started(instance, 1.0)
     assert health.due(1.5) is None
@@ -243,7 +243,7 @@ def test_one_that_is_forgotten_starts_with_a_clean_sheet(health: Health, instanc
         (BrokenAnswer(FailureKind.SHORT_BODY, "h:1"), FailureCause.FAILED),
     ],
 )
-def test_a_failure_is_blamed_on_the_instance_only_where_it_is_its_own(
+def test_a_failure_counts_against_the_instance_only_where_it_is_its_own(
     error: NotConnected, expected: FailureCause
 ) -> None:
     assert cause_of(error) is expected

@@ -1,4 +1,4 @@
-"""Whatever happens in whatever order, the instance_set keeps its promises."""
+"""Whatever happens in whatever order, an InstanceSet keeps its promises."""
 
 from __future__ import annotations
 

@@ -131,7 +131,7 @@ def test_without_a_panic_threshold_there_may_be_no_instance_left() -> None:
     assert not instance_set.saturated()
 
 
-def test_one_that_is_removed_still_ends_what_it_began() -> None:
+def test_a_removed_instance_still_ends_what_it_began() -> None:
     a, b = instances(2)
     instance_set = instance_set_of([a, b])
     instance_set.started(a, 0.0)
@@ -178,7 +178,7 @@ def test_an_instance_that_returns_takes_a_growing_part_of_its_share(name: Policy
     assert parts == pytest.approx([0.1, 0.25, 0.5, 0.75, 1.0], abs=0.12)
 
 
-def test_the_first_request_offered_to_one_that_returns_shows_that_it_is_back() -> None:
+def test_the_first_request_offered_to_a_returning_instance_shows_that_it_is_back() -> None:
     members = instances(2)
     instance_set = instance_set_of(members, InstanceSet(RoundRobin(), slow_start_s=10.0))
     out = send(instance_set, 0.0, FailureCause.UNREACHABLE)

@@ -53,7 +53,7 @@ def test_the_command_says_that_it_was_given_no_instances(environ):
 
 
 @pytest.mark.parametrize(("module", "number"), [("services.balancer", "1"), ("services", "4")])
-def test_what_it_says_where_it_listens_is_an_address_also_over_ipv6(environ, module, number):
+def test_a_program_says_where_it_listens_as_an_address_also_over_ipv6(environ, module, number):
     try:
         socket.create_server(("::1", 0), family=socket.AF_INET6).close()
     except OSError:

@@ -47,7 +47,7 @@ async def test_the_chain_answers_the_documented_example_and_says_where_the_time_
 @pytest.mark.parametrize(
     "request_bytes", [b"", b"\xff\xff\xff", encode(TextRequest(text="x", request_id="r"))[:3]]
 )
-async def test_what_is_no_request_is_an_invalid_argument_in_the_name_of_who_refused_it(
+async def test_what_is_no_request_is_an_invalid_argument_in_the_name_of_the_service(
     request_bytes: bytes,
 ) -> None:
     async with pipeline() as port:

@@ -153,7 +153,7 @@ def test_a_thousand_pipelined_requests_need_no_deeper_stack():
     assert len(taken.requests) == 5000
 
 
-def test_it_says_what_it_waits_for():
+def test_a_reader_says_what_it_waits_for():
     taken = Taken()
     taken.reader.feed(b"POST / HTTP/1.1\r\n")
     taken.reader.feed(b"Host: x\r\nContent-Length: 3\r\nExpect: 100-continue\r\n")

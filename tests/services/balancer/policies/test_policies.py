@@ -407,7 +407,7 @@ def test_a_limit_does_not_bring_back_one_that_was_removed() -> None:
     assert policy.choose(1.0) is None
 
 
-def test_peak_ewma_remembers_times_of_instances_that_were_full_meanwhile() -> None:
+def test_peak_ewma_remembers_times_of_instances_that_were_full_for_a_while() -> None:
     a, b = instances(2)
     policy = filled(build(PolicyName.PEAK_EWMA, limit=1), [a, b])
     for instance, elapsed in ((a, 0.1), (b, 0.2)):

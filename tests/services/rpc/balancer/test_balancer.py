@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from services.balancer.events import Event
 from services.balancer.settings import PolicyName
 from services.rpc import pipeline_pb2 as pb
-from services.rpc.balancer.server import _peer_address
 from services.rpc.channels import open_channel
+from services.rpc.server import peer_address
 from tests.support.rpc_serving import EXAMPLE, PROCESS, answering, balancer, call, closed_port
 from tests.support.waiting import eventually
 
@@ -323,7 +323,7 @@ async def test_instances_come_and_go_while_it_runs() -> None:
     ],
 )
 def test_access_to_changes_is_decided_by_the_peers_address(peer: str, address: str) -> None:
-    assert _peer_address(peer) == address
+    assert peer_address(peer) == address
 
 
 async def test_what_is_no_admin_request_is_an_invalid_argument() -> None:
