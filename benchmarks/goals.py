@@ -68,7 +68,7 @@ def main(name: str, goals: Mapping[str, Goal]) -> int:
     file = Path("build") / f"{name}.json"
     file.parent.mkdir(exist_ok=True)
     rows = {goal: [asdict(figure) for figure in figures] for goal, figures in measured.items()}
-    file.write_text(json.dumps({"provenance": Provenance.gather().to_json(), "goals": rows}, indent=1) + "\n")
+    file.write_text(json.dumps({"provenance": asdict(Provenance.gather()), "goals": rows}, indent=1) + "\n")
     missed = [f"{goal}: {f.what}" for goal, figures in measured.items() for f in figures if f.ok is False]
     print(f"{file}: " + (f"{len(missed)} missed: {'; '.join(missed)}" if missed else "every bound kept"))
     return 1 if missed else 0

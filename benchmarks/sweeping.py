@@ -7,8 +7,8 @@ import tempfile
 
 import pandas as pd
 
+from lab import results
 from lab.placement.ports import free_offset
-from lab.results import csv_file
 from lab.sweep import plan_sweep, run_sweep
 from lab.topology import Topology
 
@@ -21,7 +21,7 @@ def swept(preset: str = "quick", *, trials: int, **factors: object) -> pd.DataFr
         offset = free_offset(Topology.parallel())
         plan = plan_sweep(preset, trials=trials, folder=folder, port_offset=offset, **factors)
         print(f"         {plan}", flush=True)
-        return csv_file.read(run_sweep(plan))
+        return results.read(run_sweep(plan))
 
 
 def median_ratio(above: pd.DataFrame, below: pd.DataFrame) -> float:

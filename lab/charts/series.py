@@ -10,7 +10,8 @@ from typing import Any
 import pandas as pd
 
 from lab.measure.statistics import Interval, log_interval
-from lab.names import TopologyName
+from lab.names import LoadModel, TopologyName
+from lab.results.frame import require_cells_apart, require_columns
 
 __all__ = ["Panel", "Point", "Series", "panels_of", "positive", "reasons", "valid"]
 
@@ -47,6 +48,8 @@ _LABELS = {
     "requested_rate": "{} req/s requested",
 }
 _AXES = ("concurrency", "requested_rate")
+_STRUCTURE = ("topology", "replicas", "work", "work_ms", "slots")
+"""Factors that say which topology a row is of, as theory needs it."""
 _OF_PARALLEL = ("replicas", "policy", "balancer")
 
 
@@ -86,6 +89,7 @@ class Series:
 
     def points(self, column: str) -> Iterator[Point]:
         """Yield the points of a column along the axis, ascending."""
+        require_columns(self.rows, column)
         for x in self.places:
             rows = self.at(x)
             invalid = rows.loc[~valid(rows), column].astype(float)
@@ -127,8 +131,13 @@ def panels_of(rows: pd.DataFrame, series: str = "topology") -> tuple[Panel, ...]
     """Split rows into panels, one for each combination of what varies beside the series and the axis.
 
     A row to which a factor does not apply (the policy of a sequential topology) stands in the panels of all
-    its levels, for comparison.
+    its levels, for comparison. Raises SchemaMismatch where the rows' file lacks a column that this needs, or
+    one that told cells apart.
     """
+    closed = rows["load_model"] == LoadModel.CLOSED
+    axes = [name for name, has_it in zip(_AXES, (closed.any(), (~closed).any()), strict=True) if has_it]
+    require_columns(rows, series, *_STRUCTURE, *axes)
+    require_cells_apart(rows)
     told = rows.copy()
     for name in _OF_PARALLEL:
         told[name] = told[name].mask(told["topology"] == TopologyName.SEQUENTIAL)
@@ -150,6 +159,8 @@ def _panel(rows: pd.DataFrame, told: pd.DataFrame, series: str, key: Mapping[str
     axis = next((name for name in _AXES if rows.loc[inside, name].notna().any()), _AXES[0])
     inside &= rows[axis].notna()
     groups = {str(name): group for name, group in rows[inside].groupby(series, sort=True)}
+    for group in groups.values():
+        group.attrs = rows.attrs  # which columns the file lacks: groupby forgets it
     names = sorted(groups, key=lambda name: (name == TopologyName.PARALLEL, name))
     label = ", ".join(_LABELS.get(name, "{}").format(level) for name, level in key.items())
     return Panel(label, axis, tuple(Series(name, axis, groups[name]) for name in names))

@@ -45,7 +45,7 @@ def chart(
 ) -> None:
     """Draw throughput, latency and where the time went of a result, and print what they say."""
     from lab import charts
-    from lab.results.csv_file import read
+    from lab.results import read
 
     rows = read(results)
     for name, draw in (
@@ -62,7 +62,7 @@ def check(
     paths: Annotated[list[Path], typer.Argument(metavar="CSV…", help="Results of sweeps.")],
 ) -> None:
     """Hold committed results against results/schema.json's contract of columns."""
-    from lab.results import csv_file
+    from lab import results
 
     for path in paths:
-        typer.echo(f"{path}: {csv_file.check(path)} rows, all as the schema says")
+        typer.echo(f"{path}: {results.check(path)} rows, all as the schema says")

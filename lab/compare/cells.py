@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cached_property
 
 import pandas as pd
 
 from lab.errors import ResultsError
-from lab.measure.columns import Factors
+from lab.measure.factors import HOW_IT_WAS_MEASURED, factor_columns
 
 __all__ = ["Key", "Pairing", "Sides"]
 
@@ -17,8 +17,6 @@ Key = tuple[str, ...]
 Sides = tuple[list[float], list[float]]
 """One value for each trial of a cell, A's and B's."""
 
-HOW_IT_WAS_MEASURED = ("seed", "duration_s", "warmup_s", "warmup_mode")
-"""Factors that say how well a cell was measured, and not what it is."""
 LOAD = ("load_model", "concurrency", "think_time_ms", "requested_rate", "payload_bytes")
 """Factors that cells must always share: the figures of unlike loads do not compare."""
 
@@ -119,7 +117,7 @@ class Pairing:
 
 
 def _factors() -> tuple[str, ...]:
-    return tuple(field.name for field in fields(Factors))
+    return tuple(column.name for column in factor_columns())
 
 
 def _text(column: pd.Series) -> list[str]:

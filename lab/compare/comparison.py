@@ -26,7 +26,7 @@ from lab.measure.statistics import (
     ratio_interval,
     smallest_p,
 )
-from lab.results.csv_file import read
+from lab.results.frame import read, require_cells_apart, require_columns
 from lab.results.sidecar import Provenance, Sidecar
 
 __all__ = [
@@ -273,6 +273,8 @@ def compare(
     for name, frame in (("A", a), ("B", b)):
         if frame.empty:
             raise ResultsError(f"{name} has no rows to compare: was it interrupted before its first trial?")
+        require_columns(frame, metric)
+        require_cells_apart(frame)
     pairing = Pairing(a, b)
     trials, failed = pairing.trials(metric), pairing.failed()
     testable = _testable({key: smallest_p(len(x), len(y)) for key, (x, y) in trials.items()})

@@ -1,12 +1,19 @@
-"""The columns of a row, in the order of the contract: one dataclass a group, each column with its meaning.
+"""The columns of a row, in the order of the contract: one dataclass per group, each column with its meaning.
 
 A blank cell is None: it does not apply, or it must not be said. The Table Schema is generated from here.
+
+A sidecar carries the `schema_version` of its CSV; one that names none is version 1. Columns are only ever
+added: whatever has the required columns is read for ever. To add a column, append it to its group with
+`since` one above the newest version, and add the version to `SCHEMA_HISTORY`; nothing else has to know. A
+factor of version 1 enters the hash of a cell's id blank or not, a later one only where it is not blank, so
+that no old id changes.
 """
 
 # ruff: noqa: RUF009 (each call returns a fresh field, which is what a dataclass wants)
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -14,23 +21,44 @@ from typing import Any
 from lab.expectations import Verdict
 from lab.measure.validity import THRESHOLD
 
-__all__ = ["Against", "Factors", "TimeSpent", "TrialHealth", "TrialOutcome", "What"]
+__all__ = [
+    "SCHEMA_HISTORY",
+    "SCHEMA_VERSION",
+    "Against",
+    "Factors",
+    "TimeSpent",
+    "TrialHealth",
+    "TrialOutcome",
+    "What",
+]
+
+SCHEMA_HISTORY: Mapping[int, str] = {
+    1: "The columns from sweep_id to predicted_response_time_ms; sidecars name no version.",
+}
+"""What each version of the format added."""
+SCHEMA_VERSION = max(SCHEMA_HISTORY)
 
 
-def _column(description: str, *, required: bool = False, **constraints: Any) -> Any:
-    """A field with its description and its Table Schema constraints. Optional ones are blank by default."""
-    metadata = {"description": description, "constraints": constraints}
+def _column(description: str, *, required: bool = False, since: int = 1, **constraints: Any) -> Any:
+    """Return a field with its description, its first version and its Table Schema constraints.
+
+    An optional column is blank by default. Raises ValueError for a later column that is required: older files
+    lack it, and they are to be read.
+    """
+    if since not in SCHEMA_HISTORY or (required and since > 1):
+        raise ValueError(f"a column of version {since} is optional, and the version is in SCHEMA_HISTORY")
+    metadata = {"description": description, "since": since, "constraints": constraints}
     return field(metadata=metadata) if required else field(default=None, metadata=metadata)
 
 
-def _amount(description: str, *, required: bool = False) -> Any:
-    """A column that holds no negative number."""
-    return _column(description, required=required, minimum=0)
+def _amount(description: str, *, required: bool = False, since: int = 1) -> Any:
+    """Return a column that holds no negative number."""
+    return _column(description, required=required, since=since, minimum=0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class What:
-    """Which trial this row is."""
+    """The columns that say which trial a row is."""
 
     sweep_id: str = _column("The sweep it belongs to: the stem of its CSV's name.", required=True)
     cell_id: str = _column(
@@ -45,7 +73,10 @@ class What:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Factors:
-    """What was set. Blank where it does not apply, as everything about servers that the lab did not start."""
+    """The columns that say what was set; blank where a factor does not apply.
+
+    All that concerns servers is blank where the lab did not start them.
+    """
 
     topology: str | None = _column("sequential, parallel, or the name of another topology or target.")
     replicas: int | None = _column("Instances of the service that has most of them.", minimum=1)
@@ -79,7 +110,7 @@ class Factors:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrialOutcome:
-    """What came of the requests whose intended start lies in the measurement window."""
+    """The columns that say what became of the requests intended to start in the measurement window."""
 
     requests: int = _amount("Requests sent: succeeded and failed.", required=True)
     succeeded: int = _amount("Requests answered with the status of success.", required=True)
@@ -108,7 +139,7 @@ class TrialOutcome:
 
     @property
     def nothing_succeeded(self) -> str | None:
-        """That nothing did, and of what it failed, in words; None where something succeeded."""
+        """A sentence that says why nothing succeeded; None where something did."""
         if self.succeeded:
             return None
         classes = ", ".join(each.replace("=", " ×") for each in (self.failures or "").split())
@@ -118,7 +149,7 @@ class TrialOutcome:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TimeSpent:
-    """Where a request's time went on average, as the services report it in Server-Timing."""
+    """The columns that say where a request's time went on average, as services report it in Server-Timing."""
 
     service1_queue_ms: float | None = _amount("Mean wait for a slot of service1, in ms.")
     service2_queue_ms: float | None = _amount("Mean wait for a slot of service2, in ms.")
@@ -135,7 +166,7 @@ class TimeSpent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrialHealth:
-    """Whether the figures can be trusted, and what they cost."""
+    """The columns that say whether the figures can be trusted, and what they cost."""
 
     schedule_lag_p99_ms: float | None = _amount(
         "How late the pacer was, 99th percentile in ms; blank where nothing is scheduled."
@@ -169,7 +200,7 @@ class TrialHealth:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Against:
-    """The documents and the theory at this point."""
+    """The columns that hold the documents and the theory against a row."""
 
     expected_throughput_low_rps: float | None = _amount("Low edge of the documented throughput.")
     expected_throughput_high_rps: float | None = _amount(

@@ -1,24 +1,59 @@
-"""From a combination of factors, or a row that has them, to the topology and the load that they stand for."""
+"""What a combination of factors stands for: a topology, a load, and a cell with a name of its own.
+
+A combination comes from a sweep's grid, or from a row of a result that has the same columns.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
 from typing import Any
 
 from lab.arrivals import Closed, Constant, Load, LoadModel, Poisson
 from lab.errors import BadParameter
+from lab.measure.columns import Factors
+from lab.measure.measurement import Column, Measurement
 from lab.names import TopologyName
 from lab.topology import Topology
 from services.balancer.settings import PolicyName
 from services.names import ClientName, Distribution, ProtocolName, WorkKind
 from services.work import Work
 
-__all__ = ["DEFAULT_CORPUS", "Combination", "corpus_of", "load_of", "topology_of"]
+__all__ = [
+    "DEFAULT_CORPUS",
+    "HOW_IT_WAS_MEASURED",
+    "Combination",
+    "cell_id",
+    "corpus_of",
+    "factor_columns",
+    "load_of",
+    "topology_of",
+]
 
 Combination = Mapping[str, Any]
 """One level of every factor, by the column's name; None where the factor says nothing beside the others."""
 DEFAULT_CORPUS = "pydoc_data.topics"
 """The prose that every Python carries; any other corpus is a path."""
+HOW_IT_WAS_MEASURED = ("seed", "duration_s", "warmup_s", "warmup_mode")
+"""Factors that say how well a cell was measured, and not what it is."""
+
+
+def factor_columns() -> tuple[Column, ...]:
+    """Return the column of every factor, in the order of the contract."""
+    return tuple(column for column in Measurement.columns() if column.group == "factors")
+
+
+def cell_id(factors: Factors) -> str:
+    """Return a short name of the cell, the same in every sweep that has this combination of factors.
+
+    A factor of version 1 enters the hash blank or not, a later one only where it is not blank.
+    """
+    levels = {column.name: getattr(factors, column.name) for column in factor_columns()}
+    hashed = {c.name: levels[c.name] for c in factor_columns() if c.since == 1 or levels[c.name] is not None}
+    digest = hashlib.sha256(json.dumps(hashed, sort_keys=True).encode()).hexdigest()
+    load = f"c{factors.concurrency}" if factors.concurrency else f"r{factors.requested_rate:g}"
+    return f"{factors.topology}-{load}-{digest[:8]}"
 
 
 def topology_of(factors: Combination, seed: int = 0) -> Topology:
@@ -39,7 +74,11 @@ def topology_of(factors: Combination, seed: int = 0) -> Topology:
 
 
 def load_of(factors: Combination) -> Load:
-    """The load. Raises BadParameter where an open loop lacks its rate, or a closed one its concurrency."""
+    """Return the load.
+
+    Raises BadParameter where an open loop lacks its rate or a closed one its concurrency, and for a load that
+    changes within a trial.
+    """
     model = LoadModel(factors["load_model"])
     wanted = "concurrency" if model is LoadModel.CLOSED else "requested_rate"
     amount = factors.get(wanted)
@@ -56,12 +95,12 @@ def load_of(factors: Combination) -> Load:
 
 
 def corpus_of(name: str | None) -> str | None:
-    """The path of the corpus of that name; None for the default one."""
+    """Return the path of the corpus called `name`; None for the default one."""
     return None if name in (None, DEFAULT_CORPUS) else name
 
 
 def _service_times_ms(work_ms: str | None, services: int) -> tuple[float, ...]:
-    """The mean service time of each service, from one for all, from one for each, or from none."""
+    """Return the mean service time of each service: from one for all, from one for each, or from none."""
     times = tuple(float(part) for part in (work_ms or "0").split(","))
     if len(times) == 1:
         return times * services

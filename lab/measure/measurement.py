@@ -1,4 +1,4 @@
-"""One trial as one row: the groups of columns together, and the way to cells and back."""
+"""One trial as one row: the groups of columns together, to cells and back."""
 
 from __future__ import annotations
 
@@ -15,23 +15,27 @@ from lab.measure.columns import Against, Factors, TimeSpent, TrialHealth, TrialO
 __all__ = ["Cell", "Column", "Measurement"]
 
 Cell = str | int | float | bool | datetime | None
-"""What a column holds; None is blank."""
+"""The value of a column in a row; None is blank."""
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column of the contract: its name, group, type, meaning, and what constrains it."""
+    """A column of the contract: its name, group, type, meaning, first version and constraints."""
 
     name: str
     group: str
     type: type
     required: bool
     description: str
+    since: int
+    """The version of the format that brought it."""
     constraints: Mapping[str, Any]
 
     def parse(self, text: str) -> Cell:
-        """The cell that this text of a CSV stands for. Raises SchemaMismatch, naming the column."""
+        """Return the cell that `text` of a CSV stands for. Raises SchemaMismatch, naming the column."""
         if text == "":
+            if self.required:
+                raise SchemaMismatch(f"column {self.name} is blank, and every row needs it")
             return None
         try:
             parsed: Cell = _PARSERS.get(self.type, self.type)(text)
@@ -43,10 +47,10 @@ class Column:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measurement:
-    """One row of a result: what was run, what came of it, and whether it can be believed.
+    """A row of a result: what was run, what became of it, and whether it can be believed.
 
-    The groups hold the columns (`measurement.outcome.throughput_rps`); `row()` lays them out flat, in the
-    order of the contract.
+    The groups hold the columns (`measurement.outcome.throughput_rps`); `row()` lists them flat, in the order
+    of the contract.
     """
 
     what: What
@@ -67,28 +71,29 @@ class Measurement:
 
     @classmethod
     def columns(cls) -> tuple[Column, ...]:
-        """Every column, in the order of the contract."""
+        """Return every column, in the order of the contract."""
         return _columns()
 
     @classmethod
     def from_row(cls, row: Mapping[str, str]) -> Measurement:
-        """The measurement that a row of a CSV stands for. Raises SchemaMismatch, naming the column."""
+        """Return the measurement that a row of text stands for; a column that `row` lacks is blank.
+
+        Raises SchemaMismatch, naming the column, for a cell that does not fit it.
+        """
         groups: dict[str, dict[str, Cell]] = {name: {} for name in cls.GROUPS}
         for column in cls.columns():
-            cell = column.parse(row.get(column.name) or "")
-            if cell is None and column.required:
-                raise SchemaMismatch(f"column {column.name} is blank: every row needs it")
-            groups[column.group][column.name] = cell
+            groups[column.group][column.name] = column.parse(row.get(column.name) or "")
         return cls(**{name: group(**groups[name]) for name, group in cls.GROUPS.items()})
 
     def row(self) -> dict[str, Cell]:
-        """Every column by name, in the order of the contract; None is blank."""
+        """Return the cell of every column by its name, in the order of the contract."""
         return {column.name: getattr(getattr(self, column.group), column.name) for column in self.columns()}
 
     def invalidated(self, reasons: Iterable[str]) -> Measurement:
-        """The same, marked with these reasons: health and throughput stay, latency and verdicts go.
+        """Return a copy marked invalid for `reasons`, without latency and verdicts; the rest stays.
 
-        What the services measured on their own clocks stays too: a late generator does not falsify it.
+        What services measured on their own clocks stays too: a late generator does not falsify it.
+        Raises ValueError without a reason.
         """
         named = " ".join(sorted(set(reasons)))
         if not named:
@@ -126,12 +131,13 @@ def _each_column() -> Iterator[Column]:
                 _bare(types[each.name]),
                 required=not _has_default(each),
                 description=each.metadata["description"],
+                since=each.metadata["since"],
                 constraints=each.metadata["constraints"],
             )
 
 
 def _bare(hint: Any) -> type:
-    """The type without its `| None`."""
+    """Return the type without its `| None`."""
     bare: type = (
         next(t for t in get_args(hint) if t is not type(None)) if isinstance(hint, UnionType) else hint
     )

@@ -1,4 +1,4 @@
-"""Rows to CSV and back: appended one by one, so that a crash leaves no half row, with a sidecar beside."""
+"""Rows to a CSV and back as text: appended one by one, so that a crash leaves no half row."""
 
 from __future__ import annotations
 
@@ -7,28 +7,87 @@ import fcntl
 import io
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-import pandas as pd
-
 from lab.errors import ResultsError, SchemaMismatch, SweepMismatch
+from lab.measure.columns import SCHEMA_VERSION
 from lab.measure.measurement import Cell, Measurement
-from lab.results.schema import complaints, difference, table_schema
-from lab.results.sidecar import Provenance, Sidecar
+from lab.results.schema import complaints, few, table_schema
+from lab.results.sidecar import Provenance, Sidecar, write_whole
 
-__all__ = ["Results", "check", "read", "read_measurements", "require_resumable"]
+__all__ = ["Results", "Table", "check", "read_measurements", "require_resumable"]
 
-_DTYPES = {str: "string", int: "Int64", float: "float64", bool: "boolean"}
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """The text of a result: the names of its columns, and its whole rows, each with its line."""
+
+    path: Path
+    header: Sequence[str]
+    rows: Sequence[tuple[int, Sequence[str]]]
+
+    @classmethod
+    def read(cls, path: Path) -> Table:
+        """Read the CSV at `path`; a last row without a line end is left out.
+
+        Raises ResultsError for a file that is not there, SchemaMismatch for one that is no result, naming
+        the line: required columns are missing, a column occurs twice, or a row has another number of cells.
+        """
+        lines = _lines(path)
+        _, header = next(lines, (1, []))
+        missing = [c.name for c in Measurement.columns() if c.required and c.name not in header]
+        if missing:
+            raise SchemaMismatch(
+                f"{path} is no result of this lab: its first line lacks columns that every result has, "
+                f"missing {few(missing)}"
+            )
+        twice = [name for name in dict.fromkeys(header) if header.count(name) > 1]
+        if twice:
+            raise SchemaMismatch(f"{path}, line 1: column {few(twice)} occurs twice: remove one of the two")
+        rows = [(number, cells) for number, cells in lines if cells]
+        for number, cells in rows:
+            if len(cells) != len(header):
+                raise SchemaMismatch(
+                    f"{path}, line {number}: {len(cells)} cells for {len(header)} columns: mend or remove it"
+                )
+        return cls(path, header, rows)
+
+    def cells(self) -> Iterator[tuple[int, dict[str, str]]]:
+        """Yield the line of each row, and its cells by column."""
+        return ((number, dict(zip(self.header, cells, strict=True))) for number, cells in self.rows)
+
+    @property
+    def absent(self) -> tuple[str, ...]:
+        """The columns of the contract that the file lacks, in its order."""
+        return tuple(c.name for c in Measurement.columns() if c.name not in self.header)
+
+    def current(self) -> Table:
+        """Return the same rows under the newest header; columns that nobody knows come last.
+
+        A header that has every column of the contract stays as it is.
+        """
+        if not self.absent:
+            return self
+        known = [column.name for column in Measurement.columns()]
+        header = [*known, *(name for name in self.header if name not in known)]
+        rows = [(number, [row.get(name, "") for name in header]) for number, row in self.cells()]
+        return Table(self.path, header, rows)
+
+    def text(self) -> str:
+        """Return the table as it stands in a file."""
+        return "".join(map(_line, [self.header, *(cells for _, cells in self.rows)]))
 
 
 class Results:
     """The result of one sweep, open for appending; a context manager. One writer at a time.
 
-    An existing file of that name is resumed if its parameters are the same, else SweepMismatch is raised.
+    An existing file of that name is resumed if its parameters are the same, else SweepMismatch is raised. One
+    that lacks columns keeps its rows and gets the newest header; a crash leaves the old file or the new one.
     """
 
     def __init__(
@@ -36,13 +95,11 @@ class Results:
     ) -> None:
         self.path = path
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+        self._descriptor = _open_locked(path)
         try:
-            self._lock()
             self.sidecar = _resumed_or_new(path, parameters, provenance or Provenance.gather())
             _cut_torn_tail(self._descriptor)
-            if os.fstat(self._descriptor).st_size == 0:
-                self._write_line([column.name for column in Measurement.columns()])
+            self._header = self._renewed_header()
             self.sidecar.write(path)
             self.done = {(m.what.cell_id, m.what.trial) for m in read_measurements(path)}
         except BaseException:
@@ -58,32 +115,39 @@ class Results:
         self.close()
 
     def append(self, measurement: Measurement, histograms: Mapping[str, Any] | None = None) -> None:
-        """Add one row. The histograms, by what they time, go to the sidecar first: no row lacks its own."""
+        """Add one row, and before it its histograms, by what they time, to the sidecar.
+
+        Raises SchemaMismatch for a cell with a line break, ResultsError where the disk is full.
+        """
         if histograms:
             self.sidecar.histograms[f"{measurement.what.cell_id}/{measurement.what.trial}"] = dict(histograms)
             self.sidecar.write(self.path)
-        self._write_line([_text(cell) for cell in measurement.row().values()])
+        cells = measurement.row()
+        self._write_line([_text(cells.get(name)) for name in self._header])
         self.done.add((measurement.what.cell_id, measurement.what.trial))
 
     def close(self) -> None:
-        """Let go of the file. What was appended is there already."""
+        """Close the file. What was appended is on the disk already."""
         os.close(self._descriptor)
 
-    def _lock(self) -> None:
-        try:
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise ResultsError(
-                f"{self.path} is being written by another sweep: wait, or use another name"
-            ) from error
+    def _renewed_header(self) -> Sequence[str]:
+        """Give the file the newest header, and return that header."""
+        if os.fstat(self._descriptor).st_size == 0:
+            header = [column.name for column in Measurement.columns()]
+            self._write_line(header)
+            return header
+        table = Table.read(self.path)
+        current = table.current()
+        if current.header != table.header:
+            write_whole(self.path, current.text().encode())
+            renewed = _open_locked(self.path)
+            os.close(self._descriptor)
+            self._descriptor = renewed
+        return current.header
 
-    def _write_line(self, cells: list[str]) -> None:
-        """One line by one write: whoever reads or crashes meanwhile meets whole rows."""
-        if any("\n" in cell or "\r" in cell for cell in cells):
-            raise SchemaMismatch(f"a cell with a line break cannot be kept in a row: {cells}")
-        buffer = io.StringIO()
-        csv.writer(buffer, lineterminator="\n").writerow(cells)
-        line = buffer.getvalue().encode()
+    def _write_line(self, cells: Sequence[str]) -> None:
+        """Append one line by one write: a reader, or a crash, meets whole rows only."""
+        line = _line(cells).encode()
         size = os.fstat(self._descriptor).st_size
         written = os.write(self._descriptor, line)
         if written < len(line):
@@ -93,37 +157,22 @@ class Results:
             )
 
 
-def read(path: Path | str) -> pd.DataFrame:
-    """The rows as a frame, typed by column: string, Int64, float64 (blank is NaN), boolean, UTC times.
-
-    Raises ResultsError for a missing file, SchemaMismatch for other columns than the contract's, or
-    cells of another type.
-    """
-    columns = Measurement.columns()
-    _rows(Path(path))
-    dtypes: Any = {c.name: _DTYPES.get(c.type, "string") for c in columns if c.type is not datetime}
-    try:
-        frame: pd.DataFrame = pd.read_csv(path, dtype=dtypes, keep_default_na=False, na_values=[""])
-        for column in columns:
-            if column.type is datetime:
-                frame[column.name] = pd.to_datetime(frame[column.name], utc=True, format="ISO8601")
-    except ValueError as error:
-        raise SchemaMismatch(
-            f"{path} has a cell of another type than its column ({error}): `lab check {path}` names it"
-        ) from error
-    return frame
-
-
 def read_measurements(path: Path | str) -> list[Measurement]:
-    """The rows as measurements. Raises as `read` does."""
-    return [Measurement.from_row(row) for row in _rows(Path(path))]
+    """Return the rows as measurements.
+
+    Raises ResultsError for a missing file, SchemaMismatch for what is no result, or for a cell that does not
+    fit its column, naming the line and the column.
+    """
+    return [_measurement(path, number, row) for number, row in Table.read(Path(path)).cells()]
 
 
 def check(path: Path | str, schema: Mapping[str, Any] | None = None) -> int:
-    """How many rows it has, each held against the schema. Raises SchemaMismatch, naming ten faults."""
-    header, *lines = _lines(Path(path)) or [[]]
-    rows = [dict(zip(header, line, strict=False)) for line in lines]
-    faults = list(complaints(schema or table_schema(), header, rows))
+    """Return the number of rows, each held against the schema. Raises SchemaMismatch, naming ten faults.
+
+    Optional columns may be missing, and columns that the schema does not have may stand beside the others.
+    """
+    rows = list(Table.read(Path(path)).cells())
+    faults = list(complaints(schema or table_schema(), rows))
     if faults:
         more = f" … and {len(faults) - 10} more" if len(faults) > 10 else ""
         raise SchemaMismatch(f"{path} breaks the contract of columns: " + "; ".join(faults[:10]) + more)
@@ -131,14 +180,37 @@ def check(path: Path | str, schema: Mapping[str, Any] | None = None) -> int:
 
 
 def require_resumable(path: Path, parameters: Mapping[str, Any]) -> None:
-    """Raises ResultsError for a file of that name which `Results` could not go on with; writes nothing."""
+    """Raise ResultsError for a file of that name which `Results` could not go on with; write nothing."""
     _resumed(path, parameters)
-    if path.exists():
-        _rows(path)
+    if path.exists() and next(_lines(path), None):
+        Table.read(path)
+
+
+def _measurement(path: Path | str, number: int, row: Mapping[str, str]) -> Measurement:
+    try:
+        return Measurement.from_row(row)
+    except SchemaMismatch as error:
+        raise SchemaMismatch(f"{path}, line {number}: {error}") from None
+
+
+def _open_locked(path: Path) -> int:
+    """Open the file for appending and lock it. Raises ResultsError while another sweep has it."""
+    while True:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if path.exists() and os.path.samestat(os.fstat(descriptor), path.stat()):
+                return descriptor
+        except OSError as error:
+            os.close(descriptor)
+            raise ResultsError(
+                f"{path} is being written by another sweep: wait, or use another name"
+            ) from error
+        os.close(descriptor)  # another sweep has just given the file a new header: open that one
 
 
 def _resumed(path: Path, parameters: Mapping[str, Any]) -> Sidecar | None:
-    """The sidecar of what is there, if anything is."""
+    """Return the sidecar of the result that is there, if any is. Raises SweepMismatch, or as it is read."""
     begun = path.exists() and path.stat().st_size > 0
     if not begun and not Sidecar.path_for(path).exists():
         return None
@@ -158,14 +230,20 @@ def _resumed(path: Path, parameters: Mapping[str, Any]) -> Sidecar | None:
 def _resumed_or_new(path: Path, parameters: Mapping[str, Any], provenance: Provenance) -> Sidecar:
     sidecar = _resumed(path, parameters)
     if sidecar is None:
-        return Sidecar(sweep_id=path.stem, parameters=_as_json(parameters), provenance=[provenance])
+        return Sidecar(
+            sweep_id=path.stem,
+            parameters=_as_json(parameters),
+            provenance=[provenance],
+            schema_version=SCHEMA_VERSION,
+        )
     if provenance != sidecar.provenance[-1]:
         sidecar.provenance.append(provenance)
+    sidecar.schema_version = max(sidecar.schema_version, SCHEMA_VERSION)
     return sidecar
 
 
 def _as_json(parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """As they will be read back."""
+    """Return the parameters as they will be read back."""
     plain: dict[str, Any] = json.loads(json.dumps(parameters))
     return plain
 
@@ -177,26 +255,35 @@ def _cut_torn_tail(descriptor: int) -> None:
     os.ftruncate(descriptor, content.rfind(b"\n") + 1)
 
 
-def _lines(path: Path) -> list[list[str]]:
+def _lines(path: Path) -> Iterator[tuple[int, list[str]]]:
+    """Yield the number and the cells of each whole line."""
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise ResultsError(f"there is no file {path}: check the path") from None
     except (OSError, UnicodeDecodeError) as error:
         raise ResultsError(f"{path} is no CSV that can be read ({error}): name a result") from None
-    return list(csv.reader(io.StringIO(text[: text.rfind("\n") + 1])))
+    reader = csv.reader(io.StringIO(text[: text.rfind("\n") + 1]))
+    return ((reader.line_num, cells) for cells in _sound(path, reader))
 
 
-def _rows(path: Path) -> Iterator[dict[str, str]]:
-    header, *lines = _lines(path) or [[]]
-    wanted = [column.name for column in Measurement.columns()]
-    if header != wanted:
-        raise SchemaMismatch(f"{path} is no result of this lab, by its columns: {difference(header, wanted)}")
-    return (dict(zip(header, line, strict=False)) for line in lines)
+def _sound(path: Path, lines: Iterable[list[str]]) -> Iterator[list[str]]:
+    try:
+        yield from lines
+    except csv.Error as error:
+        raise ResultsError(f"{path} is no CSV that can be read ({error}): name a result") from None
+
+
+def _line(cells: Sequence[str]) -> str:
+    if any("\n" in cell or "\r" in cell for cell in cells):
+        raise SchemaMismatch(f"a cell with a line break cannot be kept in a row: {cells}")
+    buffer = io.StringIO()
+    csv.writer(buffer, lineterminator="\n").writerow(cells)
+    return buffer.getvalue()
 
 
 def _text(cell: Cell) -> str:
-    """How a cell is written: seven significant digits, times as ISO 8601, truth in lower case."""
+    """Write a cell: seven significant digits, times as ISO 8601, truth in lower case."""
     match cell:
         case None:
             return ""

@@ -1,4 +1,4 @@
-"""The Table Schema of a result, generated from the columns, and rows held against it.
+"""The Table Schema of a result, generated from the columns, and rows held against the schema.
 
 `python -m lab.results.schema > results/schema.json` writes the committed one; a test holds the two together.
 Only what the schema uses of the standard is checked here: type, required, minimum, maximum, pattern, enum.
@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from lab.measure.columns import SCHEMA_VERSION
 from lab.measure.measurement import Column, Measurement
 
-__all__ = ["complaints", "difference", "table_schema"]
+__all__ = ["complaints", "few", "table_schema"]
 
 _TYPES: Mapping[type, str] = {
     bool: "boolean",
@@ -29,40 +30,30 @@ _NUMBERS = ("integer", "number")
 
 
 def table_schema() -> dict[str, Any]:
-    """The schema of one row, as JSON-ready data."""
+    """Return the schema of one row, as JSON-ready data."""
     return {
         "$schema": "https://specs.frictionlessdata.io/schemas/table-schema.json",
+        "version": SCHEMA_VERSION,
         "description": "One row is one trial. A blank cell does not apply, or must not be said.",
         "fields": [_field(column) for column in Measurement.columns()],
         "missingValues": [""],
     }
 
 
-def complaints(
-    schema: Mapping[str, Any], header: list[str], rows: Iterable[Mapping[str, str]]
-) -> Iterator[str]:
-    """What is wrong with these rows of text, cell by cell. Rows count from 2, as in an editor."""
-    wanted = [f["name"] for f in schema["fields"]]
-    if header != wanted:
-        yield f"the columns differ from the schema: {difference(header, wanted)}"
-        return
-    for line, row in enumerate(rows, start=2):
+def complaints(schema: Mapping[str, Any], rows: Iterable[tuple[int, Mapping[str, str]]]) -> Iterator[str]:
+    """Yield what is wrong with rows of text, cell by cell; each row comes with its line.
+
+    A column that a row lacks is blank; one that the schema lacks may hold anything.
+    """
+    for line, row in rows:
         for spec in schema["fields"]:
-            wrong = _complaint(spec, row.get(spec["name"]))
+            wrong = _complaint(spec, row.get(spec["name"], ""))
             if wrong:
-                yield f"row {line}, column {spec['name']}: {wrong}"
+                yield f"line {line}, column {spec['name']}: {wrong}"
 
 
-def difference(header: list[str], wanted: list[str]) -> str:
-    """In what a header that is not the one wanted differs from it, with the first few names."""
-    told = [
-        ("missing", [name for name in wanted if name not in header]),
-        ("unknown", [name for name in header if name not in wanted]),
-    ]
-    return "; ".join(f"{what} {_few(names)}" for what, names in told if names) or "in another order"
-
-
-def _few(names: list[str]) -> str:
+def few(names: Sequence[str]) -> str:
+    """Return the first three names, shortened, and how many more there are."""
     more = f" and {len(names) - 3} more" if len(names) > 3 else ""
     return ", ".join(name[:40] for name in names[:3]) + more
 
@@ -83,11 +74,9 @@ def _field(column: Column) -> dict[str, Any]:
     return described | ({"constraints": constraints} if constraints else {})
 
 
-def _complaint(spec: Mapping[str, Any], text: str | None) -> str | None:
-    """What is wrong with this cell, or None."""
+def _complaint(spec: Mapping[str, Any], text: str) -> str | None:
+    """Return what is wrong with a cell, or None."""
     rules = spec.get("constraints", {})
-    if text is None:
-        return "the row is too short"
     if text == "":
         return "is blank and required" if rules.get("required") else None
     if not _is_a(spec["type"], text):

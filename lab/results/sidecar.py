@@ -1,29 +1,33 @@
-"""Where a result comes from, and the sidecar that keeps it: two results compare only as far as it agrees."""
+"""Where a result comes from, and the sidecar that keeps that: two results compare as far as it agrees."""
 
 from __future__ import annotations
 
-import json
 import os
 import platform
+import stat
 import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cache
 from importlib import metadata, util
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lab.errors import ResultsError
 
-__all__ = ["Provenance", "Sidecar"]
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
+
+__all__ = ["Provenance", "Sidecar", "write_whole"]
 
 DISTRIBUTION = "pipeline-lab"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Provenance:
-    """What may colour the figures of a result, apart from what was set. It names no person and no host."""
+    """What may colour the figures of a result, apart from what was set; names no person and no host."""
 
     commit: str | None
     """The commit of the working tree, or None outside of one."""
@@ -46,7 +50,10 @@ class Provenance:
 
     @classmethod
     def gather(cls, root: Path | None = None) -> Provenance:
-        """That of this process. `root` is a directory of the working tree; by default that of this file."""
+        """Return the provenance of this process.
+
+        `root` is a directory of the working tree; by default the one of this file.
+        """
         import psutil  # slow to import, and readers of results need none of it
 
         commit, dirty = _commit(root or Path(__file__).parent)
@@ -65,73 +72,75 @@ class Provenance:
             packages=dict(sorted(_packages())),
         )
 
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Provenance:
-        """That of a sidecar. Raises KeyError for one that lacks a field."""
-        return cls(**{f.name: data[f.name] for f in fields(cls)})
-
-    def to_json(self) -> dict[str, Any]:
-        """JSON-ready data."""
-        return asdict(self)
-
 
 @dataclass(slots=True, kw_only=True)
 class Sidecar:
     """What lies beside a CSV as JSON of the same name."""
 
     sweep_id: str
-    parameters: Mapping[str, Any]
-    """Every parameter of the sweep, by name, as JSON has it; the seed among them."""
-    provenance: list[Provenance]
-    """Of the session that began it, and of each that resumed it under other conditions."""
+    schema_version: int = 1
+    """The version of the CSV's columns (lab.measure.columns); a sidecar that names none is version 1."""
     created_at: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
+    parameters: Mapping[str, Any]
+    """Every parameter of the sweep by name, as JSON holds it; the seed among them."""
+    provenance: list[Provenance]
+    """One for the session that began the result, and one for each that resumed it under other conditions."""
     histograms: dict[str, dict[str, Any]] = field(default_factory=dict)
     """By `cell_id/trial`, then by what was timed (response_time, service_time): the histogram's JSON form."""
 
     @staticmethod
     def path_for(csv_path: Path) -> Path:
-        """Where the sidecar of that CSV lies."""
+        """Return where the sidecar of that CSV lies."""
         return csv_path.with_suffix(".json")
 
     @classmethod
     def read(cls, csv_path: Path) -> Sidecar:
-        """The sidecar of that CSV. Raises ResultsError if it is missing or broken."""
+        """Return the sidecar of that CSV. Raises ResultsError if it is missing or broken."""
         path = cls.path_for(csv_path)
         try:
-            data = json.loads(path.read_text(encoding="utf-8"))
-            provenance = [Provenance.from_json(each) for each in data["provenance"]]
-            return cls(**(data | {"provenance": provenance}))
+            return _adapter().validate_json(path.read_bytes())
         except FileNotFoundError as error:
             if not csv_path.exists():
                 raise ResultsError(f"there is no file {csv_path}: check the path") from None
             raise ResultsError(
                 f"{csv_path} has no sidecar {path.name} beside it: keep the two together"
             ) from error
-        except (ValueError, KeyError, TypeError) as error:
+        except ValueError as error:  # pydantic's are such
             raise ResultsError(
-                f"{path} is no sidecar of a result ({error}): restore it, or remove both"
-            ) from error
+                f"{path} is no sidecar of a result ({_first_line(error)}): restore it, or remove both"
+            ) from None
 
     def write(self, csv_path: Path) -> None:
         """Replace the file as a whole, so that a reader sees the old one or the new one."""
-        path = self.path_for(csv_path)
-        data = {
-            "sweep_id": self.sweep_id,
-            "created_at": self.created_at,
-            "parameters": self.parameters,
-            "provenance": [each.to_json() for each in self.provenance],
-            "histograms": self.histograms,
-        }
-        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                os.fchmod(descriptor, 0o644)
-                json.dump(data, file, indent=1, ensure_ascii=False)
-                file.write("\n")
-            os.replace(temporary, path)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
+        write_whole(self.path_for(csv_path), _adapter().dump_json(self, indent=1) + b"\n")
+
+
+@cache
+def _adapter() -> TypeAdapter[Sidecar]:
+    """Return what reads and writes a sidecar as JSON."""
+    from pydantic import TypeAdapter  # slow to import, and charts need none of it
+
+    return TypeAdapter(Sidecar)
+
+
+def _first_line(error: ValueError) -> str:
+    """Return the first of pydantic's complaints: where, and what."""
+    return ": ".join(line.strip() for line in str(error).splitlines()[1:3])
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file so that a reader, or a crash, meets the old one or the new one and nothing between."""
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            os.fchmod(descriptor, stat.S_IMODE(path.stat().st_mode) if path.exists() else 0o644)
+            file.write(content)
+            file.flush()
+            os.fsync(descriptor)
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
 
 
 def _git(root: Path, *arguments: str) -> str | None:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from itertools import product
 from typing import Any
 
@@ -16,7 +15,7 @@ from lab.names import TopologyName
 from lab.sweep.levels import Level
 from services.names import Distribution, ProtocolName, WorkKind
 
-__all__ = ["Grid", "cell_id"]
+__all__ = ["Grid"]
 
 _OF_AN_OPEN_LOOP = ("requested_rate",)
 _OF_A_CLOSED_LOOP = ("concurrency", "think_time_ms")
@@ -48,13 +47,6 @@ class Grid:
         return tuple(
             name for name, of in self.levels.items() if all(one[name] not in of for one in combinations)
         )
-
-
-def cell_id(factors: Factors) -> str:
-    """A short name of the cell, the same in every sweep that has this combination of factors."""
-    digest = hashlib.sha256(json.dumps(asdict(factors), sort_keys=True).encode()).hexdigest()
-    load = f"c{factors.concurrency}" if factors.concurrency else f"r{factors.requested_rate:g}"
-    return f"{factors.topology}-{load}-{digest[:8]}"
 
 
 def _blanked(combination: dict[str, Any]) -> Combination:

@@ -17,12 +17,12 @@ from typing import Any
 from lab.errors import BadParameter
 from lab.load import requests
 from lab.measure.columns import Factors
-from lab.measure.factors import corpus_of, load_of, topology_of
+from lab.measure.factors import cell_id, corpus_of, load_of, topology_of
 from lab.measure.measurement import Measurement
 from lab.measure.row import Trial
 from lab.names import PlacementName
 from lab.results.folder import HOME
-from lab.sweep.grid import Grid, cell_id
+from lab.sweep.grid import Grid
 from lab.sweep.levels import Level, factor_names, read_levels, unknown
 from lab.sweep.presets import PresetName, preset_named
 from lab.sweep.trial import Generators, read_cores

@@ -11,8 +11,9 @@ from typing import Any
 
 import pandas as pd
 
+from lab.measure.factors import HOW_IT_WAS_MEASURED, factor_columns
 from lab.measure.measurement import Measurement
-from lab.results.csv_file import read
+from lab.results import read
 
 BASE: dict[str, Any] = {
     "sweep_id": "made-up",
@@ -52,7 +53,6 @@ def row(topology: str, concurrency: int, trial: int, noise: float, **factors: An
     mean = 1000 * concurrency / rate
     waiting = max(0.0, mean - 172)
     made = {
-        "cell_id": f"{topology}-{concurrency}-{sorted(factors.items())}".replace("\n", " "),
         "trial": trial,
         "topology": topology,
         "replicas": servers,
@@ -73,6 +73,8 @@ def frame(rows: Iterable[dict[str, Any]]) -> pd.DataFrame:
     """The rows through a CSV and back, so that they have the types that a result has."""
     with TemporaryDirectory() as folder:
         path = Path(folder) / "made-up.csv"
+        telling = [c.name for c in factor_columns() if c.name not in HOW_IT_WAS_MEASURED]
+        rows = [row | {"cell_id": "-".join(str(row.get(name, "")) for name in telling)} for row in rows]
         with path.open("w", newline="") as file:
             writer = csv.DictWriter(file, [column.name for column in Measurement.columns()])
             writer.writeheader()

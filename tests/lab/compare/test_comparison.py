@@ -2,13 +2,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from lab.compare import Change, Comparison, Metric, compare, compare_files, comparison
+from lab.compare import Change, Comparison, Metric, compare, compare_files, differences
 from lab.errors import BadParameter, ResultsError
 from lab.measure.measurement import Measurement
 from lab.results.csv_file import Results
@@ -209,12 +210,12 @@ HERE = Provenance.gather()
 
 
 def sidecar(**changes: object) -> Sidecar:
-    there = Provenance.from_json(HERE.to_json() | {"commit": "a" * 40, "dirty": False} | changes)
+    there = replace(HERE, **{"commit": "a" * 40, "dirty": False, **changes})
     return Sidecar(sweep_id="x", parameters={"seed": 1}, provenance=[there])
 
 
 def test_results_of_one_origin_have_no_differences() -> None:
-    assert comparison(sidecar(), sidecar()) == []
+    assert differences(sidecar(), sidecar()) == []
 
 
 @pytest.mark.parametrize(
@@ -235,13 +236,13 @@ def test_results_of_one_origin_have_no_differences() -> None:
     ],
 )
 def test_what_differs_in_origin_is_said_in_plain_words(changes: dict[str, object], sentence: str) -> None:
-    assert sentence in comparison(sidecar(), sidecar(**changes))
+    assert sentence in differences(sidecar(), sidecar(**changes))
 
 
 def test_a_parameter_that_differs_is_named() -> None:
     other = sidecar()
     other.parameters = {"seed": 2}
-    assert comparison(sidecar(), other) == ["Parameter seed: 1 in A, 2 in B."]
+    assert differences(sidecar(), other) == ["Parameter seed: 1 in A, 2 in B."]
 
 
 def test_two_files_are_compared_with_their_sidecars(

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from lab.arrivals import Closed, Constant, Poisson
 from lab.errors import BadParameter
-from lab.measure.factors import load_of, topology_of
+from lab.measure import columns
+from lab.measure.columns import Factors
+from lab.measure.factors import cell_id, factor_columns, load_of, topology_of
 from services.names import Distribution, WorkKind
 
 FACTORS: dict[str, Any] = {
@@ -63,3 +66,17 @@ def test_the_load_is_closed_or_open_as_the_model_says() -> None:
 def test_a_load_without_its_amount_is_refused(missing: dict[str, Any]) -> None:
     with pytest.raises(BadParameter, match="load_model"):
         load_of(FACTORS | missing)
+
+
+def test_a_new_factor_changes_a_cells_id_only_where_it_is_not_blank(monkeypatch: pytest.MonkeyPatch) -> None:
+    cell = Factors(topology="parallel", load_model="closed", concurrency=8, duration_s=4.0)
+    blank_in_version_1 = cell_id(cell)
+    newer = [replace(c, since=2) if c.name == "policy" else c for c in factor_columns()]
+    monkeypatch.setattr("lab.measure.factors.factor_columns", lambda: newer)
+    assert cell_id(replace(cell, policy="random")) != cell_id(cell) != blank_in_version_1
+    assert cell_id(cell) == cell_id(replace(cell, policy=None))
+
+
+def test_a_column_of_a_later_version_is_optional_and_its_version_in_the_history() -> None:
+    with pytest.raises(ValueError, match="SCHEMA_HISTORY"):
+        columns._column("New.", since=max(columns.SCHEMA_HISTORY) + 1)

@@ -1,11 +1,16 @@
+"""A CSV takes rows one by one, and whatever was once a result is read for ever."""
+
 from __future__ import annotations
 
+import csv
 import os
 import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -13,7 +18,7 @@ from hypothesis import strategies as st
 
 from lab.errors import ResultsError, SchemaMismatch, SweepMismatch
 from lab.measure.measurement import Measurement
-from lab.results.csv_file import Results, check, read, read_measurements
+from lab.results import Results, check, read, read_measurements
 from lab.results.sidecar import Provenance, Sidecar
 
 MeasurementFactory = Callable[..., Measurement]
@@ -36,25 +41,6 @@ def test_a_row_is_on_the_disk_as_soon_as_it_is_appended(
     with Results(tmp_path / "mine.csv", PARAMETERS) as results:
         results.append(make_measurement())
         assert len(read_measurements(tmp_path / "mine.csv")) == 1
-
-
-def test_a_frame_is_typed_by_column(tmp_path: Path, make_measurement: MeasurementFactory) -> None:
-    with Results(tmp_path / "mine.csv", PARAMETERS) as results:
-        results.append(make_measurement())
-        results.append(make_measurement(trial=2).invalidated(["not_steady"]))
-    frame = read(tmp_path / "mine.csv")
-    assert str(frame["started_at"].dtype).endswith("UTC]")
-    assert [
-        str(frame[c].dtype) for c in ("cell_id", "trial", "throughput_rps", "valid", "requested_rate")
-    ] == [
-        "string",
-        "Int64",
-        "float64",
-        "boolean",
-        "float64",
-    ]
-    assert frame["response_time_p50_ms"].isna().tolist() == [False, True]
-    assert frame["valid"].tolist() == [True, False]
 
 
 def test_a_sweep_of_the_same_parameters_is_resumed(
@@ -147,7 +133,7 @@ def test_a_histogram_is_kept_beside_its_row(tmp_path: Path, make_measurement: Me
 
 
 def test_a_session_under_other_conditions_is_added_to_the_provenance(tmp_path: Path) -> None:
-    there = Provenance.from_json(HERE.to_json() | {"commit": "0" * 40})
+    there = replace(HERE, commit="0" * 40)
     for provenance in (HERE, HERE, there):
         with Results(tmp_path / "mine.csv", PARAMETERS, provenance):
             pass
@@ -163,40 +149,182 @@ def test_a_broken_sidecar_is_named(tmp_path: Path, content: str) -> None:
         Results(tmp_path / "mine.csv", PARAMETERS)
 
 
-def test_a_missing_result_says_where_to_look(tmp_path: Path) -> None:
-    with pytest.raises(ResultsError, match="there is no file"):
-        read(tmp_path / "none.csv")
+@pytest.mark.parametrize("of", [check, read, read_measurements])
+def test_a_csv_of_something_else_is_refused_in_a_few_words(tmp_path: Path, of: Callable[[Path], Any]) -> None:
+    path = tmp_path / "other.csv"
+    path.write_text("# A stranger\n")
+    with pytest.raises(SchemaMismatch, match="no result of this lab") as refused:
+        of(path)
+    assert "missing sweep_id, cell_id, trial and" in str(refused.value)
+    assert len(str(refused.value)) < 400
 
 
-def test_a_csv_of_something_else_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "other.csv").write_text("a,b\n1,2\n")
-    with pytest.raises(SchemaMismatch, match="no result of this lab"):
-        read(tmp_path / "other.csv")
-    with pytest.raises(SchemaMismatch, match="breaks the contract"):
-        check(tmp_path / "other.csv")
+@pytest.mark.parametrize("of", [check, read, read_measurements])
+def test_a_file_that_is_not_there_is_named(tmp_path: Path, of: Callable[[Path], Any]) -> None:
+    with pytest.raises(ResultsError, match=r"there is no file .*none\.csv"):
+        of(tmp_path / "none.csv")
+    with pytest.raises(ResultsError, match=r"there is no file .*none\.csv"):
+        Sidecar.read(tmp_path / "none.csv")
 
 
-def test_a_cell_of_another_type_is_a_mismatch_of_the_schema(
-    tmp_path: Path, make_measurement: MeasurementFactory
+@pytest.mark.parametrize("of", [read, read_measurements])
+@pytest.mark.parametrize(
+    ("was", "becomes", "said"),
+    [
+        (",true,", ",perhaps,", "line 3: column valid holds 'perhaps'"),
+        (",true,", ",,", "line 3: column valid is blank"),
+        (",true,", ",true,true,", "cells for "),
+        ("sequential-c1,2,", "sequential-c1,two,", "line 3: column trial holds 'two'"),
+    ],
+)
+def test_a_row_that_breaks_the_contract_is_refused_with_its_line(
+    tmp_path: Path,
+    make_measurement: MeasurementFactory,
+    of: Callable[[Path], Any],
+    was: str,
+    becomes: str,
+    said: str,
 ) -> None:
     path = tmp_path / "mine.csv"
     with Results(path, PARAMETERS) as results:
+        results.append(make_measurement(trial=1))
+        results.append(make_measurement(trial=2))
+    head, first, second = path.read_text().splitlines(keepends=True)
+    path.write_text(head + first + second.replace(was, becomes))
+    with pytest.raises(SchemaMismatch) as refused:
+        of(path)
+    assert said in str(refused.value)
+
+
+def edited(path: Path, change: Callable[[dict[str, str]], dict[str, str]]) -> list[dict[str, str]]:
+    """Write the rows again, each changed, and return them."""
+    with path.open(newline="") as file:
+        rows = [change(row) for row in csv.DictReader(file)]
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    return rows
+
+
+def without(column: str) -> Callable[[dict[str, str]], dict[str, str]]:
+    return lambda row: {name: cell for name, cell in row.items() if name != column}
+
+
+def test_a_column_that_occurs_twice_is_refused(tmp_path: Path, make_measurement: MeasurementFactory) -> None:
+    path = tmp_path / "mine.csv"
+    with Results(path, PARAMETERS) as results:
         results.append(make_measurement())
-    path.write_text(path.read_text().replace("true", "perhaps"))
-    with pytest.raises(SchemaMismatch, match="another type"):
-        read(path)
+    path.write_text(path.read_text().replace("policy,balancer", "policy,policy"))
+    with pytest.raises(SchemaMismatch, match=r"line 1: column policy occurs twice"):
+        check(path)
 
 
-def test_a_file_that_is_not_there_or_none_of_ours_is_named_in_a_few_words(tmp_path: Path) -> None:
-    with pytest.raises(ResultsError, match=r"there is no file .*none\.csv"):
-        check(tmp_path / "none.csv")
-    with pytest.raises(ResultsError, match=r"there is no file .*none\.csv"):
-        Sidecar.read(tmp_path / "none.csv")
-    (tmp_path / "README.md").write_text("# A stranger\n")
-    for of in (check, read):
-        with pytest.raises(SchemaMismatch, match="missing sweep_id, cell_id, trial and") as refused:
-            of(tmp_path / "README.md")
-        assert len(str(refused.value)) < 400
+OPTIONAL = [column.name for column in Measurement.columns() if not column.required]
+
+
+@pytest.mark.parametrize("column", OPTIONAL)
+def test_a_result_without_an_optional_column_is_read_with_that_column_blank(
+    tmp_path: Path, make_measurement: MeasurementFactory, column: str
+) -> None:
+    path = tmp_path / "old.csv"
+    with Results(path, PARAMETERS) as results:
+        results.append(make_measurement())
+    edited(path, without(column))
+    assert check(path) == 1
+    (measured,) = read_measurements(path)
+    assert measured.row() == make_measurement().row() | {column: None}
+    frame = read(path)
+    assert list(frame.columns) == [c.name for c in Measurement.columns()]
+    assert frame[column].isna().all()
+
+
+@pytest.mark.parametrize("column", [c.name for c in Measurement.columns() if c.required])
+def test_a_result_without_a_required_column_is_none(
+    tmp_path: Path, make_measurement: MeasurementFactory, column: str
+) -> None:
+    path = tmp_path / "old.csv"
+    with Results(path, PARAMETERS) as results:
+        results.append(make_measurement())
+    edited(path, without(column))
+    for of in (check, read, read_measurements):
+        with pytest.raises(SchemaMismatch, match=f"missing {column}"):
+            of(path)
+
+
+def test_an_unknown_column_is_kept_as_text(tmp_path: Path, make_measurement: MeasurementFactory) -> None:
+    path = tmp_path / "new.csv"
+    with Results(path, PARAMETERS) as results:
+        results.append(make_measurement())
+    edited(path, lambda row: {"mood": "007"} | row)
+    assert check(path) == 1
+    assert read_measurements(path) == [make_measurement()]
+    assert read(path)["mood"].tolist() == ["007"]
+
+
+def test_a_resumed_older_file_keeps_its_rows_and_unknown_columns_under_the_new_header(
+    tmp_path: Path, make_measurement: MeasurementFactory
+) -> None:
+    path = tmp_path / "old.csv"
+    with Results(path, PARAMETERS) as results:
+        results.append(make_measurement(trial=1))
+    (old,) = edited(path, lambda row: {"mood": "fair"} | without("policy")(row))
+    with Results(path, PARAMETERS) as results:
+        assert results.done == {("sequential-c1", 1)}
+        results.append(make_measurement(trial=2))
+    with path.open(newline="") as file:
+        header, *lines = csv.reader(file)
+    assert header == [*(column.name for column in Measurement.columns()), "mood"]
+    rows = [dict(zip(header, line, strict=True)) for line in lines]
+    assert rows[0] == old | {"policy": ""}
+    assert (rows[1]["trial"], rows[1]["mood"]) == ("2", "")
+
+
+def test_a_resumed_file_with_an_unknown_column_and_all_others_keeps_its_header(
+    tmp_path: Path, make_measurement: MeasurementFactory
+) -> None:
+    path = tmp_path / "new.csv"
+    with Results(path, PARAMETERS) as results:
+        results.append(make_measurement(trial=1))
+    edited(path, lambda row: {"mood": "fair"} | row)
+    before = path.read_text()
+    with Results(path, PARAMETERS) as results:
+        results.append(make_measurement(trial=2))
+    assert path.read_text().startswith(before)
+    assert read_measurements(path) == [make_measurement(trial=1), make_measurement(trial=2)]
+
+
+def test_a_crash_while_an_older_file_gets_its_header_leaves_the_old_one(
+    tmp_path: Path, make_measurement: MeasurementFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "old.csv"
+    with Results(path, PARAMETERS) as results:
+        results.append(make_measurement(trial=1))
+    edited(path, without("policy"))
+    before = path.read_bytes()
+
+    def crash(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "replace", crash)
+        with pytest.raises(KeyboardInterrupt):
+            Results(path, PARAMETERS)
+    assert path.read_bytes() == before
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["old.csv", "old.json"]
+    with Results(path, PARAMETERS) as results:
+        assert results.done == {("sequential-c1", 1)}
+
+
+def test_a_file_that_got_a_new_header_is_still_locked(
+    tmp_path: Path, make_measurement: MeasurementFactory
+) -> None:
+    path = tmp_path / "old.csv"
+    with Results(path, PARAMETERS) as results:
+        results.append(make_measurement(trial=1))
+    edited(path, without("policy"))
+    with Results(path, PARAMETERS), pytest.raises(ResultsError, match="another sweep"):
+        Results(path, PARAMETERS)
 
 
 def test_a_writer_that_has_to_wait_has_not_read_what_the_other_is_about_to_change(tmp_path: Path) -> None:

@@ -1,3 +1,5 @@
+"""A sidecar keeps where a result comes from."""
+
 from __future__ import annotations
 
 import json
@@ -7,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from lab.results.sidecar import Provenance
+from lab.measure.columns import SCHEMA_HISTORY, SCHEMA_VERSION
+from lab.results import Provenance, Results, Sidecar
 
 
 def git(root: Path, *arguments: str) -> str:
@@ -32,12 +35,12 @@ def test_the_commit_is_that_of_the_working_tree(repository: Path) -> None:
     assert (provenance.commit, provenance.dirty) == (git(repository, "rev-parse", "HEAD"), False)
 
 
-def test_a_changed_file_makes_it_dirty(repository: Path) -> None:
+def test_a_changed_file_makes_the_tree_dirty(repository: Path) -> None:
     (repository / "lab" / "code.py").write_text("x = 2\n")
     assert Provenance.gather(repository / "lab").dirty is True
 
 
-def test_results_do_not_make_it_dirty(repository: Path) -> None:
+def test_results_do_not_make_the_tree_dirty(repository: Path) -> None:
     (repository / "results" / "mine.csv").write_text("a\n")
     assert Provenance.gather(repository / "lab").dirty is False
 
@@ -47,12 +50,29 @@ def test_outside_of_a_working_tree_there_is_no_commit(tmp_path: Path) -> None:
     assert (provenance.commit, provenance.dirty) == (None, None)
 
 
-def test_it_passes_through_json_unchanged() -> None:
-    provenance = Provenance.gather()
-    assert Provenance.from_json(json.loads(json.dumps(provenance.to_json()))) == provenance
+def test_a_sidecar_is_read_as_it_was_written(tmp_path: Path) -> None:
+    sidecar = Sidecar(
+        sweep_id="mine",
+        schema_version=2,
+        parameters={"seed": 0, "think_time_ms": [0.0]},
+        provenance=[Provenance.gather()],
+        histograms={"c/1": {"response_time": {"version": 1}}},
+    )
+    sidecar.write(tmp_path / "mine.csv")
+    assert Sidecar.read(tmp_path / "mine.csv") == sidecar
 
 
-def test_it_names_the_versions_of_what_the_lab_depends_on() -> None:
+def test_a_sidecar_that_names_no_version_is_version_1_and_a_new_one_names_the_newest(tmp_path: Path) -> None:
+    with Results(tmp_path / "mine.csv", {}):
+        pass
+    path = tmp_path / "mine.json"
+    data = json.loads(path.read_text())
+    assert data.pop("schema_version") == SCHEMA_VERSION == max(SCHEMA_HISTORY)
+    path.write_text(json.dumps(data | {"mood": "a field of a later version"}))
+    assert Sidecar.read(tmp_path / "mine.csv").schema_version == 1
+
+
+def test_a_provenance_names_the_versions_of_what_the_lab_depends_on() -> None:
     packages = Provenance.gather().packages
     assert packages["scipy"] == metadata.version("scipy")
     assert packages["httptools"] == metadata.version("httptools")

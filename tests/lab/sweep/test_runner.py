@@ -15,7 +15,7 @@ from lab.errors import NotSupported, PortInUse, ProgramMissing, SweepMismatch
 from lab.placement.ports import reserved_offset
 from lab.placement.proxies.caddy import Caddy
 from lab.placement.proxies.proxy import Program
-from lab.results.csv_file import check, read, read_measurements
+from lab.results import check, read, read_measurements
 from lab.results.sidecar import Sidecar
 from lab.sweep import Plan, plan_sweep, run_sweep, runner
 from lab.sweep.trial import trial_seed
