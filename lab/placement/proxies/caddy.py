@@ -27,7 +27,7 @@ from lab.placement.proxies.formatting import (
 from lab.placement.proxies.proxy import Counter, Place, Profile, Program, Proxy, SendSignal
 from services.balancer.settings import BalancerSettings, PolicyName
 
-__all__ = ["ATTEMPTS", "CONFIG", "POLICIES", "Caddy", "configuration"]
+__all__ = ["Caddy"]
 
 Json = dict[str, Any]
 
@@ -44,7 +44,7 @@ POLICIES: dict[PolicyName, Json] = {
 }
 
 
-def configuration(settings: BalancerSettings, place: Place, *, matched: bool) -> Json:
+def _caddy_json(settings: BalancerSettings, place: Place, *, matched: bool) -> Json:
     """Return the content of caddy.json."""
     routes = [
         _reply([{"path": ["/health"]}], 200, json.dumps(documented_health(settings))),
@@ -197,7 +197,7 @@ class Caddy(Proxy):
         return LogCounter(settings, AccessLog(place.folder / ATTEMPTS).new_lines, _attempts_in)
 
     def _configuration(self, settings: BalancerSettings, place: Place, *, matched: bool) -> dict[str, str]:
-        return {CONFIG: json.dumps(configuration(settings, place, matched=matched), indent=2) + "\n"}
+        return {CONFIG: json.dumps(_caddy_json(settings, place, matched=matched), indent=2) + "\n"}
 
 
 def _attempts_in(line: str) -> Iterator[Attempt]:

@@ -23,7 +23,7 @@ from services.addresses import address_of
 from services.balancer.settings import BalancerSettings, PolicyName
 from services.names import ProtocolName
 
-__all__ = ["INSTANCES", "POLICIES", "Envoy", "UnixConnection", "resources"]
+__all__ = ["Envoy"]
 
 Json = dict[str, Any]
 
@@ -51,7 +51,7 @@ POLICIES: dict[PolicyName, Json] = {
 }
 
 
-def resources(
+def _static_resources(
     settings: BalancerSettings, place: Place, *, matched: bool, protocol: ProtocolName = ProtocolName.HTTP
 ) -> Json:
     """Return Envoy's `static_resources`."""
@@ -253,7 +253,7 @@ def _duration(duration_s: float) -> str:
     return f"{duration_s:.3f}".rstrip("0").rstrip(".") + "s"
 
 
-class UnixConnection(http.client.HTTPConnection):
+class _UnixConnection(http.client.HTTPConnection):
     """An HTTP connection to the server that listens on a Unix socket."""
 
     def __init__(self, path: str, timeout_s: float) -> None:
@@ -296,7 +296,7 @@ class Envoy(Proxy):
     def _configuration(self, settings: BalancerSettings, place: Place, *, matched: bool) -> dict[str, str]:
         config = {
             "admin": {"address": {"pipe": {"path": place.path(ADMIN)}}},
-            "static_resources": resources(settings, place, matched=matched, protocol=self.protocol),
+            "static_resources": _static_resources(settings, place, matched=matched, protocol=self.protocol),
         }
         return {CONFIG: json.dumps(config, indent=2) + "\n"}
 
@@ -309,7 +309,7 @@ class _Administration:
         self._path = path
 
     def counts(self) -> Mapping[str, Count]:
-        with closing(UnixConnection(self._path, ASK_S)) as connection:
+        with closing(_UnixConnection(self._path, ASK_S)) as connection:
             connection.request("GET", "/clusters?format=json")
             clusters = json.load(connection.getresponse())["cluster_statuses"]
         hosts = next(cluster["host_statuses"] for cluster in clusters if cluster["name"] == INSTANCES)

@@ -29,16 +29,7 @@ from lab.placement.proxies.proxy import Count, Counter, Place, Profile, Program,
 from services.balancer.settings import BalancerSettings, PolicyName
 from services.names import ProtocolName
 
-__all__ = [
-    "ADMIN",
-    "CONFIG",
-    "INSTANCES",
-    "POLICIES",
-    "REFUSAL",
-    "HAProxy",
-    "configuration",
-    "refused",
-]
+__all__ = ["HAProxy"]
 
 CONFIG = "haproxy.cfg"
 REFUSAL = "refusal.http"
@@ -55,7 +46,7 @@ POLICIES = {
 }
 
 
-def configuration(
+def _haproxy_cfg(
     settings: BalancerSettings, place: Place, *, matched: bool, protocol: ProtocolName = ProtocolName.HTTP
 ) -> str:
     """Return the content of haproxy.cfg."""
@@ -71,7 +62,7 @@ def configuration(
     return "\n\n".join(texts) + "\n"
 
 
-def refused(settings: BalancerSettings, protocol: ProtocolName = ProtocolName.HTTP) -> str:
+def _refusal_response(settings: BalancerSettings, protocol: ProtocolName = ProtocolName.HTTP) -> str:
     """Return the response, with its head, that HAProxy sends in place of its page for 502, 503 or 504."""
     if protocol is ProtocolName.GRPC:
         return "\r\n".join(("HTTP/1.1 200 OK", *_unavailable(settings), "Content-Length: 0", "", ""))
@@ -242,8 +233,8 @@ class HAProxy(Proxy):
         return _Statistics(place.path(ADMIN))
 
     def _configuration(self, settings: BalancerSettings, place: Place, *, matched: bool) -> dict[str, str]:
-        files = {CONFIG: configuration(settings, place, matched=matched, protocol=self.protocol)}
-        return {**files, REFUSAL: refused(settings, self.protocol)} if matched else files
+        files = {CONFIG: _haproxy_cfg(settings, place, matched=matched, protocol=self.protocol)}
+        return {**files, REFUSAL: _refusal_response(settings, self.protocol)} if matched else files
 
 
 class _Statistics:

@@ -34,15 +34,7 @@ from lab.placement.proxies.proxy import Counter, Place, Profile, Program, Proxy,
 from services.balancer.settings import BalancerSettings, PolicyName
 from services.names import ProtocolName
 
-__all__ = [
-    "ATTEMPTS",
-    "CONFIG",
-    "POLICIES",
-    "UPSTREAM",
-    "Nginx",
-    "configuration",
-    "grpc_configuration",
-]
+__all__ = ["ATTEMPTS", "CONFIG", "Nginx"]
 
 CONFIG = "nginx.conf"
 ATTEMPTS = "attempts.log"
@@ -61,7 +53,7 @@ POLICIES = {
 """The directive for each policy. Without one, nginx goes round, by weights where there are any."""
 
 
-def configuration(settings: BalancerSettings, place: Place, *, matched: bool) -> str:
+def _nginx_conf(settings: BalancerSettings, place: Place, *, matched: bool) -> str:
     """Return nginx.conf for instances that speak HTTP."""
     http = [
         *(_limits(settings) if matched else []),
@@ -191,7 +183,7 @@ STREAMS = 4096
 PASS = f"grpc_pass grpc://{UPSTREAM};"
 
 
-def grpc_configuration(settings: BalancerSettings, place: Place, *, matched: bool) -> str:
+def _grpc_nginx_conf(settings: BalancerSettings, place: Place, *, matched: bool) -> str:
     """Return nginx.conf for instances that speak gRPC."""
     server = [*_answered_here(settings, place), "http2 on;", *_block("location /", [PASS])]
     http = [
@@ -274,7 +266,7 @@ class Nginx(Proxy):
 
     def _configuration(self, settings: BalancerSettings, place: Place, *, matched: bool) -> dict[str, str]:
         speaks_grpc = self.protocol is ProtocolName.GRPC
-        write = grpc_configuration if speaks_grpc else configuration
+        write = _grpc_nginx_conf if speaks_grpc else _nginx_conf
         return {CONFIG: write(settings, place, matched=matched)}
 
 

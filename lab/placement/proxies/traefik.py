@@ -26,7 +26,7 @@ from lab.placement.proxies.formatting import hostport, milliseconds
 from lab.placement.proxies.proxy import Count, Counter, Place, Profile, Program, Proxy, SendSignal
 from services.balancer.settings import BalancerSettings, PolicyName
 
-__all__ = ["ATTEMPTS", "DYNAMIC", "POLICIES", "STATIC", "Traefik", "dynamic", "static"]
+__all__ = ["Traefik"]
 
 Json = dict[str, Any]
 
@@ -42,7 +42,7 @@ POLICIES = {
 }
 
 
-def static(settings: BalancerSettings, place: Place, *, matched: bool) -> Json:
+def _static(settings: BalancerSettings, place: Place, *, matched: bool) -> Json:
     """Return the static configuration: where Traefik listens, what it counts, where the rest is."""
     counted = _access_log(place) if settings.policy is PolicyName.POWER_OF_TWO else METRICS
     return {
@@ -58,7 +58,7 @@ def static(settings: BalancerSettings, place: Place, *, matched: bool) -> Json:
     }
 
 
-def dynamic(settings: BalancerSettings, place: Place, *, matched: bool) -> Json:
+def _dynamic(settings: BalancerSettings, place: Place, *, matched: bool) -> Json:
     """Return the dynamic configuration: what becomes of requests."""
     http = {
         "routers": _routers(settings, matched),
@@ -179,8 +179,8 @@ class Traefik(Proxy):
     def _configuration(self, settings: BalancerSettings, place: Place, *, matched: bool) -> dict[str, str]:
         # YAML, of which JSON is a part; Traefik goes by the name of the file.
         files = {
-            STATIC: static(settings, place, matched=matched),
-            DYNAMIC: dynamic(settings, place, matched=matched),
+            STATIC: _static(settings, place, matched=matched),
+            DYNAMIC: _dynamic(settings, place, matched=matched),
         }
         return {name: json.dumps(content, indent=2) + "\n" for name, content in files.items()}
 
