@@ -1,6 +1,7 @@
-"""Every policy in every scenario, on the same arrivals: measured under load, and simulated at length.
+"""Compare policies in scenarios where the choice of an instance matters, on the same arrivals.
 
-What makes a choice of instance matter: one that is slow, or requests of very unlike sizes.
+Each policy is measured under load and simulated at length: with one slow instance, and with requests of very
+unlike sizes.
 """
 
 from __future__ import annotations
@@ -40,13 +41,13 @@ __all__ = [
 ]
 
 SLOWDOWN = 4.0
-"""How many times as long the slow instance takes."""
+"""Factor on the service times of the slow instance."""
 _SERVICE = DOCUMENTED[-1]
 _SLOW = _SERVICE.instances[0][0]
 
 
 class Scenario(StrEnum):
-    """What is unlike."""
+    """What makes the choice matter."""
 
     ONE_SLOW = "one instance 4× slower"
     """Service times are exponential. Weighted round robin is told: the slow one weighs a quarter."""
@@ -56,17 +57,19 @@ class Scenario(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One scenario, made concrete. The service is the pipeline's last, alone behind its balancer, so that
-    nothing else blurs what the choice does."""
+    """One scenario, made concrete.
+
+    The service is the pipeline's last, alone behind its balancer, so that nothing else blurs the effect.
+    """
 
     scenario: Scenario
     work_ms: float
     utilization: float
-    """Of all instances together: the arrival rate as a part of what they could do."""
+    """The arrival rate as a part of what all instances together could do."""
     seed: int = 1
 
     def topology(self, policy: PolicyName) -> Topology:
-        """What is measured, on the documented ports of service4."""
+        """Return the topology to measure, on the documented ports of service4."""
         slow = self.scenario is Scenario.ONE_SLOW
         distribution = Distribution.EXPONENTIAL if slow else Distribution.LOGNORMAL
         instances = tuple(
@@ -84,13 +87,13 @@ class Setting:
         return Topology(str(self.scenario), (service,))
 
     def stage(self, policy: PolicyName) -> Stage:
-        """The same for the simulation."""
+        """Return the stage to simulate."""
         (stage,) = stages_of(self.topology(policy))
         return replace(stage, speeds=(1 / SLOWDOWN,)) if self.scenario is Scenario.ONE_SLOW else stage
 
     @property
     def slow_instance(self) -> str | None:
-        """The one that is slower, by name."""
+        """Name of the slower instance; None where there is none."""
         return _SLOW if self.scenario is Scenario.ONE_SLOW else None
 
     @property
@@ -108,25 +111,25 @@ _BODY = json.dumps(
 
 @dataclass(frozen=True, slots=True)
 class PolicyResult:
-    """How one policy did in one scenario. Times in ms, None where there are too few answers to tell."""
+    """How one policy did in one scenario. Times are in ms, None where there are too few answers."""
 
     scenario: Scenario
     policy: PolicyName
     measured: Interval
-    """The mean response_time, and its 95 % interval by batch means."""
+    """The mean response_time with its 95 % interval by batch means."""
     measured_p95_ms: float | None
     simulated_ms: float
     """The mean response_time of a long run."""
     simulated_p95_ms: float
     share_of_first: float
-    """Of the measured requests, the part that went to the first instance: the slow one, if there is one."""
+    """Part of the measured requests that went to the first instance: the slow one, if there is one."""
     answers: int
     failed: int
 
 
 @dataclass(frozen=True, slots=True)
 class PolicyComparison:
-    """What is to be tried. `expected_s` is about how long that takes."""
+    """The policies and settings to compare."""
 
     settings: tuple[Setting, ...]
     policies: tuple[PolicyName, ...]
@@ -136,7 +139,7 @@ class PolicyComparison:
 
     @property
     def expected_s(self) -> float:
-        """In seconds."""
+        """About how long the comparison takes, in seconds."""
         each = self.duration_s + WARMUP_S + 1.0 + self.simulated_requests / 100_000
         return each * len(self.settings) * len(self.policies)
 
@@ -163,7 +166,7 @@ def plan_comparison(
     seed: int = 1,
     port_offset: int = 0,
 ) -> PolicyComparison:
-    """What is to be tried; nothing is started. Raises BadParameter, naming what makes no sense."""
+    """Plan a comparison, and start nothing. Raises BadParameter, naming what makes no sense."""
     parts = {
         Scenario.ONE_SLOW: utilization_one_slow,
         Scenario.HEAVY_TAILED: utilization_heavy_tailed,
@@ -185,11 +188,14 @@ def plan_comparison(
 
 
 def compare_policies(plan: PolicyComparison) -> tuple[PolicyResult, ...]:
-    """Try them all, each on a topology that comes up afresh. Raises what starting and loading one raise."""
-    return tuple(_standing(plan, setting, policy) for setting in plan.settings for policy in plan.policies)
+    """Measure and simulate each policy in each setting, on fresh topologies.
+
+    Raises what starting and loading a topology raise.
+    """
+    return tuple(_result(plan, setting, policy) for setting in plan.settings for policy in plan.policies)
 
 
-def _standing(plan: PolicyComparison, setting: Setting, policy: PolicyName) -> PolicyResult:
+def _result(plan: PolicyComparison, setting: Setting, policy: PolicyName) -> PolicyResult:
     load, share = _measured(plan, setting, policy)
     simulated = _simulated(plan, setting, policy)
     begin_ns = load.journal[0].intended_ns + WARMUP_S * 1e9
@@ -209,7 +215,7 @@ def _standing(plan: PolicyComparison, setting: Setting, policy: PolicyName) -> P
 
 
 def _measured(plan: PolicyComparison, setting: Setting, policy: PolicyName) -> tuple[LoadResult, float]:
-    """What the load came to, and the first instance's share of it."""
+    """Return the load's result, and the first instance's share of the requests."""
     topology = setting.topology(policy).shifted(plan.port_offset)
     spec = LoadSpec(
         url=topology.entry_url,

@@ -1,4 +1,4 @@
-"""A bar for what takes long, in a terminal and in a notebook alike."""
+"""Show a bar for what takes long, in a terminal and in a notebook alike."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _FORMAT = "{desc} |{bar:30}| {percentage:3.0f} % [{elapsed}, {remaining} left]"
 class SecondsBar:
     """Progress in seconds of planned work, done in steps of known length.
 
-    Where there is nobody to watch a bar, it says a line at the end of each step.
+    Where there is no terminal, a line is printed at the end of each step instead.
     """
 
     def __init__(self, bar: tqdm[NoReturn]) -> None:
@@ -26,16 +26,16 @@ class SecondsBar:
         self._what = ""
 
     def say(self, what: str) -> None:
-        """What is being done now."""
+        """Set the text of the present step."""
         self._what = what
         self._bar.set_description_str(what, refresh=False)
 
     def within(self, elapsed_s: float, step_s: float) -> None:
-        """How far the step is."""
+        """Show how far the present step is: `elapsed_s` of `step_s` seconds."""
         self._to(self._done_s + min(elapsed_s, step_s))
 
     def finish(self, step_s: float) -> None:
-        """The step is over, however long it took."""
+        """End the present step, however long it took: it counts as `step_s` seconds."""
         self._done_s += step_s
         self._to(self._done_s)
         if self._bar.disable and self._what:
@@ -47,7 +47,7 @@ class SecondsBar:
 
 @contextmanager
 def seconds_bar(total_s: float) -> Iterator[SecondsBar]:
-    """A bar of so many seconds of planned work. Its last line stays when it is done.
+    """Show a bar of `total_s` seconds of planned work. Its last line stays when it is done.
 
     A notebook shows what is written to stderr as an error, so there it goes to stdout. In a pipe or a file
     there is no bar.
@@ -64,7 +64,7 @@ def seconds_bar(total_s: float) -> Iterator[SecondsBar]:
 
 
 def note(text: str) -> None:
-    """A line where the bar would be, for what is worth telling before or after it."""
+    """Print a line where the bar would be, before or after it."""
     print(text, file=_stream(), flush=True)
 
 
@@ -73,7 +73,7 @@ def _stream() -> TextIO:
 
 
 def _in_notebook() -> bool:
-    """Whether this process is a kernel: only there IPython is loaded, and its shell speaks to a front end."""
+    """Return whether this process is a kernel: only there IPython is loaded, with a shell of a front end."""
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython else None
     return shell is not None and hasattr(shell, "kernel")

@@ -1,10 +1,6 @@
-"""How many bytes a request is on the wire.
+"""Measure what a protocol costs: bytes a request on the wire, and CPU time to code and decode a message.
 
-What it costs to code and decode a message, in JSON and in protobuf.
-
-A relay between a client and a server that counts the bytes that pass it, each way.
-
-Lengths of texts, as a person gives them.
+The bytes are counted by a proxy between client and server, for JSON over HTTP and for gRPC alike.
 """
 
 from __future__ import annotations
@@ -41,9 +37,9 @@ CONNECT_S = 5.0
 
 @dataclass(slots=True)
 class CountingProxy:
-    """Listens on a port of its own from `start` to `stop`, and passes everything on to one server.
+    """A proxy before one server that counts the bytes that pass, each way, from `start` to `stop`.
 
-    It counts what TCP carries: heads, frames and all that opens a connection of HTTP, but not the headers of
+    Counted is what TCP carries: heads, frames and all that opens a connection of HTTP, but not the headers of
     TCP and IP. Belongs to the running loop.
     """
 
@@ -56,12 +52,12 @@ class CountingProxy:
     _server: asyncio.Server | None = None
 
     async def start(self) -> int:
-        """Begin to listen on the loopback; gives the port."""
+        """Begin to listen on the loopback, and return the port."""
         self._server = await asyncio.start_server(self._pass_on, "127.0.0.1", 0)
         return int(self._server.sockets[0].getsockname()[1])
 
     async def stop(self) -> None:
-        """Listen no more. What is open ends with its peers."""
+        """Stop listening. Open connections end with their peers."""
         if self._server is not None:
             self._server.close()
 
@@ -87,7 +83,7 @@ class CountingProxy:
 
 
 def lengths_of(payload_bytes: int | Sequence[int]) -> list[int]:
-    """One length or several, in bytes. Raises BadParameter for what is none."""
+    """Read one length or several, in bytes. Raises BadParameter for what is no length."""
     return [int(level) for level in read_levels("payload_bytes", payload_bytes)]
 
 
@@ -101,7 +97,7 @@ def wire_bytes(
     duration_s: float = 2.0,
     port_offset: int = 0,
 ) -> pd.DataFrame:
-    """Bytes a request between the client and service 1 of the sequential topology, in either direction.
+    """Count the bytes a request between the client and service 1 of the sequential topology, each way.
 
     A row for each protocol and length of text: protocol, payload_bytes, requests, sent_bytes and
     received_bytes, the last two a request, with its share of what opened the connections.
@@ -118,7 +114,7 @@ def _measure(
     protocol: ProtocolName, length: int, duration_s: float, port_offset: int
 ) -> dict[str, str | int | float]:
     topology = Topology.sequential().with_work(Work(WorkKind.TEXT)).with_protocol(protocol)
-    with start(topology.shifted(port_offset)) as running, _relayed(running.entry_url) as (relay, url):
+    with start(topology.shifted(port_offset)) as running, _counted(running.entry_url) as (proxy, url):
         spec = LoadSpec(
             url=url,
             load=Constant(RATE),
@@ -132,39 +128,39 @@ def _measure(
         "protocol": str(protocol),
         "payload_bytes": length,
         "requests": requests,
-        "sent_bytes": relay.sent / requests,
-        "received_bytes": relay.received / requests,
+        "sent_bytes": proxy.sent / requests,
+        "received_bytes": proxy.received / requests,
     }
 
 
 @contextmanager
-def _relayed(url: str) -> Iterator[tuple[CountingProxy, str]]:
-    """A relay before the server of that URL, and the URL that leads through it."""
+def _counted(url: str) -> Iterator[tuple[CountingProxy, str]]:
+    """Start a counting proxy before the server of a URL. Yield it, and the URL that leads through it."""
     scheme, _, rest = url.partition("://")
     address, _, path = rest.partition("/")
     host, _, port = address.rpartition(":")
-    relay = CountingProxy(host, int(port))
-    loop = BackgroundLoop("byte relay")
+    proxy = CountingProxy(host, int(port))
+    loop = BackgroundLoop("counting proxy")
     loop.start()
     try:
-        here = loop.run(relay.start(), WAIT_S)
-        yield relay, f"{scheme}://127.0.0.1:{here}/{path}"
-        loop.run(relay.stop(), WAIT_S)
+        here = loop.run(proxy.start(), WAIT_S)
+        yield proxy, f"{scheme}://127.0.0.1:{here}/{path}"
+        loop.run(proxy.stop(), WAIT_S)
     finally:
         loop.close(WAIT_S)
 
 
 Codec: TypeAlias = tuple[Callable[[TextRequest], bytes], Callable[[bytes], TextRequest]]
-"""What codes a message, and what decodes it."""
+"""A function that codes a message, and one that decodes it."""
 
 FIRST = 10
 REPEATS = 7
 LEAST_S = 0.01
-"""How long one repeat lasts at least, so that the clock is fine enough."""
+"""Seconds that one repeat lasts at least, so that the clock is fine enough."""
 
 
 def coding_costs(payload_bytes: int | Sequence[int]) -> pd.DataFrame:
-    """The pipeline's request, coded and decoded by the very functions that the services use.
+    """Time the coding and decoding of the pipeline's request by the functions that the services use.
 
     A row for each protocol and length of text: protocol, payload_bytes, message_bytes, coding_us and
     decoding_us: the best of several repeats, in µs of one core. Raises ExtraMissing without gRPC.

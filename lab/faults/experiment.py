@@ -1,4 +1,4 @@
-"""Runs a topology under open-loop load while its servers fail on schedule."""
+"""Run a topology under open-loop load while its servers fail on schedule."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ EXEMPT = frozenset(
         InvalidReason.RATE_NOT_ACHIEVED,
     }
 )
-"""What faults mean to happen, so that it is no reason against the run."""
+"""Reasons that faults bring about on purpose, and that do not make the run invalid."""
 SETTLE_S = 4.0
-"""How long the load goes on after the last fault."""
+"""Seconds for which the load goes on after the last fault."""
 READ_TIMEOUT_S = 30.0
 
 
@@ -70,7 +70,7 @@ def run_faults(
     with tempfile.TemporaryDirectory(prefix="lab-ledgers-") as folder:
         watched = plain.with_faults(folder)
         with start(watched, placement=PlacementName(placement), balancer=BalancerName(balancer)) as running:
-            load, happened, events = _play(running, planned, spec)
+            load, records, events = _play(running, planned, spec)
             balancers_rss_mb = running.balancers_rss_mb()
         executed_twice = repeated(Path(folder), watched)
     due, origin_ns = _due(load)
@@ -87,7 +87,7 @@ def run_faults(
         due=due,
         dropped=load.dropped_in_all,
         executed_twice=executed_twice,
-        incidents=incidents_of(happened, requests, seen, origin_s),
+        incidents=incidents_of(records, requests, seen, origin_s),
         events=seen,
         balancers_rss_mb=balancers_rss_mb,
         measurement=_row(load, plain, str(placement), str(balancer)),
@@ -97,21 +97,21 @@ def run_faults(
 def _play(
     running: Running, faults: tuple[Fault, ...], spec: LoadSpec
 ) -> tuple[LoadResult, tuple[FaultRecord, ...], tuple[BalancerEvent, ...]]:
-    """The load, with the faults as they were and all that balancers told of, both on the monotonic clock."""
-    director, watch = FaultInjector(running, faults), Watch(running)
+    """Return the load, the faults as they were and the balancers' events, both on the monotonic clock."""
+    injector, watch = FaultInjector(running, faults), Watch(running)
     watch.start()
     try:
-        load = run(spec, on_progress=director.heed)
+        load = run(spec, on_progress=injector.on_progress)
     finally:
         try:
-            happened = director.close()
+            records = injector.close()
         finally:
             events = watch.close()
-    return load, happened, events
+    return load, records, events
 
 
 def _due(load: LoadResult) -> tuple[int, int]:
-    """How many requests were due, and when the load began, in nanoseconds on the monotonic clock."""
+    """Return how many requests were due, and when the load began, in ns on the monotonic clock."""
     spec = load.spec
     if not load.journal:
         raise LoadError(f"no request of {spec.url} came to an end: see why its servers do not answer")

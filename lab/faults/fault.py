@@ -17,17 +17,17 @@ class FaultKind(StrEnum):
     """What goes wrong with a server."""
 
     KILL = "kill"
-    """It is gone as after a crash: connections reset, its port closed. It is started again in the end."""
+    """The server is gone as after a crash: connections reset, port closed. It is started again in the end."""
     FREEZE = "freeze"
-    """It accepts connections and answers nothing, until it is thawed."""
+    """The server accepts connections and answers nothing, until it is thawed."""
     SLOW = "slow"
-    """Its service times are `strength` times what they were."""
+    """Service times are `strength` times what they were."""
     ERRORS = "errors"
-    """It answers that share of its requests with 500, and does not execute them."""
+    """The server answers a share of its requests with 500, and does not execute them."""
     DROP = "drop"
-    """It executes that share of its requests, and hangs up in place of an answer."""
+    """The server executes a share of its requests, and hangs up in place of an answer."""
     RESTART = "restart"
-    """It is stopped in good order, and started again at once."""
+    """The server is stopped in good order, and started again at once."""
 
 
 _STRENGTH = {FaultKind.SLOW: 4.0, FaultKind.ERRORS: 1.0, FaultKind.DROP: 1.0}
@@ -71,7 +71,7 @@ class Fault:
 
     @classmethod
     def parse(cls, text: str) -> Fault:
-        """From what a person writes: 'at 4 kill service1b for 4'. Raises BadParameter, with examples."""
+        """Read what a person writes: 'at 4 kill service1b for 4'. Raises BadParameter, with examples."""
         found = _FORM.fullmatch(text.strip())
         if not found or found["kind"] not in list(FaultKind):
             raise BadParameter(f"{text!r} is no fault: there are {', '.join(FaultKind)}, as in {_EXAMPLES}")
@@ -91,11 +91,11 @@ class Fault:
 
     @property
     def end_s(self) -> float:
-        """When it is undone, in seconds after the load begins."""
+        """When the fault is undone, in seconds after the load begins."""
         return self.at_s + self.lasts_s
 
     def __str__(self) -> str:
-        """As `parse` reads it."""
+        """Write the fault as `parse` reads it."""
         strength = ""
         if self.strength is not None:
             strength = f" x{self.strength:g}" if self.kind is FaultKind.SLOW else f" {self.strength:.4%}"
@@ -105,11 +105,14 @@ class Fault:
 
 
 SOONEST_S = 1.0
-"""Before that the load may not have begun to say how far it is."""
+"""Seconds. Before that the load may not have begun to say how far it is."""
 
 
 def timeline(faults: Iterable[Fault | str]) -> tuple[Fault, ...]:
-    """Faults in order of time, from data or text. Raises BadParameter where one server has two at a time."""
+    """Return faults in order of time, from data or text.
+
+    Raises BadParameter where one server has two faults at a time.
+    """
     ordered = sorted((Fault.parse(f) if isinstance(f, str) else f for f in faults), key=lambda f: f.at_s)
     for place, fault in enumerate(ordered):
         for later in ordered[place + 1 :]:

@@ -1,7 +1,4 @@
-"""Has every fault of a timeline begin and end when it is due, while the load runs.
-
-Doing to a running topology what a fault says, and undoing it.
-"""
+"""Begin and end every fault of a timeline when it is due, while the load runs."""
 
 from __future__ import annotations
 
@@ -10,7 +7,6 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-import lab.faults.injector as acting
 from lab.errors import BadParameter, PlacementError
 from lab.faults.fault import Fault, FaultKind
 from lab.load.result import Progress
@@ -21,7 +17,7 @@ from services.fault_injection import FAULTS_PATH
 __all__ = ["FaultInjector", "FaultRecord", "begin", "end", "require_targets"]
 
 PATIENCE_S = 15.0
-"""How long what was begun may take to end once nothing more is to happen."""
+"""Seconds that faults may take to end once the load is over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,26 +26,29 @@ class FaultRecord:
 
     fault: Fault
     began_s: float
-    """Before anything is done."""
+    """Before anything was done."""
     relieved_s: float
-    """Before it is undone, and a killed server started."""
+    """Before the fault was undone, and a killed server started."""
     ended_s: float
-    """After that."""
+    """After the fault was undone."""
 
 
 class FaultInjector:
-    """One thread a fault, so that a slow one delays no other. Made before the load, `close`d after it."""
+    """Plays faults on a running topology, each in a thread, so that a slow one delays no other.
+
+    Made before the load; `close` it after the load.
+    """
 
     def __init__(self, running: Running, faults: tuple[Fault, ...]) -> None:
         self._running = running
         self._faults = faults
         self._over = threading.Event()
         self._threads: list[threading.Thread] = []
-        self._happened: dict[Fault, FaultRecord] = {}
+        self._records: dict[Fault, FaultRecord] = {}
         self._errors: list[BaseException] = []
 
-    def heed(self, progress: Progress) -> None:
-        """The load tells how far it is; from the first word on time runs."""
+    def on_progress(self, progress: Progress) -> None:
+        """Start the timeline at the first progress, as of when the load began. Later calls do nothing."""
         if self._threads:
             return
         origin = time.monotonic() - progress.elapsed_s
@@ -59,7 +58,7 @@ class FaultInjector:
             thread.start()
 
     def close(self) -> tuple[FaultRecord, ...]:
-        """Undo at once what still goes on, and tell what happened.
+        """Undo at once what still goes on, and return what happened.
 
         Raises what went wrong with a fault, PlacementError for faults that neither happen nor fail.
         """
@@ -72,19 +71,19 @@ class FaultInjector:
         hung = [thread.name for thread in self._threads if thread.is_alive()]
         if hung:
             raise PlacementError(f"{'; '.join(hung)}: not over after {PATIENCE_S:g} s: see in the logs why")
-        return tuple(self._happened[fault] for fault in self._faults if fault in self._happened)
+        return tuple(self._records[fault] for fault in self._faults if fault in self._records)
 
     def _play(self, fault: Fault, origin: float) -> None:
         try:
             if self._over.wait(origin + fault.at_s - time.monotonic()):
                 return
             began = time.monotonic()
-            acting.begin(self._running, fault)
+            begin(self._running, fault)
             self._over.wait(began + fault.lasts_s - time.monotonic())
             relieved = time.monotonic()
-            acting.end(self._running, fault)
-            self._happened[fault] = FaultRecord(fault, began, relieved, time.monotonic())
-        except Exception as error:  # it is for whoever closes this
+            end(self._running, fault)
+            self._records[fault] = FaultRecord(fault, began, relieved, time.monotonic())
+        except Exception as error:  # `close` raises it
             self._errors.append(error)
 
 
@@ -92,7 +91,7 @@ _FIELDS = {FaultKind.SLOW: "slowdown", FaultKind.ERRORS: "errors", FaultKind.DRO
 
 
 def require_targets(topology: Topology, faults: tuple[Fault, ...]) -> None:
-    """Raises BadParameter for a fault of a server that is not there, or that cannot have it."""
+    """Check that every fault's server exists and can have that fault. Raises BadParameter."""
     for fault in faults:
         try:
             _, server = topology.server(fault.target)
@@ -103,7 +102,7 @@ def require_targets(topology: Topology, faults: tuple[Fault, ...]) -> None:
 
 
 def begin(running: Running, fault: Fault) -> None:
-    """Have it happen. Raises PlacementError where it cannot."""
+    """Have the fault begin. Raises PlacementError where it cannot."""
     match fault.kind:
         case FaultKind.KILL:
             running.kill(fault.target)
@@ -116,7 +115,7 @@ def begin(running: Running, fault: Fault) -> None:
 
 
 def end(running: Running, fault: Fault) -> None:
-    """Undo it. Raises PlacementError where that cannot be."""
+    """Undo the fault. Raises PlacementError where that cannot be."""
     match fault.kind:
         case FaultKind.KILL:
             running.restart(fault.target)

@@ -1,4 +1,4 @@
-"""A timeline of faults and what it is to be played on, from what a person sets; and playing it."""
+"""Make a plan of what a person sets: the faults, and the topologies they are played on. Then play it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["FaultPlan", "plan_faults", "play"]
 
 @dataclass(frozen=True, slots=True)
 class FaultPlan:
-    """The same faults, for each balancer in turn."""
+    """Faults to be played on one topology, behind each balancer in turn."""
 
     faults: tuple[Fault, ...]
     topology: Topology
@@ -30,7 +30,7 @@ class FaultPlan:
 
     @property
     def expected_s(self) -> float:
-        """About how long it will take, in seconds."""
+        """About how long playing takes, in seconds."""
         once = max((fault.end_s for fault in self.faults), default=0.0) + SETTLE_S + START_S
         return once * len(self.balancers)
 
@@ -60,7 +60,7 @@ def plan_faults(
     balancers: Sequence[str] | str = (BalancerName.BUILTIN,),
     port_offset: int = 0,
 ) -> FaultPlan:
-    """What is to be done. Nothing is started.
+    """Plan what is to be played, and start nothing.
 
     Raises BadParameter, naming what makes no sense, and NotSupported or ProgramMissing for what a balancer
     lacks.

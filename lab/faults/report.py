@@ -1,7 +1,4 @@
-"""What became of the requests, and how long it took to notice each fault and to get over it.
-
-What the instances' ledgers say: which requests were executed, and which more than once.
-"""
+"""Tell which requests failed or were executed twice, and how each fault was noticed and overcome."""
 
 from __future__ import annotations
 
@@ -34,7 +31,7 @@ class Request:
 
     @property
     def ended_s(self) -> float:
-        """When it was over."""
+        """When the request was over, in seconds since the load began."""
         return self.at_s + self.response_time_s
 
 
@@ -48,9 +45,9 @@ class Incident:
     ejected_s: float | None
     """When its balancer ejected the instance; None if it did not, or does not tell."""
     restored_s: float | None
-    """When it was chosen again after the end of the fault."""
+    """When the instance was chosen again after the end of the fault."""
     requests: int
-    """Intended from the beginning of the fault to that of the next, or to the end."""
+    """Requests intended from the beginning of the fault to that of the next, or to the end."""
     failed: int
     """Requests that failed in that time, whenever they were intended to start."""
     slowest_s: float
@@ -58,12 +55,12 @@ class Incident:
 
     @property
     def time_to_detect_s(self) -> float | None:
-        """From the fault's beginning to the ejection."""
+        """Seconds from the fault's beginning to the ejection."""
         return None if self.ejected_s is None else self.ejected_s - self.began_s
 
     @property
     def time_to_recover_s(self) -> float | None:
-        """From the fault's end until the instance was chosen again."""
+        """Seconds from the fault's end until the instance was chosen again."""
         return None if self.restored_s is None else max(0.0, self.restored_s - self.ended_s)
 
 
@@ -80,20 +77,20 @@ class FaultRun:
     due: int
     """Requests of the schedule."""
     dropped: int
-    """Never sent, because the load was over first."""
+    """Requests never sent, because the load was over first."""
     executed_twice: Mapping[str, int]
-    """By service: requests it began to execute more than once."""
+    """Requests that a service began to execute more than once, by service."""
     incidents: tuple[Incident, ...]
     events: tuple[BalancerEvent, ...]
-    """Of the balancers, `at_s` in seconds since the load began; none where balancers tell of none."""
+    """The balancers' events, `at_s` in seconds since the load began; none where balancers tell of none."""
     balancers_rss_mb: float | None
-    """Resident memory of all balancers in 10⁶ bytes when it was over; None where services share it."""
+    """Resident memory of all balancers in 10⁶ bytes at the end; None where services share it."""
     measurement: Measurement
-    """The run as a row, with what the faults mean to do declared."""
+    """The run as a row; what the faults do on purpose does not make it invalid."""
 
     @property
     def outcomes(self) -> dict[str, int]:
-        """How many requests by outcome, most frequent first."""
+        """Number of requests by outcome, most frequent first."""
         return dict(Counter(request.outcome for request in self.requests).most_common())
 
     @property
@@ -119,13 +116,16 @@ class FaultRun:
 
 
 def incidents_of(
-    happened: Sequence[FaultRecord],
+    records: Sequence[FaultRecord],
     requests: Sequence[Request],
     events: Sequence[BalancerEvent],
     origin_s: float,
 ) -> tuple[Incident, ...]:
-    """The incidents in order of time. `happened` is on the monotonic clock, the rest since the load began."""
-    ordered = sorted(happened, key=lambda each: each.began_s)
+    """Return the incidents in order of time.
+
+    Times of `records` are on the monotonic clock, those of requests and events since the load began.
+    """
+    ordered = sorted(records, key=lambda each: each.began_s)
     begins = [each.began_s - origin_s for each in ordered]
     ends = [*begins, inf][1:]
     return tuple(
@@ -141,20 +141,20 @@ def incidents_of(
 
 
 def _incident(
-    happened: FaultRecord,
+    record: FaultRecord,
     requests: Sequence[Request],
     failed: int,
     events: Sequence[BalancerEvent],
     origin_s: float,
 ) -> Incident:
-    began, ended = happened.began_s - origin_s, happened.ended_s - origin_s
-    own = [event for event in events if event.instance == happened.fault.target]
+    began, ended = record.began_s - origin_s, record.ended_s - origin_s
+    own = [event for event in events if event.instance == record.fault.target]
     ejected = _first(own, EventKind.EJECTED, began, ended + GRACE_S)
     restored = None
     if ejected is not None:
-        restored = _first(own, EventKind.RESTORED, max(ejected, happened.relieved_s - origin_s))
+        restored = _first(own, EventKind.RESTORED, max(ejected, record.relieved_s - origin_s))
     return Incident(
-        fault=happened.fault,
+        fault=record.fault,
         began_s=began,
         ended_s=ended,
         ejected_s=ejected,
@@ -166,7 +166,7 @@ def _incident(
 
 
 GRACE_S = 1.0
-"""An ejection so soon after a fault's end is still its consequence: what it met was under way before."""
+"""Seconds. An ejection so soon after a fault's end still follows from attempts begun before."""
 
 
 def _first(
@@ -177,14 +177,14 @@ def _first(
 
 
 def requests_of(journal: Sequence[RequestRecord], origin_ns: int) -> tuple[Request, ...]:
-    """The requests of a run's journal, on its own clock."""
+    """Return the requests of a run's journal, in seconds since the load began at `origin_ns`."""
     return tuple(
         Request((e.intended_ns - origin_ns) / 1e9, e.response_time_s, e.outcome, e.succeeded) for e in journal
     )
 
 
 def executions(folder: Path, service: Service) -> Counter[str]:
-    """How often each request was begun by the instances of that service, by its id."""
+    """Count how often the instances of a service began each request, by its id, from their ledgers."""
     counted: Counter[str] = Counter()
     # Every file of that service: instances that came or went while it ran have theirs too.
     for file in folder.glob(f"{service.name}*"):
@@ -193,7 +193,7 @@ def executions(folder: Path, service: Service) -> Counter[str]:
 
 
 def repeated(folder: Path, topology: Topology) -> dict[str, int]:
-    """By name of service: how many requests it began to execute more than once."""
+    """Count the requests that each service began to execute more than once, by the service's name."""
     return {
         service.name: sum(1 for times in executions(folder, service).values() if times > 1)
         for service in topology.services

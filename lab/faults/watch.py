@@ -1,4 +1,4 @@
-"""The events that the lab's own balancers tell of, gathered while they happen: they keep only the last."""
+"""Gather the events of the lab's own balancers while they happen: a balancer keeps only the last ones."""
 
 from __future__ import annotations
 
@@ -14,11 +14,15 @@ from services.balancer.events import EventKind
 __all__ = ["BalancerEvent", "Watch"]
 
 EVERY_S = 0.5
+"""Seconds between two looks."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class BalancerEvent:
-    """One event. `at_s` is on the monotonic clock; `instance` a name, and empty where it is of none."""
+    """One event of a balancer.
+
+    `at_s` is on the monotonic clock; `instance` is a name, empty where the event is of none.
+    """
 
     at_s: float
     balancer: str
@@ -37,11 +41,11 @@ class Watch:
         self._thread = threading.Thread(target=self._look_on, name="fault watch", daemon=True)
 
     def start(self) -> None:
-        """Begin to look."""
+        """Begin to ask."""
         self._thread.start()
 
     def close(self) -> tuple[BalancerEvent, ...]:
-        """Look once more, and give all that was seen, in order of time."""
+        """Ask once more, and return all events in order of time."""
         self._over.set()
         self._thread.join()
         return tuple(sorted(self._seen))

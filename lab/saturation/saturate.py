@@ -1,4 +1,4 @@
-"""Saturation of any HTTP service: probe after probe, each a measurement, until the search is over."""
+"""Search for the saturation of any HTTP service: probe after probe, each a measurement."""
 
 from __future__ import annotations
 
@@ -23,25 +23,25 @@ __all__ = ["Ending", "Probe", "Saturation", "SearchSpec", "probing", "saturate"]
 KEEPS_UP = 0.99
 """A server that answers a smaller share of what arrives is overloaded, however short its queue still is."""
 PLANNED = frozenset({InvalidReason.RATE_NOT_ACHIEVED, InvalidReason.NOT_STEADY, InvalidReason.LITTLES_LAW})
-"""Beyond saturation connections run out and queues grow without end: that is what is looked for."""
+"""Reasons that a search brings about: beyond saturation connections run out and queues grow."""
 FIRST_CONCURRENCY = 32
-"""Of the closed loop whose throughput is the first guess of a rate, and the first guess of a concurrency."""
+"""The first guess of a concurrency. A closed loop of that many users gives the first guess of a rate."""
 FEWEST_ANSWERS = 200
-"""In a probe, so that whether a server keeps up does not hang on how its window's edges fall."""
+"""Answers in a probe, so that the verdict does not depend on how the window's edges fall."""
 PATIENCE = 2
-"""How often a level is probed that could not be judged: a neighbour may have disturbed the generator once."""
+"""Probes of a level that could not be judged: a neighbour may have disturbed the generator once."""
 SPARE = 1.2
-"""How many more than the fewest answers a probe is made long enough for."""
+"""Factor on the fewest answers that a probe is made long enough for."""
 LONGEST_S = 120.0
-"""Nobody waits longer for one probe unless they ask for it, whatever it could say after that."""
+"""Seconds of the longest probe, unless a longer one is asked for."""
 
 Probe = Callable[[Load, float], Measurement]
-"""Puts on this load for at least so many seconds and gives the row."""
+"""Loads for at least so many seconds, and returns the row."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SearchSpec:
-    """Up to which level does the goal hold, all of its conditions together?
+    """What to search: the highest level at which all conditions of a goal hold.
 
     Levels are requests a second that arrive evenly or as a Poisson stream, or requests in flight in a closed
     loop. Raises BadParameter for a model that has no one level, an empty goal, and what makes no search.
@@ -50,11 +50,11 @@ class SearchSpec:
     goal: tuple[Condition, ...]
     model: LoadModel = LoadModel.CONSTANT
     guess: float | None = None
-    """Where the limit may be. Without one, the first probe of a rate is a closed loop that finds a guess."""
+    """Where the limit may be. Without a guess, the first probe of a rate is a closed loop that finds one."""
     precision: float = 0.03
     most_probes: int = 8
     duration_s: float = 5.0
-    """Length of a probe's window; longer where the goal needs more answers."""
+    """Seconds of a probe's window; more where the goal needs more answers."""
 
     def __post_init__(self) -> None:
         if self.model not in (LoadModel.CLOSED, LoadModel.CONSTANT, LoadModel.POISSON):
@@ -66,11 +66,11 @@ class SearchSpec:
         self.search(1.0 if self.guess is None else self.guess)  # before anything is probed for it
 
     def search(self, guess: float) -> Search:
-        """The search that begins there."""
+        """Return the search that begins at a guess."""
         return Search(guess, self.precision, self.most_probes, whole=self.model is LoadModel.CLOSED)
 
     def load(self, level: float) -> Load:
-        """The load at that level."""
+        """Return the load at a level."""
         match self.model:
             case LoadModel.CLOSED:
                 return Closed(round(level))
@@ -79,18 +79,18 @@ class SearchSpec:
         return Constant(level)
 
     def seconds(self, rate: float | None) -> float:
-        """How long to probe where so many answers a second are expected."""
+        """Return how many seconds to probe where `rate` answers a second are expected."""
         wanted_s = SPARE * self.fewest_answers / rate if rate else 0.0
         return max(self.duration_s, min(wanted_s, LONGEST_S))
 
     @property
     def fewest_answers(self) -> int:
-        """In a probe that is to be judged."""
+        """Answers that a probe needs to be judged."""
         return max(FEWEST_ANSWERS, *(condition.fewest_answers for condition in self.goal))
 
     @property
     def slowest(self) -> float:
-        """The answers a second below which even the longest probe has too few of them."""
+        """Answers a second below which even the longest probe has too few."""
         return self.fewest_answers / max(self.duration_s, LONGEST_S)
 
 
@@ -100,17 +100,17 @@ class Ending(StrEnum):
     SETTLED = "settled"
     OUT_OF_PROBES = "out of probes"
     NOT_MEASURABLE = "not measurable"
-    """The last probes could not be judged: invalid for a reason nobody plans, or with a figure left blank.
+    """The last probes could not be judged: invalid for an unplanned reason, or with a blank figure.
     Or nothing succeeded at any level."""
     TOO_SLOW = "too slow"
-    """A probe of the next level would take longer than anybody waits for the answers that the goal needs."""
+    """A probe of the next level would take too long to get the answers that the goal needs."""
 
 
 @dataclass(frozen=True, slots=True)
 class Saturation:
     """What a search came to. `highest_kept` is the answer, and the limit lies below `lowest_broken`."""
 
-    question: SearchSpec
+    spec: SearchSpec
     highest_kept: float | None
     lowest_broken: float | None
     ending: Ending
@@ -118,13 +118,13 @@ class Saturation:
 
     @property
     def nothing_succeeded(self) -> bool:
-        """Whether no request of any probe did: then the levels were not the trouble."""
+        """Whether no request of any probe succeeded: then the levels were not the cause."""
         return bool(self.probes) and not any(probe.outcome.succeeded for probe in self.probes)
 
     def sentence(self) -> str:
-        """The outcome in words."""
-        unit = "in flight" if self.question.model is LoadModel.CLOSED else "req/s"
-        goal = " and ".join(map(str, self.question.goal))
+        """Return the outcome in words."""
+        unit = "in flight" if self.spec.model is LoadModel.CLOSED else "req/s"
+        goal = " and ".join(map(str, self.spec.goal))
         kept, broken = (f"{level or 0:.4g} {unit}" for level in (self.highest_kept, self.lowest_broken))
         count = f"{len(self.probes)} probe{'s' if len(self.probes) != 1 else ''}"
         if self.nothing_succeeded:
@@ -134,7 +134,7 @@ class Saturation:
             beyond = "" if self.highest_kept is None else f" beyond {kept}"
             return f"Not measurable{beyond}: {why} ({count})."
         if self.ending is Ending.TOO_SLOW and self.lowest_broken is None:
-            return f"Too slow for {goal}: that takes {self.question.slowest:.2g} answers a second ({count})."
+            return f"Too slow for {goal}: that takes {self.spec.slowest:.2g} answers a second ({count})."
         if self.highest_kept is None:
             return f"No level tried keeps {goal}; the lowest was {broken} ({count})."
         if self.lowest_broken is None:
@@ -142,28 +142,28 @@ class Saturation:
         return f"{kept} keeps {goal}, {broken} does not ({count}, {self.ending})."
 
 
-def saturate(question: SearchSpec, probe: Probe) -> Saturation:
-    """Search until the limit is known as precisely as asked, or probes run out. Raises what they raise."""
-    closed = question.model is LoadModel.CLOSED
+def saturate(spec: SearchSpec, probe: Probe) -> Saturation:
+    """Search until the limit is known as precisely as asked, or probes run out. Raises what probes raise."""
+    closed = spec.model is LoadModel.CLOSED
     probes: list[Measurement] = []
-    guess = question.guess or (FIRST_CONCURRENCY if closed else None)
+    guess = spec.guess or (FIRST_CONCURRENCY if closed else None)
     if guess is None:
-        probes.append(probe(Closed(FIRST_CONCURRENCY), question.duration_s))
+        probes.append(probe(Closed(FIRST_CONCURRENCY), spec.duration_s))
         guess = probes[0].outcome.throughput_rps
     if guess is None:
-        return Saturation(question, None, None, Ending.NOT_MEASURABLE, tuple(probes))
-    search = question.search(guess)
+        return Saturation(spec, None, None, Ending.NOT_MEASURABLE, tuple(probes))
+    search = spec.search(guess)
     unjudged, too_slow = 0, False
-    while len(probes) < question.most_probes and unjudged < PATIENCE and not _dead(probes):
+    while len(probes) < spec.most_probes and unjudged < PATIENCE and not _dead(probes):
         level = search.next_level()
         if level is None:
             break
         rate = level if not closed else probes[-1].outcome.throughput_rps if probes else None
-        if rate is not None and rate < question.slowest:
+        if rate is not None and rate < spec.slowest:
             too_slow = True
             break
-        probes.append(probe(question.load(level), question.seconds(rate)))
-        found = _judged(question, level, probes[-1])
+        probes.append(probe(spec.load(level), spec.seconds(rate)))
+        found = _judged(spec, level, probes[-1])
         unjudged = 0 if found else unjudged + 1
         search = search.after(found) if found else search
     ending = Ending.SETTLED if search.settled else Ending.OUT_OF_PROBES
@@ -171,11 +171,11 @@ def saturate(question: SearchSpec, probe: Probe) -> Saturation:
         ending = Ending.NOT_MEASURABLE
     elif too_slow:
         ending = Ending.TOO_SLOW
-    return Saturation(question, search.highest_kept, search.lowest_broken, ending, tuple(probes))
+    return Saturation(spec, search.highest_kept, search.lowest_broken, ending, tuple(probes))
 
 
 def _dead(probes: Sequence[Measurement]) -> bool:
-    """Whether level after level nothing succeeded, so that lower ones are not worth their time."""
+    """Return whether nothing succeeded at level after level, so that lower ones are not worth their time."""
     return len(probes) >= PATIENCE and not any(probe.outcome.succeeded for probe in probes)
 
 
@@ -186,7 +186,7 @@ def probing(
     sweep_id: str = "saturation",
     on_progress: Callable[[Progress], None] | None = None,
 ) -> Probe:
-    """Probes by real load: as `base` says, but for the load, its seed and the window's length.
+    """Return a probe by real load: as `base` says, but for the load, its seed and the window's length.
 
     `factors` says what is known of the target beside the load. The cell of a row names its level. A closed
     loop with fewer users than the base has generators is put on by as many of them.
@@ -197,29 +197,31 @@ def probing(
         nonlocal number
         number += 1
         processes = processes_for(load, base.processes)
-        spec = replace(base, load=load, duration_s=duration_s, seed=base.seed + number, processes=processes)
+        probed = replace(base, load=load, duration_s=duration_s, seed=base.seed + number, processes=processes)
         level = load.concurrency if isinstance(load, Closed) else load.requested_rate
         trial = Trial(sweep_id, f"{load.model}-{level:.6g}", number)
-        return measure(trial, factors_of(spec, factors), run(spec, on_progress=on_progress), exempt=PLANNED)
+        return measure(
+            trial, factors_of(probed, factors), run(probed, on_progress=on_progress), exempt=PLANNED
+        )
 
     return probe
 
 
-def _judged(question: SearchSpec, level: float, measurement: Measurement) -> SearchResult | None:
-    """What a probe says of its level; None where it says nothing.
+def _judged(spec: SearchSpec, level: float, measurement: Measurement) -> SearchResult | None:
+    """Return what a probe says of its level; None where it says nothing.
 
-    The level of a Poisson stream is the rate at which it really arrived: it scatters about the one asked for.
+    A Poisson stream scatters about the rate asked for: its level is the rate at which requests arrived.
     """
     outcome = measurement.outcome
     if InvalidReason.GENERATOR_BOUND in (measurement.health.invalid_reason or ""):
         return None
     arrived = (outcome.requests + outcome.dropped) / measurement.factors.duration_s
-    level = arrived if question.model is LoadModel.POISSON else level
-    if question.model is not LoadModel.CLOSED:
+    level = arrived if spec.model is LoadModel.POISSON else level
+    if spec.model is not LoadModel.CLOSED:
         answered = (outcome.throughput_rps or 0.0) * outcome.requests / max(1, outcome.succeeded)
         if answered < KEEPS_UP * arrived:
             return SearchResult(level, kept=False, capacity=answered or None)
-    holds = [condition.holds(measurement) for condition in question.goal]
+    holds = [condition.holds(measurement) for condition in spec.goal]
     if False in holds:
         return SearchResult(level, kept=False)
     return SearchResult(level, kept=True) if measurement.health.valid and None not in holds else None

@@ -1,8 +1,7 @@
-"""Curves of throughput against concurrency: their knee, and the Universal Scalability Law fitted to them.
+"""Find the knee of a curve of throughput against concurrency, and fit the Universal Scalability Law to it.
 
-The Universal Scalability Law: throughput against concurrency with contention and coherence.
-
-N. J. Gunther, Guerrilla Capacity Planning, 2007, ch. 4. Rates per second.
+The law says what contention and coherence cost: N. J. Gunther, Guerrilla Capacity Planning, 2007, ch. 4.
+Rates are per second.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ __all__ = ["ScalabilityFit", "ScalabilityLaw", "fit_scalability", "knee"]
 
 @dataclass(frozen=True, slots=True)
 class ScalabilityLaw:
-    """X(N) = λN / (1 + σ(N − 1) + κN(N − 1))."""
+    """The Universal Scalability Law: X(N) = λN / (1 + σ(N − 1) + κN(N − 1))."""
 
     rate: float
     """λ: requests a second at concurrency 1."""
@@ -32,7 +31,7 @@ class ScalabilityLaw:
     """κ: what each pair in flight costs; above 0 the throughput has a peak and falls beyond it."""
 
     def throughput(self, concurrency: ArrayLike) -> NDArray[np.float64]:
-        """Requests a second at each concurrency."""
+        """Return the requests a second at each concurrency."""
         n = np.asarray(concurrency, dtype=np.float64)
         waste = 1 + self.contention * (n - 1) + self.coherence * n * (n - 1)
         throughput: NDArray[np.float64] = self.rate * n / waste
@@ -59,9 +58,9 @@ LACK_OF_FIT = 0.05
 
 
 def knee(levels: Sequence[float], throughputs: Sequence[float], response_times: Sequence[float]) -> float:
-    """The level, of those given, at which Kleinrock's power throughput / response_time is greatest.
+    """Return the level at which Kleinrock's power, throughput / response_time, is greatest.
 
-    On a pipeline that follows its asymptotic bounds that is where they meet. (L. Kleinrock, Power and
+    On a pipeline that follows its asymptotic bounds, the bounds meet there. (L. Kleinrock, Power and
     deterministic rules of thumb for probabilistic problems in computer communications, 1979.)
     Raises BadParameter without any level.
     """
@@ -73,7 +72,7 @@ def knee(levels: Sequence[float], throughputs: Sequence[float], response_times: 
 
 @dataclass(frozen=True, slots=True)
 class ScalabilityFit:
-    """The law that fits best, and 95 % intervals of what it says."""
+    """The law that fits best, with 95 % intervals."""
 
     law: ScalabilityLaw
     rate: Interval
@@ -82,14 +81,14 @@ class ScalabilityFit:
     peak_concurrency: Interval
     """Unknown ends where the fit shows no peak: its coherence is 0, or cannot be told from it."""
     peak_throughput: Interval
-    """Unknown ends where that has."""
+    """Unknown ends where `peak_concurrency` has them."""
     covariance: Array
-    """Of log λ, σ and κ; shape (3, 3)."""
+    """Covariance of log λ, σ and κ; shape (3, 3)."""
     widening: float
-    """How many standard errors an interval reaches to each side."""
+    """Standard errors that an interval reaches to each side."""
 
     def throughput(self, concurrency: float) -> Interval:
-        """Requests a second at that concurrency, by the delta method on the logarithm."""
+        """Return the requests a second at a concurrency, by the delta method on the logarithm."""
         estimate = float(self.law.throughput(concurrency))
         half = self.widening * _error(_slopes(self.law, concurrency), self.covariance)
         return Interval(estimate, estimate * math.exp(-half), estimate * math.exp(half))
@@ -146,7 +145,10 @@ def fit_scalability(
 
 
 def _residual_variance(levels: Array, residuals: Array) -> tuple[float, int]:
-    """Of one trial, and its degrees of freedom: of all trials, or of the levels where the fit misses them."""
+    """Return the variance of one trial and its degrees of freedom.
+
+    Both are those of all trials, or of the levels where the fit misses the levels.
+    """
     from scipy.special import fdtrc
 
     inside = [residuals[levels == level] for level in np.unique(levels)]
@@ -168,13 +170,13 @@ def _log_law(parameters: Array, concurrency: Array) -> Array:
 
 
 def _peak(law: ScalabilityLaw, covariance: Array, t: float, is_shown: bool) -> tuple[Interval, Interval]:
-    """Where it is and how high, by the delta method on the logarithms."""
+    """Return where the peak is and how high, by the delta method on the logarithms."""
     n, height = law.peak_concurrency, law.peak_throughput
     if not is_shown or law.contention >= 1:
         return Interval(n, math.nan, math.nan), Interval(height, math.nan, math.nan)
     moving = np.array([0.0, -0.5 / (1 - law.contention), -0.5 / law.coherence])
     aside = t * _error(moving, covariance)
-    # Moving it along changes nothing at a peak, so its place is held.
+    # Moving along changes nothing at a peak, so its place is held.
     up = t * _error(_slopes(law, n), covariance)
     return (
         Interval(n, n * math.exp(-aside), n * math.exp(aside)),
@@ -183,7 +185,7 @@ def _peak(law: ScalabilityLaw, covariance: Array, t: float, is_shown: bool) -> t
 
 
 def _slopes(law: ScalabilityLaw, n: float) -> Array:
-    """Of the throughput's logarithm, by log λ, σ and κ."""
+    """Return the slopes of the throughput's logarithm by log λ, σ and κ."""
     waste = 1 + law.contention * (n - 1) + law.coherence * n * (n - 1)
     return np.array([1.0, -(n - 1) / waste, -n * (n - 1) / waste])
 

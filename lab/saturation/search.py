@@ -1,4 +1,4 @@
-"""The search for the highest level that keeps a goal: pure, fed with what each probe found."""
+"""Search for the highest level that keeps a goal: pure arithmetic, fed with what each probe found."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ class SearchResult:
     kept: bool
     """Whether the goal was kept at this level."""
     capacity: float | None = None
-    """What the server managed at a level beyond it, in the level's own unit; None where that says nothing."""
+    """What the server managed at a level beyond its limit, in the level's unit; None if unknown."""
 
 
 @dataclass(frozen=True, slots=True)
 class Search:
     """A search among levels (requests a second, or a concurrency) under the rule that lower is easier.
 
-    It looks just below and just above where the limit is thought to be. Whenever a probe overloads the
-    server and so shows its capacity, the limit is thought to be there. Failing that it doubles or halves
-    until the limit is bracketed, and then halves the bracket, in proportion.
+    The search looks just below and just above where the limit is thought to be. Whenever a probe overloads
+    the server and so shows its capacity, the limit is thought to be there. Failing that the search doubles or
+    halves until the limit is bracketed, and then halves the bracket, in proportion.
     """
 
     guess: float
     """Where the limit is thought to be."""
     precision: float = 0.03
-    """It ends when the lowest level that broke the goal is at most this share above the highest that kept."""
+    """The search ends when the lowest broken level is at most this share above the highest kept."""
     most_probes: int = 8
     whole: bool = False
-    """Whether levels are whole numbers; then it ends at neighbours too."""
+    """Whether levels are whole numbers; then the search ends at neighbours too."""
     found: tuple[SearchResult, ...] = field(default=())
 
     def __post_init__(self) -> None:
@@ -68,13 +68,13 @@ class Search:
         return high <= low * (1 + self.precision) * (1 + 1e-9) or (self.whole and high - low <= 1)
 
     def after(self, found: SearchResult) -> Search:
-        """The same, one probe wiser."""
+        """Return the search with one more result."""
         known = not found.kept and found.capacity is not None and found.capacity > 0
         guess = found.capacity if known and found.capacity else self.guess
         return replace(self, guess=guess, found=(*self.found, found))
 
     def next_level(self) -> float | None:
-        """Where to probe next; None when the search is over."""
+        """Return the level to probe next; None when the search is over."""
         if self.settled or len(self.found) >= self.most_probes:
             return None
         level = self._candidate()
@@ -93,7 +93,7 @@ class Search:
         return high / 2
 
     def _around_guess(self) -> tuple[float, float]:
-        """Just below and just above, so that between them lies the precision asked for."""
+        """Return levels just below and just above the guess, the precision asked for apart."""
         margin = self.precision / (2 + self.precision)
         below, above = self.guess * (1 - margin), self.guess * (1 + margin)
         return (max(1, math.floor(below)), math.ceil(above)) if self.whole else (below, above)

@@ -44,10 +44,10 @@ def stuck() -> Iterator[Stuck]:
 
 def test_a_fault_that_hangs_is_told_and_not_left_out(stuck: Stuck, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("lab.faults.injector.PATIENCE_S", 0.1)
-    director = FaultInjector(cast("Running", stuck), (KILL, FREEZE))
-    director.heed(Progress(elapsed_s=1, total_s=2, succeeded=0, failed=0, in_flight=0))
+    injector = FaultInjector(cast("Running", stuck), (KILL, FREEZE))
+    injector.on_progress(Progress(elapsed_s=1, total_s=2, succeeded=0, failed=0, in_flight=0))
     with pytest.raises(PlacementError, match="at 1 kill service1b"):
-        director.close()
+        injector.close()
 
 
 def test_the_balancers_are_watched_no_longer_when_a_fault_has_failed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,8 +18,8 @@ def seen(at_s: float, kind: EventKind, instance: str) -> BalancerEvent:
 
 def incidents(*events: BalancerEvent) -> tuple[Incident, ...]:
     requests = [Request(t, 0.1 * t, "http_200" if t != 3 else "reset", t != 3) for t in range(10)]
-    happened = [FaultRecord(FREEZE, 107, 108, 108), FaultRecord(KILL, 102, 105, 105.5)]
-    return incidents_of(happened, requests, events, origin_s=100)
+    records = [FaultRecord(FREEZE, 107, 108, 108), FaultRecord(KILL, 102, 105, 105.5)]
+    return incidents_of(records, requests, events, origin_s=100)
 
 
 def test_requests_belong_to_the_latest_fault_before_them() -> None:
@@ -30,9 +30,9 @@ def test_requests_belong_to_the_latest_fault_before_them() -> None:
 
 def test_a_request_fails_of_the_fault_during_which_it_fails() -> None:
     requests = [Request(1.9, 0.2, "reset", succeeded=False), Request(6.95, 0.1, "reset", succeeded=False)]
-    happened = [FaultRecord(KILL, 102, 105, 105.5), FaultRecord(FREEZE, 107, 108, 108)]
-    assert [i.failed for i in incidents_of(happened, requests, [], origin_s=100)] == [1, 1]
-    assert [i.requests for i in incidents_of(happened, requests, [], origin_s=100)] == [1, 0]
+    records = [FaultRecord(KILL, 102, 105, 105.5), FaultRecord(FREEZE, 107, 108, 108)]
+    assert [i.failed for i in incidents_of(records, requests, [], origin_s=100)] == [1, 1]
+    assert [i.requests for i in incidents_of(records, requests, [], origin_s=100)] == [1, 0]
 
 
 def test_detection_runs_from_the_beginning_and_recovery_from_the_end() -> None:
