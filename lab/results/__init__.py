@@ -3,7 +3,7 @@
 A result is a CSV, one row per trial, with a sidecar of the same name beside it that says where it comes from.
 `csv_file.Results` locks the CSV, gives an older one the newest header, and appends row by row, each by one
 write, after the sidecar (`sidecar`) has taken the trial's histograms: a crash leaves whole rows.
-`csv_file.Table` is the one reader of text: whatever has the required columns is read, columns it lacks are
+`csv_file.CsvTable` is the one reader of text: whatever has the required columns is read, columns it lacks are
 blank, columns that nobody knows are kept, and what is no result is refused with its line. On it stand
 `csv_file.read_measurements` (rows as measurements), `csv_file.check` (every cell held against `schema`, which
 is generated from lab.measure.columns) and `frame.read` (rows as a pandas frame, for charts and comparisons,

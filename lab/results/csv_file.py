@@ -20,11 +20,11 @@ from lab.measure.measurement import Cell, Measurement
 from lab.results.schema import complaints, few, table_schema
 from lab.results.sidecar import Provenance, Sidecar, write_whole
 
-__all__ = ["Results", "Table", "check", "read_measurements", "require_resumable"]
+__all__ = ["Results", "CsvTable", "check", "read_measurements", "require_resumable"]
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class CsvTable:
     """The text of a result: the names of its columns, and its whole rows, each with its line."""
 
     path: Path
@@ -32,7 +32,7 @@ class Table:
     rows: Sequence[tuple[int, Sequence[str]]]
 
     @classmethod
-    def read(cls, path: Path) -> Table:
+    def read(cls, path: Path) -> CsvTable:
         """Read the CSV at `path`; a last row without a line end is left out.
 
         Raises ResultsError for a file that is not there, SchemaMismatch for one that is no result, naming
@@ -66,7 +66,7 @@ class Table:
         """The columns of the contract that the file lacks, in its order."""
         return tuple(c.name for c in Measurement.columns() if c.name not in self.header)
 
-    def current(self) -> Table:
+    def current(self) -> CsvTable:
         """Return the same rows under the newest header; columns that nobody knows come last.
 
         A header that has every column of the contract stays as it is.
@@ -76,7 +76,7 @@ class Table:
         known = [column.name for column in Measurement.columns()]
         header = [*known, *(name for name in self.header if name not in known)]
         rows = [(number, [row.get(name, "") for name in header]) for number, row in self.cells()]
-        return Table(self.path, header, rows)
+        return CsvTable(self.path, header, rows)
 
     def text(self) -> str:
         """Return the table as it stands in a file."""
@@ -136,7 +136,7 @@ class Results:
             header = [column.name for column in Measurement.columns()]
             self._write_line(header)
             return header
-        table = Table.read(self.path)
+        table = CsvTable.read(self.path)
         current = table.current()
         if current.header != table.header:
             write_whole(self.path, current.text().encode())
@@ -163,7 +163,7 @@ def read_measurements(path: Path | str) -> list[Measurement]:
     Raises ResultsError for a missing file, SchemaMismatch for what is no result, or for a cell that does not
     fit its column, naming the line and the column.
     """
-    return [_measurement(path, number, row) for number, row in Table.read(Path(path)).cells()]
+    return [_measurement(path, number, row) for number, row in CsvTable.read(Path(path)).cells()]
 
 
 def check(path: Path | str, schema: Mapping[str, Any] | None = None) -> int:
@@ -171,7 +171,7 @@ def check(path: Path | str, schema: Mapping[str, Any] | None = None) -> int:
 
     Optional columns may be missing, and columns that the schema does not have may stand beside the others.
     """
-    rows = list(Table.read(Path(path)).cells())
+    rows = list(CsvTable.read(Path(path)).cells())
     faults = list(complaints(schema or table_schema(), rows))
     if faults:
         more = f" … and {len(faults) - 10} more" if len(faults) > 10 else ""
@@ -183,7 +183,7 @@ def require_resumable(path: Path, parameters: Mapping[str, Any]) -> None:
     """Raise ResultsError for a file of that name which `Results` could not go on with; write nothing."""
     _resumed(path, parameters)
     if path.exists() and next(_lines(path), None):
-        Table.read(path)
+        CsvTable.read(path)
 
 
 def _measurement(path: Path | str, number: int, row: Mapping[str, str]) -> Measurement:

@@ -14,7 +14,7 @@ from lab.errors import SchemaMismatch
 from lab.measure.columns import Factors
 from lab.measure.factors import HOW_IT_WAS_MEASURED, cell_id, factor_columns
 from lab.measure.measurement import Column, Measurement
-from lab.results.csv_file import Table
+from lab.results.csv_file import CsvTable
 from lab.results.schema import few
 
 __all__ = ["read", "require_cells_apart", "require_columns"]
@@ -30,7 +30,7 @@ def read(path: Path | str) -> pd.DataFrame:
     for a missing file, SchemaMismatch for what is no result, or for a cell that does not fit its column,
     naming the line and the column.
     """
-    table = Table.read(Path(path))
+    table = CsvTable.read(Path(path))
     lines, rows = [number for number, _ in table.rows], [cells for _, cells in table.rows]
     texts = {name: [cells[place] for cells in rows] for place, name in enumerate(table.header)}
     blank = [""] * len(rows)
