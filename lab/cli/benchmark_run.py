@@ -11,6 +11,7 @@ from lab.load.run import run
 from lab.load.spec import LoadSpec, PipelineBody, processes_for
 from lab.measure.columns import Factors
 from lab.measure.measurement import Measurement
+from lab.measure.references import references
 from lab.measure.row import Trial, factors_of, measure
 from lab.names import LoadModel
 from lab.progress import seconds_bar
@@ -61,7 +62,8 @@ def run_benchmark(
 
             load = run(spec, on_progress=progress)
             factors = factors_of(spec, _topology_factors(options, topology))
-            rows.append(measure(Trial(NAME, f"{NAME}-{level}", number), factors, load, topology=topology))
+            against = references(spec.load, factors, topology)
+            rows.append(measure(Trial(NAME, f"{NAME}-{level}", number), factors, load, against=against))
             bar.finish(step_s)
     return rows
 

@@ -18,6 +18,7 @@ from lab.load.run import run
 from lab.load.spec import LoadSpec, PipelineBody
 from lab.measure.columns import Factors
 from lab.measure.measurement import Measurement
+from lab.measure.references import references
 from lab.measure.row import Servers, Trial, factors_of, measure
 from lab.measure.validity import InvalidReason
 from lab.placement import BalancerName, PlacementName, Running, start
@@ -136,5 +137,6 @@ def _row(load: LoadResult, topology: Topology, placement: str, balancer: str) ->
         duration_s=load.spec.duration_s,
     )
     factors = factors_of(load.spec, known)
-    servers = Servers(changed=True)
-    return measure(Trial("faults", "faults"), factors, load, servers, topology=topology, exempt=EXEMPT)
+    trial, servers = Trial("faults", "faults"), Servers(changed=True)
+    against = references(load.spec.load, factors, topology)
+    return measure(trial, factors, load, servers, against=against, exempt=EXEMPT)

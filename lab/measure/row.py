@@ -1,4 +1,4 @@
-"""From what a run of load came to, to one row: the only place that knows both."""
+"""From the result of a run to one row: the only place that knows both."""
 
 from __future__ import annotations
 
@@ -15,22 +15,21 @@ from lab.load.spec import LoadSpec, PipelineBody
 from lab.measure.columns import Factors, TimeSpent, TrialHealth, TrialOutcome, What
 from lab.measure.measurement import Measurement
 from lab.measure.percentiles import sample_floor
-from lab.measure.references import against
+from lab.measure.references import References, references
 from lab.measure.statistics import batch_means, difference_p
 from lab.measure.validity import Evidence, InvalidReason, reasons_against
-from lab.topology import Topology
 
 __all__ = ["Servers", "Trial", "factors_of", "histograms_of", "measure"]
 
 NS_PER_MS = 1e6
 
 BATCHES = 10
-"""Of each third of a window: more are shorter, and more alike."""
+"""The batches of each third of a window: more are shorter, and more alike."""
 
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """Which repetition of which cell this is."""
+    """One repetition of a cell of a sweep."""
 
     sweep_id: str
     cell_id: str
@@ -39,16 +38,16 @@ class Trial:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Servers:
-    """What the servers' side says of the same window; None where nobody could tell."""
+    """What the servers say of the same window; None where that is unknown."""
 
     cpu_cores: float | None = None
-    """In-process that of the balancers is part of it."""
+    """Cores that services used; in-process, with their balancers."""
     balancers_cpu_cores: float | None = None
     rss_mb: float | None = None
     retries: int | None = None
     """Attempts that failed since the start, as the balancers counted them: no fewer than were tried again."""
     changed: bool = False
-    """Whether a server came, went or restarted meanwhile."""
+    """Whether a server came, went or restarted during the run."""
 
 
 def measure(
@@ -57,10 +56,14 @@ def measure(
     load: LoadResult,
     servers: Servers | None = None,
     *,
-    topology: Topology | None = None,
+    against: References | None = None,
     exempt: Set[InvalidReason] = frozenset(),
 ) -> Measurement:
-    """The row of one trial, judged. `topology` is for what theory predicts, `exempt` for planned changes."""
+    """Return the row of one trial, judged.
+
+    `against` is what the row is held against, with what theory predicts; without it, the documents alone.
+    `exempt` are reasons that the experiment means to happen, and that do not make the row invalid.
+    """
     servers = servers or Servers()
     outcome = _outcome(load)
     measurement = Measurement(
@@ -75,14 +78,14 @@ def measure(
         outcome=outcome,
         spent=_time_spent(load),
         health=_health(load, servers),
-        against=against(load, factors, topology),
+        against=(against or references(load.spec.load, factors)).against(load),
     )
     reasons = reasons_against(_evidence(load, measurement, servers), exempt)
     return measurement.invalidated(reasons) if reasons else measurement
 
 
 def factors_of(spec: LoadSpec, known: Factors | None = None) -> Factors:
-    """The factors that a spec of load tells, beside those of its target that are known."""
+    """Return the factors that a load spec gives, beside the known ones of its target."""
     load, body = spec.load, spec.body
     closed = load if isinstance(load, Closed) else None
     return replace(
@@ -101,7 +104,7 @@ def factors_of(spec: LoadSpec, known: Factors | None = None) -> Factors:
 
 
 def histograms_of(load: LoadResult) -> dict[str, dict[str, object]]:
-    """What a sidecar keeps of a trial: both histograms in full."""
+    """Return what a sidecar keeps of a trial: both histograms in full."""
     return {
         "response_time": load.window.response_time.to_json(),
         "service_time": load.window.service_time.to_json(),
@@ -132,7 +135,7 @@ def _outcome(load: LoadResult) -> TrialOutcome:
 
 
 def _time_spent(load: LoadResult) -> TimeSpent:
-    """The stages that have a column, and as overhead what no stage of any service accounts for."""
+    """Return the stages that have a column, and as overhead what no stage of any service accounts for."""
     accounted = {m: mean for m, mean in load.stages_ms.items() if m.endswith(("-queue", "-work"))}
     stages = {f"{metric.replace('-', '_')}_ms": mean for metric, mean in accounted.items()}
     if not stages:
@@ -179,11 +182,11 @@ def _evidence(load: LoadResult, measurement: Measurement, servers: Servers) -> E
 
 
 def _drift_p(load: LoadResult) -> float:
-    """How likely chance makes the first and last third differ so; neighbours correlate, so by batches.
+    """Return the probability that chance alone makes the first and last third differ so much, by batches.
 
-    In a closed loop those in flight together share a fate for as long as they are, so a batch lasts a
-    response time at least: a third that holds no two of them tells nothing, and gives nan. An open loop's
-    response times have no such bound; there shorter batches are what notices that they grow.
+    In a closed loop, requests in flight together share a fate for as long as they are, so a batch lasts at
+    least a response time: a third that holds fewer than two batches tells nothing, and gives nan. An open
+    loop's response times have no such bound; there, shorter batches show that they grow.
     """
     means = load.timeline.mean_response_ns(load.first_slice, load.last_slice)
     third = len(means) // 3
@@ -195,7 +198,7 @@ def _drift_p(load: LoadResult) -> float:
 
 
 def _percentile(histogram: Histogram, percentile: float) -> float | None:
-    """In ms; blank below its sample floor."""
+    """Return a percentile in ms; blank below its sample floor."""
     enough = len(histogram) >= sample_floor(percentile / 100)
     return _ms(histogram.percentile_ns(percentile)) if enough else None
 
@@ -205,5 +208,5 @@ def _ms(nanoseconds: float) -> float | None:
 
 
 def _known(value: float | None) -> float | None:
-    """The same as a plain float; None for what is not a finite number."""
+    """Return the value as a plain float; None where it is no finite number."""
     return float(value) if value is not None and math.isfinite(value) else None

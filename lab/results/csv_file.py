@@ -20,7 +20,7 @@ from lab.measure.measurement import Cell, Measurement
 from lab.results.schema import complaints, few, table_schema
 from lab.results.sidecar import Provenance, Sidecar, write_whole
 
-__all__ = ["Results", "CsvTable", "check", "read_measurements", "require_resumable"]
+__all__ = ["CsvTable", "Results", "check", "read_measurements", "require_resumable"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,23 +1,30 @@
-"""What a sweep can be told, as a person would type it: each factor by its column, a scalar or a list."""
+"""Factors as a person types them, each by its column, a scalar or a list; and the grid of their levels.
+
+A grid makes every combination of levels, less what says nothing there.
+"""
 
 from __future__ import annotations
 
+import json
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
+from itertools import product
 from typing import Any
 
 from lab.arrivals import LoadModel
 from lab.errors import BadParameter
 from lab.load.spec import WarmupMode
-from lab.measure.measurement import Column, Measurement
+from lab.measure.factors import Combination, factor_columns
+from lab.measure.measurement import Column
 from lab.names import BalancerName, PlacementName, TopologyName
 from services.balancer.settings import PolicyName
 from services.names import ClientName, Distribution, ProtocolName, WorkKind, nearest
 
-__all__ = ["Level", "factor_names", "read_levels", "unknown"]
+__all__ = ["Grid", "Level", "factor_names", "read_levels", "unknown"]
 
 Level = str | int | float
 """One value of a factor."""
@@ -39,14 +46,20 @@ _CHOICES: Mapping[str, tuple[StrEnum, ...]] = {
 _WITH_COMMAS = ("work_ms", "corpus")
 _POSITIVE = ("requested_rate", "duration_s", "payload_bytes")
 
+_OF_AN_OPEN_LOOP = ("requested_rate",)
+_OF_A_CLOSED_LOOP = ("concurrency", "think_time_ms")
+_OF_BALANCERS = ("policy", "balancer")
+_OF_SERVICE_TIMES = ("work_ms", "work_distribution")
+_OF_HTTP = ("client",)
+
 
 def factor_names() -> tuple[str, ...]:
-    """Every factor, in the order of the contract."""
+    """Return the name of every factor, in the order of the contract."""
     return tuple(_factors())
 
 
 def read_levels(name: str, value: Any) -> tuple[Level, ...]:
-    """The levels of that factor, without repeats, from a scalar, a list, or text with commas between them.
+    """Return the levels of a factor, without repeats, from a scalar, a list, or text with commas.
 
     `work_ms` keeps its commas ("0,0,40,0" is one level, a service time for each service), and so does the
     path of a corpus. Raises BadParameter for an unknown factor and for what does not fit it.
@@ -61,7 +74,7 @@ def read_levels(name: str, value: Any) -> tuple[Level, ...]:
 
 
 def unknown(name: str, valid: Iterable[str]) -> BadParameter:
-    """The error for a parameter that there is not, with the nearest one and all valid ones."""
+    """Return the error for an unknown parameter, with the nearest valid name and all of them."""
     names = list(valid)
     near = nearest(name, names)
     hint = f" Did you mean {near}?" if near else ""
@@ -70,7 +83,7 @@ def unknown(name: str, valid: Iterable[str]) -> BadParameter:
 
 @cache
 def _factors() -> dict[str, Column]:
-    return {column.name: column for column in Measurement.columns() if column.group == "factors"}
+    return {column.name: column for column in factor_columns()}
 
 
 def _each(name: str, value: Any) -> list[Any]:
@@ -80,7 +93,7 @@ def _each(name: str, value: Any) -> list[Any]:
 
 
 def _read(column: Column, value: Any) -> Level:
-    """One value as the column holds it."""
+    """Return a value as the column holds it. Raises BadParameter."""
     choices = _CHOICES.get(column.name)
     read = (
         _choice(value, choices) if choices else {int: _whole, float: _number}.get(column.type, _text)(value)
@@ -92,7 +105,7 @@ def _read(column: Column, value: Any) -> Level:
 
 def _choice(value: Any, choices: tuple[StrEnum, ...]) -> str | None:
     try:
-        chosen = type(choices[0])(value)  # which knows other names of the same, too
+        chosen = type(choices[0])(value)  # accepts an alias too
     except ValueError:
         return None
     return str(chosen) if chosen in choices else None
@@ -104,7 +117,7 @@ def _whole(value: Any) -> int | None:
 
 
 def _number(value: Any) -> float | None:
-    if isinstance(value, bool):  # which Python counts among the numbers, and nobody means
+    if isinstance(value, bool):  # a number to Python, and to no person
         return None
     try:
         number = float(value)
@@ -138,3 +151,50 @@ def _wanted(column: Column) -> str:
     kind = "a whole number" if column.type is int else "a number"
     bound = "above" if column.name in _POSITIVE else "from"
     return f"{kind} {bound} {column.constraints.get('minimum', 0):g}"
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """The levels of each factor; a factor without a level is blank in the rows."""
+
+    levels: Mapping[str, tuple[Level, ...]]
+
+    def combinations(self) -> tuple[Combination, ...]:
+        """Return every combination once, in the order of the contract's columns, the last factor fastest.
+
+        A factor that says nothing beside the others (a policy without balancers, a concurrency in an open
+        loop) is blanked, and combinations that differ in nothing else become one.
+        """
+        named = [name for name in factor_names() if name in self.levels]
+        every = product(*(self.levels[name] for name in named))
+        blanked = (_blanked(dict(zip(named, levels, strict=True))) for levels in every)
+        return tuple({json.dumps(one): one for one in blanked}.values())
+
+    def idle(self) -> tuple[str, ...]:
+        """Return the factors of which no combination has a level."""
+        combinations = self.combinations()
+        return tuple(
+            name for name, of in self.levels.items() if all(one[name] not in of for one in combinations)
+        )
+
+
+def _blanked(combination: dict[str, Any]) -> Combination:
+    for name in _idle_in(combination):
+        if name in combination:
+            combination[name] = None
+    if combination["topology"] == TopologyName.SEQUENTIAL and "replicas" in combination:
+        combination["replicas"] = 1
+    return combination
+
+
+def _idle_in(combination: Combination) -> Iterator[str]:
+    """Yield the factors that say nothing beside the rest of the combination."""
+    yield from _OF_AN_OPEN_LOOP if combination["load_model"] == LoadModel.CLOSED else _OF_A_CLOSED_LOOP
+    if combination["topology"] == TopologyName.SEQUENTIAL:
+        yield from _OF_BALANCERS
+    if combination.get("protocol") == ProtocolName.GRPC:
+        yield from _OF_HTTP
+    if combination["work"] == WorkKind.TEXT:
+        yield from _OF_SERVICE_TIMES
+    if combination["work_distribution"] == Distribution.NONE:
+        yield "work_ms"

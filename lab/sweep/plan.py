@@ -22,8 +22,7 @@ from lab.measure.measurement import Measurement
 from lab.measure.row import Trial
 from lab.names import PlacementName
 from lab.results.folder import HOME
-from lab.sweep.grid import Grid
-from lab.sweep.levels import Level, factor_names, read_levels, unknown
+from lab.sweep.levels import Grid, Level, factor_names, read_levels, unknown
 from lab.sweep.presets import PresetName, preset_named
 from lab.sweep.trial import Generators, read_cores
 from lab.sweep.windows import Windows

@@ -83,10 +83,14 @@ def _one(plan: Plan, trial: Trial, factors: Factors, results: Results, bar: Seco
     def show(progress: Progress) -> None:
         bar.within(progress.elapsed_s, planned_s)
 
-    row, histograms = run_trial(
-        trial, factors, plan.generators, port_offset=plan.port_offset, on_progress=show
+    run_trial(
+        trial,
+        factors,
+        plan.generators,
+        port_offset=plan.port_offset,
+        on_progress=show,
+        keep=results.append,
     )
-    results.append(row, histograms)
     bar.finish(planned_s)
 
 

@@ -1,7 +1,4 @@
-"""One trial: the topology comes up afresh, is loaded and measured, and goes.
-
-Who puts the load on in a sweep: how many processes, and on which cores.
-"""
+"""One trial: the topology comes up afresh, is loaded by generators and measured, and goes."""
 
 from __future__ import annotations
 
@@ -18,6 +15,7 @@ from lab.load.spec import LoadSpec, PipelineBody, WarmupMode, processes_for
 from lab.measure.columns import Factors
 from lab.measure.factors import Combination, corpus_of, load_of, topology_of
 from lab.measure.measurement import Measurement
+from lab.measure.references import references
 from lab.measure.row import Servers, Trial, histograms_of, measure
 from lab.placement import BalancerName, PlacementName, Running, Usage, start
 from lab.placement.cores import cores_beside
@@ -30,13 +28,13 @@ class Generators:
     """The load generators of a sweep, the same in every trial."""
 
     processes: int = 1
-    """How many: more where one is not enough. A closed loop of fewer users has one for each of them."""
+    """Number of processes. A closed loop of fewer users has one for each of them."""
     cores: tuple[int, ...] = ()
-    """Those that generators have to themselves, one each and in turn; without any, all run anywhere."""
+    """Cores that generators have to themselves, one each and in turn; without any, all run anywhere."""
 
     @property
     def cores_of_servers(self) -> frozenset[int]:
-        """The cores that servers are kept on, apart from generators; none where they run anywhere.
+        """The cores that servers are kept on, apart from generators; none where all run anywhere.
 
         Raises BadParameter as `cores_beside` does.
         """
@@ -44,14 +42,14 @@ class Generators:
 
     @property
     def parameters(self) -> Mapping[str, Any]:
-        """What differs from one generator that runs anywhere, as a sweep's parameters name it."""
+        """The settings that differ from one generator that runs anywhere, as a sweep's parameters."""
         told = {"processes": self.processes, "cpu": list(self.cores)}
         usual = {"processes": 1, "cpu": []}
         return {name: value for name, value in told.items() if value != usual[name]}
 
 
 def read_cores(value: object) -> tuple[int, ...]:
-    """Cores from `1`, `2,3` or a list of them; none from None. Raises BadParameter for what is none."""
+    """Return cores from `1`, `2,3` or a list; none from None. Raises BadParameter for anything else."""
     if value is None:
         return ()
     each = value.split(",") if isinstance(value, str) else value if isinstance(value, list) else [value]
@@ -74,24 +72,33 @@ def run_trial(
     *,
     port_offset: int = 0,
     on_progress: Callable[[Progress], None] | None = None,
-) -> tuple[Measurement, dict[str, Any]]:
-    """Its row, and its histograms for the sidecar. Raises what starting a topology and loading it raise."""
+    keep: Callable[[Measurement, dict[str, Any]], None] | None = None,
+) -> Measurement:
+    """Run one trial and return its row.
+
+    `keep` is given the row and its histograms while the servers are still up, so that one that does not stop
+    costs no row. Raises what starting a topology and loading it raise.
+    """
     levels = asdict(factors)
     seed = trial_seed(factors.seed or 0, trial.number)
     placed = place(levels, generators, seed=seed, port_offset=port_offset)
+    spec = _spec(factors, generators, placed.entry_url, seed)
+    against = references(spec.load, factors, placed.topology)
     with placed as running:
         watch = _Watch(running, on_progress)
-        load = run(_spec(factors, generators, running.entry_url, seed), on_progress=watch)
-        servers = watch.servers(load)
-    return measure(trial, factors, load, servers, topology=placed.topology), histograms_of(load)
+        load = run(spec, on_progress=watch)
+        row = measure(trial, factors, load, watch.servers(load), against=against)
+        if keep:
+            keep(row, histograms_of(load))
+    return row
 
 
 def place(
     levels: Combination, generators: Generators = ANYWHERE, *, seed: int = 0, port_offset: int = 0
 ) -> Running:
-    """The topology where it is to run; it comes up on entering the block.
+    """Return the topology where it is to run; it comes up on entering the block.
 
-    Raises what `lab.start` raises for what cannot be: here, and not when the block is entered.
+    Raises what `lab.start` raises for what cannot be: at this call, and not when the block is entered.
     """
     return start(
         topology_of(levels, seed).shifted(port_offset),
@@ -102,12 +109,12 @@ def place(
 
 
 def trial_seed(seed: int, number: int) -> int:
-    """The seed of a trial's schedule and service times: its own for each, and the same in every cell."""
+    """Return the seed of a trial's schedule and lots: one for each trial, the same in every cell."""
     return int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
 
 
 class _Watch:
-    """What the servers use while the load runs, sampled whenever progress is told."""
+    """Sampler of what the servers use while the load runs, whenever progress is told."""
 
     def __init__(self, running: Running, on_progress: Callable[[Progress], None] | None) -> None:
         self._running = running
@@ -121,7 +128,7 @@ class _Watch:
             self._on_progress(progress)
 
     def servers(self, load: LoadResult) -> Servers:
-        """The servers' side of the measurement window; to be asked before they go."""
+        """Return what the servers say of the measurement window; to be asked before they go."""
         topology = self._running.topology
         balanced = any(service.balancer for service in topology.services)
         return Servers(
@@ -143,9 +150,9 @@ class _Watch:
 
 
 def _retries(running: Running) -> int | None:
-    """Attempts that failed, which every balancer counts: no more than these can have been tried again.
+    """Return the attempts that failed, as every balancer counts them: no more can have been tried again.
 
-    None where none balances. How many were is counted by the built-in balancers alone, and not at /stats.
+    None without balancers. Only the built-in balancers count retries themselves, and not at /stats.
     """
     balancers = running.stats().values()
     if not balancers:

@@ -13,6 +13,7 @@ from lab.load.result import GeneratorHealth, LoadResult
 from lab.load.spec import LoadSpec, PipelineBody
 from lab.measure.columns import Factors
 from lab.measure.measurement import Measurement
+from lab.measure.references import references
 from lab.measure.row import Servers, Trial, factors_of, histograms_of, measure
 from lab.measure.validity import InvalidReason
 from lab.topology import Topology
@@ -164,7 +165,8 @@ def test_elsewhere_nothing_is_judged(load: Load) -> None:
     ],
 )
 def test_theory_predicts_what_it_can(load: Load, rps: float | None, ms: float | None) -> None:
-    against = of(recorded(load, [160.0] * 50, gap_ms=160.0), topology=Topology.sequential()).against
+    held_against = references(load, FACTORS, Topology.sequential())
+    against = of(recorded(load, [160.0] * 50, gap_ms=160.0), against=held_against).against
     assert (against.predicted_throughput_rps, against.predicted_response_time_ms) == (
         pytest.approx(rps) if rps else None,
         pytest.approx(ms) if ms else None,

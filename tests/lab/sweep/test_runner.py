@@ -12,12 +12,14 @@ from typing import Any
 import pytest
 
 from lab.errors import NotSupported, PortInUse, ProgramMissing, SweepMismatch
+from lab.measure.measurement import Measurement
+from lab.placement import Running
 from lab.placement.ports import reserved_offset
 from lab.placement.proxies.caddy import Caddy
 from lab.placement.proxies.proxy import Program
 from lab.results import check, read, read_measurements
 from lab.results.sidecar import Sidecar
-from lab.sweep import Plan, plan_sweep, run_sweep, runner
+from lab.sweep import Plan, plan_sweep, run_sweep, runner, trial
 from lab.sweep.trial import trial_seed
 from lab.topology import Topology
 
@@ -85,15 +87,14 @@ def test_an_interrupted_sweep_keeps_its_rows_and_goes_on_where_it_stopped(
 def test_invalid_trials_are_counted_and_made_up_for_by_further_ones_when_asked(
     make: Make, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    valid, run_trial = iter([False, True, True, False, True]), runner.run_trial
+    valid, measure = iter([False, True, True, False, True]), trial.measure
 
-    def judged(*arguments: Any, **named: Any) -> Any:
-        row, histograms = run_trial(*arguments, **named)
-        health = replace(row.health, valid=True, invalid_reason=None)
-        row = replace(row, health=health)
-        return (row if next(valid) else row.invalidated(["not_steady"])), histograms
+    def judged(*arguments: Any, **named: Any) -> Measurement:
+        row = measure(*arguments, **named)
+        row = replace(row, health=replace(row.health, valid=True, invalid_reason=None))
+        return row if next(valid) else row.invalidated(["not_steady"])
 
-    monkeypatch.setattr(runner, "run_trial", judged)
+    monkeypatch.setattr(trial, "measure", judged)
     plan = make(concurrency=1)
     run_sweep(plan)
     assert "2 trials, 1 invalid (not_steady 1)" in capfd.readouterr().err
@@ -106,6 +107,18 @@ def test_invalid_trials_are_counted_and_made_up_for_by_further_ones_when_asked(
     capfd.readouterr()
     run_sweep(plan)
     assert "redo_invalid" not in capfd.readouterr().err
+
+
+def test_a_row_is_on_the_disk_before_the_servers_stop(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    plan, kept, stop = make(concurrency=1, trials=1), [], Running.__exit__
+
+    def stopped(running: Running, *error: Any) -> None:
+        kept.append(len(ids(plan)))
+        stop(running, *error)
+
+    monkeypatch.setattr(Running, "__exit__", stopped)
+    run_sweep(plan)
+    assert kept == [1]
 
 
 def test_a_finished_sweep_has_nothing_left_to_do(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -77,7 +77,7 @@ def test_a_server_that_was_restarted_meanwhile_is_noticed_though_it_is_up_again(
         duration_s=0.6,
     )
     with reserved_offset(Topology.sequential()) as offset:
-        measured, _ = trial.run_trial(Trial("x", "y"), factors, port_offset=offset, on_progress=restart_one)
+        measured = trial.run_trial(Trial("x", "y"), factors, port_offset=offset, on_progress=restart_one)
     assert "servers_changed" in (measured.health.invalid_reason or "")
 
 
