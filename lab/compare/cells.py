@@ -1,4 +1,4 @@
-"""Which cells of two results are the same cell."""
+"""Pair the cells of two results: which are the same cell."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from lab.measure.factors import HOW_IT_WAS_MEASURED, factor_columns
 __all__ = ["Key", "Pairing", "Sides"]
 
 Key = tuple[str, ...]
-"""The levels of the factors that tell cells apart, in the order of `Pairing.factors`."""
+"""Levels of the factors that tell cells apart, in the order of `Pairing.factors`."""
 Sides = tuple[list[float], list[float]]
 """One value for each trial of a cell, A's and B's."""
 
@@ -23,7 +23,7 @@ LOAD = ("load_model", "concurrency", "think_time_ms", "requested_rate", "payload
 
 @dataclass(frozen=True)
 class Pairing:
-    """The cells of two results, A and B, that can be held against each other.
+    """The cells of two results, A and B, that can be compared.
 
     A factor that has one level throughout A and another throughout B is what was changed, and is left out of
     the comparison's keys. In all other factors two cells must agree.
@@ -34,7 +34,7 @@ class Pairing:
 
     @cached_property
     def changed(self) -> dict[str, tuple[str, str]]:
-        """What was changed: the level in A and in B, by factor; a blank is empty."""
+        """Levels in A and in B of each factor that was changed; a blank is empty."""
         found = {}
         for name in _factors():
             if name not in (*LOAD, *HOW_IT_WAS_MEASURED):
@@ -49,9 +49,9 @@ class Pairing:
         return tuple(n for n in _factors() if n not in HOW_IT_WAS_MEASURED and n not in self.changed)
 
     def trials(self, metric: str) -> dict[Key, Sides]:
-        """The metric of the valid trials of each cell that both results have, A's and B's, in A's order.
+        """Return the metric in the valid trials of each cell that both results have, A's and B's, in A's order.
 
-        Raises ResultsError if they have no cell in common.
+        Raises ResultsError if the results have no cell in common.
         """
         of_a, of_b = self._values(self.a, metric), self._values(self.b, metric)
         shared = {key: (values, of_b[key]) for key, values in of_a.items() if key in of_b}
@@ -63,25 +63,25 @@ class Pairing:
         return shared
 
     def failed(self) -> dict[Key, Sides]:
-        """The share of the requests of each trial that failed, valid or not; 1 where nothing succeeded."""
+        """Return the share of requests that failed in each trial, valid or not; 1 where nothing succeeded."""
         of_a, of_b = self._failed(self.a), self._failed(self.b)
         return {key: (shares, of_b[key]) for key, shares in of_a.items() if key in of_b}
 
     def lonely(self) -> tuple[list[Key], list[Key]]:
-        """The cells that only A has, and those that only B has."""
+        """Return the cells that only A has, and those that only B has."""
         of_a, of_b = self._keys(self.a), self._keys(self.b)
         return [k for k in of_a if k not in of_b], [k for k in of_b if k not in of_a]
 
     def label(self, key: Key) -> str:
-        """The cell in words: its levels of the factors that tell the cells of both apart."""
+        """Return the cell in words: its levels of the factors that tell the cells of both results apart."""
         told = [(self.factors[place], key[place]) for place in self._telling if key[place]]
         return ", ".join(f"{name} {level}" for name, level in told) or "all"
 
     @cached_property
     def _telling(self) -> list[int]:
-        """The places in a key that say something which those before them leave open.
+        """Places in a key that say something which the places before them leave open.
 
-        How many replicas there are, and behind which balancer, may follow from the topology.
+        The replicas and the balancer, for example, may follow from the topology.
         """
         keys = [*self._keys(self.a), *self._keys(self.b)]
         telling: list[int] = []
@@ -94,7 +94,7 @@ class Pairing:
         return telling
 
     def _keys(self, frame: pd.DataFrame) -> dict[Key, list[int]]:
-        """The rows of each cell, in order of first appearance."""
+        """Return the numbers of each cell's rows, in order of first appearance."""
         rows: dict[Key, list[int]] = {}
         for number, key in enumerate(zip(*(_text(frame[n]) for n in self.factors), strict=True)):
             rows.setdefault(key, []).append(number)
@@ -121,7 +121,7 @@ def _factors() -> tuple[str, ...]:
 
 
 def _text(column: pd.Series) -> list[str]:
-    """Levels as they are told; a blank is empty."""
+    """Return the levels as text; a blank is empty."""
     return [_level(value) for value in column.tolist()]
 
 

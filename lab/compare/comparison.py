@@ -1,8 +1,6 @@
-"""The same cells of two results, and whether one is better: said only where enough trials show it.
+"""Compare the same cells of two results: one is called better only where enough trials show it.
 
-What differs in where two results come from, in plain words.
-
-What can be compared, and what is said of it.
+Beside the cells: what differs in where the two results come from, in plain words.
 """
 
 from __future__ import annotations
@@ -43,7 +41,10 @@ __all__ = [
 
 
 def differences(a: Sidecar, b: Sidecar) -> list[str]:
-    """Sentences; none if nothing recorded differs. A sweep of several sessions counts with all of them."""
+    """Return sentences on what differs between two sidecars; none if nothing recorded does.
+
+    A sweep of several sessions counts with all of them.
+    """
     return [*_of_trees(a, b), *_of_machines(a, b), *_of_software(a, b), *_of_parameters(a, b)]
 
 
@@ -98,7 +99,7 @@ def _commit(provenance: Provenance) -> str:
 
 
 def _told(facts: Iterable[str]) -> str:
-    """Each fact once, in order."""
+    """Return each fact once, in order."""
     return " and ".join(dict.fromkeys(facts))
 
 
@@ -107,7 +108,7 @@ LEVEL = 0.05
 
 
 class Metric(StrEnum):
-    """What can be compared, by its column."""
+    """A figure that can be compared, by its column."""
 
     THROUGHPUT = "throughput_rps"
     RESPONSE_TIME_MEAN = "response_time_mean_ms"
@@ -123,17 +124,17 @@ class Metric(StrEnum):
 
 
 class Change(StrEnum):
-    """What B is, beside A."""
+    """What a cell of B is, compared with A."""
 
     BETTER = "better"
     WORSE = "worse"
     NOTHING_SUCCEEDED = "nothing succeeded"
-    """In no trial of B, where in A something did: there is no figure to compare."""
+    """No request of any trial of B succeeded, where in A some did: there is no figure to compare."""
     FAILS_MORE = "fails more"
     """In every trial of B a larger share of requests failed than in any of A, by more than the threshold."""
     NO_DIFFERENCE_SHOWN = "no difference shown"
     TOO_FEW_TRIALS = "too few trials"
-    """Even if every trial of one side beat every trial of the other, it would not show."""
+    """Even if every trial of one side beat every trial of the other, no difference would show."""
 
     @property
     def is_regression(self) -> bool:
@@ -144,7 +145,7 @@ class Change(StrEnum):
 def finding_of(
     ratio: float, p: float, failed: tuple[Sequence[float], Sequence[float]], metric: Metric, threshold: float
 ) -> Change:
-    """What a cell shows. Failures come first: of what fails, the speed of the rest tells nothing.
+    """Return what a cell shows. Failures come first: beside them the speed of the rest tells nothing.
 
     `ratio` is B over A, `p` corrected, nan where too few trials could tell; `failed` holds the share of the
     requests that failed in each trial of A and of B.
@@ -176,12 +177,12 @@ class CellComparison:
     median_a: float
     median_b: float
     ratio: Interval
-    """B over A, of geometric means."""
+    """Ratio of B to A, of geometric means."""
     p: float
-    """Of Mann and Whitney's U, corrected for the number of cells; nan where too few trials could tell."""
+    """The p-value of Mann and Whitney's U, corrected for the number of cells; nan with too few trials."""
     finding: Change
     failed_a: float = 0.0
-    """The share of the requests that failed, on average over all trials, valid or not."""
+    """Share of the requests that failed, on average over all trials, valid or not."""
     failed_b: float = 0.0
 
 
@@ -195,22 +196,22 @@ class Comparison:
     only_in_a: tuple[str, ...]
     only_in_b: tuple[str, ...]
     changed: Mapping[str, tuple[str, str]]
-    """What has one level throughout A and another throughout B, by factor."""
+    """Levels of the factors that have one level throughout A and another throughout B."""
     differences: tuple[str, ...] = ()
-    """What else differs, in plain words."""
+    """Sentences on what else differs."""
 
     @property
     def geometric_mean(self) -> float:
-        """Of the cells' ratios; nan if no cell has one."""
+        """Geometric mean of the cells' ratios; nan if no cell has one."""
         return geometric_mean([c.ratio.estimate for c in self.cells if not math.isnan(c.ratio.estimate)])
 
     @property
     def regressions(self) -> tuple[CellComparison, ...]:
-        """The cells in which B is worse, or fails where A did not."""
+        """Cells in which B is worse, or fails where A did not."""
         return tuple(cell for cell in self.cells if cell.finding.is_regression)
 
     def frame(self) -> pd.DataFrame:
-        """One row a cell, for a notebook."""
+        """Return one row a cell, for a notebook."""
         return pd.DataFrame(
             {
                 "cell": [c.label for c in self.cells],
@@ -229,7 +230,7 @@ class Comparison:
         )
 
     def sentences(self) -> list[str]:
-        """The outcome in words: changes, cells that stand alone, findings by number, geometric mean."""
+        """Return the outcome in words: changes, unpaired cells, findings by number, geometric mean."""
         said = [f"{n}: {a or 'blank'} in A, {b or 'blank'} in B." for n, (a, b) in self.changed.items()]
         said += self.differences
         for where, labels in (("A", self.only_in_a), ("B", self.only_in_b)):
@@ -248,7 +249,7 @@ class Comparison:
 def compare_files(
     a: Path | str, b: Path | str, metric: Metric = Metric.THROUGHPUT, threshold: float = THRESHOLD
 ) -> Comparison:
-    """Two CSVs, with what their sidecars say of where they come from. Raises ResultsError as `read` does."""
+    """Compare two CSVs, and what their sidecars say of where they come from. Raises what `read` raises."""
     sidecars = Sidecar.read(Path(a)), Sidecar.read(Path(b))
     return compare(read(a), read(b), metric, threshold, differences(*sidecars))
 
@@ -260,7 +261,7 @@ def compare(
     threshold: float = THRESHOLD,
     differing: Sequence[str] = (),
 ) -> Comparison:
-    """Two frames of rows, cell by cell. Only valid trials count, but for what failed.
+    """Compare two frames of rows, cell by cell. Only valid trials count, except for failures.
 
     Better and worse need both: U below 5 % after Holm's correction over the cells, and a ratio further from 1
     than the threshold (0.05: beyond 1.05 or below 1/1.05). Cells with too few trials ever to reach that are
@@ -295,7 +296,7 @@ def compare(
 
 
 def _testable(smallest: Mapping[Key, float]) -> list[Key]:
-    """The cells that could reach the level whatever the others do, by Tarone's rule."""
+    """Return the cells that could reach the level whatever the others do, by Tarone's rule."""
     for burden in range(1, len(smallest) + 1):
         able = [key for key, p in smallest.items() if p * burden <= LEVEL]
         if len(able) <= burden:
