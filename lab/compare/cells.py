@@ -49,7 +49,7 @@ class Pairing:
         return tuple(n for n in _factors() if n not in HOW_IT_WAS_MEASURED and n not in self.changed)
 
     def trials(self, metric: str) -> dict[Key, Sides]:
-        """Return the metric in the valid trials of each cell that both results have, A's and B's, in A's order.
+        """Return the metric in the valid trials of each cell that both have, A's and B's, in A's order.
 
         Raises ResultsError if the results have no cell in common.
         """
