@@ -6,8 +6,8 @@ import time
 from typing import Protocol
 
 from services.balancer.balancer import LoadBalancer
-from services.balancer.http.request import CHUNKED, RequestHead, Upload
-from services.balancer.http.response import Download, ResponseHead, length_line, rewrite_head
+from services.balancer.http.request import CHUNKED, RequestHead, Upload, length_line
+from services.balancer.http.response import Download, ResponseHead, rewrite_head
 from services.balancer.instances import InstanceState
 from services.wire import (
     BrokenAnswer,

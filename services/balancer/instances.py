@@ -12,7 +12,7 @@ class InstanceState:
     """The state of one instance, compared and hashed by identity: a policy keeps it as a key.
 
     `in_flight` belongs to the policy (`started` adds, `finished` takes away); `requests` and `errors` to
-    the instances.
+    the InstanceSet.
     """
 
     name: str

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import Generic, TypeVar
 
-__all__ = ["CHUNKED", "BoundedCache", "Refusal", "RequestHead", "Upload", "parse_head"]
+__all__ = ["CHUNKED", "BoundedCache", "Refusal", "RequestHead", "Upload", "length_line", "parse_head"]
 
 CHUNKED = -1
 """The `length` of a body in chunked coding."""
@@ -290,6 +290,11 @@ def _absolute(head: RequestHead) -> None:
 
 def _without(lines: list[bytes], names: set[bytes]) -> list[bytes]:
     return [line for line in lines if line.partition(b":")[0].lower() not in names]
+
+
+def length_line(length: int) -> bytes:
+    """Return the end of a request's head, from its last line's end on, for a body of `length` bytes."""
+    return b"\r\nContent-Length: %d\r\n\r\n" % length
 
 
 class Upload:

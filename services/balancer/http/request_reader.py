@@ -157,7 +157,7 @@ class RequestReader:
     | state     | `busy` | `coming` | goes on to |
     |-----------|--------|----------|------------|
     | head      | no     | None     | answering (a whole request); body |
-    | body      | no     | the head | answering (a short body, whole); streaming (a long one); answering |
+    | body      | no     | the head | answering (the body is whole); streaming (it is too long to be kept) |
     | streaming | yes    | the head | answering: the body has ended |
     | answering | yes    | None     | head: `busy` is set to False, and `feed` is called |
     | stopped   | yes    | None     | (for ever) |

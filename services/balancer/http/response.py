@@ -7,7 +7,7 @@ from http import HTTPStatus
 
 from services.balancer.http.request import CHUNKED, BoundedCache
 
-__all__ = ["UNTIL_CLOSE", "Download", "ResponseHead", "length_line", "local_response", "rewrite_head"]
+__all__ = ["UNTIL_CLOSE", "Download", "ResponseHead", "local_response", "rewrite_head"]
 
 UNTIL_CLOSE = -2
 """The `length` of a body that ends where the connection does."""
@@ -191,11 +191,6 @@ class Download:
         if self.head.length == CHUNKED:
             self._out.append(b"0\r\n\r\n")
         return b"".join(self._out)
-
-
-def length_line(length: int) -> bytes:
-    """Return the end of a request's head, from its last line's end on, for a body of `length` bytes."""
-    return b"\r\nContent-Length: %d\r\n\r\n" % length
 
 
 def local_response(
