@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import lab
+from lab import charts
 
 ROOT = Path(__file__).parent.parent
 
@@ -131,3 +133,15 @@ def test_files_are_few_and_of_a_length_to_read_in_one_sitting() -> None:
 def test_at_most_sixteen_file_names_occur_twice() -> None:
     counts = Counter(path.stem for _, path in code_files() if path.stem not in {"__init__", "__main__"})
     assert len([name for name, count in counts.items() if count > 1]) <= 16
+
+
+def test_every_name_that_a_notebook_imports_exists() -> None:
+    """In a second, where running the notebooks takes minutes."""
+    for path in sorted(ROOT.glob("notebooks/*.ipynb")):
+        cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+        tree = ast.parse("\n".join("".join(c["source"]) for c in cells if c["cell_type"] == "code"))
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ImportFrom):
+                exec(ast.unparse(node), {})
+            elif isinstance(node, ast.Attribute) and ast.unparse(node.value) == "charts":
+                assert node.attr in charts.__all__, f"{path.name} calls {ast.unparse(node)}"
