@@ -6,7 +6,7 @@
     child   {"progress": {…}}                   now and then
     child   {"first_answers": {"slice"}}        from which on each of its users has had an answer
     parent  {"first_slice"}                     where the window begins, the same for all generators
-    child   {"done": {"timeline", "totals", "dropped"}}
+    child   {"done": {"timeline", "totals", "dropped", "errors"}}
     parent  {"first_slice", "last_slice"}       the window to report, also the same
     child   {"window": {"window", "health", "journal"}}
 
@@ -30,6 +30,7 @@ from lab.errors import BadParameter, LabError
 from lab.load import requests
 from lab.load.endpoints import endpoint_of
 from lab.load.generator import Generator, Share
+from lab.load.outcomes import name_of
 from lab.load.process_limits import raise_fd_limit, usage_between
 from lab.load.spec import LoadSpec, PipelineBody
 from services.command import die_with
@@ -74,6 +75,7 @@ async def _generate(task: dict[str, Any]) -> None:
         "timeline": generator.recorder.timeline.to_json(),
         "totals": generator.recorder.totals,
         "dropped": len(generator.recorder.dropped),
+        "errors": {name_of(code): text for code, text in generator.recorder.errors.items()},
     }
     _send("done", done)
     asked = await receive()

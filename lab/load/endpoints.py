@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import errno
 import ssl
 import time
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from lab.errors import BadParameter
 from lab.imports import Extra, needing
+from lab.load.addresses import can_reach, race
 from lab.load.requests import split_url
 from lab.load.spec import LoadSpec
 from services.addresses import address_of
-from services.wire.connection import Connection
+from services.wire.connecting import connect, connect_unix
+from services.wire.connection import Connection, HeaderConnection
 from services.wire.deadlines import Deadlines
-from services.wire.errors import NotConnected
+from services.wire.errors import FailureKind, NotConnected
 
 if TYPE_CHECKING:
     from lab.load.grpc_endpoint import GrpcEndpoint
@@ -24,13 +26,14 @@ if TYPE_CHECKING:
 __all__ = ["HttpEndpoint", "endpoint_of"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class HttpEndpoint:
     """The far end of all connections of a run, by the addresses found when its name was checked."""
 
     addresses: tuple[str, ...]
-    """At least one; each connection goes to the first that takes it."""
+    """At least one; each connection goes to the first that takes it. Of a unix socket its path."""
     port: int
+    """0 for a unix socket."""
     tls: ssl.SSLContext | None
     connect_timeout_s: float
     collect_headers: bool
@@ -39,28 +42,45 @@ class HttpEndpoint:
     def of(cls, spec: LoadSpec, addresses: Sequence[str]) -> HttpEndpoint:
         """Return the endpoint of the spec's URL. Raises BadParameter for a `ca_file` without certificates."""
         url = split_url(spec.url)
-        tls = _tls(url.hostname or "", spec.ca_file) if url.scheme == "https" else None
-        port = url.port or (443 if tls else 80)
+        tls = _tls(url.hostname or "", spec) if url.scheme == "https" else None
+        port = 0 if url.scheme == "unix" else url.port or (443 if tls else 80)
         return cls(tuple(addresses), port, tls, spec.connect_timeout_s, spec.stages)
 
     async def connect(self, deadlines: Deadlines) -> Connection:
-        """Open a connection, within one time-out for all addresses. Raises NotConnected, and nothing else."""
+        """Open a connection, within one time-out for all addresses. Raises NotConnected, and nothing else.
+
+        The address that takes one is the first to be tried from then on.
+        """
         until = time.monotonic() + self.connect_timeout_s
-        *others, last = self.addresses
-        for address in others:
-            with suppress(NotConnected):
-                return await self._open(address, until, deadlines)
-        return await self._open(last, until, deadlines)
+
+        def connect_to(address: str) -> Coroutine[Any, Any, Connection]:
+            return self._open(address, until, deadlines)
+
+        winner, connection = await race(self.addresses, connect_to, Connection.abort)
+        if winner != self.addresses[0]:
+            self.addresses = (winner, *(each for each in self.addresses if each != winner))
+        return connection
 
     async def _open(self, address: str, until: float, deadlines: Deadlines) -> Connection:
-        return await Connection.open(
-            address,
-            self.port,
-            timeout_s=max(0.0, until - time.monotonic()),
-            ssl=self.tls,
-            collect_headers=self.collect_headers,
-            deadlines=deadlines,
-        )
+        kind = HeaderConnection if self.collect_headers else Connection
+        timeout_s = max(0.0, until - time.monotonic())
+        if not self.port:
+            return await connect_unix(lambda: kind(address, deadlines), address, timeout_s=timeout_s)
+        peer = address_of(address, self.port)
+        try:
+            return await connect(
+                lambda: kind(peer, deadlines), address, self.port, timeout_s=timeout_s, ssl=self.tls
+            )
+        except NotConnected as error:
+            if _lacks_port(error) and not can_reach(address):
+                text = "this machine has no address to reach it from"
+                raise NotConnected(FailureKind.UNREACHABLE, peer, text) from None
+            raise
+
+
+def _lacks_port(error: NotConnected) -> bool:
+    """Tell whether an error is the system's that no local address and port could be had."""
+    return isinstance(error.__cause__, OSError) and error.__cause__.errno == errno.EADDRNOTAVAIL
 
 
 def endpoint_of(spec: LoadSpec, addresses: Sequence[str]) -> HttpEndpoint | GrpcEndpoint:
@@ -97,11 +117,26 @@ class _NamedContext(ssl.SSLContext):
         return super().wrap_bio(incoming, outgoing, server_side, self.server_name, session)
 
 
-def _tls(server_name: str, ca_file: str | None) -> ssl.SSLContext:
+def _tls(server_name: str, spec: LoadSpec) -> ssl.SSLContext:
     context = _NamedContext(ssl.PROTOCOL_TLS_CLIENT)
     context.server_name = server_name
     try:
-        context.load_verify_locations(ca_file) if ca_file else context.load_default_certs()
+        context.load_verify_locations(spec.ca_file) if spec.ca_file else context.load_default_certs()
     except OSError as error:  # which includes ssl's own
-        raise BadParameter(f"ca_file {ca_file} holds no certificates to trust: {error}") from error
+        raise BadParameter(f"ca_file {spec.ca_file} holds no certificates to trust: {error}") from error
+    if spec.cert_file:
+        _show(context, spec.cert_file, spec.key_file)
     return context
+
+
+def _show(context: ssl.SSLContext, cert_file: str, key_file: str | None) -> None:
+    """Have a context show the client's certificate. Raises BadParameter for files that are none."""
+
+    def password() -> str:  # without it, OpenSSL would ask at the terminal
+        raise BadParameter(f"the key in {key_file or cert_file} is protected by a password: decrypt it")
+
+    try:
+        context.load_cert_chain(cert_file, key_file, password)
+    except OSError as error:
+        files = cert_file if key_file is None else f"{cert_file} and {key_file}"
+        raise BadParameter(f"{files} hold no certificate with its key (PEM): {error}") from error

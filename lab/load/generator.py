@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 
 from lab.arrivals import Closed, Schedule
 from lab.load.endpoints import HttpEndpoint
-from lab.load.outcomes import code_of_no_connection
+from lab.load.outcomes import code_of, code_of_no_connection
 from lab.load.pacer import NEVER, Pacer, PendingStarts
 from lab.load.process_limits import ProcessUsage, read_usage
 from lab.load.recorder import Recorder
 from lab.load.requests import Render
 from lab.load.spec import LoadSpec
 from lab.load.workers import ClosedLoopWorker, Connection, InFlight, Worker, WorkerPool
-from services.wire.errors import NotConnected
+from services.wire.errors import NotConnected, WireError
 
 if TYPE_CHECKING:
     from lab.load.grpc_endpoint import GrpcEndpoint
@@ -130,11 +130,9 @@ class Generator:
         if now_ns >= self.end_ns and not self.in_flight.count:
             self._drained.set()
 
-    def not_sent(self, worker: Worker, intended_ns: int, now_ns: int) -> None:
-        """Send a request on another connection than the worker's; it keeps its intended start."""
+    def not_sent(self, intended_ns: int, now_ns: int) -> None:
+        """Send a request on another connection; it keeps its intended start."""
         self.in_flight.change(-1, now_ns)
-        if worker.connection is not None:
-            worker.connection.abort()
         self._pool.put_back(intended_ns)
 
     def lost(self, worker: Worker) -> None:
@@ -144,9 +142,14 @@ class Generator:
     def _new_worker(self, connection: Connection) -> Worker:
         return self._worker_type(self, connection)
 
-    def _on_no_connection(self, intended_ns: int, error: NotConnected) -> None:
+    def _on_no_connection(self, intended_ns: int, error: WireError) -> None:
+        """Record a request for which no connection was made, or one that was gone before it was of use."""
         now = time.monotonic_ns()
-        self.recorder.ended.append((intended_ns, 0, now, code_of_no_connection(error.kind)))
+        sent, code = now, code_of(error.kind)
+        if isinstance(error, NotConnected):
+            sent, code = 0, code_of_no_connection(error)
+        self.recorder.ended.append((intended_ns, sent, now, code))
+        self.recorder.note_failure(code, error)
         if self._users:
             self._continue_user(now, self._think_ns + _RECONNECT_PAUSE_NS)
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
 
 import grpc
 
+from lab.load.addresses import race
 from lab.load.outcomes import RPC_STATUSES
 from lab.load.requests import ID_DIGITS, MARK
 from services.messages import TextRequest
@@ -55,17 +55,12 @@ class GrpcEndpoint:
         """Return a connection to the first address whose channel gets ready. Raises NotConnected."""
         try:
             async with asyncio.timeout(self._connect_timeout_s):
-                channel = await self._channel()
+                winner, channel = await race(self._targets, self._ready, lambda _: None)
         except TimeoutError as error:
             raise NotConnected(FailureKind.CONNECT_TIMEOUT, self.authority) from error
+        if winner != self._targets[0]:
+            self._targets = (winner, *(each for each in self._targets if each != winner))
         return GrpcConnection(self, channel.unary_unary(self.method))
-
-    async def _channel(self) -> grpc.aio.Channel:
-        *others, last = self._targets
-        for target in others:
-            with suppress(NotConnected):
-                return await self._ready(target)
-        return await self._ready(last)
 
     async def _ready(self, target: str) -> grpc.aio.Channel:
         channel = self._channels.get(target)
@@ -84,6 +79,8 @@ class GrpcConnection:
     def __init__(self, endpoint: GrpcEndpoint, call: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes]) -> None:
         self.on_closed: Callable[[GrpcConnection], None] | None = None
         """Called once when the connection is of no more use, before an exchange in flight is told."""
+        self.closed_by: WireError | None = None
+        """Never set: a channel that was made connects again by itself."""
         self._endpoint = endpoint
         self._call = call
         self._task: asyncio.Task[None] | None = None

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
 
-from services.wire.errors import FailureKind
+from services.wire.errors import FailureKind, NotConnected, WireError
 
 __all__ = [
+    "OWN_LIMITS",
     "RPC_STATUSES",
     "SUCCEEDED",
     "Outcome",
+    "OwnLimit",
     "code_of",
     "code_of_no_connection",
     "is_success",
     "name_of",
+    "own_failures",
     "succeeded",
+    "text_of",
     "was_sent",
 ]
 
@@ -36,6 +41,30 @@ class Outcome(StrEnum):
     TOO_LARGE = "too_large"
     UNANSWERED = "unanswered"
     """Still in flight when the time to drain was over: the generator gave the request up."""
+    NO_LOCAL_PORT = "no_local_port"
+    """No port was left to connect from. This, and those below, are the generator's own failures."""
+    NO_DESCRIPTOR = "no_descriptor"
+    """The generator's process, or its machine, could open no more files."""
+    NO_MEMORY = "no_memory"
+    """The generator's machine had no memory for a connection."""
+
+
+class OwnLimit(StrEnum):
+    """What of the generator's own ran short, so that the server was not loaded as asked."""
+
+    CONNECTIONS = "connections"
+    """All of an open loop's connections were in use, and the server could have answered more."""
+    PORTS = "ports"
+    DESCRIPTORS = "descriptors"
+    MEMORY = "memory"
+
+
+OWN_LIMITS = {
+    Outcome.NO_LOCAL_PORT: OwnLimit.PORTS,
+    Outcome.NO_DESCRIPTOR: OwnLimit.DESCRIPTORS,
+    Outcome.NO_MEMORY: OwnLimit.MEMORY,
+}
+"""The classes of failure that are the generator's own, and what ran short."""
 
 
 SUCCEEDED = range(200, 400)
@@ -68,8 +97,30 @@ _RPC_STATUSES = (
 _CLASSES = tuple(Outcome)
 _CODES: Mapping[Outcome, int] = {outcome: -place for place, outcome in enumerate(_CLASSES, start=1)}
 _NO_CONNECTION = frozenset(
-    {Outcome.REFUSED, Outcome.UNREACHABLE, Outcome.UNRESOLVED, Outcome.CONNECT_TIMEOUT, Outcome.TLS}
+    {
+        Outcome.REFUSED,
+        Outcome.UNREACHABLE,
+        Outcome.UNRESOLVED,
+        Outcome.CONNECT_TIMEOUT,
+        Outcome.TLS,
+        *OWN_LIMITS,
+    }
 )
+_LACKING = {
+    errno.EADDRNOTAVAIL: Outcome.NO_LOCAL_PORT,
+    errno.EMFILE: Outcome.NO_DESCRIPTOR,
+    errno.ENFILE: Outcome.NO_DESCRIPTOR,
+    errno.ENOMEM: Outcome.NO_MEMORY,
+    errno.ENOBUFS: Outcome.NO_MEMORY,
+}
+_TEXTS = {
+    FailureKind.REFUSED: "nothing listens there",
+    FailureKind.RESET: "the server reset the connection",
+    FailureKind.CLOSED_EARLY: "the server closed the connection before the answer's head was whole",
+    FailureKind.SHORT_BODY: "the server closed the connection before the answer's body was whole",
+    FailureKind.READ_TIMEOUT: "no whole answer within the time-out",
+    FailureKind.ABORTED: "no answer before the run was over",
+}
 
 
 def code_of(kind: FailureKind | Outcome) -> int:
@@ -79,13 +130,22 @@ def code_of(kind: FailureKind | Outcome) -> int:
     return _CODES[Outcome(kind)]
 
 
-def code_of_no_connection(kind: FailureKind) -> int:
+def code_of_no_connection(error: NotConnected) -> int:
     """Return the int for a connection that could not be made: `unreachable` for kinds without a class.
 
     So a reset in the middle of connecting is not taken for that of a request that the server may have seen.
     """
-    code = code_of(kind)
+    cause = error.__cause__
+    if error.kind is FailureKind.UNREACHABLE and isinstance(cause, OSError) and cause.errno in _LACKING:
+        return _CODES[_LACKING[cause.errno]]
+    code = code_of(error.kind)
     return code if _CLASSES[-code - 1] in _NO_CONNECTION else _CODES[Outcome.UNREACHABLE]
+
+
+def text_of(error: WireError) -> str:
+    """Return in a line what a failure was about, for a person."""
+    text = error.detail or _TEXTS.get(error.kind, str(error.kind))
+    return f"{error.peer}: {text}" if isinstance(error, NotConnected) else text
 
 
 def name_of(code: int) -> str:
@@ -103,6 +163,11 @@ def is_success(name: str) -> bool:
 def succeeded(counts: Mapping[str, int]) -> int:
     """Return how many of the counted outcomes are successes."""
     return _count(counts, (name for name in counts if is_success(name)))
+
+
+def own_failures(counts: Mapping[str, int]) -> dict[str, int]:
+    """Return the counted outcomes that are the generator's own failures: no server had a part in them."""
+    return {name: count for name, count in counts.items() if name in OWN_LIMITS}
 
 
 def was_sent(counts: Mapping[str, int]) -> int:

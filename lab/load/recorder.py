@@ -19,10 +19,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lab.load.histogram import BINS, Histogram, bin_of
-from lab.load.outcomes import SUCCEEDED, name_of
+from lab.load.outcomes import SUCCEEDED, name_of, text_of
 from lab.load.result import MeasurementWindow
 from lab.load.timeline import Timeline, by_slice
 from services import server_timing
+from services.wire.errors import WireError
 
 __all__ = ["PackedRows", "Recorder", "SlicedHistogram"]
 
@@ -105,11 +106,14 @@ class Recorder:
 
     def __init__(self, start_ns: int, slice_ns: int, slices: int, *, journal: bool = False) -> None:
         self.ended: list[tuple[int, int, int, int]] = []
-        """(intended start, send or 0, end, outcome's code): for appending, as are the next three."""
+        """(intended start, send or 0, end, outcome's code): for appending, as are the next four lists."""
         self.lags: list[tuple[int, int]] = []
         """(intended start, lag)."""
         self.dropped: list[int] = []
-        """Intended starts."""
+        """Intended starts; so is `waited`, of what waited while all connections were in use."""
+        self.waited: list[int] = []
+        self.errors: dict[int, str] = {}
+        """By outcome's code, what the first such failure was about."""
         self.timings: list[tuple[int, bytes]] = []
         """(intended start, value of Server-Timing), of successes."""
         self.succeeded = 0
@@ -179,15 +183,24 @@ class Recorder:
             if first <= position < last:
                 before = stages.get(metric.decode("ascii"), (0.0, 0))
                 stages[metric.decode("ascii")] = (before[0] + total, before[1] + count)
-        dropped = self._slices(np.array(self.dropped, dtype=np.int64))
         return MeasurementWindow(
             outcomes=dict(outcomes),
-            dropped=int(np.count_nonzero((dropped >= first) & (dropped < last))),
+            dropped=self._count_between(self.dropped, first, last),
+            waited=self._count_between(self.waited, first, last),
             response_time=self._response.window(first, last),
             service_time=self._service.window(first, last),
             schedule_lag=self._lag.window(first, last),
             stages=stages,
         )
+
+    def note_failure(self, code: int, error: WireError) -> None:
+        """Keep what a failure was about, if it is the first of its class."""
+        if code not in self.errors:
+            self.errors[code] = text_of(error)
+
+    def _count_between(self, times_ns: list[int], first: int, last: int) -> int:
+        positions = self._slices(np.array(times_ns, dtype=np.int64))
+        return int(np.count_nonzero((positions >= first) & (positions < last)))
 
     def _bin_all(self) -> None:
         self.flush()

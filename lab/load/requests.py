@@ -25,7 +25,9 @@ __all__ = [
     "load_corpus",
     "numbered",
     "pipeline_bodies",
+    "socket_path",
     "split_url",
+    "target_of",
 ]
 
 Render = Callable[[], bytes]
@@ -39,13 +41,17 @@ MARK = "{request_id}"
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _TARGET = re.compile(r"[!-~]+")
 _VALUE = re.compile(r"[\t -~]*")
+_UNIX = "unix:"
 
 
 def split_url(url: str) -> SplitResult:
-    """Split an http, https or grpc URL with a host. Raises BadParameter for any other.
+    """Split an http, https or grpc URL with a host, or `unix:/run/app.sock:/path`, whose host is localhost.
 
-    A user and password are refused: the URL is written down beside every row.
+    Raises BadParameter for any other. A user and password are refused: the URL is written down beside every
+    row.
     """
+    if url.startswith(_UNIX):
+        return urlsplit(f"http://localhost{target_of(url)}")._replace(scheme="unix")
     try:
         parts = urlsplit(url)
         port = parts.port
@@ -63,6 +69,30 @@ def split_url(url: str) -> SplitResult:
     return parts
 
 
+def socket_path(url: str) -> str:
+    """Return the path of the socket that a URL such as `unix:/run/app.sock:/path` names.
+
+    Raises BadParameter for a URL that names none.
+    """
+    path = url.removeprefix(_UNIX).partition(":/")[0]
+    path = path.removeprefix("//") if path.startswith("///") else path
+    if not path or "\0" in path:
+        raise BadParameter(f"url {url!r} names no socket: write it as unix:/run/app.sock:/path")
+    return path
+
+
+def target_of(url: str) -> str:
+    """Return what a request asks for: path and query as they stand in the URL, `/p?` too."""
+    if url.startswith(_UNIX):
+        target = "/" + url.removeprefix(_UNIX).partition(":/")[2]
+    else:
+        after = url.partition("://")[2]
+        begin = min((found for found in map(after.find, "/?#") if found >= 0), default=len(after))
+        target = after[begin:]
+    target = target.partition("#")[0]
+    return target if target.startswith("/") else f"/{target}"
+
+
 def head(method: str, url: str, headers: Iterable[tuple[str, str]], length: int | None) -> bytes:
     """Return a request's head. `length` is the body's in bytes, None where there is no body.
 
@@ -70,7 +100,7 @@ def head(method: str, url: str, headers: Iterable[tuple[str, str]], length: int 
     cannot stand in a head.
     """
     parts = split_url(url)
-    target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    target = target_of(url)
     lines = {"host": ("Host", parts.netloc), "user-agent": ("User-Agent", "pipeline-lab")}
     if length is not None:
         lines["content-length"] = ("Content-Length", str(length))

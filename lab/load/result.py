@@ -7,13 +7,13 @@ where the spec asks for it the request log: a `RequestRecord` for every request 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from lab.load.histogram import Histogram
-from lab.load.outcomes import is_success, name_of, succeeded, was_sent
+from lab.load.outcomes import OwnLimit, is_success, name_of, own_failures, succeeded, was_sent
 from lab.load.spec import LoadSpec
 from lab.load.timeline import Timeline
 
@@ -35,6 +35,8 @@ class MeasurementWindow:
     """The number of requests by name of outcome; those dropped are not among them."""
     dropped: int
     """Requests never sent, because the run was over first."""
+    waited: int
+    """Requests that waited for a connection while all that an open loop may have were in use."""
     response_time: Histogram
     """Of successes, from the intended start."""
     service_time: Histogram
@@ -58,6 +60,7 @@ class MeasurementWindow:
         return cls(
             outcomes=dict(outcomes),
             dropped=sum(part.dropped for part in parts),
+            waited=sum(part.waited for part in parts),
             response_time=Histogram.merged(part.response_time for part in parts),
             service_time=Histogram.merged(part.service_time for part in parts),
             schedule_lag=Histogram.merged(part.schedule_lag for part in parts),
@@ -69,6 +72,7 @@ class MeasurementWindow:
         return {
             "outcomes": self.outcomes,
             "dropped": self.dropped,
+            "waited": self.waited,
             "response_time": self.response_time.to_json(),
             "service_time": self.service_time.to_json(),
             "schedule_lag": self.schedule_lag.to_json(),
@@ -81,6 +85,7 @@ class MeasurementWindow:
         return cls(
             outcomes=data["outcomes"],
             dropped=data["dropped"],
+            waited=data["waited"],
             response_time=Histogram.from_json(data["response_time"]),
             service_time=Histogram.from_json(data["service_time"]),
             schedule_lag=Histogram.from_json(data["schedule_lag"]),
@@ -164,6 +169,7 @@ class LoadResult:
     totals: dict[str, int]
     """Outcomes of the whole run by name: every attempt, warm-up and drain included."""
     dropped_in_all: int
+    """Requests of the whole run that were due and never sent."""
     timeline: Timeline
     """The whole run; the window is slices `first_slice` to `last_slice`, the last not included."""
     first_slice: int
@@ -171,11 +177,17 @@ class LoadResult:
     generators: tuple[GeneratorHealth, ...]
     journal: tuple[RequestRecord, ...] = ()
     """The request log: every request of the whole run, where the spec asks for it."""
+    errors: Mapping[str, str] = field(default_factory=dict)
+    """What the first failure of each class was about, in a line, by name of outcome; of the whole run."""
+    own_limits: tuple[OwnLimit, ...] = ()
+    """What of the generator's own ran short, so that the figures tell of the generator, not of the server."""
+    interrupted: bool = False
+    """Whether the run was cut short: all figures are of what came before."""
 
     @property
     def requests(self) -> int:
         """Requests made: succeeded and failed, without those dropped."""
-        return sum(self.window.outcomes.values())
+        return sum(self.window.outcomes.values()) - sum(self.own_failures.values())
 
     @property
     def succeeded(self) -> int:
@@ -190,13 +202,28 @@ class LoadResult:
     @property
     def failures(self) -> dict[str, int]:
         """Failed requests by outcome, most frequent first."""
-        counts = Counter({k: n for k, n in self.window.outcomes.items() if not succeeded({k: n})})
+        return _failures(self.window.outcomes)
+
+    @property
+    def failures_in_all(self) -> dict[str, int]:
+        """Failed requests of the whole run by outcome, most frequent first."""
+        return _failures(self.totals)
+
+    @property
+    def own_failures(self) -> dict[str, int]:
+        """Requests not sent for want of something of the generator's own, by outcome: dropped ones."""
+        return own_failures(self.window.outcomes)
+
+    @property
+    def statuses(self) -> dict[str, int]:
+        """Successes by outcome, such as `http_200` and `http_302`, most frequent first."""
+        counts = Counter({k: n for k, n in self.window.outcomes.items() if is_success(k)})
         return dict(counts.most_common())
 
     @property
     def dropped(self) -> int:
-        """Requests due in the window and not sent by the end of the run."""
-        return self.window.dropped
+        """Requests due in the window and never sent."""
+        return self.window.dropped + sum(self.own_failures.values())
 
     @property
     def sent_in_all(self) -> int:
@@ -239,3 +266,9 @@ class LoadResult:
     def stages_ms(self) -> dict[str, float]:
         """By Server-Timing metric, such as `service1-queue`: the mean in ms over successes that named it."""
         return {metric: total / count for metric, (total, count) in self.window.stages.items()}
+
+
+def _failures(outcomes: Mapping[str, int]) -> dict[str, int]:
+    own = own_failures(outcomes)
+    counts = Counter({k: n for k, n in outcomes.items() if not is_success(k) and k not in own})
+    return dict(counts.most_common())

@@ -14,7 +14,7 @@ import subprocess
 import tempfile
 import time
 import uuid
-from collections import Counter
+from collections import ChainMap, Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
@@ -23,6 +23,7 @@ from typing import Any
 from lab import errors
 from lab.children import child_command
 from lab.errors import GeneratorFailed, LabError
+from lab.load.outcomes import OWN_LIMITS, Outcome, own_failures
 from lab.load.result import GeneratorHealth, LoadResult, MeasurementWindow, Progress, records_of
 from lab.load.spec import LoadSpec, WarmupMode
 from lab.load.timeline import Timeline, mser5
@@ -174,6 +175,7 @@ def run(spec: LoadSpec, *, on_progress: Callable[[Progress], None] | None = None
             first = answered + mser5(timeline.mean_response_ns(answered, last), first - answered)
         _send_all(generators, {"first_slice": first, "last_slice": last})
         parts = collect(generators, "window", _START_S)
+    totals = sum((Counter(one["totals"]) for one in done), Counter[str]())
     return LoadResult(
         spec=spec,
         started_at=started_at,
@@ -181,13 +183,15 @@ def run(spec: LoadSpec, *, on_progress: Callable[[Progress], None] | None = None
         warmup_s=first * spec.slice_ns / 1e9,
         window_s=(last - first) * spec.slice_ns / 1e9,
         window=MeasurementWindow.merged(MeasurementWindow.from_json(part["window"]) for part in parts),
-        totals=dict(sum((Counter(one["totals"]) for one in done), Counter())),
-        dropped_in_all=sum(one["dropped"] for one in done),
+        totals=dict(totals),
+        dropped_in_all=sum(one["dropped"] for one in done) + sum(own_failures(totals).values()),
         timeline=timeline,
         first_slice=first,
         last_slice=last,
         generators=tuple(GeneratorHealth(**part["health"]) for part in parts),
         journal=records_of(row for part in parts for row in part["journal"]),
+        errors=dict(ChainMap(*(one["errors"] for one in done))),
+        own_limits=tuple(OWN_LIMITS[Outcome(name)] for name in own_failures(totals)),
     )
 
 

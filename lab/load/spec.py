@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import base64
 import math
-import socket
+import stat
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from lab.arrivals import Closed, Load, Schedule, load_from_json, load_to_json
 from lab.errors import BadParameter, RemoteRefused
-from lab.load.requests import head, split_url
+from lab.load.addresses import look_up
+from lab.load.requests import head, socket_path, split_url
 from lab.names import WarmupMode
 from services.addresses import is_loopback
 
@@ -63,11 +65,15 @@ class LoadSpec:
     """Whether to keep a log of every request beside the figures: for rates of hundreds a second."""
     ca_file: str | None = None
     """Certificates to trust, for https, instead of the system's."""
+    cert_file: str | None = None
+    """The client's certificate, for https, and what certifies it; PEM."""
+    key_file: str | None = None
+    """The key of that certificate, where it is in a file of its own; PEM."""
     remote: bool = False
     """Allow a host that is not loopback."""
 
     def check(self) -> tuple[str, ...]:
-        """Check every field, and return the addresses that the URL's host stands for.
+        """Check every field, and return the addresses that the URL's host stands for, or its unix socket.
 
         Those are the ones to connect to: the name, looked up again, may stand for others, unchecked ones.
         Raises BadParameter, also for a host without an address, and RemoteRefused for a host that is not
@@ -93,13 +99,22 @@ class LoadSpec:
         parts = split_url(self.url)
         if parts.scheme != "grpc":
             head(self.method, self.url, self.headers, None)  # that it can be one
+        self._check_certificate(parts.scheme)
+        if parts.scheme == "unix":
+            return (_socket(self.url),)
         host = parts.hostname or ""
-        addresses = _addresses(host)
+        addresses = look_up(host)
         if not (self.remote or all(map(is_loopback, addresses))):
             raise RemoteRefused(
                 f"{host} is not loopback: say that you may load it (--remote), or name a local host"
             )
         return addresses
+
+    def _check_certificate(self, scheme: str) -> None:
+        if self.key_file and not self.cert_file:
+            raise BadParameter(f"key_file is {self.key_file}, and there is no cert_file: give both")
+        if self.cert_file and scheme != "https":
+            raise BadParameter(f"cert_file is {self.cert_file}, but {self.url} is no https:// URL")
 
     @property
     def slices(self) -> int:
@@ -172,10 +187,12 @@ def _require(good: bool, name: str, spec: LoadSpec, wanted: str) -> None:
         raise BadParameter(f"{name} is {getattr(spec, name)}: it must be {wanted}")
 
 
-def _addresses(host: str) -> tuple[str, ...]:
-    """Look up all addresses of a name, the preferred first. Raises BadParameter where there is none."""
+def _socket(url: str) -> str:
+    """Return the path of a URL's unix socket. Raises BadParameter where there is none."""
+    path = socket_path(url)
     try:
-        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError):
-        raise BadParameter(f"{host} cannot be resolved: check the name") from None
-    return tuple(dict.fromkeys(str(info[4][0]) for info in found))
+        if not stat.S_ISSOCK(Path(path).stat().st_mode):
+            raise BadParameter(f"{path} is no unix socket: name the one that the server listens on")
+    except OSError as error:
+        raise BadParameter(f"unix socket {path}: {error.strerror}; is the server up?") from None
+    return path

@@ -56,8 +56,8 @@ class WorkerEvents(Protocol):
     def ended(self, worker: Worker, now_ns: int) -> None:
         """See to what follows a request of the worker that is over and recorded."""
 
-    def not_sent(self, worker: Worker, intended_ns: int, now_ns: int) -> None:
-        """Send a request elsewhere: the worker's connection was useless before anything was written on it."""
+    def not_sent(self, intended_ns: int, now_ns: int) -> None:
+        """Send a request elsewhere: its worker's connection was gone before anything was written on it."""
 
     def lost(self, worker: Worker) -> None:
         """Forget a worker whose connection is gone. If a request was in flight on it, `ended` follows."""
@@ -116,11 +116,16 @@ class Worker(Exchange):
         """Record why no answer will come, unless the request was never sent and goes elsewhere."""
         now = _clock()
         self._timing = b""
-        if isinstance(error, NotSent):  # an idle connection that was closing: no server saw the request
-            self._events.not_sent(self, self._intended_ns, now)
-        else:
-            self._record((self._intended_ns, self._sent_ns, now, code_of(error.kind)))
-            self._events.ended(self, now)
+        if isinstance(error, NotSent):
+            if self.connection is not None:
+                self.connection.abort()
+            if self._status:  # it was closing while idle: no server saw the request
+                self._events.not_sent(self._intended_ns, now)
+                return
+        code = code_of(error.kind)
+        self._record((self._intended_ns, self._sent_ns, now, code))
+        self._events.recorder.note_failure(code, error)
+        self._events.ended(self, now)
 
     def _flush_timing(self) -> None:
         """Record the Server-Timing of an answer, once it is known to be a success's, and whole."""
@@ -194,7 +199,7 @@ class WorkerPool:
         limit: int,
         in_flight: InFlight,
         new_worker: Callable[[Connection], Worker],
-        on_no_connection: Callable[[int, NotConnected], None],
+        on_no_connection: Callable[[int, WireError], None],
     ) -> None:
         self._endpoint = endpoint
         self._limit = limit
@@ -271,9 +276,13 @@ class WorkerPool:
         self._spawn_if_needed()
 
     async def _spawn(self) -> None:
+        error: WireError | None
         try:
             connection = await self._endpoint.connect(self._deadlines)
-        except NotConnected as error:
+            error = connection.closed_by  # before it was of any use
+        except NotConnected as not_made:
+            error = not_made
+        if error is not None:
             if self._waiting:
                 self._on_no_connection(self._waiting.popleft(), error)
             return

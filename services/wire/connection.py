@@ -5,18 +5,18 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from ssl import SSLContext
+from ssl import SSLContext, SSLError
 from typing import ClassVar, cast
 
 from httptools import HttpParserCallbackError, HttpParserError, HttpParserUpgrade, HttpResponseParser
 
-from services.wire.connecting import connect
+from services.wire.connecting import connect, tls_text
 from services.wire.deadlines import Deadlines
 from services.wire.errors import BrokenAnswer, FailureKind, NoAnswer, NotSent, WireError
 from services.wire.exchange import Exchange, Headers
 from services.wire.repeated_head import EMPTY_LINE, RepeatedHead
 
-__all__ = ["MAX_HEAD_BYTES", "Connection"]
+__all__ = ["MAX_HEAD_BYTES", "Connection", "HeaderConnection"]
 
 MAX_HEAD_BYTES = 64 * 1024
 """The largest head of an answer, interim answers before it included."""
@@ -25,6 +25,8 @@ _INTERIM = ord("1")
 """The first digit of an interim answer's status, at its place in `HTTP/1.1 100`."""
 _LINE_ENDS = b"\r\n"
 """The parser ignores any of these before a status line."""
+_QUOTED = 40
+"""Bytes quoted of what is no HTTP."""
 _NEVER = float("inf")
 
 
@@ -58,6 +60,7 @@ class Connection(asyncio.Protocol):
         "_spoiled",
         "_transport",
         "_watched_until",
+        "closed_by",
         "on_closed",
         "peer",
     )
@@ -68,6 +71,8 @@ class Connection(asyncio.Protocol):
         self.peer = peer
         self.on_closed: Callable[[Connection], None] | None = None
         """Called once when the connection is gone, before the exchange in flight, if any, is told."""
+        self.closed_by: WireError | None = None
+        """Why the connection was closed; None while it is open, and where an exchange was in flight."""
         self._deadlines = deadlines
         self._due: float | None = None
         self._watched_until = _NEVER
@@ -190,7 +195,7 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         exchange = self._exchange
         if exchange is None:  # unasked: a farewell such as a 408, or confusion
-            self._shut()
+            self._fail(FailureKind.PROTOCOL_ERROR, f"it spoke unasked, and began {data[:_QUOTED]!r:.120}")
             return
         if not self._bytes_seen and self._repeated_head.begins(data) and not self._is_head:
             self._take(exchange, data)
@@ -217,7 +222,7 @@ class Connection(asyncio.Protocol):
                 self._remember()
             self._succeed(exchange)
         elif problem or self._spoiled:
-            self._fail(FailureKind.PROTOCOL_ERROR, problem)
+            self._fail(FailureKind.PROTOCOL_ERROR, self._no_http(problem, data))
         elif not self._head_done and self._bytes_seen > MAX_HEAD_BYTES:
             self._fail(FailureKind.TOO_LARGE, f"head is over {MAX_HEAD_BYTES} bytes")
         else:
@@ -347,19 +352,28 @@ class Connection(asyncio.Protocol):
     def _lost(self, exc: Exception | None) -> None:
         if self._closed:
             return
-        if exc is not None:
-            self._fail(FailureKind.RESET, str(exc))
+        if isinstance(exc, SSLError):
+            self._fail(FailureKind.TLS, tls_text(exc))
+        elif exc is not None:
+            self._fail(FailureKind.RESET)
         else:
             self._fail(FailureKind.SHORT_BODY if self._head_done else FailureKind.CLOSED_EARLY)
 
+    def _no_http(self, problem: str, data: bytes) -> str:
+        """Return what is wrong with an answer, and how it begins: quoted, and in ASCII."""
+        text = problem or "a status that nobody asked for"
+        return text if self._head_done else f"{text}; it began {(self._head_seen or data)[:_QUOTED]!r:.120}"
+
     def _fail(self, kind: FailureKind, detail: str = "") -> None:
+        if self._closed:
+            return
         exchange, self._exchange = self._exchange, None
+        error: WireError = (BrokenAnswer if self._bytes_seen else NoAnswer)(kind, self.peer, detail)
+        if exchange is None:
+            self.closed_by = error
+        self._shut()
         if exchange is not None:
-            error: WireError = (BrokenAnswer if self._bytes_seen else NoAnswer)(kind, self.peer, detail)
-            self._shut()
             exchange.on_failure(error)
-        else:
-            self._shut()
 
     def _shut(self) -> None:
         if self._closed:

@@ -45,12 +45,13 @@ class FailureKind(StrEnum):
 
 
 class WireError(Exception):
-    """A failed exchange. `kind` is the cause, `peer` the `host:port` of the other side."""
+    """A failed exchange: `kind` is the cause, `detail` more of it, `peer` the other side as `host:port`."""
 
     def __init__(self, kind: FailureKind, peer: str, detail: str = "") -> None:
         super().__init__(f"{peer}: {kind}" + (f" ({detail})" if detail else ""))
         self.kind = kind
         self.peer = peer
+        self.detail = detail
 
 
 class NotConnected(WireError):

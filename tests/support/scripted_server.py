@@ -41,16 +41,25 @@ LAST_WORDS = {Manner.ANSWER_AND_CLOSE, Manner.CLOSE_EARLY, Manner.SHORT_BODY, Ma
 
 
 class ScriptedServer:
-    """Listens on a free port of loopback. `script` gives the manner of the n-th request, from 0."""
+    """Listens on a free port of loopback, or on a unix socket at `path`.
 
-    def __init__(self, script: Callable[[int], Manner], tls: ssl.SSLContext | None = None) -> None:
+    `script` gives the manner of the n-th request, from 0.
+    """
+
+    def __init__(
+        self, script: Callable[[int], Manner], tls: ssl.SSLContext | None = None, path: str | None = None
+    ) -> None:
         self.script = script
         self._tls = tls
         self.requests: list[bytes] = []
         """Each request as it came, head and body."""
         self.connections = 0
-        self._socket = socket.create_server(("127.0.0.1", 0), backlog=512)
-        self.url = f"http{'s' if tls else ''}://127.0.0.1:{self._socket.getsockname()[1]}/"
+        if path is None:
+            self._socket = socket.create_server(("127.0.0.1", 0), backlog=512)
+            self.url = f"http{'s' if tls else ''}://127.0.0.1:{self._socket.getsockname()[1]}/"
+        else:
+            self._socket = socket.create_server(path, family=socket.AF_UNIX, backlog=512)
+            self.url = f"unix:{path}:/"
 
     async def serve(self, stop: asyncio.Event) -> None:
         handlers: set[asyncio.Task[None]] = set()
@@ -61,7 +70,8 @@ class ScriptedServer:
             writers.append(writer)
             handlers.add(asyncio.ensure_future(self._handle(reader, writer)))
 
-        server = await asyncio.start_server(accept, sock=self._socket, ssl=self._tls)
+        start = asyncio.start_unix_server if self.url.startswith("unix:") else asyncio.start_server
+        server = await start(accept, sock=self._socket, ssl=self._tls)  # type: ignore[operator]
         await stop.wait()
         asyncio.get_running_loop().remove_reader(self._socket)
         for _ in range(
@@ -99,9 +109,11 @@ class ScriptedServer:
 
 
 @contextmanager
-def serving(script: Callable[[int], Manner], tls: ssl.SSLContext | None = None) -> Iterator[ScriptedServer]:
+def serving(
+    script: Callable[[int], Manner], tls: ssl.SSLContext | None = None, path: str | None = None
+) -> Iterator[ScriptedServer]:
     """Serve by a script in a thread: `with serving(lambda n: Manner.ANSWER) as server`."""
-    server = ScriptedServer(script, tls)
+    server = ScriptedServer(script, tls, path)
     loop = asyncio.new_event_loop()
     stop = asyncio.Event()
     thread = threading.Thread(target=loop.run_until_complete, args=(server.serve(stop),))

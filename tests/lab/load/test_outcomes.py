@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 from collections.abc import Iterator
 
@@ -15,11 +16,12 @@ from lab.load.outcomes import (
     code_of_no_connection,
     is_success,
     name_of,
+    own_failures,
     succeeded,
     was_sent,
 )
 from lab.load.spec import LoadSpec
-from services.wire.errors import FailureKind
+from services.wire.errors import FailureKind, NotConnected
 from tests.support.generating import generate
 from tests.support.scripted_server import Manner, serving
 
@@ -102,6 +104,17 @@ def test_a_server_that_closes_after_every_answer_fails_no_request(server_that_cl
         assert set(generate(spec).recorder.totals) == {"http_200"}
 
 
+def test_the_first_failure_of_each_class_says_what_it_was_about() -> None:
+    manners = [Manner.GARBAGE, Manner.CLOSE_EARLY, Manner.RESET, Manner.SHORT_BODY, Manner.SILENCE]
+    with serving(lambda n: manners[n % 5]) as server:
+        spec = LoadSpec(url=server.url, load=Closed(1), duration_s=1.0, warmup_s=0.0, read_timeout_s=0.1)
+        errors = generate(spec).recorder.errors
+    texts = {name_of(code): text for code, text in errors.items()}
+    assert set(texts) == {"protocol_error", "closed_early", "reset", "short_body", "read_timeout"}
+    assert r"b'220 mail.example.org ESMTP ready\r\n\r\n'" in texts["protocol_error"]
+    assert all("\n" not in text and text.isascii() for text in texts.values())
+
+
 @pytest.fixture
 def server_that_closes() -> Iterator[str]:
     with serving(lambda _: Manner.ANSWER_AND_CLOSE) as server:
@@ -115,7 +128,24 @@ def test_every_failure_of_the_wire_has_a_class_with_a_name(kind: FailureKind) ->
 
 @pytest.mark.parametrize("kind", FailureKind)
 def test_a_connection_that_was_not_made_counts_as_nothing_sent(kind: FailureKind) -> None:
-    assert was_sent({name_of(code_of_no_connection(kind)): 1}) == 0
+    assert was_sent({name_of(code_of_no_connection(NotConnected(kind, "peer"))): 1}) == 0
+
+
+@pytest.mark.parametrize(
+    ("number", "named"),
+    [
+        (errno.EADDRNOTAVAIL, "no_local_port"),
+        (errno.EMFILE, "no_descriptor"),
+        (errno.ENFILE, "no_descriptor"),
+        (errno.ENOBUFS, "no_memory"),
+        (errno.ENETUNREACH, "unreachable"),
+    ],
+)
+def test_what_the_generator_itself_lacks_is_no_failure_of_the_server(number: int, named: str) -> None:
+    error = NotConnected(FailureKind.UNREACHABLE, "peer")
+    error.__cause__ = OSError(number, "no")
+    assert name_of(code_of_no_connection(error)) == named
+    assert set(own_failures({named: 2, "reset": 1})) == {named} - {"unreachable"}
 
 
 @pytest.mark.parametrize("outcome", Outcome)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import socket
 import time
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lab.arrivals import Constant
+from lab.arrivals import Closed, Constant, Load
 from lab.load.spec import LoadSpec
 from lab.load.workers import InFlight
 from tests.support.generating import generate
+from tests.support.raw_server import OK, close, raw_serving, reset, speak_first
 from tests.support.scripted_server import Manner, serving
 
 START = 5_000
@@ -68,3 +71,62 @@ def test_an_idle_connection_that_the_server_closed_is_not_used_again() -> None:
         spec = LoadSpec(url=server.url, load=Constant(50), duration_s=0.3, warmup_s=0.0)
         assert set(generate(spec).recorder.totals) == {"http_200"}
         assert server.connections >= len(server.requests)
+
+
+LOADS: dict[str, Load] = {"closed": Closed(8), "open": Constant(100)}
+LOST = {
+    "closes at accept": (close, {"closed_early", "reset"}),
+    "resets at accept": (reset, {"reset", "closed_early", "unreachable"}),
+    "speaks first": (speak_first, {"protocol_error"}),
+}
+
+
+@pytest.mark.parametrize("load", LOADS.values(), ids=LOADS.keys())
+@pytest.mark.parametrize("manner", LOST)
+def test_every_attempt_on_a_connection_that_is_lost_at_once_is_counted(manner: str, load: Load) -> None:
+    handle, classes = LOST[manner]
+    with raw_serving(handle) as port:
+        spec = LoadSpec(
+            url=f"http://127.0.0.1:{port}/", load=load, duration_s=0.5, warmup_s=0.0, max_connections=8
+        )
+        recorder = generate(spec).recorder
+    assert set(recorder.totals) <= classes
+    if isinstance(load, Closed):
+        assert recorder.totals.total() >= 2 * 8
+    else:
+        assert recorder.totals.total() + len(recorder.dropped) == 50
+        assert recorder.totals.total() > 8
+
+
+def test_no_worker_is_lost_where_a_server_sheds_connections() -> None:
+    def shed(sock: socket.socket, number: int) -> None:
+        if number % 3:
+            close(sock, number)
+        else:
+            for _ in range(5):  # and then this one goes too
+                sock.recv(65536)
+                sock.sendall(OK)
+
+    with raw_serving(shed) as port:
+        spec = LoadSpec(url=f"http://127.0.0.1:{port}/", load=Closed(8), duration_s=1.0, warmup_s=0.0)
+        generator = generate(spec)
+    assert generator.recorder.totals["http_200"] > 0
+    last = generator.recorder.timeline.completed[: generator.last_slice]
+    assert last[-1] > 0
+    assert generator.in_flight.peak == 8
+
+
+def test_a_server_that_speaks_first_is_told_by_what_it_says() -> None:
+    with raw_serving(speak_first) as port:
+        spec = LoadSpec(url=f"http://127.0.0.1:{port}/", load=Closed(2), duration_s=0.2, warmup_s=0.0)
+        (text,) = generate(spec).recorder.errors.values()
+    assert r"220 hi\r\n" in text
+
+
+def test_a_user_is_at_work_again_after_each_connection_that_was_closed_before_its_turn() -> None:
+    """The loop that connects is held up, so the close is known before the connection is handed out."""
+    with raw_serving(close) as port:
+        spec = LoadSpec(url=f"http://127.0.0.1:{port}/", load=Constant(50), duration_s=0.6, warmup_s=0.0)
+        recorder = generate(spec, held=(0.1, 0.2)).recorder
+    assert recorder.totals.total() + len(recorder.dropped) == 30
+    assert recorder.totals.total() > 20
