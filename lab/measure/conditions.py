@@ -22,7 +22,7 @@ __all__ = ["Condition", "ConditionMetric"]
 
 
 class ConditionMetric(StrEnum):
-    """What a condition is about."""
+    """Quantities that a condition can be about."""
 
     MEAN = "mean"
     P50 = "p50"
@@ -36,13 +36,13 @@ class ConditionMetric(StrEnum):
 
     @property
     def is_time(self) -> bool:
-        """Whether it is a response_time."""
+        """Whether the quantity is a response_time."""
         return self not in (ConditionMetric.ERRORS, ConditionMetric.THROUGHPUT)
 
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """One quantity held against one figure: milliseconds, a number, requests a second, or a share of 1."""
+    """A quantity held against a figure: milliseconds, a number, requests a second, or a share of 1."""
 
     quantity: ConditionMetric
     sign: str
@@ -52,7 +52,7 @@ class Condition:
 
     @classmethod
     def parse(cls, text: str) -> Condition:
-        """From what a person typed. Raises BadParameter, which names what can be typed."""
+        """Read a condition as a person types it. Raises BadParameter, which names what can be typed."""
         found = _FORM.fullmatch(text.strip())
         if not found or found["quantity"] not in list(ConditionMetric):
             raise _misunderstood(text)
@@ -66,13 +66,13 @@ class Condition:
 
     @property
     def fewest_answers(self) -> int:
-        """How many answers it takes to tell."""
+        """The fewest answers that can decide the condition."""
         if self.quantity.is_time and self.quantity.startswith("p"):
             return sample_floor(float(self.quantity.removeprefix("p")) / 100)
         return 1
 
     def holds(self, measurement: Measurement) -> bool | None:
-        """Whether it is so; None where the measurement leaves that blank."""
+        """Return whether the condition holds; None where the measurement leaves its quantity blank."""
         value = self._value_in(measurement.outcome)
         return None if value is None else _SIGNS[self.sign](value, self.value)
 
@@ -105,7 +105,7 @@ _SIGNS: Mapping[str, Callable[[float, float], bool]] = {
 
 
 def _scales(quantity: ConditionMetric) -> Mapping[str, float]:
-    """What each unit that this quantity may have is worth in its own."""
+    """Return what each unit of a quantity is worth in the condition's own unit."""
     if quantity.is_time:
         return {"": 1.0, "us": 0.001, "ms": 1.0, "s": 1000.0}
     return {"": 1.0, "%": 0.01} if quantity is ConditionMetric.ERRORS else {"": 1.0}

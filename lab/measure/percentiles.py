@@ -1,6 +1,6 @@
-"""What a sample may say of a percentile: the floor below which it says nothing, and the interval it gives.
+"""Percentiles that a sample may print: the floor below which it prints none, and their intervals.
 
-How sure one run is of its percentiles: intervals of order statistics, wider where samples are alike.
+Intervals are those of order statistics, wider where samples are correlated, as those of one queue are.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ __all__ = [
 ]
 
 ASSURANCE = 0.99
-"""How sure it must be that enough samples lie beyond a percentile before that percentile is printed."""
+"""Probability that enough samples lie beyond a percentile, from which that percentile is printed."""
 BEYOND = 2
-"""How many samples must lie beyond it: one would make the estimate the maximum under another name."""
+"""Samples that must lie beyond a percentile: with one, the estimate would be the maximum."""
 
 
 @cache
 def sample_floor(quantile: float) -> int:
-    """The fewest samples from which a quantile is printed: p90 64, p95 130, p99 662, p99.9 6,636.
+    """Return the fewest samples from which a quantile is printed: p90 64, p95 130, p99 662, p99.9 6,636.
 
     The smallest n with P(Binomial(n, 1 − quantile) ≥ 2) ≥ 0.99: with 99 % assurance two independent
     samples lie beyond the true quantile. This is Wilks' distribution-free tolerance limit of second order
@@ -56,7 +56,7 @@ def sample_floor(quantile: float) -> int:
 
 
 def interval_ranks(quantile: float, samples: int, confidence: float = 0.95) -> tuple[int, int] | None:
-    """The two ranks, 1 to `samples`, whose order statistics bracket the quantile; None for too few samples.
+    """Return two ranks, 1 to `samples`, whose order statistics bracket the quantile; None if too few.
 
     How many of n independent samples lie at or below the true quantile q is Binomial(n, q), whatever the
     distribution. So [X(l), X(u)] covers it with P(l ≤ B ≤ u − 1), and each tail is kept at or below half of
@@ -74,9 +74,9 @@ def interval_ranks(quantile: float, samples: int, confidence: float = 0.95) -> t
 def order_statistics_interval(
     samples: Histogram, quantile: float, effective: int | None = None, confidence: float = 0.95
 ) -> Interval | None:
-    """That quantile of the samples in ns, with its interval; None if they are too few.
+    """Return a quantile of the samples in ns, with its interval; None for too few samples.
 
-    Of samples that are not independent, `effective` says how many that were would say as much.
+    `effective` is the number of independent samples that would say as much as correlated ones do.
     """
     independent = len(samples) if effective is None else effective
     ranks = interval_ranks(quantile, independent, confidence)
@@ -89,7 +89,7 @@ def order_statistics_interval(
 
 
 def _at_most_one_beyond(quantile: float, samples: int) -> float:
-    """P(Binomial(n, 1 − quantile) ≤ 1): that fewer than `BEYOND` samples lie beyond the quantile."""
+    """Return P(Binomial(n, 1 − quantile) ≤ 1): that fewer than `BEYOND` samples lie beyond the quantile."""
     return float(quantile**samples + samples * (1 - quantile) * quantile ** (samples - 1))
 
 
@@ -104,9 +104,9 @@ NS_PER_MS = 1e6
 
 
 def percentile_intervals(load: LoadResult) -> dict[int, Interval]:
-    """By percentile, the response_time in ms of one run with its 95 % interval.
+    """Return the response_time in ms of one run with its 95 % interval, by percentile.
 
-    Left out is a percentile whose sample floor is not reached, or that too few samples tell of on their own.
+    A percentile below its sample floor, or of too few independent samples, is left out.
     """
     window = slice(load.first_slice, load.last_slice)
     times, timeline = load.window.response_time, load.timeline
@@ -124,11 +124,11 @@ def percentile_intervals(load: LoadResult) -> dict[int, Interval]:
 
 
 def effective_samples(times: Histogram, counts: NDArray[np.int64], sums: NDArray[np.int64]) -> int:
-    """How many independent samples say as much as these: who waits in one queue waits alike.
+    """Return how many independent samples say as much as these: requests of one queue wait alike.
 
-    `counts` and `sums` (ns) are of consecutive slices of the run, both of shape (slices,). By the variance of
-    the means of ten batches, against what it were if samples were independent (Law, Simulation Modeling and
-    Analysis, 9.5.3), and never more than there are. For so few batches it allows as Student's t does.
+    `counts` and `sums` (ns) are of consecutive slices of the run, both of shape (slices,). The variance of
+    the means of ten batches is held against that of independent samples (Law, Simulation Modeling and
+    Analysis, 9.5.3), with Student's t for so few batches; the number is never more than there are.
     """
     from scipy.special import ndtri, stdtrit
 

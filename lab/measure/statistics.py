@@ -46,11 +46,11 @@ class Interval:
 
 
 def log_interval(trials: Sequence[float], confidence: float = 0.95) -> Interval:
-    """The typical value over independent trials: geometric mean, and Student's t on the logarithms.
+    """Return the typical value over independent trials: geometric mean, and Student's t on the logarithms.
 
-    What is measured here is positive and scatters by factors, so its logarithm is nearer to normal, and the
-    interval holds at three trials too, where a bootstrap covers 75 %. One trial has an estimate only, none
-    not even that. Raises ValueError for a value that is not positive.
+    Measured values are positive and scatter by factors, so their logarithms are nearer to normal, and the
+    interval holds at three trials too, where a bootstrap covers 75 %. One trial gives an estimate only, none
+    gives nan. Raises ValueError for a value that is not positive.
     """
     logs = _logs(trials)
     if not len(logs):
@@ -62,9 +62,10 @@ def log_interval(trials: Sequence[float], confidence: float = 0.95) -> Interval:
 def ratio_interval(
     numerator: Sequence[float], denominator: Sequence[float], confidence: float = 0.95
 ) -> Interval:
-    """The ratio of two typical values over independent trials of each, by Welch's t on the logarithms.
+    """Return the ratio of two typical values over independent trials of each, by Welch's t on the logarithms.
 
-    (B. L. Welch, The generalization of Student's problem, 1947.) Needs two trials on both sides for its ends.
+    The interval's ends need two trials on both sides. (B. L. Welch, The generalization of Student's problem,
+    1947.)
     """
     above, below = _logs(numerator), _logs(denominator)
     if not (len(above) and len(below)):
@@ -76,7 +77,7 @@ def ratio_interval(
 
 
 def mean_interval(values: ArrayLike, confidence: float = 0.95) -> Interval:
-    """The mean of independent values, by Student's t. Of correlated ones, take `batch_means` first."""
+    """Return the mean of independent values, by Student's t. Take `batch_means` of correlated ones first."""
     array = np.asarray(values, dtype=np.float64)
     if not len(array):
         return Interval(math.nan, math.nan, math.nan)
@@ -85,10 +86,10 @@ def mean_interval(values: ArrayLike, confidence: float = 0.95) -> Interval:
 
 
 def batch_means(series: ArrayLike, batches: int = 10) -> NDArray[np.float64]:
-    """Means of that many consecutive batches, nearly independent where those are long.
+    """Return the means of consecutive batches, nearly independent where batches are long.
 
-    All observations are in one; where they do not go up evenly, the first batches have one more than the
-    others. Fewer observations than batches stay as they are.
+    Every observation is in one batch; where they do not divide evenly, the first batches have one more.
+    Fewer observations than batches stay as they are.
     (Law, Simulation Modeling and Analysis, 9.5.3. Ten: more batches are shorter and more alike.)
     """
     array = np.asarray(series, dtype=np.float64)
@@ -97,7 +98,7 @@ def batch_means(series: ArrayLike, batches: int = 10) -> NDArray[np.float64]:
 
 
 def difference_p(before: ArrayLike, after: ArrayLike) -> float:
-    """How likely chance alone makes two means differ so, by Welch's t; nan below two values on a side."""
+    """Return the p-value of a difference of two means, by Welch's t; nan below two values on a side."""
     first, second = np.asarray(before, dtype=np.float64), np.asarray(after, dtype=np.float64)
     if len(first) < 2 or len(second) < 2:
         return math.nan
@@ -111,7 +112,7 @@ def difference_p(before: ArrayLike, after: ArrayLike) -> float:
 
 
 def mann_whitney_p(first: Sequence[float], second: Sequence[float]) -> float:
-    """Mann and Whitney's U, two-sided: how likely two samples of one distribution are ordered this unevenly.
+    """Return the two-sided p-value of Mann and Whitney's U: how likely chance orders two samples so unevenly.
 
     Exact for up to 50 values a side without ties, else by the normal approximation; nan with an empty side.
     """
@@ -127,12 +128,13 @@ def mann_whitney_p(first: Sequence[float], second: Sequence[float]) -> float:
 
 
 def smallest_p(first: int, second: int) -> float:
-    """The smallest p that U can reach with so many values a side: 2 / C(m + n, n). At 3 and 3 that is 0.1."""
+    """Return the smallest p that U can reach with `first` and `second` values: 2 / C(m + n, n); 0.1 at 3
+    and 3."""
     return min(1.0, 2 / math.comb(first + second, second))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """The same, corrected so that the chance of any false alarm among them all stays at the level.
+    """Return the p-values corrected so that the chance of any false alarm among them stays at the level.
 
     (S. Holm, A simple sequentially rejective multiple test procedure, 1979.)
     """
@@ -146,7 +148,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def geometric_mean(values: Sequence[float]) -> float:
-    """The mean that suits ratios; nan of none. Raises ValueError for a value that is not positive."""
+    """Return the geometric mean; nan of no values. Raises ValueError for a value that is not positive."""
     logs = _logs(values)
     return math.exp(float(logs.mean())) if len(logs) else math.nan
 
@@ -172,7 +174,7 @@ def _half_width(variance: float, freedom: float, confidence: float) -> float:
 
 
 def _welch_freedom(first: NDArray[np.float64], second: NDArray[np.float64]) -> float:
-    """Welch and Satterthwaite's degrees of freedom."""
+    """Return Welch and Satterthwaite's degrees of freedom."""
     a, b = _variance_of_mean(first), _variance_of_mean(second)
     if math.isnan(a + b) or a + b == 0:
         return math.nan

@@ -14,14 +14,15 @@ __all__ = ["EXEMPTIBLE", "MEANING", "THRESHOLD", "Evidence", "InvalidReason", "r
 MOST_CPU = 0.9
 """Cores. A loop this busy queues requests of its own, which would be taken for the server's."""
 MOST_RUN_DELAY = 0.1
-"""Seconds a second that the generator was ready and not let run: at most so much does it stretch latency."""
+"""Seconds a second that the generator was ready and not let run: latency grows by this share at most."""
 MOST_LAG_MS = 1.0
 MOST_LAG_SHARE = 0.1
 """The schedule lag's 99th percentile may reach a millisecond, or this share of the service_time's."""
 MOST_DROPPED = 0.01
 """Share of the requests due that were never sent."""
 MOST_RESIDUAL = 0.05
-"""Of Little's law, beside the share of the window that one request takes: so much the edges may cut off."""
+"""Residual of Little's law, beside the share of the window that one request takes: the edges may cut it
+off."""
 MOST_DRIFT = 0.1
 """Relative change of the mean response time between the first and the last third of the window."""
 DRIFT_LEVEL = 0.001
@@ -29,12 +30,12 @@ DRIFT_LEVEL = 0.001
 
 
 class InvalidReason(StrEnum):
-    """Why the latency of a trial is not to be believed."""
+    """Reasons not to believe the latency of a trial."""
 
     GENERATOR_BOUND = "generator_bound"
     """The generator had no processor left, was not let run, or sent late."""
     RATE_NOT_ACHIEVED = "rate_not_achieved"
-    """The generator could not send all that was due; that servers failed what was sent is no such reason."""
+    """The generator could not send all that was due; failures of servers are no such reason."""
     LITTLES_LAW = "littles_law"
     """Mean in flight, rate and time in flight contradict each other: something was not counted."""
     NOT_STEADY = "not_steady"
@@ -42,7 +43,7 @@ class InvalidReason(StrEnum):
     TOO_FEW_SAMPLES = "too_few_samples"
     """Fewer answers than even a median needs."""
     SERVERS_CHANGED = "servers_changed"
-    """A server came, went or restarted while it was measured."""
+    """A server came, went or restarted during the run."""
 
 
 MEANING = {
@@ -54,7 +55,7 @@ MEANING = {
     InvalidReason.NOT_STEADY: "times were others at the end than at the beginning;"
     " warm up longer, or ask for less",
     InvalidReason.TOO_FEW_SAMPLES: "fewer answers than a median needs; measure longer",
-    InvalidReason.SERVERS_CHANGED: "a server came, went or restarted meanwhile",
+    InvalidReason.SERVERS_CHANGED: "a server came, went or restarted during the run",
 }
 """Each reason in words, and what to do about it."""
 
@@ -70,7 +71,7 @@ THRESHOLD = {
     InvalidReason.TOO_FEW_SAMPLES: f"fewer than {sample_floor(0.5)} successes",
     InvalidReason.SERVERS_CHANGED: "any change",
 }
-"""From where on each holds."""
+"""The limit from which each reason holds."""
 
 EXEMPTIBLE = frozenset(
     {
@@ -80,37 +81,37 @@ EXEMPTIBLE = frozenset(
         InvalidReason.SERVERS_CHANGED,
     }
 )
-"""What an experiment may declare that it means to happen. A bound generator and too few samples never are."""
+"""Reasons that an experiment may mean to happen; a bound generator and too few samples never are."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
-    """What the verdict hangs on, of one window. None is unknown, and nobody is condemned for that."""
+    """The facts of one window that validity depends on. None is unknown, and no reason against a trial."""
 
     succeeded: int
     due: int
     """Requests whose intended start lies in the window, sent or dropped."""
     dropped: int
     generator_cpu_cores: float | None = None
-    """Of the busiest generator process."""
+    """Cores that the busiest generator process used."""
     run_delay: float | None = None
-    """Of the generator process that had most of it, in seconds a second."""
+    """The largest run delay of a generator process, in seconds a second."""
     schedule_lag_p99_ms: float | None = None
     service_time_p99_ms: float | None = None
-    """Or the nearest to it that there are samples for."""
+    """The 99th percentile, or the nearest one that there are samples for."""
     littles_law_residual: float | None = None
     request_share: float = 0.0
     """Mean time in flight of a request, as a share of the window."""
     drift: float | None = None
     drift_p: float | None = None
-    """How likely chance alone makes a drift as large."""
+    """The p-value of the drift."""
     servers_changed: bool = False
 
 
 def reasons_against(evidence: Evidence, exempt: Set[InvalidReason] = frozenset()) -> frozenset[InvalidReason]:
-    """All reasons not to believe this latency, less those the experiment declared; none means valid.
+    """Return all reasons not to believe the latency, less the exempt ones; none means valid.
 
-    Raises BadParameter for an exemption that nobody may declare.
+    Raises BadParameter for an exemption that no experiment may declare.
     """
     if not exempt <= EXEMPTIBLE:
         raise BadParameter(

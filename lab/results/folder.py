@@ -1,4 +1,4 @@
-"""Where results lie, from wherever a notebook runs."""
+"""The folder of results, found from wherever a notebook runs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ RESULTS = HOME / "results"
 
 
 def result_path(name: str, folder: Path = RESULTS) -> Path:
-    """The CSV of that name or path, as given or in the folder. Raises ResultsError, with those there are."""
+    """Return the CSV called `name`, a path or a name in the folder.
+
+    Raises ResultsError, with those there are.
+    """
     tried = (Path(name), HOME / name, folder / name, folder / f"{name}.csv")
     found = next((path for path in tried if path.is_file()), None)
     if found is None:
@@ -25,7 +28,10 @@ def result_path(name: str, folder: Path = RESULTS) -> Path:
 
 
 def baseline(folder: Path = RESULTS) -> Path:
-    """The committed result that others are held against: the latest named baseline-…"""
+    """Return the committed result that others are held against: the latest one named baseline-…
+
+    Raises ResultsError where there is none.
+    """
     named = [path for path in _all(folder) if path.stem.startswith("baseline-")]
     if not named:
         raise ResultsError(
@@ -36,7 +42,7 @@ def baseline(folder: Path = RESULTS) -> Path:
 
 
 def newest(folder: Path = RESULTS, but: Path | None = None) -> Path:
-    """The result that was written last, of those that are not `but`."""
+    """Return the result that was written last, other than `but`. Raises ResultsError where there is none."""
     others = [path for path in _all(folder) if path != but]
     if not others:
         beside = f" beside {but.stem}" if but else ""
@@ -47,5 +53,5 @@ def newest(folder: Path = RESULTS, but: Path | None = None) -> Path:
 
 
 def _all(folder: Path) -> list[Path]:
-    """Every CSV with a row in it, in order of name."""
+    """Return every CSV that has a row, in order of name."""
     return sorted(path for path in folder.glob("*.csv") if path.read_bytes().count(b"\n") > 1)

@@ -1,6 +1,6 @@
-"""What a sweep is going to do: which cells, how often, in which order, for how long. It starts nothing.
+"""The plan of a sweep: which cells, how often, in which order, for how long.
 
-From what a person asks for to a plan: whatever is wrong with it is said here, before anything starts.
+Planning starts nothing, and refuses whatever is wrong before anything starts.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ from lab.sweep.windows import Windows
 __all__ = ["Plan", "parameters_in", "plan_sweep", "seconds"]
 
 OVERHEAD_S = 0.7
-"""Roughly what a trial takes beside warm-up and window: start, stop, and the generator's process."""
+"""Seconds that a trial takes beside warm-up and window: start, stop, and the generator's process."""
 PROCESSES_S = 1.5
-"""And as much more where every server is a process that starts and ends."""
+"""Seconds more where every server is a process that starts and ends."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A sweep that has not run yet. `name` is that of its CSV in `folder`, without the suffix."""
+    """A sweep that has not run yet; `name` is the name of its CSV in `folder`, without the suffix."""
 
     name: str
     grid: Grid
@@ -45,25 +45,25 @@ class Plan:
     windows: Windows
     folder: Path
     port_offset: int = 0
-    """Added to every documented port: for where these are taken."""
+    """Added to every documented port, where those are taken."""
     redo_invalid: bool = False
-    """Whether a sweep that goes on makes up for its invalid trials, by further ones beside them."""
+    """Whether a resumed sweep makes up for its invalid trials, by further ones beside them."""
     generators: Generators = field(default_factory=Generators)
 
     @property
     def path(self) -> Path:
-        """Where the rows go. A relative folder is one of the checkout, from wherever a notebook runs."""
+        """The path of the CSV. A relative folder is one of the checkout, from wherever a notebook runs."""
         return HOME / self.folder / f"{self.name}.csv"
 
     @property
     def parameters(self) -> dict[str, Any]:
-        """What makes two sweeps the same, as JSON has it: all that says what is measured, and how often."""
+        """All that makes two sweeps the same, ready for JSON: what is measured, and how often."""
         levels = {name: sorted(values, key=_place) for name, values in self.grid.levels.items()}
         told = {"trials": self.trials, "windows": asdict(self.windows)}
         return {**levels, **told, **self.generators.parameters}
 
     def cells(self) -> Mapping[str, Factors]:
-        """The factors of every cell by its id, windows included, in the order of the grid."""
+        """Return the factors of every cell by its id, windows included, in the order of the grid."""
         found = {}
         for combination in self.grid.combinations():
             window = self.windows.of(combination)
@@ -72,9 +72,9 @@ class Plan:
         return found
 
     def order(self) -> Iterator[tuple[Trial, Factors]]:
-        """Every trial in the order of running: all cells once, shuffled, then all again, shuffled anew.
+        """Yield every trial in the order of running: all cells once, shuffled, then all again, shuffled anew.
 
-        So whatever drifts (heat, neighbours) hits all cells alike. The same seed gives the same order.
+        Whatever drifts (heat, neighbours) hits all cells alike. The same seed gives the same order.
         """
         shuffler = random.Random(repr(self.grid.levels.get("seed")))
         cells = list(self.cells().items())
@@ -83,13 +83,13 @@ class Plan:
             yield from ((Trial(self.name, name, number), factors) for name, factors in cells)
 
     def left(self, rows: Sequence[Measurement]) -> list[tuple[Trial, Factors]]:
-        """What is still to be run where these rows are there already."""
+        """Return the trials that are still to be run where `rows` are there already."""
         done = {(row.what.cell_id, row.what.trial) for row in rows}
         left = [each for each in self.order() if (each[0].cell_id, each[0].number) not in done]
         return [*left, *self._again(rows)] if self.redo_invalid else left
 
     def _again(self, rows: Sequence[Measurement]) -> Iterator[tuple[Trial, Factors]]:
-        """Of each cell as many further trials as its valid ones, and those not run yet, fall short."""
+        """Yield further trials of each cell that lacks valid ones, as many as it lacks."""
         for name, factors in self.cells().items():
             valid = {row.what.trial: row.health.valid for row in rows if row.what.cell_id == name}
             coming = sum(number not in valid for number in range(1, self.trials + 1))
@@ -99,7 +99,7 @@ class Plan:
 
     @property
     def expected_s(self) -> float:
-        """About how long it will take, in seconds."""
+        """About how long the sweep takes, in seconds."""
         return sum(seconds(factors) for _, factors in self.order())
 
     def __str__(self) -> str:
@@ -117,13 +117,13 @@ class Plan:
 
 
 def seconds(factors: Factors) -> float:
-    """About how long a trial of these factors takes, in seconds."""
+    """Return about how long a trial of these factors takes, in seconds."""
     processes_s = PROCESSES_S if factors.placement == PlacementName.PROCESSES else 0.0
     return (factors.warmup_s or 0.0) + factors.duration_s + OVERHEAD_S + processes_s
 
 
 def _place(level: Level) -> tuple[str, float]:
-    """Numbers by size, texts by letters: in which order levels were given makes no other sweep."""
+    """Return the place of a level in order: levels given in another order make the same sweep."""
     return (level, 0.0) if isinstance(level, str) else ("", level)
 
 
@@ -133,13 +133,13 @@ def _long(duration_s: float) -> str:
 
 
 MOST_PROCESSES = 256
-"""Each is to have at least one connection of an open loop."""
+"""The most generators: each needs at least one connection of an open loop."""
 MOST_OFFSET = 50_000
-"""Any port more would not exist."""
+"""The largest offset with which all ports exist."""
 
 
 class _Setting(StrEnum):
-    """What can be told beside the factors."""
+    """Parameters of a sweep beside the factors."""
 
     PRESET = "preset"
     NAME = "name"
@@ -152,7 +152,7 @@ class _Setting(StrEnum):
 
 
 def parameters_in(names: Mapping[str, Any]) -> dict[str, Any]:
-    """Those of these names that `plan_sweep` takes, with their values: of a notebook's `globals()`, say."""
+    """Return the names, with their values, that `plan_sweep` takes: of a notebook's `globals()`, say."""
     return {each: names[each] for each in (*_Setting, *factor_names()) if each in names}
 
 
@@ -168,12 +168,11 @@ def plan_sweep(
     cpu: object = None,
     **factors: object,
 ) -> Plan:
-    """A sweep from a preset and what differs from it; whatever is None stays as the preset has it.
+    """Plan a sweep from a preset and what differs from it; a parameter that is None stays as in the preset.
 
     `processes` generators put the load on, and have the cores in `cpu` (1, "2,3" or a list) to themselves:
-    servers are kept on the others.
-    Raises BadParameter for a parameter that there is not, that does not fit, or that would say nothing, and
-    CorpusError for a corpus that cannot be read.
+    servers are kept on the others. Raises BadParameter for a parameter that is unknown, does not fit, or
+    would say nothing, and CorpusError for a corpus that cannot be read.
     """
     base = preset_named(_preset_name(preset))
     for strange in factors.keys() - set(factor_names()):
@@ -197,7 +196,7 @@ def plan_sweep(
 
 
 def _check(planned: Plan) -> None:
-    """Whatever does not fit together is told now, and not in the middle of the sweep."""
+    """Refuse what does not fit together now, and not in the middle of the sweep."""
     if planned.generators.cores_of_servers and PlacementName.REMOTE in planned.grid.levels["placement"]:
         raise BadParameter("cpu says nothing of remote servers, which are wherever they are: leave it out")
     for combination in planned.grid.combinations():
@@ -215,7 +214,7 @@ def _preset_name(value: str | None) -> PresetName:
 
 
 def _file_name(value: object) -> str:
-    """The name given, or one that carries the time: only a given one can meet an earlier sweep and resume."""
+    """Return the name given, or one with the time: only a given name can meet an earlier sweep and resume."""
     if value is None:
         return f"sweep-{datetime.now(UTC):%Y%m%d-%H%M%S}"
     name = str(value)

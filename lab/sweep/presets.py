@@ -1,4 +1,4 @@
-"""What a sweep runs unless told otherwise, by name."""
+"""Presets: what a sweep runs unless told otherwise, by name."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ __all__ = ["Preset", "PresetName", "preset_named"]
 
 
 class PresetName(StrEnum):
-    """How much to run."""
+    """Names of presets, from little to much."""
 
     QUICK = "quick"
     """The documented points and saturation once over: shows that everything works, in half a minute."""
     QUICKSTART = "quickstart"
-    """The same with three short trials each, so that there are intervals: under a minute."""
+    """As quick, with three short trials each, so that there are intervals: under a minute."""
     DEFAULT = "default"
     """Both topologies at concurrency 1, 3, 8 and 32, three trials each: under three minutes."""
     FULL = "full"
@@ -36,7 +36,7 @@ class Preset:
 
 
 def preset_named(name: PresetName) -> Preset:
-    """The preset of that name."""
+    """Return the preset of that name."""
     return _PRESETS[name]
 
 

@@ -1,6 +1,6 @@
-"""How much a service bears, and what it does on the way there: a search, then a sweep over rates below.
+"""Any HTTP service, by its URL, under load: a search for its limit, then a sweep over rates below that.
 
-Any HTTP service as something to load: somebody's own, by its URL, or an example that the lab starts.
+Without a URL the service is an example that the lab starts.
 """
 
 from __future__ import annotations
@@ -36,22 +36,22 @@ from services.work import Work
 __all__ = ["Target", "find_limit", "open_target", "run_rates", "shares_of"]
 
 EXAMPLE_WORK_MS = 10.0
-"""Of each service of the example: its pipeline bears 100 requests a second."""
+"""Service time of each service of the example: its pipeline can do 100 requests a second."""
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What is loaded, and what the lab has to start for it, if anything."""
+    """A service to load, and what the lab has to start for that, if anything."""
 
     name: str
     spec: LoadSpec
-    """What is sent; each measurement brings its own load, window and seed."""
+    """What is sent; each measurement has a load, a window and a seed of its own."""
     topology: Topology | None = None
-    """What the lab starts whenever this is loaded; None is a service that is there already."""
+    """What the lab starts whenever the target is loaded; None is a service that is there already."""
 
     @contextmanager
     def up(self) -> Iterator[None]:
-        """Keep it up meanwhile, and no longer. Raises what starting a topology raises."""
+        """Keep the target up within the block. Raises what starting a topology raises."""
         if self.topology is None:
             yield
             return
@@ -75,11 +75,10 @@ def open_target(
     processes: int = 1,
     port_offset: int = 0,
 ) -> Target:
-    """The service at that URL; without one, a pipeline that the lab starts when it is loaded, on the
-    documented ports. `processes` load generators share what is sent to it.
+    """Return the service at a URL; without one, a pipeline that the lab starts on the documented ports.
 
-    Raises BadParameter for what is no URL, RemoteRefused for a host that is not loopback where `remote` does
-    not say that it may be loaded.
+    `processes` load generators share what is sent to it. Raises BadParameter for what is no URL,
+    RemoteRefused for a host that is not loopback, unless `remote` allows it.
     """
     if not url:
         return _example(processes, port_offset)
@@ -97,7 +96,7 @@ def open_target(
 
 
 def _users(processes: int) -> Closed:
-    """A load that each generator has a part of, until a measurement brings its own."""
+    """Return a load in which each generator has a part; a measurement replaces it."""
     return Closed(max(1, processes))
 
 
@@ -116,14 +115,17 @@ def _example(processes: int, port_offset: int) -> Target:
 
 
 SHARES = (0.2, 0.4, 0.6, 0.8, 0.9, 1.0)
-"""Of the rate that it bears: where to look at what it does."""
+"""Shares of the highest rate at which the service is measured."""
 OVERHEAD_S = 0.6
 WINDOWS = Windows(answers=160, shortest_s=1.0)
 _MODELS: Mapping[str, type[Poisson | Constant]] = {"poisson": Poisson, "constant": Constant}
 
 
 def find_limit(target: Target, slo: str, *, arrivals: str = "poisson", duration_s: float = 5.0) -> Saturation:
-    """The highest rate that keeps a goal such as "p95=200ms, errors=0". Raises BadParameter for no goal."""
+    """Search the highest rate that keeps a goal such as "p95=200ms, errors=0".
+
+    Raises BadParameter for no goal.
+    """
     goal = tuple(Condition.parse(part) for part in slo.split(","))
     question = SearchSpec(goal=goal, model=_model(arrivals), duration_s=duration_s)
     step_s = target.spec.warmup_s + duration_s + OVERHEAD_S
@@ -141,7 +143,7 @@ def find_limit(target: Target, slo: str, *, arrivals: str = "poisson", duration_
 
 
 def shares_of(saturation: Saturation) -> list[float]:
-    """Rates on the way to the highest that keeps the goal. Raises BadParameter where none does."""
+    """Return rates on the way to the highest that keeps the goal. Raises BadParameter where none does."""
     if saturation.highest_kept is None:
         raise BadParameter(f"{saturation.sentence()} {_remedy(saturation)}")
     return [float(f"{share * saturation.highest_kept:.3g}") for share in SHARES]
@@ -157,7 +159,7 @@ def run_rates(
     seed: int = 1,
     folder: str | Path = "build",
 ) -> Path:
-    """Load the target at each rate, `trials` times over in shuffled order. Returns the path of the CSV.
+    """Load the target at each rate, `trials` times over in shuffled order; return the path of the CSV.
 
     Each window is `duration_s` long, and longer where a 95th percentile needs that.
     """
@@ -198,7 +200,7 @@ def _remedy(saturation: Saturation) -> str:
 
 
 def _order(rates: Sequence[float], trials: int, seed: int) -> Iterator[tuple[float, int]]:
-    """Every rate once, shuffled, then all again, shuffled anew."""
+    """Yield every rate once, shuffled, then all again, shuffled anew."""
     shuffler, left = random.Random(seed), list(rates)
     for number in range(1, trials + 1):
         shuffler.shuffle(left)
@@ -210,7 +212,7 @@ def _show(bar: SecondsBar, progress: Progress) -> None:
 
 
 def _factors(target: Target) -> Factors:
-    """All that is known of a service that somebody else has made: that it is there, and its name."""
+    """Return all that is known of a service that the lab did not make: that it is there, and its name."""
     return Factors(topology=target.name, protocol="http", load_model=LoadModel.CONSTANT, duration_s=0.0)
 
 

@@ -1,4 +1,4 @@
-"""Runs a plan: trial after trial, each a row in the CSV as soon as it is measured."""
+"""A plan is run trial after trial, each a row in the CSV as soon as it is measured."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def run_sweep(plan: Plan) -> Path:
 
 
 def _summary(plan: Plan) -> str:
-    """What there is now, and what to do about the trials that are of no use."""
+    """Say what the CSV holds now, and what to do about invalid trials."""
     rows = read_measurements(plan.path)
     reasons = Counter(reason for row in rows for reason in (row.health.invalid_reason or "").split())
     invalid = sum(not row.health.valid for row in rows)
@@ -57,18 +57,18 @@ def _summary(plan: Plan) -> str:
 
 
 def _shown(path: Path) -> Path:
-    """The path as short as it can be told from the checkout."""
+    """Return the path relative to the checkout where it lies in that."""
     return path.relative_to(HOME) if path.is_relative_to(HOME) else path
 
 
 def _require_placeable(plan: Plan) -> None:
-    """What a later trial lacks, such as a balancer's program, is not to end the sweep after an hour."""
+    """Refuse what a later trial would lack, such as a balancer's program, before the first begins."""
     for combination in plan.grid.combinations():
         place(combination, plan.generators)
 
 
 def _require_free_ports(plan: Plan) -> None:
-    """Before there is a CSV, so that a sweep that cannot start leaves none."""
+    """Refuse taken ports before there is a CSV, so that a sweep that cannot start leaves none."""
     wanted: dict[tuple[str, int], tuple[str, str, int]] = {}
     for combination in plan.grid.combinations():
         if combination["placement"] != PlacementName.REMOTE:

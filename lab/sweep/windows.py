@@ -1,4 +1,4 @@
-"""How long to look: the warm-up and the measurement window of a cell, from what theory says it can do."""
+"""The warm-up and the measurement window of a cell, from what theory predicts for it."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from services.names import ClientName, WorkKind
 __all__ = ["TrialWindow", "Windows", "predicted_rps"]
 
 LONGEST_S = 120.0
-"""Nobody waits longer for one trial, whatever it could say after that."""
+"""The longest window in s, whatever a longer one could say."""
 TURNS = 1.2
-"""A warm-up lasts at least one full turn of what is in flight, and a little more."""
+"""Turns of what is in flight that a warm-up lasts at least: one, and a little more."""
 SHORTEST_WARMUP_S = 0.3
 PER_REQUEST_RPS = 15.0
-"""Roughly the most that four services do where each makes an HTTP client for every request: nobody's theory
-knows, and without it a window could pass before the first answer."""
+"""Requests a second that four services do at most where each makes an HTTP client for every request: no
+theory knows it, and without it a window could pass before the first answer."""
 BUNCHES = 8
-"""And as they share the processor until all of them end together, a rate takes so many bunches of answers."""
+"""Bunches of answers that a rate takes there: requests share the processor until all of them end together."""
 
 
 @dataclass(frozen=True, slots=True)
 class TrialWindow:
-    """Seconds that are cut off, and seconds that are measured."""
+    """The seconds of a trial that are cut off, and those that are measured."""
 
     warmup_s: float
     duration_s: float
@@ -36,14 +36,14 @@ class TrialWindow:
 
 @dataclass(frozen=True, slots=True)
 class Windows:
-    """A rule for windows: long enough for so many answers, and within these bounds, in seconds."""
+    """A rule for windows: long enough for a number of answers, and within bounds, in seconds."""
 
     answers: int
     shortest_s: float
     longest_s: float = LONGEST_S
 
     def of(self, combination: Combination) -> TrialWindow:
-        """The window of that cell. A `warmup_s` or `duration_s` of its own is kept."""
+        """Return the window of a cell. A `warmup_s` or `duration_s` of its own is kept."""
         rate = predicted_rps(combination)
         turn_s = (combination["concurrency"] or 1) / rate if rate else 0.0
         bunches = BUNCHES if combination["client"] == ClientName.HTTPX_PER_REQUEST else 0
@@ -54,13 +54,13 @@ class Windows:
         return TrialWindow(round(float(warmup_s), 1), round(float(duration_s), 1))
 
     def seconds(self, rate: float | None) -> float:
-        """How long to look where so many answers a second are expected; the shortest where nobody knows."""
+        """Return the window in s where `rate` answers a second are expected; the shortest where None are."""
         needed_s = self.answers / rate if rate else 0.0
         return round(min(max(needed_s, self.shortest_s), self.longest_s), 1)
 
 
 def predicted_rps(combination: Combination) -> float | None:
-    """Answers a second to expect; None where no formula knows, or where nothing takes time."""
+    """Return the answers a second to expect; None where no formula knows, or where nothing takes time."""
     load = load_of(combination)
     if not isinstance(load, Closed):
         return load.requested_rate
@@ -71,8 +71,7 @@ def predicted_rps(combination: Combination) -> float | None:
 
 
 def _by_theory(combination: Combination, load: Closed) -> float | None:
-    """CPU work in one process shares one interpreter lock: all of it passes one server, whatever the
-    replicas."""
+    """Return what theory predicts. CPU work in one process shares one lock: it all passes one server."""
     topology = topology_of(combination)
     if combination["work"] == WorkKind.CPU and combination["placement"] == PlacementName.IN_PROCESS:
         return throughput_bound([processor(topology, cores=1)], load.concurrency, load.think_time_s)
