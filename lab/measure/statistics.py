@@ -1,4 +1,4 @@
-"""Intervals that cover, and tests that do not cry wolf. Plain numbers in and out, distributions by scipy.
+"""Intervals that cover, and tests that raise no false alarms: plain numbers in and out.
 
 scipy takes half a second and more to import, so functions import it when they need it: charts and commands
 that compute no interval do without.

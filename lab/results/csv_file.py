@@ -67,7 +67,7 @@ class CsvTable:
         return tuple(c.name for c in Measurement.columns() if c.name not in self.header)
 
     def current(self) -> CsvTable:
-        """Return the same rows under the newest header; columns that nobody knows come last.
+        """Return the same rows under the newest header; unknown columns come last.
 
         A header that has every column of the contract stays as it is.
         """

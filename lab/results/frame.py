@@ -26,7 +26,7 @@ _ABSENT = "absent columns"
 def read(path: Path | str) -> pd.DataFrame:
     """Return the rows as a frame, typed by column: string, Int64, float64 (blank is NaN), boolean, UTC times.
 
-    Columns that the file lacks are blank; columns that nobody knows come last, as text. Raises ResultsError
+    Columns that the file lacks are blank; unknown columns come last, as text. Raises ResultsError
     for a missing file, SchemaMismatch for what is no result, or for a cell that does not fit its column,
     naming the line and the column.
     """
