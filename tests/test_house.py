@@ -145,3 +145,18 @@ def test_every_name_that_a_notebook_imports_exists() -> None:
                 exec(ast.unparse(node), {})
             elif isinstance(node, ast.Attribute) and ast.unparse(node.value) == "charts":
                 assert node.attr in charts.__all__, f"{path.name} calls {ast.unparse(node)}"
+
+
+def test_public_docstrings_stand_alone() -> None:
+    """A tooltip shows one alone: an opening that refers to something else says nothing there."""
+    dangling = re.compile(r"(That of|The same|It|Of|So many)\b")
+    found = [
+        f"{module}: {text[:60]}"
+        for module, path in code_files()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
+        and not getattr(node, "name", "").startswith("_")
+        and (text := ast.get_docstring(node) or "")
+        and dangling.match(text)
+    ]
+    assert found == []
