@@ -128,8 +128,10 @@ def mann_whitney_p(first: Sequence[float], second: Sequence[float]) -> float:
 
 
 def smallest_p(first: int, second: int) -> float:
-    """Return the smallest p that U can reach with `first` and `second` values: 2 / C(m + n, n); 0.1 at 3
-    and 3."""
+    """Return the smallest p that U can reach with m = `first` and n = `second` values: 2 / C(m + n, n).
+
+    At 3 and 3 that is 0.1.
+    """
     return min(1.0, 2 / math.comb(first + second, second))
 
 

@@ -28,7 +28,7 @@ def result_path(name: str, folder: Path = RESULTS) -> Path:
 
 
 def baseline(folder: Path = RESULTS) -> Path:
-    """Return the committed result that others are held against: the latest one named baseline-…
+    """Return the committed result that others are held against: the latest one named `baseline-…`.
 
     Raises ResultsError where there is none.
     """
