@@ -53,13 +53,13 @@ def test_every_policy_asked_for_is_measured_and_simulated_in_every_scenario() ->
             simulated_requests=10_000,
             port_offset=offset,
         )
-        standings = compare_policies(plan)
-    assert [(s.scenario, s.policy) for s in standings] == [
+        results = compare_policies(plan)
+    assert [(s.scenario, s.policy) for s in results] == [
         (scenario, policy)
         for scenario in Scenario
         for policy in (PolicyName.ROUND_ROBIN, PolicyName.PEAK_EWMA)
     ]
-    assert all(s.failed == 0 and s.answers > 20 and s.measured.estimate > 0 for s in standings)
-    turns, noticed = (s for s in standings if s.scenario is Scenario.ONE_SLOW)
+    assert all(s.failed == 0 and s.answers > 20 and s.measured.estimate > 0 for s in results)
+    turns, noticed = (s for s in results if s.scenario is Scenario.ONE_SLOW)
     assert turns.share_of_first == pytest.approx(0.25, abs=0.02)
     assert noticed.simulated_ms < turns.simulated_ms

@@ -17,7 +17,7 @@ from services.names import ProtocolName
 
 @settings(max_examples=10)
 @given(st.lists(st.tuples(st.binary(min_size=1, max_size=5000), st.binary(max_size=5000)), max_size=5))
-async def test_the_relay_passes_and_counts_every_byte_each_way(exchanges: list[tuple[bytes, bytes]]) -> None:
+async def test_the_proxy_passes_and_counts_every_byte_each_way(exchanges: list[tuple[bytes, bytes]]) -> None:
     answers = iter([answer for _, answer in exchanges])
     asked: list[bytes] = []
 
@@ -27,19 +27,19 @@ async def test_the_relay_passes_and_counts_every_byte_each_way(exchanges: list[t
         writer.close()
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    relay = CountingProxy("127.0.0.1", server.sockets[0].getsockname()[1])
-    port = await relay.start()
+    proxy = CountingProxy("127.0.0.1", server.sockets[0].getsockname()[1])
+    port = await proxy.start()
     for request, answer in exchanges:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(request)
         writer.write_eof()
         assert await reader.read() == answer
         writer.close()
-    await relay.stop()
+    await proxy.stop()
     server.close()
     assert asked == [request for request, _ in exchanges]
-    assert relay.sent == sum(len(request) for request, _ in exchanges)
-    assert relay.received == sum(len(answer) for _, answer in exchanges)
+    assert proxy.sent == sum(len(request) for request, _ in exchanges)
+    assert proxy.received == sum(len(answer) for _, answer in exchanges)
 
 
 def test_a_request_has_more_bytes_on_the_wire_than_in_its_text_and_fewer_than_twice_that_if_long() -> None:

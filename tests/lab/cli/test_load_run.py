@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import pytest
+from tests.support.measurements import make_measurement
 
 from lab.arrivals import Closed, Ramp, Steps
 from lab.cli.load_run import cell_of, row_text
@@ -50,7 +50,7 @@ def test_how_it_was_measured_makes_no_other_cell(change: dict[str, Any]) -> None
 
 
 @pytest.fixture
-def measured(make_measurement: Callable[..., Measurement]) -> Measurement:
+def measured() -> Measurement:
     return make_measurement()
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+
+from tests.support.measurements import make_measurement
 
 from lab.measure.measurement import Measurement
 from lab.results.csv_file import Results
@@ -29,9 +30,7 @@ def write_rows(path: Path, measured: Measurement, factor: float = 1.0, *, succee
             results.append(replace(measured, what=replace(measured.what, trial=trial), outcome=outcome))
 
 
-def test_compare_exits_with_1_only_where_b_is_worse(
-    lab: CommandLine, make_measurement: Callable[..., Measurement], tmp_path: Path
-) -> None:
+def test_compare_exits_with_1_only_where_b_is_worse(lab: CommandLine, tmp_path: Path) -> None:
     slow, fast = tmp_path / "slow.csv", tmp_path / "fast.csv"
     write_rows(slow, make_measurement(), 0.8)
     write_rows(fast, make_measurement())
@@ -43,9 +42,7 @@ def test_compare_exits_with_1_only_where_b_is_worse(
     assert json.loads(lab("compare", fast, slow, "--json").stdout)["regressions"]
 
 
-def test_compare_exits_with_1_where_b_answered_nothing(
-    lab: CommandLine, make_measurement: Callable[..., Measurement], tmp_path: Path
-) -> None:
+def test_compare_exits_with_1_where_b_answered_nothing(lab: CommandLine, tmp_path: Path) -> None:
     good, broken = tmp_path / "good.csv", tmp_path / "broken.csv"
     write_rows(good, make_measurement())
     write_rows(broken, make_measurement(), succeeded=0)

@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from tests.support.measurements import make_measurement
 
 from lab.compare import Change, Comparison, Metric, compare, compare_files, differences
 from lab.errors import BadParameter, ResultsError
@@ -15,7 +16,6 @@ from lab.measure.measurement import Measurement
 from lab.results.csv_file import Results
 from lab.results.sidecar import Provenance, Sidecar
 
-MeasurementFactory = Callable[..., Measurement]
 COLUMNS = [column.name for column in Measurement.columns()]
 STEADY = {f"c{n}": [100.0 + n, 101.0 + n, 102.0 + n, 103.0 + n, 104.0 + n] for n in (1, 3)}
 
@@ -245,9 +245,7 @@ def test_a_parameter_that_differs_is_named() -> None:
     assert differences(sidecar(), other) == ["Parameter seed: 1 in A, 2 in B."]
 
 
-def test_two_files_are_compared_with_their_sidecars(
-    tmp_path: Path, make_measurement: MeasurementFactory
-) -> None:
+def test_two_files_are_compared_with_their_sidecars(tmp_path: Path) -> None:
     for name, rps, seed in (("a", 100.0, 1), ("b", 80.0, 2)):
         with Results(tmp_path / f"{name}.csv", {"seed": seed}, sidecar().provenance[0]) as results:
             for trial in range(1, 6):

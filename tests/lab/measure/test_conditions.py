@@ -1,9 +1,9 @@
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
+from tests.support.measurements import make_measurement
 
 from lab.errors import BadParameter
 from lab.measure.conditions import Condition
@@ -11,7 +11,7 @@ from lab.measure.measurement import Measurement
 
 
 @pytest.fixture
-def measurement(make_measurement: Callable[..., Measurement]) -> Measurement:
+def measurement() -> Measurement:
     row = make_measurement(throughput_rps=100.0)
     times = {"response_time_p99_ms": 150.0, "response_time_p99_9_ms": None, "response_time_max_ms": 2500.0}
     return replace(row, outcome=replace(row.outcome, requests=98, failed=3, dropped=2, **times))

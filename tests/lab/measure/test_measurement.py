@@ -1,16 +1,14 @@
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from tests.support.measurements import make_measurement
 
 from lab.errors import SchemaMismatch
 from lab.measure.columns import TrialOutcome
 from lab.measure.measurement import Measurement
-
-MeasurementFactory = Callable[..., Measurement]
 
 CONTRACT = """
 sweep_id cell_id trial started_at schedule_hash topology replicas policy balancer protocol placement
@@ -28,9 +26,7 @@ predicted_response_time_ms
 """
 
 
-def test_a_row_has_exactly_the_columns_of_the_contract_in_its_order(
-    make_measurement: MeasurementFactory,
-) -> None:
+def test_a_row_has_exactly_the_columns_of_the_contract_in_its_order() -> None:
     assert list(make_measurement().row()) == CONTRACT.split()
 
 
@@ -38,13 +34,11 @@ def test_every_column_says_what_it_means() -> None:
     assert all(column.description.endswith(".") for column in Measurement.columns())
 
 
-def test_what_does_not_apply_is_blank(make_measurement: MeasurementFactory) -> None:
+def test_what_does_not_apply_is_blank() -> None:
     assert make_measurement().row()["requested_rate"] is None
 
 
-def test_an_invalid_row_keeps_health_and_throughput_and_leaves_latency_blank(
-    make_measurement: MeasurementFactory,
-) -> None:
+def test_an_invalid_row_keeps_health_and_throughput_and_leaves_latency_blank() -> None:
     row = make_measurement().invalidated(["not_steady", "littles_law"]).row()
     assert (row["valid"], row["invalid_reason"]) == (False, "littles_law not_steady")
     assert (row["throughput_rps"], row["schedule_lag_p99_ms"]) == (6.25, 0.25)
@@ -55,12 +49,12 @@ def test_an_invalid_row_keeps_health_and_throughput_and_leaves_latency_blank(
     )
 
 
-def test_nothing_is_invalid_without_a_reason(make_measurement: MeasurementFactory) -> None:
+def test_nothing_is_invalid_without_a_reason() -> None:
     with pytest.raises(ValueError, match="reason"):
         make_measurement().invalidated([])
 
 
-def test_a_row_of_text_becomes_the_measurement_it_came_from(make_measurement: MeasurementFactory) -> None:
+def test_a_row_of_text_becomes_the_measurement_it_came_from() -> None:
     measurement = make_measurement()
     text = {name: "" if cell is None else str(cell) for name, cell in measurement.row().items()}
     assert Measurement.from_row(text) == measurement
@@ -70,15 +64,13 @@ def test_a_row_of_text_becomes_the_measurement_it_came_from(make_measurement: Me
     ("column", "text"),
     [("trial", "one"), ("valid", "perhaps"), ("started_at", "noon"), ("drift", "x"), ("trial", "")],
 )
-def test_a_cell_that_cannot_be_read_is_named(
-    make_measurement: MeasurementFactory, column: str, text: str
-) -> None:
+def test_a_cell_that_cannot_be_read_is_named(column: str, text: str) -> None:
     row = {name: "" if cell is None else str(cell) for name, cell in make_measurement().row().items()}
     with pytest.raises(SchemaMismatch, match=column):
         Measurement.from_row(row | {column: text})
 
 
-def test_times_keep_their_zone(make_measurement: MeasurementFactory) -> None:
+def test_times_keep_their_zone() -> None:
     assert make_measurement().row()["started_at"] == datetime(2025, 1, 2, 3, 4, 5, tzinfo=UTC)
 
 

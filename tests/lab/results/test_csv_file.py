@@ -15,18 +15,18 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.support.measurements import make_measurement
 
 from lab.errors import ResultsError, SchemaMismatch, SweepMismatch
 from lab.measure.measurement import Measurement
 from lab.results import Results, check, read, read_measurements
 from lab.results.sidecar import Provenance, Sidecar
 
-MeasurementFactory = Callable[..., Measurement]
 PARAMETERS = {"concurrency": [1, 3], "seed": 0}
 HERE = Provenance.gather()
 
 
-def test_rows_come_back_as_they_were_appended(tmp_path: Path, make_measurement: MeasurementFactory) -> None:
+def test_rows_come_back_as_they_were_appended(tmp_path: Path) -> None:
     appended = [make_measurement(trial=n) for n in (1, 2, 3)]
     with Results(tmp_path / "mine.csv", PARAMETERS) as results:
         for measurement in appended:
@@ -35,17 +35,13 @@ def test_rows_come_back_as_they_were_appended(tmp_path: Path, make_measurement: 
     assert check(tmp_path / "mine.csv") == 3
 
 
-def test_a_row_is_on_the_disk_as_soon_as_it_is_appended(
-    tmp_path: Path, make_measurement: MeasurementFactory
-) -> None:
+def test_a_row_is_on_the_disk_as_soon_as_it_is_appended(tmp_path: Path) -> None:
     with Results(tmp_path / "mine.csv", PARAMETERS) as results:
         results.append(make_measurement())
         assert len(read_measurements(tmp_path / "mine.csv")) == 1
 
 
-def test_a_sweep_of_the_same_parameters_is_resumed(
-    tmp_path: Path, make_measurement: MeasurementFactory
-) -> None:
+def test_a_sweep_of_the_same_parameters_is_resumed(tmp_path: Path) -> None:
     with Results(tmp_path / "mine.csv", PARAMETERS) as results:
         assert results.done == set()
         results.append(make_measurement(trial=1))
@@ -75,7 +71,7 @@ def test_two_writers_cannot_share_a_file(tmp_path: Path) -> None:
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40, deadline=None)
 @given(torn=st.integers(0, 10_000))
 def test_wherever_a_write_was_cut_whole_rows_are_kept_and_the_sweep_goes_on(
-    torn: int, tmp_path_factory: pytest.TempPathFactory, make_measurement: MeasurementFactory
+    torn: int, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     path = tmp_path_factory.mktemp("torn") / "mine.csv"
     with Results(path, PARAMETERS, HERE) as results:
@@ -90,7 +86,7 @@ def test_wherever_a_write_was_cut_whole_rows_are_kept_and_the_sweep_goes_on(
     assert check(path) == len(read_measurements(path)) == max(0, kept.count(b"\n") - 1) + 1
 
 
-def test_a_killed_writer_leaves_only_whole_rows(tmp_path: Path, make_measurement: MeasurementFactory) -> None:
+def test_a_killed_writer_leaves_only_whole_rows(tmp_path: Path) -> None:
     with Results(tmp_path / "mine.csv", PARAMETERS) as results:
         results.append(make_measurement())
     script = (
@@ -115,7 +111,7 @@ def test_a_killed_writer_leaves_only_whole_rows(tmp_path: Path, make_measurement
     assert check(tmp_path / "mine.csv") > 10
 
 
-def test_a_line_break_in_a_cell_is_refused(tmp_path: Path, make_measurement: MeasurementFactory) -> None:
+def test_a_line_break_in_a_cell_is_refused(tmp_path: Path) -> None:
     with (
         Results(tmp_path / "mine.csv", PARAMETERS) as results,
         pytest.raises(SchemaMismatch, match="line break"),
@@ -124,7 +120,7 @@ def test_a_line_break_in_a_cell_is_refused(tmp_path: Path, make_measurement: Mea
     assert check(tmp_path / "mine.csv") == 0
 
 
-def test_a_histogram_is_kept_beside_its_row(tmp_path: Path, make_measurement: MeasurementFactory) -> None:
+def test_a_histogram_is_kept_beside_its_row(tmp_path: Path) -> None:
     with Results(tmp_path / "mine.csv", PARAMETERS) as results:
         results.append(make_measurement(), {"response_time": "HISTFAAA"})
     sidecar = Sidecar.read(tmp_path / "mine.csv")
@@ -179,7 +175,6 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path, of: Callable[[Path], 
 )
 def test_a_row_that_breaks_the_contract_is_refused_with_its_line(
     tmp_path: Path,
-    make_measurement: MeasurementFactory,
     of: Callable[[Path], Any],
     was: str,
     becomes: str,
@@ -211,7 +206,7 @@ def without(column: str) -> Callable[[dict[str, str]], dict[str, str]]:
     return lambda row: {name: cell for name, cell in row.items() if name != column}
 
 
-def test_a_column_that_occurs_twice_is_refused(tmp_path: Path, make_measurement: MeasurementFactory) -> None:
+def test_a_column_that_occurs_twice_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "mine.csv"
     with Results(path, PARAMETERS) as results:
         results.append(make_measurement())
@@ -225,7 +220,7 @@ OPTIONAL = [column.name for column in Measurement.columns() if not column.requir
 
 @pytest.mark.parametrize("column", OPTIONAL)
 def test_a_result_without_an_optional_column_is_read_with_that_column_blank(
-    tmp_path: Path, make_measurement: MeasurementFactory, column: str
+    tmp_path: Path, column: str
 ) -> None:
     path = tmp_path / "old.csv"
     with Results(path, PARAMETERS) as results:
@@ -240,9 +235,7 @@ def test_a_result_without_an_optional_column_is_read_with_that_column_blank(
 
 
 @pytest.mark.parametrize("column", [c.name for c in Measurement.columns() if c.required])
-def test_a_result_without_a_required_column_is_none(
-    tmp_path: Path, make_measurement: MeasurementFactory, column: str
-) -> None:
+def test_a_result_without_a_required_column_is_none(tmp_path: Path, column: str) -> None:
     path = tmp_path / "old.csv"
     with Results(path, PARAMETERS) as results:
         results.append(make_measurement())
@@ -252,7 +245,7 @@ def test_a_result_without_a_required_column_is_none(
             of(path)
 
 
-def test_an_unknown_column_is_kept_as_text(tmp_path: Path, make_measurement: MeasurementFactory) -> None:
+def test_an_unknown_column_is_kept_as_text(tmp_path: Path) -> None:
     path = tmp_path / "new.csv"
     with Results(path, PARAMETERS) as results:
         results.append(make_measurement())
@@ -262,9 +255,7 @@ def test_an_unknown_column_is_kept_as_text(tmp_path: Path, make_measurement: Mea
     assert read(path)["mood"].tolist() == ["007"]
 
 
-def test_a_resumed_older_file_keeps_its_rows_and_unknown_columns_under_the_new_header(
-    tmp_path: Path, make_measurement: MeasurementFactory
-) -> None:
+def test_a_resumed_older_file_keeps_its_rows_and_unknown_columns_under_the_new_header(tmp_path: Path) -> None:
     path = tmp_path / "old.csv"
     with Results(path, PARAMETERS) as results:
         results.append(make_measurement(trial=1))
@@ -280,9 +271,7 @@ def test_a_resumed_older_file_keeps_its_rows_and_unknown_columns_under_the_new_h
     assert (rows[1]["trial"], rows[1]["mood"]) == ("2", "")
 
 
-def test_a_resumed_file_with_an_unknown_column_and_all_others_keeps_its_header(
-    tmp_path: Path, make_measurement: MeasurementFactory
-) -> None:
+def test_a_resumed_file_with_an_unknown_column_and_all_others_keeps_its_header(tmp_path: Path) -> None:
     path = tmp_path / "new.csv"
     with Results(path, PARAMETERS) as results:
         results.append(make_measurement(trial=1))
@@ -295,7 +284,7 @@ def test_a_resumed_file_with_an_unknown_column_and_all_others_keeps_its_header(
 
 
 def test_a_crash_while_an_older_file_gets_its_header_leaves_the_old_one(
-    tmp_path: Path, make_measurement: MeasurementFactory, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "old.csv"
     with Results(path, PARAMETERS) as results:
@@ -316,9 +305,7 @@ def test_a_crash_while_an_older_file_gets_its_header_leaves_the_old_one(
         assert results.done == {("sequential-c1", 1)}
 
 
-def test_a_file_that_got_a_new_header_is_still_locked(
-    tmp_path: Path, make_measurement: MeasurementFactory
-) -> None:
+def test_a_file_that_got_a_new_header_is_still_locked(tmp_path: Path) -> None:
     path = tmp_path / "old.csv"
     with Results(path, PARAMETERS) as results:
         results.append(make_measurement(trial=1))

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from tests.support.measurements import make_measurement
 
 from lab import charts
 from lab.compare import compare
@@ -28,7 +29,6 @@ from lab.results import (
 )
 from lab.sweep.windows import Windows
 
-MeasurementFactory = Callable[..., Measurement]
 BASELINE = Path(__file__).parents[3] / "results" / "baseline-2026-11-22.csv"
 OPTIONAL = [column.name for column in Measurement.columns() if not column.required]
 
@@ -77,7 +77,7 @@ CLOSED = Factors(
 )
 
 
-def test_a_frame_is_typed_by_column(tmp_path: Path, make_measurement: MeasurementFactory) -> None:
+def test_a_frame_is_typed_by_column(tmp_path: Path) -> None:
     with Results(tmp_path / "mine.csv", {}) as results:
         results.append(make_measurement())
         results.append(make_measurement(trial=2).invalidated(["not_steady"]))

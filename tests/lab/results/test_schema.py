@@ -3,11 +3,11 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import jsonschema
 import pytest
+from tests.support.measurements import make_measurement
 
 from lab.measure.measurement import Measurement
 from lab.results.schema import complaints, table_schema
@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture
-def row(make_measurement: Callable[..., Measurement]) -> dict[str, str]:
+def row() -> dict[str, str]:
     cells = make_measurement().row().items()
     return {
         name: "" if cell is None else str(cell).lower() if cell is True else str(cell) for name, cell in cells

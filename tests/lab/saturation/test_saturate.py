@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
+from tests.support.measurements import make_measurement
 
 from lab.arrivals import Closed, Load, LoadModel, Poisson
 from lab.errors import BadParameter
@@ -71,7 +72,7 @@ class Server:
 
 
 @pytest.fixture
-def server(make_measurement: Callable[..., Measurement]) -> Callable[..., Server]:
+def server() -> Callable[..., Server]:
     return lambda capacity, **more: Server(make_measurement, capacity, **more)
 
 

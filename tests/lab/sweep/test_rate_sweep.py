@@ -1,9 +1,9 @@
-"""Somebody's own service is searched for what it bears, and looked at on the way there."""
+"""A service is searched for the highest rate that keeps a goal, and measured on the way there."""
 
 from __future__ import annotations
 
 import http.client
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from lab.saturation import Ending, Saturation, SearchSpec
 from lab.sweep import Target, find_limit, open_target, rate_sweep, run_rates, shares_of
 from lab.sweep.windows import Windows
 from lab.topology import Topology
+from tests.support.measurements import make_measurement
 
 
 @pytest.fixture
@@ -118,9 +119,7 @@ def test_rates_lead_up_to_the_limit_and_there_are_none_without_one() -> None:
         shares_of(saturation(None))
 
 
-def test_a_machine_too_busy_to_measure_is_no_reason_to_loosen_the_goal(
-    make_measurement: Callable[..., Measurement],
-) -> None:
+def test_a_machine_too_busy_to_measure_is_no_reason_to_loosen_the_goal() -> None:
     probe = make_measurement().invalidated(["generator_bound"])
     with pytest.raises(BadParameter, match="the generator lacked processor time") as refused:
         shares_of(saturation(None, Ending.NOT_MEASURABLE, (probe,)))
