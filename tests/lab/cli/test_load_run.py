@@ -6,7 +6,6 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from tests.support.measurements import make_measurement
 
 from lab.arrivals import Closed, Ramp, Steps
 from lab.cli.load_run import cell_of, row_text
@@ -14,6 +13,7 @@ from lab.load.spec import LoadSpec, PipelineBody
 from lab.measure.measurement import Measurement
 from lab.measure.statistics import Interval
 from lab.measure.validity import InvalidReason
+from tests.support.measurements import make_measurement
 
 SPEC = LoadSpec(url="http://127.0.0.1:1/", load=Ramp(100, 300))
 INTERVALS = {50: Interval(160.0, 158.5, 161.0), 95: Interval(180.0, 175.0, 190.0)}

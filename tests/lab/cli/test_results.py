@@ -6,11 +6,10 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-from tests.support.measurements import make_measurement
-
 from lab.measure.measurement import Measurement
 from lab.results.csv_file import Results
 from tests.support.command_line import CommandLine
+from tests.support.measurements import make_measurement
 
 SAMPLE = max(Path(__file__).parents[3].glob("results/baseline-*.csv"))
 

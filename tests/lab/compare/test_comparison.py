@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from tests.support.measurements import make_measurement
 
 from lab.compare import Change, Comparison, Metric, compare, compare_files, differences
 from lab.errors import BadParameter, ResultsError
 from lab.measure.measurement import Measurement
 from lab.results.csv_file import Results
 from lab.results.sidecar import Provenance, Sidecar
+from tests.support.measurements import make_measurement
 
 COLUMNS = [column.name for column in Measurement.columns()]
 STEADY = {f"c{n}": [100.0 + n, 101.0 + n, 102.0 + n, 103.0 + n, 104.0 + n] for n in (1, 3)}

@@ -3,11 +3,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from tests.support.measurements import make_measurement
 
 from lab.errors import BadParameter
 from lab.measure.conditions import Condition
 from lab.measure.measurement import Measurement
+from tests.support.measurements import make_measurement
 
 
 @pytest.fixture

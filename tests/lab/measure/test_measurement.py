@@ -4,11 +4,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from tests.support.measurements import make_measurement
 
 from lab.errors import SchemaMismatch
 from lab.measure.columns import TrialOutcome
 from lab.measure.measurement import Measurement
+from tests.support.measurements import make_measurement
 
 CONTRACT = """
 sweep_id cell_id trial started_at schedule_hash topology replicas policy balancer protocol placement

@@ -15,12 +15,12 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.support.measurements import make_measurement
 
 from lab.errors import ResultsError, SchemaMismatch, SweepMismatch
 from lab.measure.measurement import Measurement
 from lab.results import Results, check, read, read_measurements
 from lab.results.sidecar import Provenance, Sidecar
+from tests.support.measurements import make_measurement
 
 PARAMETERS = {"concurrency": [1, 3], "seed": 0}
 HERE = Provenance.gather()

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from tests.support.measurements import make_measurement
 
 from lab import charts
 from lab.compare import compare
@@ -28,6 +27,7 @@ from lab.results import (
     require_columns,
 )
 from lab.sweep.windows import Windows
+from tests.support.measurements import make_measurement
 
 BASELINE = Path(__file__).parents[3] / "results" / "baseline-2026-11-22.csv"
 OPTIONAL = [column.name for column in Measurement.columns() if not column.required]

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import jsonschema
 import pytest
-from tests.support.measurements import make_measurement
 
 from lab.measure.measurement import Measurement
 from lab.results.schema import complaints, table_schema
+from tests.support.measurements import make_measurement
 
 ROOT = Path(__file__).parents[3]
 

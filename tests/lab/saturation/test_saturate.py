@@ -5,7 +5,6 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
-from tests.support.measurements import make_measurement
 
 from lab.arrivals import Closed, Load, LoadModel, Poisson
 from lab.errors import BadParameter
@@ -16,6 +15,7 @@ from lab.measure.percentiles import sample_floor
 from lab.saturation import Ending, SearchSpec, saturate
 from lab.saturation.saturate import LONGEST_S
 from lab.theory.queues import lindley_waits
+from tests.support.measurements import make_measurement
 
 GOAL = (Condition.parse("p99=200ms"), Condition.parse("errors=0"))
 

@@ -12,6 +12,7 @@ import pytest
 import lab
 from lab.errors import ProgramMissing
 from lab.load.result import LoadResult, Progress
+from lab.load.run import run as run_load
 from lab.machine import usable_cores
 from lab.measure.columns import Factors
 from lab.measure.measurement import Measurement
@@ -94,7 +95,7 @@ def test_generators_and_servers_keep_to_cores_of_their_own(
         return lab.start(*arguments, **named)
 
     def run(*arguments: Any, **named: Any) -> LoadResult:
-        loads.append(run.run(*arguments, **named))
+        loads.append(run_load(*arguments, **named))
         return loads[-1]
 
     monkeypatch.setattr(trial, "start", start)
