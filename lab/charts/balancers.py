@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from lab.charts.answer import Answer
-from lab.charts.dot_plot import Quantity, believed, figure_text, interval_of, line_chart, values_of
+from lab.charts.dot_plot import (
+    Quantity,
+    believed,
+    figure_text,
+    interval_of,
+    line_chart,
+    require_rows,
+    values_of,
+)
 from lab.charts.style import Chart, styled
 from lab.charts.tables import Table, figure_of
 from lab.measure.statistics import ratio_interval
@@ -97,6 +105,7 @@ def _with(concurrency: int, label: str, of: Column) -> Quantity:
 
 def _by_balancer(rows: pd.DataFrame) -> Mapping[str, pd.DataFrame]:
     """Group rows by balancer: none first, then the built-in one, then the others by name."""
+    require_rows(rows, "balancer", "concurrency")
     names = rows["balancer"].astype("string").fillna(NONE)
     found = sorted(names.unique(), key=lambda name: (name != NONE, name != "builtin", name))
     return {name: rows[names == name] for name in found}

@@ -16,6 +16,7 @@ from lab.charts.dot_plot import (
     figure_text,
     interval_of,
     line_chart,
+    require_rows,
 )
 from lab.charts.findings import Claim, caption, findings_of
 from lab.charts.series import positive
@@ -89,6 +90,7 @@ def client_answer(documented: pd.DataFrame, flat_out: pd.DataFrame) -> Answer:
 
 
 def _by_client(rows: pd.DataFrame) -> Mapping[str, pd.DataFrame]:
+    require_rows(rows, "client", "topology")
     there = set(rows["client"])
     return {str(name): rows[rows["client"] == name] for name in _ORDER if name in there}
 

@@ -20,6 +20,7 @@ from lab.expectations import RATIO, Verdict, judge
 from lab.measure.factors import topology_of
 from lab.measure.statistics import Interval, ratio_interval
 from lab.names import TopologyName
+from lab.results.frame import require_cells_apart, require_columns
 from lab.theory.bounds import scaling_bound
 from services.names import WorkKind
 
@@ -99,6 +100,8 @@ def _measured(ax: Axes, name: str, x: float, ratio: Interval, style: Look) -> Er
 
 def _by_work(rows: pd.DataFrame) -> Mapping[str, pd.DataFrame]:
     """Group rows by the work of the services, work with a bound first."""
+    require_columns(rows, "topology", "replicas", "work", "work_ms", "slots", "throughput_rps")
+    require_cells_apart(rows)
     keys = rows["work_ms"].astype("string").fillna("")
     names = [_name(work, times) for work, times in zip(rows["work"], keys, strict=True)]
     order = sorted(set(names), key=lambda name: (name.startswith(WorkKind.TEXT), "," in name, name))

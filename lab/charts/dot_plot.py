@@ -16,6 +16,7 @@ from lab.charts.axes import legend_below
 from lab.charts.series import reasons, valid
 from lab.charts.style import GREY, INK, Look, looks, new_figure
 from lab.measure.statistics import Interval, log_interval
+from lab.results.frame import require_cells_apart, require_columns
 
 __all__ = [
     "LATENCY",
@@ -27,6 +28,7 @@ __all__ = [
     "figure_text",
     "interval_of",
     "line_chart",
+    "require_rows",
     "values_of",
 ]
 
@@ -56,6 +58,13 @@ SERVERS_CPU = Quantity(
         1e3 * (rows["servers_cpu_cores"] + rows["balancers_cpu_cores"].fillna(0)) / rows["throughput_rps"]
     ),
 )
+
+
+def require_rows(rows: pd.DataFrame, *factors: str) -> None:
+    """Raise SchemaMismatch if the rows' file lacks a factor, a figure, or what told cells apart."""
+    figures = ("throughput_rps", "response_time_mean_ms", "servers_cpu_cores", "balancers_cpu_cores")
+    require_columns(rows, *factors, *figures)
+    require_cells_apart(rows)
 
 
 def values_of(rows: pd.DataFrame, quantity: Quantity) -> list[float]:

@@ -16,6 +16,7 @@ from lab.charts.dot_plot import (
     believed,
     interval_of,
     line_chart,
+    require_rows,
     values_of,
 )
 from lab.charts.style import Chart, styled
@@ -93,6 +94,7 @@ _FORMS = {ProtocolName.HTTP: "JSON", ProtocolName.GRPC: "protobuf"}
 
 def _by_stack(rows: pd.DataFrame) -> Mapping[str, pd.DataFrame]:
     """Group rows by protocol and client, gRPC last."""
+    require_rows(rows, "protocol", "client", "payload_bytes", "topology")
     spoken = rows["protocol"] + rows["client"].map(lambda name: f" by {name}", na_action="ignore").fillna("")
     names = sorted(spoken.unique(), key=lambda name: (name == ProtocolName.GRPC, name))
     return {str(name): rows[spoken == name] for name in names}
