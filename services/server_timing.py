@@ -7,6 +7,7 @@ same text is trailing metadata. The load generator reads what any server writes.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable
 
@@ -18,8 +19,9 @@ SERVER_TIMING = "server-timing"
 _FIELD = SERVER_TIMING.encode()
 _NAME = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
 _PARAMETER = rb";\s*" + _NAME + rb'\s*(?:=\s*(?:"[^"]*"|[^,;"]*))?'
+_NUMBER = rb"(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?"
 _METRIC = re.compile(
-    rb"(?:^|,)\s*(" + _NAME + rb")\s*(?:" + _PARAMETER + rb')*?;\s*dur\s*=\s*"?([0-9]+(?:\.[0-9]+)?)'
+    rb"(?:^|,)\s*(" + _NAME + rb")\s*(?:" + _PARAMETER + rb')*?;\s*[dD][uU][rR]\s*=\s*"?(' + _NUMBER + rb")"
 )
 
 
@@ -37,7 +39,8 @@ def find(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
 
 def parse(value: bytes) -> list[tuple[bytes, float]]:
     """Return name and duration in milliseconds of each metric that has a duration, in the order they came."""
-    return [(name, float(duration)) for name, duration in _METRIC.findall(value)]
+    found = [(name, float(duration)) for name, duration in _METRIC.findall(value)]
+    return [(name, duration) for name, duration in found if duration < math.inf]
 
 
 def metric_names(value: str) -> set[str]:

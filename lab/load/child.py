@@ -6,7 +6,7 @@
     child   {"progress": {…}}                   now and then
     child   {"first_answers": {"slice"}}        from which on each of its users has had an answer
     parent  {"first_slice"}                     where the window begins, the same for all generators
-    child   {"done": {"timeline", "totals", "dropped", "errors"}}
+    child   {"done": {"timeline", "totals", "dropped", "service_times", "errors"}}
     parent  {"first_slice", "last_slice"}       the window to report, also the same
     child   {"window": {"window", "health", "journal"}}
 
@@ -23,6 +23,7 @@ import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable
+from dataclasses import asdict
 from typing import Any
 
 from lab.arrivals import Closed
@@ -75,6 +76,7 @@ async def _generate(task: dict[str, Any]) -> None:
         "timeline": generator.recorder.timeline.to_json(),
         "totals": generator.recorder.totals,
         "dropped": len(generator.recorder.dropped),
+        "service_times": asdict(generator.recorder.service_times),
         "errors": {name_of(code): text for code, text in generator.recorder.errors.items()},
     }
     _send("done", done)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from lab.errors import BadParameter
 from lab.imports import Extra, needing
 from lab.load.addresses import can_reach, race
-from lab.load.requests import split_url
+from lab.load.requests import sends_close, split_url
 from lab.load.spec import LoadSpec
 from services.addresses import address_of
 from services.wire.connecting import connect, connect_unix
@@ -37,6 +37,8 @@ class HttpEndpoint:
     tls: ssl.SSLContext | None
     connect_timeout_s: float
     collect_headers: bool
+    sends_close: bool = False
+    """Whether requests say `Connection: close`."""
 
     @classmethod
     def of(cls, spec: LoadSpec, addresses: Sequence[str]) -> HttpEndpoint:
@@ -44,7 +46,8 @@ class HttpEndpoint:
         url = split_url(spec.url)
         tls = _tls(url.hostname or "", spec) if url.scheme == "https" else None
         port = 0 if url.scheme == "unix" else url.port or (443 if tls else 80)
-        return cls(tuple(addresses), port, tls, spec.connect_timeout_s, spec.stages)
+        closes = sends_close(spec.headers)
+        return cls(tuple(addresses), port, tls, spec.connect_timeout_s, spec.stages, closes)
 
     async def connect(self, deadlines: Deadlines) -> Connection:
         """Open a connection, within one time-out for all addresses. Raises NotConnected, and nothing else.
@@ -59,6 +62,7 @@ class HttpEndpoint:
         winner, connection = await race(self.addresses, connect_to, Connection.abort)
         if winner != self.addresses[0]:
             self.addresses = (winner, *(each for each in self.addresses if each != winner))
+        connection.sends_close = self.sends_close
         return connection
 
     async def _open(self, address: str, until: float, deadlines: Deadlines) -> Connection:

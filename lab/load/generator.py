@@ -78,7 +78,14 @@ class Generator:
         self._think_ns = round(closed.think_time_s * 1e9) if closed else 0
         self._worker_type = ClosedLoopWorker if closed and not self._think_ns else Worker
         limit = self._users or share.of(spec.max_connections)
-        self._pool = WorkerPool(endpoint, limit, self.in_flight, self._new_worker, self._on_no_connection)
+        self._pool = WorkerPool(
+            endpoint,
+            limit,
+            self.in_flight,
+            self._new_worker,
+            self._on_no_connection,
+            self.recorder.waited.append,
+        )
         starts = PendingStarts(schedule.part(share.index, share.parts), start_ns)
         self._pacer = Pacer(starts, self._pool.put)
         self.timer = self._pacer.timer

@@ -113,6 +113,11 @@ _LACKING = {
     errno.ENOMEM: Outcome.NO_MEMORY,
     errno.ENOBUFS: Outcome.NO_MEMORY,
 }
+_LACKED = {
+    Outcome.NO_LOCAL_PORT: "no local port is left to connect from (ip_local_port_range)",
+    Outcome.NO_DESCRIPTOR: "the generator can open no more files (ulimit -n)",
+    Outcome.NO_MEMORY: "the generator's machine has no memory for a connection",
+}
 _TEXTS = {
     FailureKind.REFUSED: "nothing listens there",
     FailureKind.RESET: "the server reset the connection",
@@ -144,8 +149,10 @@ def code_of_no_connection(error: NotConnected) -> int:
 
 def text_of(error: WireError) -> str:
     """Return in a line what a failure was about, for a person."""
-    text = error.detail or _TEXTS.get(error.kind, str(error.kind))
-    return f"{error.peer}: {text}" if isinstance(error, NotConnected) else text
+    if not isinstance(error, NotConnected):
+        return error.detail or _TEXTS.get(error.kind, str(error.kind))
+    own = _LACKED.get(_CLASSES[-code_of_no_connection(error) - 1])
+    return f"{error.peer}: {own or error.detail or _TEXTS.get(error.kind, str(error.kind))}"
 
 
 def name_of(code: int) -> str:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from lab.load.histogram import BINS, Histogram, bin_of
 from lab.load.outcomes import SUCCEEDED, name_of, text_of
-from lab.load.result import MeasurementWindow
+from lab.load.result import MeasurementWindow, ServiceTimes
 from lab.load.timeline import Timeline, by_slice
 from services import server_timing
 from services.wire.errors import WireError
@@ -127,6 +127,7 @@ class Recorder:
         self._response = SlicedHistogram(slices)
         self._service = SlicedHistogram(slices)
         self._lag = SlicedHistogram(slices)
+        self._service_times = ServiceTimes()
         self._outcomes: Counter[tuple[int, int]] = Counter()
         self._stages: dict[tuple[int, bytes], tuple[float, int]] = {}
 
@@ -135,6 +136,12 @@ class Recorder:
         """The run slice by slice, with all that was recorded so far."""
         self._bin_all()
         return self._timeline
+
+    @property
+    def service_times(self) -> ServiceTimes:
+        """The service times of the run, before and after all connections were first in use."""
+        self._bin_all()
+        return self._service_times
 
     @property
     def totals(self) -> Counter[str]:
@@ -230,6 +237,7 @@ class Recorder:
             response = ended[good, 2] - ended[good, 0]
             self._response.record(intended[good], response)
             self._service.record(intended[good], service[good])
+            self._service_times.add(ended[good, 1], service[good], self.waited[0] if self.waited else None)
             self._timeline.add_successes(
                 intended[good], response, done[good], ended[good, 2] - self._start_ns
             )

@@ -14,6 +14,7 @@ from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
 from lab.errors import BadParameter, CorpusError
+from services.wire.requests import EXPECTING_BODY
 
 __all__ = [
     "ID_DIGITS",
@@ -25,6 +26,7 @@ __all__ = [
     "load_corpus",
     "numbered",
     "pipeline_bodies",
+    "sends_close",
     "socket_path",
     "split_url",
     "target_of",
@@ -93,13 +95,16 @@ def target_of(url: str) -> str:
     return target if target.startswith("/") else f"/{target}"
 
 
-def head(method: str, url: str, headers: Iterable[tuple[str, str]], length: int | None) -> bytes:
+def head(method: str, url: str, headers: Sequence[tuple[str, str]], length: int | None) -> bytes:
     """Return a request's head. `length` is the body's in bytes, None where there is no body.
 
     Host, User-Agent and Content-Length are set here where `headers` does not. Raises BadParameter for what
-    cannot stand in a head.
+    cannot stand in a head, or contradicts the body.
     """
     parts = split_url(url)
+    if length is None and method in EXPECTING_BODY:
+        length = 0
+    _check_framing(headers, length or 0)
     target = target_of(url)
     lines = {"host": ("Host", parts.netloc), "user-agent": ("User-Agent", "pipeline-lab")}
     if length is not None:
@@ -117,6 +122,25 @@ def head(method: str, url: str, headers: Iterable[tuple[str, str]], length: int 
         [f"{method} {target} HTTP/1.1\r\n", *(f"{name}: {value}\r\n" for name, value in fields), "\r\n"]
     )
     return text.encode("ascii")
+
+
+def sends_close(headers: Iterable[tuple[str, str]]) -> bool:
+    """Tell whether these headers ask the server to close the connection after its answer."""
+    tokens = ",".join(value for name, value in headers if name.lower() == "connection").lower().split(",")
+    return "close" in (token.strip() for token in tokens)
+
+
+def _check_framing(headers: Iterable[tuple[str, str]], length: int) -> None:
+    """Check that no header gives the body another length. Raises BadParameter."""
+    for name, value in headers:
+        if name.lower() == "transfer-encoding":
+            raise BadParameter(
+                f"header {name}: {value} contradicts the body, which is sent as it is: leave the header out"
+            )
+        if name.lower() == "content-length" and value.strip() != str(length):
+            raise BadParameter(
+                f"header {name}: {value} contradicts the body of {length} bytes: leave the header out"
+            )
 
 
 def constant(request: bytes) -> Render:

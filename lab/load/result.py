@@ -8,12 +8,24 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from datetime import datetime
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from lab.load.histogram import Histogram
-from lab.load.outcomes import OwnLimit, is_success, name_of, own_failures, succeeded, was_sent
+from lab.load.outcomes import (
+    OWN_LIMITS,
+    Outcome,
+    OwnLimit,
+    is_success,
+    name_of,
+    own_failures,
+    succeeded,
+    was_sent,
+)
 from lab.load.spec import LoadSpec
 from lab.load.timeline import Timeline
 
@@ -23,8 +35,18 @@ __all__ = [
     "MeasurementWindow",
     "Progress",
     "RequestRecord",
+    "ServiceTimes",
     "records_of",
 ]
+
+Column = NDArray[np.int64]
+
+LEAST_IN_USE = 0.9
+"""Share of an open loop's connections that are in use on average where their number bounds the figures."""
+MOST_WAITED = 0.01
+"""Share of the requests due that may wait for a connection: they would move the 99th percentile."""
+MOST_GROWTH = 1.25
+"""Factor by which a server's answers grow slower, once all connections are in use, if it has a queue."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +113,39 @@ class MeasurementWindow:
             schedule_lag=Histogram.from_json(data["schedule_lag"]),
             stages={metric: (total, count) for metric, (total, count) in data["stages"].items()},
         )
+
+
+@dataclass(slots=True)
+class ServiceTimes:
+    """Service times of successes, in ns in all, before and after all connections were first in use."""
+
+    before_ns: int = 0
+    before: int = 0
+    after_ns: int = 0
+    after: int = 0
+
+    def add(self, sent_ns: Column, service_ns: Column, in_use_ns: int | None) -> None:
+        """Add successes by the times of their sends; `in_use_ns` is when all were first in use, if ever."""
+        early = np.ones(len(sent_ns), dtype=bool) if in_use_ns is None else sent_ns < in_use_ns
+        self.before += int(np.count_nonzero(early))
+        self.before_ns += int(service_ns[early].sum())
+        self.after += int(np.count_nonzero(~early))
+        self.after_ns += int(service_ns[~early].sum())
+
+    @classmethod
+    def merged(cls, parts: Iterable[ServiceTimes]) -> ServiceTimes:
+        """Return those of several generators together."""
+        return cls(*(sum(column) for column in zip(*map(astuple, parts), strict=True)))
+
+    def grew(self) -> bool:
+        """Tell whether answers took longer once all connections were in use, or there is nothing to tell by.
+
+        So it is where the server has a queue: what bounds the throughput is the server. Where a server
+        answers as fast as before, the number of connections does.
+        """
+        if not (self.before and self.after):
+            return True
+        return self.after_ns / self.after > MOST_GROWTH * self.before_ns / self.before
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,8 +234,8 @@ class LoadResult:
     """The request log: every request of the whole run, where the spec asks for it."""
     errors: Mapping[str, str] = field(default_factory=dict)
     """What the first failure of each class was about, in a line, by name of outcome; of the whole run."""
-    own_limits: tuple[OwnLimit, ...] = ()
-    """What of the generator's own ran short, so that the figures tell of the generator, not of the server."""
+    service_times: ServiceTimes = field(default_factory=ServiceTimes)
+    """Of the whole run."""
     interrupted: bool = False
     """Whether the run was cut short: all figures are of what came before."""
 
@@ -213,6 +268,12 @@ class LoadResult:
     def own_failures(self) -> dict[str, int]:
         """Requests not sent for want of something of the generator's own, by outcome: dropped ones."""
         return own_failures(self.window.outcomes)
+
+    @property
+    def own_limits(self) -> tuple[OwnLimit, ...]:
+        """What of the generator's own ran short, so that figures tell of the generator, not of the server."""
+        bound = (OwnLimit.CONNECTIONS,) if self._connections_bound() else ()
+        return (*bound, *(OWN_LIMITS[Outcome(name)] for name in own_failures(self.totals)))
 
     @property
     def statuses(self) -> dict[str, int]:
@@ -266,6 +327,13 @@ class LoadResult:
     def stages_ms(self) -> dict[str, float]:
         """By Server-Timing metric, such as `service1-queue`: the mean in ms over successes that named it."""
         return {metric: total / count for metric, (total, count) in self.window.stages.items()}
+
+    def _connections_bound(self) -> bool:
+        """Tell whether an open loop's connections were all in use, and bounded what the server answered."""
+        is_open = self.spec.load.requested_rate is not None
+        due = self.requests + self.dropped
+        in_use = self.in_flight_mean > LEAST_IN_USE * self.spec.max_connections
+        return is_open and in_use and self.window.waited > MOST_WAITED * due and not self.service_times.grew()
 
 
 def _failures(outcomes: Mapping[str, int]) -> dict[str, int]:

@@ -23,8 +23,8 @@ from typing import Any
 from lab import errors
 from lab.children import child_command
 from lab.errors import GeneratorFailed, LabError
-from lab.load.outcomes import OWN_LIMITS, Outcome, own_failures
-from lab.load.result import GeneratorHealth, LoadResult, MeasurementWindow, Progress, records_of
+from lab.load.outcomes import own_failures
+from lab.load.result import GeneratorHealth, LoadResult, MeasurementWindow, Progress, ServiceTimes, records_of
 from lab.load.spec import LoadSpec, WarmupMode
 from lab.load.timeline import Timeline, mser5
 
@@ -191,7 +191,7 @@ def run(spec: LoadSpec, *, on_progress: Callable[[Progress], None] | None = None
         generators=tuple(GeneratorHealth(**part["health"]) for part in parts),
         journal=records_of(row for part in parts for row in part["journal"]),
         errors=dict(ChainMap(*(one["errors"] for one in done))),
-        own_limits=tuple(OWN_LIMITS[Outcome(name)] for name in own_failures(totals)),
+        service_times=ServiceTimes.merged(ServiceTimes(**one["service_times"]) for one in done),
     )
 
 

@@ -96,9 +96,12 @@ class LoadSpec:
             )
         if isinstance(self.body, PipelineBody) and self.body.payload_bytes < 1:
             raise BadParameter(f"payload_bytes is {self.body.payload_bytes}: it must be at least 1")
+        if isinstance(self.body, PipelineBody) and "content-length" in {n.lower() for n, _ in self.headers}:
+            raise BadParameter("header Content-Length is given, and each body has its own: leave it out")
         parts = split_url(self.url)
         if parts.scheme != "grpc":
-            head(self.method, self.url, self.headers, None)  # that it can be one
+            length = len(self.body) if isinstance(self.body, bytes) else None
+            head(self.method, self.url, self.headers, length)  # that it can be one
         self._check_certificate(parts.scheme)
         if parts.scheme == "unix":
             return (_socket(self.url),)

@@ -200,12 +200,14 @@ class WorkerPool:
         in_flight: InFlight,
         new_worker: Callable[[Connection], Worker],
         on_no_connection: Callable[[int, WireError], None],
+        on_all_in_use: Callable[[int], None],
     ) -> None:
         self._endpoint = endpoint
         self._limit = limit
         self._in_flight = in_flight
         self._new_worker = new_worker
         self._on_no_connection = on_no_connection
+        self._on_all_in_use = on_all_in_use
         self._deadlines = Deadlines()
         self._workers: set[Worker] = set()
         self._idle: list[Worker] = []
@@ -220,6 +222,8 @@ class WorkerPool:
         else:
             self._waiting.append(intended_ns)
             self._spawn_if_needed()
+            if len(self._waiting) > len(self._spawning):
+                self._on_all_in_use(intended_ns)
 
     def put_back(self, intended_ns: int) -> None:
         """Send a request before all others that wait."""

@@ -14,19 +14,10 @@ from services.wire.connecting import connect, tls_text
 from services.wire.deadlines import Deadlines
 from services.wire.errors import BrokenAnswer, FailureKind, NoAnswer, NotSent, WireError
 from services.wire.exchange import Exchange, Headers
-from services.wire.repeated_head import EMPTY_LINE, RepeatedHead
+from services.wire.heads import EMPTY_LINE, MAX_HEAD_BYTES, RepeatedHead, final_head, head_is_within, quoted
 
-__all__ = ["MAX_HEAD_BYTES", "Connection", "HeaderConnection"]
+__all__ = ["Connection", "HeaderConnection"]
 
-MAX_HEAD_BYTES = 64 * 1024
-"""The largest head of an answer, interim answers before it included."""
-
-_INTERIM = ord("1")
-"""The first digit of an interim answer's status, at its place in `HTTP/1.1 100`."""
-_LINE_ENDS = b"\r\n"
-"""The parser ignores any of these before a status line."""
-_QUOTED = 40
-"""Bytes quoted of what is no HTTP."""
 _NEVER = float("inf")
 
 
@@ -63,6 +54,7 @@ class Connection(asyncio.Protocol):
         "closed_by",
         "on_closed",
         "peer",
+        "sends_close",
     )
 
     collects_headers: ClassVar[bool] = False
@@ -71,6 +63,8 @@ class Connection(asyncio.Protocol):
         self.peer = peer
         self.on_closed: Callable[[Connection], None] | None = None
         """Called once when the connection is gone, before the exchange in flight, if any, is told."""
+        self.sends_close = False
+        """Whether requests say `Connection: close`, so that the first is the last."""
         self.closed_by: WireError | None = None
         """Why the connection was closed; None while it is open, and where an exchange was in flight."""
         self._deadlines = deadlines
@@ -119,10 +113,7 @@ class Connection(asyncio.Protocol):
     def raw_head(self) -> bytes:
         """The final answer's head as it came, without the empty line. Valid in `on_head` only."""
         if not self._raw_head:
-            head, _, rest = self._head_seen.lstrip(_LINE_ENDS).partition(EMPTY_LINE)
-            while head[9] == _INTERIM:
-                head, _, rest = rest.lstrip(_LINE_ENDS).partition(EMPTY_LINE)
-            self._raw_head = head
+            self._raw_head = final_head(self._head_seen)
         return self._raw_head
 
     def send(
@@ -195,7 +186,7 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         exchange = self._exchange
         if exchange is None:  # unasked: a farewell such as a 408, or confusion
-            self._fail(FailureKind.PROTOCOL_ERROR, f"it spoke unasked, and began {data[:_QUOTED]!r:.120}")
+            self._fail(FailureKind.PROTOCOL_ERROR, f"it spoke unasked, and began {quoted(data)}")
             return
         if not self._bytes_seen and self._repeated_head.begins(data) and not self._is_head:
             self._take(exchange, data)
@@ -203,6 +194,9 @@ class Connection(asyncio.Protocol):
         self._bytes_seen += len(data)
         if not self._head_done:
             self._head_seen = self._head_seen + data if self._head_seen else data
+            if self._bytes_seen > MAX_HEAD_BYTES and not head_is_within(self._head_seen):
+                self._fail(FailureKind.TOO_LARGE, f"head is over {MAX_HEAD_BYTES} bytes")
+                return
         problem = ""
         try:
             self._parser.feed_data(data)
@@ -223,8 +217,6 @@ class Connection(asyncio.Protocol):
             self._succeed(exchange)
         elif problem or self._spoiled:
             self._fail(FailureKind.PROTOCOL_ERROR, self._no_http(problem, data))
-        elif not self._head_done and self._bytes_seen > MAX_HEAD_BYTES:
-            self._fail(FailureKind.TOO_LARGE, f"head is over {MAX_HEAD_BYTES} bytes")
         else:
             exchange.on_flush()
 
@@ -277,7 +269,7 @@ class Connection(asyncio.Protocol):
                 exchange.on_informational(status)
             return
         self._head_done = True
-        self._keep_alive = self._parser.should_keep_alive()
+        self._keep_alive = self._parser.should_keep_alive() and not self.sends_close
         if not self._keep_alive:
             self._close_delimited = not self._has_length()
         self._complete = self._is_head
@@ -362,7 +354,7 @@ class Connection(asyncio.Protocol):
     def _no_http(self, problem: str, data: bytes) -> str:
         """Return what is wrong with an answer, and how it begins: quoted, and in ASCII."""
         text = problem or "a status that nobody asked for"
-        return text if self._head_done else f"{text}; it began {(self._head_seen or data)[:_QUOTED]!r:.120}"
+        return text if self._head_done else f"{text}; it began {quoted(self._head_seen or data)}"
 
     def _fail(self, kind: FailureKind, detail: str = "") -> None:
         if self._closed:

@@ -15,6 +15,12 @@ from services.server_timing import compose, find, metric_names, parse
         (b'app; dur="47.25"', [(b"app", 47.25)]),
         (b'x;desc="a, b;dur=1"; dur=2,y;n=1;dur=3', [(b"x", 2.0), (b"y", 3.0)]),
         (b"miss, total;dur=7", [(b"total", 7.0)]),
+        (
+            b"a;dur=5e-05, b;dur=1e3, c;dur=1.5E+2, d;dur=.5",
+            [(b"a", 5e-5), (b"b", 1e3), (b"c", 150.0), (b"d", 0.5)],
+        ),
+        (b"a;DUR=1, b;Dur=2", [(b"a", 1.0), (b"b", 2.0)]),
+        (b"a;dur=1e999, b;dur=nan, c;dur=-1", []),
         (b"", []),
     ],
 )

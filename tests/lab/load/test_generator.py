@@ -98,6 +98,14 @@ def test_mean_in_flight_agrees_with_littles_law(server: ScriptedServer) -> None:
     assert math.isclose(timeline.in_flight_mean(0, len(timeline)), service, rel_tol=0.05)
 
 
+def test_a_worker_that_says_it_closes_sends_once_on_a_connection() -> None:
+    with serving(lambda _: Manner.ANSWER) as server:  # which itself would keep them open
+        close = (("connection", "Close"),)
+        spec = LoadSpec(url=server.url, load=Closed(2), duration_s=0.3, warmup_s=0.0, headers=close)
+        assert set(generate(spec).recorder.totals) == {"http_200"}
+        assert server.connections >= len(server.requests) > 2
+
+
 def test_a_head_request_gets_an_answer_without_a_body() -> None:
     with serving(lambda _: Manner.HEAD) as server:
         spec = LoadSpec(url=server.url, load=Closed(1), duration_s=0.1, warmup_s=0.0, method="HEAD")

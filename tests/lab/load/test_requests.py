@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lab.errors import BadParameter, CorpusError
-from lab.load.requests import cut, head, load_corpus, numbered, pipeline_bodies, split_url
+from lab.load.requests import cut, head, load_corpus, numbered, pipeline_bodies, socket_path, split_url
 
 
 def test_a_head_has_what_http_needs() -> None:
@@ -21,6 +21,59 @@ def test_a_head_has_what_http_needs() -> None:
 
 def test_a_url_without_a_path_asks_for_the_root() -> None:
     assert head("GET", "http://localhost", (), None).startswith(b"GET / HTTP/1.1\r\nHost: localhost\r\n")
+
+
+@pytest.mark.parametrize(
+    ("url", "target"),
+    [
+        ("http://localhost/p?", "/p?"),
+        ("http://localhost?", "/?"),
+        ("http://localhost?a=/b", "/?a=/b"),
+        ("http://localhost#top", "/"),
+        ("http://localhost/p?#top", "/p?"),
+        ("http://localhost//a;b=1?c?d", "//a;b=1?c?d"),
+        ("unix:/run/app.sock:/p?", "/p?"),
+        ("unix:/run/app.sock", "/"),
+    ],
+)
+def test_the_target_stays_as_the_url_has_it(url: str, target: str) -> None:
+    assert head("GET", url, (), None).startswith(f"GET {target} HTTP/1.1\r\n".encode())
+
+
+@pytest.mark.parametrize(
+    ("url", "path"),
+    [
+        ("unix:/run/app.sock:/p", "/run/app.sock"),
+        ("unix:/run/app.sock", "/run/app.sock"),
+        ("unix:///run/app.sock:/p", "/run/app.sock"),
+        ("unix:app.sock:/a:/b", "app.sock"),
+    ],
+)
+def test_a_url_may_name_a_unix_socket(url: str, path: str) -> None:
+    assert socket_path(url) == path
+    assert split_url(url).hostname == "localhost"
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH"])
+def test_a_method_that_has_a_body_says_that_there_is_none(method: str) -> None:
+    assert b"\r\nContent-Length: 0\r\n" in head(method, "http://localhost/", (), None)
+    assert b"Content-Length" not in head("DELETE", "http://localhost/", (), None)
+
+
+@pytest.mark.parametrize(
+    ("header", "length"),
+    [
+        (("content-length", "4"), 5),
+        (("Content-Length", "5, 5"), 5),
+        (("Content-Length", "1"), None),
+        (("Transfer-Encoding", "chunked"), 5),
+        (("transfer-encoding", "gzip"), None),
+    ],
+)
+def test_a_header_that_contradicts_the_body_is_refused(header: tuple[str, str], length: int | None) -> None:
+    with pytest.raises(BadParameter, match=f"{header[0]}.*leave the header out"):
+        head("POST", "http://localhost/", (header,), length)
+    assert head("POST", "http://localhost/", (("Content-Length", "5"),), 5).count(b"Content-Length") == 1
 
 
 def test_headers_given_replace_those_set_here() -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 import time
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,11 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lab.arrivals import Closed, Constant, Load
+from lab.load import endpoints
 from lab.load.spec import LoadSpec
 from lab.load.workers import InFlight
+from services.wire.errors import FailureKind, NotConnected
 from tests.support.generating import generate
 from tests.support.raw_server import OK, close, raw_serving, reset, speak_first
-from tests.support.scripted_server import Manner, serving
+from tests.support.scripted_server import Manner, ScriptedServer, serving
 
 START = 5_000
 changes = st.lists(st.tuples(st.integers(0, 40), st.sampled_from([1, 1, -1])), max_size=60)
@@ -130,3 +134,40 @@ def test_a_user_is_at_work_again_after_each_connection_that_was_closed_before_it
         recorder = generate(spec, held=(0.1, 0.2)).recorder
     assert recorder.totals.total() + len(recorder.dropped) == 30
     assert recorder.totals.total() > 20
+
+
+def test_what_waits_while_all_connections_of_an_open_loop_are_in_use_is_counted() -> None:
+    with serving(lambda _: Manner.SILENCE) as server:
+        load, timeout_s = Constant(100), 1.0
+        spec = LoadSpec(
+            url=server.url,
+            load=load,
+            duration_s=0.5,
+            warmup_s=0.0,
+            max_connections=5,
+            read_timeout_s=timeout_s,
+        )
+        assert generate(spec).recorder.window(0, 99).waited == 45
+    with serving(lambda _: Manner.ANSWER) as server:
+        spec = LoadSpec(url=server.url, load=Closed(5, think_time_s=0.01), duration_s=0.3, warmup_s=0.0)
+        assert generate(spec).recorder.window(0, 99).waited == 0
+
+
+def test_a_port_that_the_generator_lacks_is_its_own_failure(
+    server: ScriptedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = 0
+
+    async def connect(*arguments: Any, **more: Any) -> Any:
+        nonlocal made
+        made += 1
+        if made <= 2:
+            return await really_connect(*arguments, **more)
+        error = NotConnected(FailureKind.UNREACHABLE, "127.0.0.1:1")
+        raise error from OSError(errno.EADDRNOTAVAIL, "Cannot assign requested address")
+
+    really_connect = endpoints.connect
+    monkeypatch.setattr(endpoints, "connect", connect)
+    recorder = generate(LoadSpec(url=server.url, load=Closed(8), duration_s=0.3, warmup_s=0.0)).recorder
+    assert set(recorder.totals) == {"http_200", "no_local_port"}
+    assert recorder.totals["http_200"] == len(server.requests)

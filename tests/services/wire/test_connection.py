@@ -291,6 +291,31 @@ async def test_a_broken_answer_is_named(name, collect_headers):
         assert not connection.idle
 
 
+@pytest.mark.parametrize("interim", [b"", b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n"])
+@pytest.mark.parametrize("pause", [0, 1])
+@pytest.mark.parametrize(("size", "fits"), [(60_000, True), (100_000, False)])
+async def test_a_head_is_taken_or_refused_by_its_size_however_it_is_cut(size, fits, pause, interim):
+    body = b"x" * 200_000  # which is no part of it
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\nX-A: %s\r\n\r\n" % (len(body), b"b" * size)
+
+    class Dribbling(Record):
+        async def feed(self, connection):
+            data = interim + head + body
+            pieces = [data] if not pause else [data[:30_000], data[30_000:70_000], data[70_000:]]
+            for piece in pieces:
+                if not self.ends:
+                    connection.data_received(piece)
+
+    async with listening(answering(b"")) as peer:
+        connection = await Connection.open("127.0.0.1", peer.port, timeout_s=30)
+        exchange = Dribbling()
+        connection.send(exchange, GET)
+        await exchange.feed(connection)
+        assert (exchange.ends == [None]) is fits
+        assert fits or exchange.error.kind is FailureKind.TOO_LARGE
+        connection.close()
+
+
 @pytest.mark.parametrize(("begun", "kind_of_error"), [(b"", NoAnswer), (OK[:-1], BrokenAnswer)])
 async def test_a_reset_is_told_from_an_orderly_close(begun, kind_of_error):
     async def handler(reader, writer):

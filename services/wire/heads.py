@@ -1,13 +1,43 @@
-"""An answer with the same head as an earlier one, of which the parser would say the same again."""
+"""Heads of answers as raw bytes: which is the final answer's, and whether one is the same as before."""
 
 from __future__ import annotations
 
-__all__ = ["EMPTY_LINE", "RepeatedHead"]
+__all__ = ["EMPTY_LINE", "MAX_HEAD_BYTES", "RepeatedHead", "final_head", "head_is_within", "quoted"]
 
 EMPTY_LINE = b"\r\n\r\n"
 """What ends a head: the end of its last line, and an empty one."""
-
+MAX_HEAD_BYTES = 64 * 1024
+"""The largest head of an answer, interim answers before it included."""
 MEMORABLE_BYTES = 1024
+
+_INTERIM = b"1"
+"""The first digit of an interim answer's status, at its place in `HTTP/1.1 100`."""
+_LINE_ENDS = b"\r\n"
+"""The parser ignores any of these before a status line."""
+_QUOTED = 40
+
+
+def final_head(seen: bytes) -> bytes:
+    """Return the final answer's head, which has come in full, without its empty line."""
+    head, _, rest = seen.lstrip(_LINE_ENDS).partition(EMPTY_LINE)
+    while head[9:10] == _INTERIM:
+        head, _, rest = rest.lstrip(_LINE_ENDS).partition(EMPTY_LINE)
+    return head
+
+
+def head_is_within(seen: bytes) -> bool:
+    """Tell whether the final answer's head has come, and is no larger than it may be."""
+    at = 0
+    while (end := seen.find(EMPTY_LINE, at, MAX_HEAD_BYTES)) >= 0:
+        if seen[at:end].lstrip(_LINE_ENDS)[9:10] != _INTERIM:
+            return True
+        at = end + len(EMPTY_LINE)
+    return False
+
+
+def quoted(data: bytes) -> str:
+    """Return how the data begins, in quotes and in printable ASCII."""
+    return repr(data[:_QUOTED])
 
 
 class RepeatedHead:

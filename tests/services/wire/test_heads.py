@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from services.wire import Connection, FailureKind
-from services.wire.repeated_head import RepeatedHead
+from services.wire.heads import RepeatedHead
 from tests.support.waiting import eventually
 from tests.support.wire_peers import BOTH_LOOPS, Record, answering, listening
 
