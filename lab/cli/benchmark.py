@@ -6,8 +6,9 @@ from typing import Annotated
 
 import typer
 
-from lab.cli.options import JSON, Processes, UpOffset, UpProtocol
+from lab.cli.options import JSON, Processes, UpOffset, UpProtocol, WindowTime
 from lab.errors import BadParameter
+from lab.measure.times import read_seconds
 
 __all__ = ["benchmark"]
 
@@ -16,7 +17,7 @@ def benchmark(
     concurrency: Annotated[
         str | None, typer.Option(help="Requests in flight, as in 1,32; else the documented one, and 32.")
     ] = None,
-    duration: Annotated[float, typer.Option(min=0.5, help="Seconds measured in each trial.")] = 4.0,
+    duration: WindowTime = "4s",
     trials: Annotated[int, typer.Option(min=1, help="Repetitions; two or more give an interval.")] = 3,
     processes: Processes = 1,
     cpu: Annotated[
@@ -38,12 +39,13 @@ def benchmark(
     from lab.placement.cores import moved_to
     from lab.sweep.trial import Generators, read_cores
 
+    duration_s = read_seconds("--duration", duration, least=0.5)
     upkeep = find_upkeep(offset, protocol)
     options, generators = upkeep.options, Generators(processes, read_cores(cpu))
     expected = expected_of(options.topology)
     levels = _levels(concurrency) if concurrency else sorted({expected.concurrency if expected else 1, 32})
     with moved_to(generators.cores_of_servers, upkeep.pid):
-        rows = run_benchmark(options, levels, duration, trials, generators)
+        rows = run_benchmark(options, levels, duration_s, trials, generators)
     found = summaries(rows)
     if as_json:
         typer.echo(json.dumps([row.row() for row in rows], default=datetime.isoformat))

@@ -9,13 +9,15 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from lab.arrivals import Closed, Constant, Load, LoadModel, Poisson, Ramp, Steps
-from lab.errors import BadParameter
+from lab.cli.options import MOST_BYTES
+from lab.errors import BadParameter, ResultsError
 from lab.load.result import LoadResult, Progress
 from lab.load.run import run
 from lab.load.spec import LoadSpec, PipelineBody
@@ -39,6 +41,7 @@ __all__ = [
     "require_csv",
     "require_writable",
     "row_text",
+    "say",
     "show_progress",
 ]
 
@@ -98,6 +101,10 @@ def require_csv(path: Path, spec: LoadSpec) -> None:
 
 def require_writable(path: Path) -> None:
     """Check that a CSV and its sidecar can be written at `path`. Raises BadParameter."""
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise BadParameter(f"--csv {path} is no regular file: name one, such as mine.csv")
+    if path.exists() and not os.access(path, os.W_OK):
+        raise BadParameter(f"--csv {path} cannot be written: see its permissions, or name another")
     if path.is_dir():
         raise BadParameter(f"--csv {path} is a directory: name a file in it, such as {path / 'mine.csv'}")
     if Sidecar.path_for(path) == path:
@@ -113,8 +120,17 @@ def require_writable(path: Path) -> None:
 def append_row(path: Path, spec: LoadSpec, measured: Measurement, loaded: LoadResult) -> Measurement:
     """Append the row as one more trial of its cell; return it as written.
 
-    Raises SweepMismatch if the CSV holds rows of another target.
+    Raises SweepMismatch if the CSV holds rows of another target, ResultsError where it cannot be written.
     """
+    try:
+        return _appended(path, spec, measured, loaded)
+    except OSError as error:
+        raise ResultsError(
+            f"--csv {path} cannot be written ({error.strerror}): the row is only in what is printed"
+        ) from error
+
+
+def _appended(path: Path, spec: LoadSpec, measured: Measurement, loaded: LoadResult) -> Measurement:
     with Results(path, _parameters(spec)) as results:
         cell = measured.what.cell_id
         number = 1 + max((trial for name, trial in results.done if name == cell), default=0)
@@ -125,6 +141,14 @@ def append_row(path: Path, spec: LoadSpec, measured: Measurement, loaded: LoadRe
 
 def _parameters(spec: LoadSpec) -> dict[str, Any]:
     return {"url": spec.url, "method": spec.method}
+
+
+def say(text: str, *, err: bool = False) -> None:
+    """Print what was measured; on stderr where nobody reads stdout any more, so that it is not lost."""
+    try:
+        print(text, file=sys.stderr if err else sys.stdout, flush=True)
+    except BrokenPipeError:
+        print(text, file=sys.stderr)
 
 
 def row_text(spec: LoadSpec, measured: Measurement, intervals: Mapping[int, Interval]) -> str:
@@ -205,23 +229,23 @@ def _figure(value: float | None) -> str:
 
 
 def read_load(
-    model: LoadModel | None, rate: str | None, concurrency: int | None, think_time_ms: float
+    model: LoadModel | None, rate: str | None, concurrency: int | None, think_time_s: float
 ) -> Load:
     """Return the load that was typed: closed without a rate, constant with one, unless a model is named.
 
     `concurrency` counts for a closed loop only; in an open one it bounds the connections. Raises BadParameter
     for options that exclude each other.
     """
-    model = model or (LoadModel.CONSTANT if rate else LoadModel.CLOSED)
+    model = model or (LoadModel.CLOSED if rate is None else LoadModel.CONSTANT)
     if model is LoadModel.CLOSED:
-        if rate:
+        if rate is not None:
             raise BadParameter("--rate does not go with a closed loop: its answers make its rate")
-        return Closed(concurrency or 1, think_time_ms / 1000)
-    if think_time_ms:
+        return Closed(concurrency or 1, think_time_s)
+    if think_time_s:
         raise BadParameter(
             f"--think-time does not go with --arrivals {model}: no request waits for an answer"
         )
-    if not rate:
+    if rate is None:
         raise BadParameter(f"--arrivals {model} needs a --rate, in requests a second")
     return _open(model, _rates(rate))
 
@@ -237,16 +261,41 @@ def read_headers(headers: Sequence[str]) -> tuple[tuple[str, str], ...]:
     return tuple(pairs)
 
 
-def read_body(file: Path | None, payload_bytes: int | None) -> PipelineBody | bytes | None:
-    """Return what to send: the bytes of a file, or a body for the pipeline, or None. Raises BadParameter."""
+def read_body(file: Path | None, text: str | None, payload_bytes: int | None) -> PipelineBody | bytes | None:
+    """Return what to send: the bytes of a file or of a text, a body for the pipeline, or None.
+
+    Raises BadParameter for more than one of them, and for a file that cannot be read or is too large.
+    """
+    named = {"--body": file, "--body-text": text, "--payload-bytes": payload_bytes}
+    given = [name for name, value in named.items() if value is not None]
+    if len(given) > 1:
+        raise BadParameter(f"{' and '.join(given)} exclude each other: give one")
     if payload_bytes is not None:
-        if file is not None:
-            raise BadParameter("--body and --payload-bytes exclude each other: give one")
         return PipelineBody(payload_bytes)
+    if text is not None:
+        return text.encode(errors="surrogateescape")
+    return _content(file) if file is not None else None
+
+
+def _content(file: Path) -> bytes:
     try:
-        return file.read_bytes() if file else None
+        if file.is_char_device():  # /dev/zero never ends
+            raise BadParameter(f"--body {file} is a device: name a file, or send a text with --body-text")
+        with file.open("rb") as opened:
+            content = opened.read(MOST_BYTES + 1)
     except OSError as error:
-        raise BadParameter(f"--body {file} cannot be read: {error.strerror}") from error
+        raise BadParameter(f"--body {file} cannot be read ({error.strerror}): {_meant(str(file))}") from error
+    if len(content) > MOST_BYTES:
+        raise BadParameter(f"--body {file} is too large: a body has at most {MOST_BYTES:,} bytes")
+    return content
+
+
+def _meant(name: str) -> str:
+    """Return what to do about a name that is no file: it may be the body itself, or as curl names files."""
+    if name.startswith("@"):
+        return f"write {name[1:]}, without the @"
+    looks = name.lstrip()[:1] in ("{", "[", '"') or "=" in name
+    return "send a text itself with --body-text" if looks else "name a file, or send a text with --body-text"
 
 
 def read_cpus(text: str | None) -> tuple[int, ...]:

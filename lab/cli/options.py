@@ -14,6 +14,7 @@ __all__ = [
     "JSON",
     "URL",
     "BodyFile",
+    "BodyText",
     "CAFile",
     "HeaderLines",
     "Method",
@@ -23,21 +24,38 @@ __all__ = [
     "Remote",
     "Seed",
     "ServerName",
+    "Timeout",
     "UpOffset",
     "UpProtocol",
+    "WindowTime",
 ]
+
+MOST_BYTES = 2**30
+"""Of a body: each generator holds it in memory, and more is taken for a slip of the finger."""
+MOST_PROCESSES = 256
+MOST_USERS = 1_000_000
 
 URL = Annotated[str, typer.Argument(metavar="URL", help="What to load, http or https.")]
 Method = Annotated[str | None, typer.Option(help="GET, or POST where there is a body.")]
 HeaderLines = Annotated[list[str] | None, typer.Option("--header", help="'Name: value'; may be repeated.")]
 BodyFile = Annotated[Path | None, typer.Option("--body", help="A file to send as it is.")]
+BodyText = Annotated[str | None, typer.Option("--body-text", help="A text to send as it is, in UTF-8.")]
 PayloadBytes = Annotated[
-    int | None, typer.Option(help="Send the pipeline's own JSON instead, with a text of this length.")
+    int | None,
+    typer.Option(
+        min=1, max=MOST_BYTES, help="Send the pipeline's own JSON instead, with a text of this length."
+    ),
+]
+Timeout = Annotated[str, typer.Option(metavar="TIME", help="How long to wait for an answer, as in 30s.")]
+WindowTime = Annotated[
+    str, typer.Option(metavar="TIME", help="How long to measure, as in 5s, 500ms or 2min.")
 ]
 CPU = Annotated[str | None, typer.Option(help="Keep the generator on these cores, as in 1 or 2,3.")]
 CAFile = Annotated[str | None, typer.Option(help="File of certificates to trust for https.")]
-Seed = Annotated[int, typer.Option(help="Seed of the schedule.")]
-Processes = Annotated[int, typer.Option(min=1, help="Load generators, where one is not enough.")]
+Seed = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed of the schedule.")]
+Processes = Annotated[
+    int, typer.Option(min=1, max=MOST_PROCESSES, help="Load generators, where one is not enough.")
+]
 Remote = Annotated[
     bool, typer.Option("--remote", help="Allow a host that is not loopback. Load only what is yours.")
 ]

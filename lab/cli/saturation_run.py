@@ -45,10 +45,10 @@ def probe_line(measured: Measurement) -> str:
     level = (
         f"{factors.concurrency} in flight" if factors.concurrency else f"{factors.requested_rate:.4g} req/s"
     )
-    errors = outcome.failed + outcome.dropped
     p99 = f"{outcome.response_time_p99_ms:.4g} ms" if outcome.response_time_p99_ms else "–"
     state = "" if measured.health.valid else f", invalid: {measured.health.invalid_reason}"
-    return f"{level}: {outcome.throughput_rps or 0:.4g} req/s answered, p99 {p99}, {errors:,} errors{state}"
+    answered = outcome.nothing_succeeded or f"{outcome.throughput_rps or 0:.4g} req/s answered"
+    return f"{level}: {answered}, p99 {p99}, {outcome.failed:,} failed, {outcome.dropped:,} dropped{state}"
 
 
 def _watched(

@@ -11,6 +11,7 @@ import typer
 from lab.cli.options import Offset
 from lab.cli.topology_options import REPLICAS, TopologyOptions
 from lab.errors import BadParameter
+from lab.measure.times import read_seconds
 from lab.names import BalancerName, PlacementName, TopologyName
 from services.balancer.settings import PolicyName
 from services.names import ClientName, Distribution, ProtocolName, WorkKind
@@ -60,7 +61,7 @@ def up(
         policy=policy,
         client=client,
         work=work,
-        work_ms=_numbers(work_ms),
+        work_ms=_means_ms(work_ms),
         work_distribution=work_distribution,
         slots=slots,
         seed=seed,
@@ -78,10 +79,5 @@ def up(
         keep(options)
 
 
-def _numbers(text: str) -> tuple[float, ...]:
-    try:
-        return tuple(float(part) for part in text.split(","))
-    except ValueError:
-        raise BadParameter(
-            f"--work-ms is {text!r}: give a number, or one for each service as in 0,0,40,0"
-        ) from None
+def _means_ms(text: str) -> tuple[float, ...]:
+    return tuple(round(read_seconds("--work-ms", part, bare="ms") * 1000, 9) for part in text.split(","))

@@ -10,8 +10,10 @@ import typer
 from lab.cli.options import (
     CPU,
     JSON,
+    MOST_USERS,
     URL,
     BodyFile,
+    BodyText,
     CAFile,
     HeaderLines,
     Method,
@@ -19,7 +21,10 @@ from lab.cli.options import (
     Processes,
     Remote,
     Seed,
+    Timeout,
+    WindowTime,
 )
+from lab.measure.times import read_seconds
 from lab.names import LoadModel, WarmupMode
 
 __all__ = ["load", "saturate"]
@@ -35,25 +40,33 @@ def load(
     ] = None,
     concurrency: Annotated[
         int | None,
-        typer.Option(min=1, help="Users of the closed loop: 1. Of an open one the most in flight: 256."),
+        typer.Option(
+            min=1, max=MOST_USERS, help="Users of the closed loop: 1. Of an open one the most in flight: 256."
+        ),
     ] = None,
-    think_time: Annotated[float, typer.Option(min=0, help="Their pause after an answer, in ms.")] = 0.0,
-    duration: Annotated[float, typer.Option(min=0.5, help="Seconds measured.")] = 10.0,
-    warmup: Annotated[float, typer.Option(min=0, help="Seconds run before, and not counted.")] = 1.0,
+    think_time: Annotated[
+        str, typer.Option(metavar="TIME", help="Their pause after an answer; in ms where no unit is said.")
+    ] = "0ms",
+    duration: WindowTime = "10s",
+    warmup: Annotated[
+        str, typer.Option(metavar="TIME", help="How long to run before, uncounted, as in 1s.")
+    ] = "1s",
     warmup_mode: Annotated[WarmupMode, typer.Option(help="Cut it there, or where the run settles.")] = (
         WarmupMode.FIXED
     ),
     method: Method = None,
     header: HeaderLines = None,
     body: BodyFile = None,
+    body_text: BodyText = None,
     payload_bytes: PayloadBytes = None,
-    timeout: Annotated[float, typer.Option(min=0.1, help="Seconds to wait for an answer.")] = 30.0,
+    timeout: Timeout = "30s",
     processes: Processes = 1,
     cpu: CPU = None,
     seed: Seed = 0,
     ca_file: CAFile = None,
     fail_if: Annotated[
-        list[str] | None, typer.Option(help="Exit with 1 if this holds, as in 'p99>200ms'; may be repeated.")
+        list[str] | None,
+        typer.Option(help="Exit with 1 if this holds, as in 'p99>200ms' or 'errors>0'; may be repeated."),
     ] = None,
     csv: Annotated[Path | None, typer.Option(help="Append the row to this CSV, with its sidecar.")] = None,
     as_json: JSON = False,
@@ -75,25 +88,27 @@ def load(
         read_load,
         require_csv,
         row_text,
+        say,
     )
+    from lab.errors import LabError
     from lab.load.spec import MOST_IN_FLIGHT, LoadSpec
     from lab.measure.conditions import Condition
     from lab.measure.percentiles import percentile_intervals
 
-    conditions = [Condition.parse(text) for text in fail_if or []]
-    content = read_body(body, payload_bytes)
+    conditions = [Condition.parse_failure(text) for text in fail_if or []]
+    content = read_body(body, body_text, payload_bytes)
     spec = LoadSpec(
         url=url,
-        load=read_load(arrivals, rate, concurrency, think_time),
-        duration_s=duration,
-        warmup_s=warmup,
+        load=read_load(arrivals, rate, concurrency, read_seconds("--think-time", think_time, bare="ms")),
+        duration_s=read_seconds("--duration", duration, least=0.5),
+        warmup_s=read_seconds("--warmup", warmup),
         warmup_mode=warmup_mode,
         seed=seed,
         method=(method or ("GET" if content is None else "POST")).upper(),
         headers=read_headers(header or []),
         body=content,
-        read_timeout_s=timeout,
-        max_connections=(concurrency if rate else None) or MOST_IN_FLIGHT,
+        read_timeout_s=read_seconds("--timeout", timeout, least=0.1),
+        max_connections=(None if rate is None else concurrency) or MOST_IN_FLIGHT,
         processes=processes,
         cpus=read_cpus(cpu),
         ca_file=ca_file,
@@ -102,17 +117,22 @@ def load(
     if csv:
         require_csv(csv, spec)
     measured, loaded = load_once(spec)
-    if csv:
-        measured = append_row(csv, spec, measured, loaded)
+    unwritten = None
+    try:
+        measured = append_row(csv, spec, measured, loaded) if csv else measured
+    except LabError as error:  # what was measured is printed all the same
+        unwritten = error
     if as_json:
-        typer.echo(json.dumps(measured.row(), default=datetime.isoformat))
+        say(json.dumps(measured.row(), default=datetime.isoformat))
     else:
-        typer.echo(row_text(spec, measured, percentile_intervals(loaded)))
+        say(row_text(spec, measured, percentile_intervals(loaded)))
+    if unwritten:
+        raise unwritten
     broken = 0 if measured.outcome.succeeded else 1
     for condition in conditions:
         holds = condition.holds(measured)
         verdict = "cannot be told" if holds is None else "holds" if holds else "does not hold"
-        typer.echo(f"{condition}: {verdict}", err=True)
+        typer.echo(f"{condition}: {verdict}" + ("" if holds is False else ", so the run fails"), err=True)
         broken += holds is not False
     if broken:
         raise typer.Exit(1)
@@ -121,18 +141,22 @@ def load(
 def saturate(
     url: URL,
     slo: Annotated[
-        list[str], typer.Option(help="What has to hold, as in p99=200ms or errors=0; may be repeated.")
+        list[str],
+        typer.Option(
+            help="What has to hold, as in p99=200ms or errors=0 (failed and dropped); may be repeated."
+        ),
     ] = ["p99=200ms", "errors=0"],  # noqa: B006 (Typer reads it and changes nothing)
     arrivals: Annotated[
         LoadModel, typer.Option(help="constant or poisson: search a rate; closed: a concurrency.")
     ] = LoadModel.CONSTANT,
     guess: Annotated[float | None, typer.Option(help="Where the limit may be; saves a probe or two.")] = None,
     precision: Annotated[float, typer.Option(help="How closely to know it, as a share.")] = 0.03,
-    probes: Annotated[int, typer.Option(min=2, help="The most probes to make.")] = 8,
-    duration: Annotated[float, typer.Option(min=0.5, help="Seconds measured in a probe.")] = 5.0,
+    probes: Annotated[int, typer.Option(min=2, max=1000, help="The most probes to make.")] = 8,
+    duration: WindowTime = "5s",
     method: Method = None,
     header: HeaderLines = None,
     body: BodyFile = None,
+    body_text: BodyText = None,
     payload_bytes: PayloadBytes = None,
     processes: Processes = 1,
     cpu: CPU = None,
@@ -147,13 +171,13 @@ def saturate(
     from datetime import datetime
 
     from lab.arrivals import Closed
-    from lab.cli.load_run import read_body, read_cpus, read_headers
+    from lab.cli.load_run import read_body, read_cpus, read_headers, say
     from lab.cli.saturation_run import search
     from lab.load.spec import LoadSpec
     from lab.measure.conditions import Condition
     from lab.saturation import SearchSpec
 
-    content = read_body(body, payload_bytes)
+    content = read_body(body, body_text, payload_bytes)
     base = LoadSpec(
         url=url,
         load=Closed(processes),
@@ -172,9 +196,9 @@ def saturate(
         guess=guess,
         precision=precision,
         most_probes=probes,
-        duration_s=duration,
+        duration_s=read_seconds("--duration", duration, least=0.5),
     )
-    found = search(wanted, base, csv, say=lambda line: typer.echo(line, err=as_json))
+    found = search(wanted, base, csv, say=lambda line: say(line, err=as_json))
     if as_json:
         answer = {
             "highest_kept": found.highest_kept,
@@ -182,8 +206,8 @@ def saturate(
             "ending": found.ending,
             "probes": [probe.row() for probe in found.probes],
         }
-        typer.echo(json.dumps(answer, default=datetime.isoformat))
+        say(json.dumps(answer, default=datetime.isoformat))
     else:
-        typer.echo(found.sentence())
+        say(found.sentence())
     if found.highest_kept is None:
         raise typer.Exit(1)

@@ -1,8 +1,11 @@
 """Conditions on a measurement as a person types them: `p99=200ms`, `errors<=1%`, `throughput>100`.
 
-A quantity is mean, p50, p90, p95, p99, p99.9 or max (of the response_time: us, ms or s, ms where nothing is
-said), errors (failed and dropped requests: a number, or a share with %) or throughput (requests a second).
-`=` is the good side of a goal: at most for times and errors, at least for throughput.
+A quantity is mean, p50, p90, p95, p99, p99.9 or max (of the response_time: us, ms, s or min, ms where nothing
+is said), errors (failed and dropped requests: a number, or a share with %) or throughput (requests a second).
+
+A condition is typed as a goal, which is to hold, or as a failure, which is not. In a goal `=` is the good
+side: at most for times and errors, at least for throughput. In a failure it would say the opposite of what
+is meant, so there it is refused.
 """
 
 from __future__ import annotations
@@ -17,8 +20,13 @@ from lab.errors import BadParameter
 from lab.measure.columns import TrialOutcome
 from lab.measure.measurement import Measurement
 from lab.measure.percentiles import sample_floor
+from lab.measure.times import LONGEST_S, UNITS_S, parse_seconds
 
 __all__ = ["Condition", "ConditionMetric"]
+
+
+MOST = 1e12
+"""Beyond it a number of requests, or of requests a second, is taken for a slip of the finger."""
 
 
 class ConditionMetric(StrEnum):
@@ -52,17 +60,26 @@ class Condition:
 
     @classmethod
     def parse(cls, text: str) -> Condition:
-        """Read a condition as a person types it. Raises BadParameter, which names what can be typed."""
-        found = _FORM.fullmatch(text.strip())
-        if not found or found["quantity"] not in list(ConditionMetric):
-            raise _misunderstood(text)
-        quantity, unit = ConditionMetric(found["quantity"]), found["unit"]
-        scale = _scales(quantity).get(unit)
-        if scale is None:
-            raise _misunderstood(text)
-        good = ">=" if quantity is ConditionMetric.THROUGHPUT else "<="
-        sign = good if found["sign"] == "=" else found["sign"]
-        return cls(quantity, sign, float(found["value"]) * scale, is_share=unit == "%")
+        """Read a goal that a person typed. Raises BadParameter, which names what can be typed."""
+        _, condition = _condition(text, _GOALS)
+        return condition
+
+    @classmethod
+    def parse_failure(cls, text: str) -> Condition:
+        """Read a failure that a person typed. Raises BadParameter, also for `=`, naming the sign to take."""
+        sign, condition = _condition(text, _FAILURES)
+        if sign in ("=", "=="):
+            figure = text.rpartition("=")[2].strip()
+            raise BadParameter(
+                f"{text!r} would fail the runs that are good: to fail the others, write "
+                f"{condition.quantity}{condition.bad_sign}{figure}"
+            )
+        return condition
+
+    @property
+    def bad_sign(self) -> str:
+        """The side of a figure on which this quantity is bad: `<` for throughput, `>` for all others."""
+        return "<" if self.quantity is ConditionMetric.THROUGHPUT else ">"
 
     @property
     def fewest_answers(self) -> int:
@@ -93,9 +110,7 @@ class Condition:
         return value
 
 
-_FORM = re.compile(
-    r"(?P<quantity>[a-z0-9.]+?)\s*(?P<sign><=|>=|<|>|=)\s*(?P<value>\d+(?:\.\d+)?)\s*(?P<unit>us|ms|s|%|)"
-)
+_FORM = re.compile(r"(?P<quantity>[^\s<>=!]+)\s*(?P<sign><=|>=|==|<|>|=)\s*(?P<figure>[^\s<>=!][^<>=!]*)")
 _SIGNS: Mapping[str, Callable[[float, float], bool]] = {
     "<": operator.lt,
     "<=": operator.le,
@@ -104,15 +119,48 @@ _SIGNS: Mapping[str, Callable[[float, float], bool]] = {
 }
 
 
-def _scales(quantity: ConditionMetric) -> Mapping[str, float]:
-    """Return what each unit of a quantity is worth in the condition's own unit."""
+_GOALS = "p99=200ms, errors=0, errors<=1% or throughput>=100"
+_FAILURES = "p99>200ms, errors>0, errors>1% or throughput<100"
+
+
+def _condition(text: str, examples: str) -> tuple[str, Condition]:
+    """Return the sign as it was typed, and the condition, in which `=` is the good side."""
+    found = _FORM.fullmatch(text.strip())
+    if not found or (found["sign"] == "==" and examples is _GOALS):
+        raise _misunderstood(text, "it takes a quantity, one of < <= > >= and a figure", examples)
+    name, figure = found["quantity"].lower(), found["figure"].strip()
+    if name not in list(ConditionMetric):
+        raise _misunderstood(text, f"the quantities are {', '.join(ConditionMetric)}", examples)
+    quantity = ConditionMetric(name)
+    value = _value(quantity, figure)
+    if value is None:
+        raise _misunderstood(text, f"{figure!r} is no {_wanted(quantity)}", examples)
+    good = ">=" if quantity is ConditionMetric.THROUGHPUT else "<="
+    sign = found["sign"].replace("==", "=")
+    condition = Condition(quantity, good if sign == "=" else sign, value, is_share=figure.endswith("%"))
+    return sign, condition
+
+
+def _value(quantity: ConditionMetric, figure: str) -> float | None:
+    """Return the figure in the quantity's own unit; None for one that it cannot have."""
     if quantity.is_time:
-        return {"": 1.0, "us": 0.001, "ms": 1.0, "s": 1000.0}
-    return {"": 1.0, "%": 0.01} if quantity is ConditionMetric.ERRORS else {"": 1.0}
+        seconds = parse_seconds(figure, bare="ms")
+        return None if seconds is None or seconds > LONGEST_S else round(seconds * 1000, 9)
+    share = quantity is ConditionMetric.ERRORS and figure.endswith("%")
+    number = figure.removesuffix("%").rstrip() if share else figure
+    if not re.fullmatch(r"(\d+\.?\d*|\.\d+)(e[-+]?\d+)?", number, re.IGNORECASE):
+        return None
+    value = float(number) / 100 if share else float(number)
+    return value if value <= (1.0 if share else MOST) else None
 
 
-def _misunderstood(text: str) -> BadParameter:
-    return BadParameter(
-        f"{text!r} is no condition: it takes one of {', '.join(ConditionMetric)}, a sign and a figure, "
-        "as in p99=200ms, errors=0, errors<=1% or throughput>=100"
+def _wanted(quantity: ConditionMetric) -> str:
+    if quantity.is_time:
+        return f"time ({', '.join(UNITS_S)})"
+    return (
+        "number or share up to 100%" if quantity is ConditionMetric.ERRORS else "number of requests a second"
     )
+
+
+def _misunderstood(text: str, why: str, examples: str) -> BadParameter:
+    return BadParameter(f"{text!r} is no condition: {why}, as in {examples}")

@@ -12,7 +12,7 @@ from lab.load.result import Progress
 from lab.load.run import run
 from lab.load.spec import LoadSpec, processes_for
 from lab.measure.columns import Factors
-from lab.measure.conditions import Condition
+from lab.measure.conditions import Condition, ConditionMetric
 from lab.measure.measurement import Measurement
 from lab.measure.row import Trial, factors_of, measure
 from lab.measure.validity import InvalidReason
@@ -34,6 +34,9 @@ SPARE = 1.2
 """Factor on the fewest answers that a probe is made long enough for."""
 LONGEST_S = 120.0
 """Seconds of the longest probe, unless a longer one is asked for."""
+
+MOST_LEVEL = 1e6
+"""Requests a second, or in flight, that no generator of this kind can make."""
 
 Probe = Callable[[Load, float], Measurement]
 """Loads for at least so many seconds, and returns the row."""
@@ -63,6 +66,17 @@ class SearchSpec:
             )
         if not self.goal:
             raise BadParameter("a goal needs at least one condition, such as p99=200ms")
+        for condition in self.goal:
+            if (
+                condition.sign.startswith(condition.bad_sign)
+                and condition.quantity is not ConditionMetric.THROUGHPUT
+            ):
+                raise BadParameter(
+                    f"{condition} is no goal: it is kept where there is too much load; write "
+                    f"{condition.quantity}<={str(condition).split(maxsplit=2)[2].replace(' ', '')}"
+                )
+        if self.guess is not None and self.guess > MOST_LEVEL:
+            raise BadParameter(f"guess is {self.guess:g}: give a level up to {MOST_LEVEL:,.0f}")
         self.search(1.0 if self.guess is None else self.guess)  # before anything is probed for it
 
     def search(self, guess: float) -> Search:

@@ -17,7 +17,7 @@ from tests.support.command_line import CommandLine, connects, process, read_unti
     [
         (("sequential", "--work-ms", "a"), "--work-ms"),
         (("sequential", "--work-ms", "1,2"), "--work-ms"),
-        (("sequential", "--work-ms", "-1"), "--work-ms has -1"),
+        (("sequential", "--work-ms", "-1"), "--work-ms is '-1'"),
         (("sequential", "--replicas", "3"), "--replicas is for parallel"),
         (("sequential", "--offset", "60000"), "port"),
     ],

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import importlib
 import json
+import os
+import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -16,8 +20,10 @@ from typing import Any
 import pytest
 
 from lab import cli
+from lab.cli.saturation_run import probe_line
 from lab.results.csv_file import Results, read_measurements
 from tests.support.command_line import CommandLine
+from tests.support.measurements import make_measurement
 
 
 class Hello(BaseHTTPRequestHandler):
@@ -63,6 +69,7 @@ def short(*arguments: str | int) -> tuple[str | int, ...]:
 
 
 def test_a_load_walks_through_four_files_of_the_command_line(lab: CommandLine, url: str) -> None:
+    importlib.import_module("lab.cli.app")  # as long as that takes, classes are made in many files
     folder, walked = str(Path(cli.__file__).parent), set()
 
     def note(frame: FrameType, event: str, _: object) -> None:
@@ -104,6 +111,17 @@ def test_load_sends_method_headers_and_body_as_told(
     assert set(seen) == {("PUT", "green", b"\x00 as it is")}
 
 
+def test_load_sends_a_text_that_was_typed(lab: CommandLine, url: str, seen: list[Any]) -> None:
+    assert lab("load", url, *short("--body-text", '{"a": "é"}')).returncode == 0
+    assert {(method, body) for method, _, body in seen} == {("POST", '{"a": "é"}'.encode())}
+
+
+def test_a_time_has_a_unit_in_every_option_that_takes_one(lab: CommandLine, url: str) -> None:
+    times = ("--duration", "500ms", "--warmup", "0.1s", "--think-time", "0.01s", "--timeout", "1min")
+    row = json.loads(lab("load", url, *times, "--json").stdout)
+    assert (row["duration_s"], row["warmup_s"], row["think_time_ms"]) == (0.5, 0.1, 10)
+
+
 def test_load_sends_the_pipelines_own_body_with_a_request_id_of_its_own_each(
     lab: CommandLine, url: str, seen: list[Any]
 ) -> None:
@@ -116,14 +134,14 @@ def test_load_sends_the_pipelines_own_body_with_a_request_id_of_its_own_each(
 def test_a_condition_that_holds_makes_load_exit_with_1(lab: CommandLine, url: str) -> None:
     done = lab("load", url, *short("--fail-if", "throughput>0.001", "--fail-if", "errors>0"))
     assert done.returncode == 1
-    assert "throughput > 0.001: holds" in done.stderr
+    assert "throughput > 0.001: holds, so the run fails" in done.stderr
     assert "errors > 0: does not hold" in done.stderr
 
 
 def test_a_condition_that_cannot_be_told_makes_load_exit_with_1(lab: CommandLine, url: str) -> None:
     done = lab("load", url, *short("--rate", 10, "--fail-if", "p99>1s"))
     assert done.returncode == 1
-    assert "p99 > 1000 ms: cannot be told" in done.stderr
+    assert "p99 > 1000 ms: cannot be told, so the run fails" in done.stderr
 
 
 def test_a_target_that_answers_nothing_makes_load_exit_with_1_and_say_why(lab: CommandLine) -> None:
@@ -173,6 +191,39 @@ def test_the_concurrency_of_an_open_loop_bounds_what_is_in_flight_at_once(lab: C
         (("--body", "/nowhere"), "cannot be read"),
         (("--cpu", "all"), "numbers of cores"),
         (("--fail-if", "p99"), "is no condition"),
+        (("--fail-if", "errors=0"), "write errors>0"),
+        (("--fail-if", "p99=200ms"), "write p99>200ms"),
+        (("--fail-if", "p99>nan"), "'nan' is no time"),
+        (("--fail-if", "latency>200ms"), "the quantities are mean, p50"),
+        (("--think-time", "inf"), "--think-time is 'inf': give a time from 0 s to a week, as in 500ms"),
+        (("--think-time", "-1"), "--think-time is '-1'"),
+        (("--timeout", "1e300"), "--timeout is '1e300': give a time from 0.1 s to a week"),
+        (("--timeout", "nan"), "--timeout is 'nan'"),
+        (("--timeout", "0"), "--timeout is '0'"),
+        (("--duration", "1e300"), "--duration is '1e300'"),
+        (("--duration", "5 minutes"), "--duration is '5 minutes'"),
+        (("--duration", "0.1s"), "from 0.5 s"),
+        (("--warmup", "-inf"), "--warmup is '-inf'"),
+        (("--rate", "nan"), "rate is nan"),
+        (("--rate", "inf"), "rate is inf"),
+        (("--rate", "1e300"), "rate is 1e+300"),
+        (("--rate", "-5"), "rate is -5"),
+        (("--rate", ""), "--rate is ''"),
+        (("--concurrency", "1e300"), "Invalid value for '--concurrency'"),
+        (("--concurrency", 0), "Invalid value for '--concurrency'"),
+        (("--concurrency", 10**9), "Invalid value for '--concurrency'"),
+        (("--processes", 10**6), "Invalid value for '--processes'"),
+        (("--payload-bytes", 10**15), "Invalid value for '--payload-bytes'"),
+        (("--seed", -1), "Invalid value for '--seed'"),
+        (("--seed", 10**30), "Invalid value for '--seed'"),
+        (("--body", '{"a":1}'), "send a text itself with --body-text"),
+        (("--body", "a=1&b=2"), "send a text itself with --body-text"),
+        (("--body", "@order.json"), "write order.json, without the @"),
+        (("--body", "/dev/zero"), "is a device"),
+        (("--body", "/"), "Is a directory"),
+        (("--body-text", "a", "--payload-bytes", 5), "--body-text and --payload-bytes exclude each other"),
+        (("--csv", "/dev/null"), "is no regular file"),
+        (("--no-such-option",), "No such option"),
         (("--csv", "/nonexistent/dir/x.csv"), "make the directory /nonexistent/dir"),
         (("--csv", "/nonexistent/rows.json"), "name the CSV /nonexistent/rows.csv"),
         (("--csv", "/"), "is a directory"),
@@ -202,11 +253,31 @@ def test_a_file_that_holds_no_rows_is_refused_before_anything_is_sent(
     assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["README.md"]
 
 
-@pytest.mark.parametrize("arguments", [("--precision", -1), ("--guess", 0), ("--precision", "nan")])
-def test_what_makes_no_search_is_refused_before_anything_is_sent(
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--precision", -1),
+        ("--precision", "nan"),
+        ("--guess", 0),
+        ("--guess", "nan"),
+        ("--guess", "1e300"),
+        ("--guess", "1e300", "--arrivals", "closed"),
+        ("--duration", "1e300"),
+        ("--duration", "nan"),
+        ("--slo", "p99==200ms"),
+        ("--slo", "p99=nan"),
+        ("--slo", "p99>200ms"),
+        ("--slo", "errors>0"),
+        ("--probes", 1),
+        ("--probes", 10**9),
+    ],
+)
+def test_what_makes_no_search_is_refused_in_a_line_before_anything_is_sent(
     lab: CommandLine, url: str, seen: list[Any], arguments: tuple[str | int, ...]
 ) -> None:
-    assert lab("saturate", url, *arguments).returncode == 2
+    done = lab("saturate", url, *arguments)
+    assert done.returncode == 2
+    assert len(done.stderr.splitlines()) == 1
     assert not seen
 
 
@@ -244,3 +315,34 @@ def test_a_search_that_was_interrupted_before_its_first_row_can_be_made_again(
     asked = ("--slo", "throughput>=0.001", "--arrivals", "closed", "--guess", 1, "--probes", 2)
     lab("saturate", url, *asked, "--duration", 0.5, "--csv", path)
     assert len(read_measurements(path)) == 2
+
+
+def test_a_probe_calls_what_was_dropped_dropped() -> None:
+    row = make_measurement()
+    outcome = replace(row.outcome, failed=0, dropped=7)
+    assert probe_line(replace(row, outcome=outcome)).endswith("0 failed, 7 dropped")
+
+
+def test_a_probe_whose_every_answer_is_an_error_has_no_rate() -> None:
+    row = make_measurement()
+    outcome = replace(row.outcome, requests=5, succeeded=0, failed=5, failures="http_500=5")
+    said = probe_line(replace(row, outcome=outcome))
+    assert "nothing succeeded: http_500 ×5" in said
+    assert "req/s answered" not in said
+
+
+@pytest.mark.parametrize("bytes_left", [100, 1100], ids=["for no header", "for no sidecar"])
+def test_a_row_that_the_disk_has_no_room_for_is_printed_all_the_same(
+    url: str, tmp_path: Path, bytes_left: int
+) -> None:
+    path = tmp_path / "mine.csv"
+    limits = (bytes_left, bytes_left)
+    no_room = f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, {limits});"
+    code = f"{no_room} import sys; from lab.cli import main; sys.argv[0] = 'lab'; main()"
+    command = [sys.executable, "-P", "-c", code, "load", url, *map(str, short("--csv", path))]
+    env = {**os.environ, "GIT_OPTIONAL_LOCKS": "0"}  # git, asked for the commit, is not to leave half a file
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=env)
+    assert done.returncode == 1
+    assert "succeeded, 0 failed" in done.stdout
+    assert "mine.csv" in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr

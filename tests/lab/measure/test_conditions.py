@@ -36,6 +36,10 @@ def measurement() -> Measurement:
         ("throughput>100", False),
         ("throughput<=99.9", False),
         ("p99.9=1s", None),
+        ("p99<=0.01min", True),
+        ("P99 <= .2S", True),
+        ("p99<=2e2ms", True),
+        ("errors <= 5 %", True),
     ],
 )
 def test_a_condition_means_what_it_says(measurement: Measurement, text: str, holds: bool | None) -> None:
@@ -55,6 +59,18 @@ def test_a_condition_means_what_it_says(measurement: Measurement, text: str, hol
         "errors=3ms",
         "throughput=5s",
         "p99==1",
+        "p99=>200ms",
+        "p99!=200ms",
+        "p99>100ms>200ms",
+        "p99<nan",
+        "p99<inf",
+        "p99<-1ms",
+        "p99<1e300ms",
+        "p99<200mins",
+        "errors<=200%",
+        "errors<=1e300",
+        "throughput>=5/s",
+        "latency<200ms",
     ],
 )
 def test_what_is_no_condition_is_refused_with_an_example(text: str) -> None:
@@ -74,3 +90,31 @@ def test_it_is_said_in_one_way(text: str, said: str) -> None:
 @pytest.mark.parametrize(("text", "fewest"), [("p99=1s", 662), ("p99.9=1s", 6636), ("errors=0", 1)])
 def test_it_knows_how_many_answers_it_takes_to_tell(text: str, fewest: int) -> None:
     assert Condition.parse(text).fewest_answers == fewest
+
+
+@pytest.mark.parametrize(
+    ("text", "remedy"),
+    [
+        ("errors=0", "write errors>0"),
+        ("errors=1%", "write errors>1%"),
+        ("p99=200ms", "write p99>200ms"),
+        ("p99 = 0.2 s", "write p99>0.2 s"),
+        ("p99==200ms", "write p99>200ms"),
+        ("throughput=100", "write throughput<100"),
+    ],
+)
+def test_a_failure_has_no_equals_which_would_fail_good_runs(text: str, remedy: str) -> None:
+    with pytest.raises(BadParameter) as refused:
+        Condition.parse_failure(text)
+    assert str(refused.value).endswith(remedy)
+
+
+@pytest.mark.parametrize("text", ["p99>200ms", "p99>=200ms", "errors>0", "errors>1%", "throughput<100"])
+def test_a_failure_with_any_other_sign_means_what_it_says(text: str) -> None:
+    assert Condition.parse_failure(text) == Condition.parse(text)
+
+
+@pytest.mark.parametrize("text", ["", "p99", "p99=>1", "p99>fast", "p98>200ms"])
+def test_what_is_no_failure_is_refused_with_an_example_of_one(text: str) -> None:
+    with pytest.raises(BadParameter, match="p99>200ms, errors>0, errors>1% or throughput<100"):
+        Condition.parse_failure(text)
