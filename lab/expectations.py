@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from lab.names import TopologyName
+from lab.rounding import SAME, numbers
 
 __all__ = [
     "CONTAINERS",
@@ -34,7 +35,10 @@ class Verdict(StrEnum):
     ABOVE = "above"
     BELOW = "below"
     UNDECIDED = "undecided"
-    """The interval crosses an edge, or there is none: more trials would tell."""
+    """The interval crosses an edge, or there is none: more trials would tell.
+
+    Touching an edge that is also what physics allows is no crossing.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +54,11 @@ class Band:
     def ceiling(self) -> float:
         """The edge above which a value is above the band: infinity where the documents say "and more"."""
         return math.inf if self.and_more else self.high
+
+    @property
+    def edges(self) -> tuple[float, float]:
+        """The two values at which a verdict changes."""
+        return self.low, self.ceiling
 
     def __str__(self) -> str:
         plus = "+" if self.and_more else ""
@@ -92,32 +101,42 @@ def expected_at(topology: str | None, replicas: int | None, concurrency: int | N
     return None
 
 
-def judge(low: float, high: float, band: Band) -> Verdict:
+def judge(low: float, high: float, band: Band, at_most: float = math.inf) -> Verdict:
     """Judge where the interval [low, high], in the band's unit, lies against the band.
 
-    A point is an interval too. An end that is NaN makes the verdict undecided.
+    A point is an interval too. An end that is NaN makes the verdict undecided. `at_most` is what physics
+    allows: the interval is cut there, so that an edge which is also a physical bound is met from below by
+    touching it.
     """
     if not low <= high:  # also where an end is not a number
         return Verdict.UNDECIDED
-    if low > band.ceiling:
+    high = min(high, max(low, at_most))
+    if _beyond(low, band.ceiling):
         return Verdict.ABOVE
-    if high < band.low:
+    if _beyond(band.low, high):
         return Verdict.BELOW
-    return Verdict.WITHIN if low >= band.low and high <= band.ceiling else Verdict.UNDECIDED
+    inside = not _beyond(band.low, low) and not _beyond(high, band.ceiling)
+    return Verdict.WITHIN if inside else Verdict.UNDECIDED
 
 
-def sentence(what: str, low: float, high: float, band: Band) -> str:
-    """Write the sentence under a chart: "Sequential throughput, 6.1 to 6.3 req/s …, is within …"."""
-    verdict = judge(low, high, band)
+def _beyond(value: float, edge: float) -> bool:
+    """Tell whether a value lies above an edge, by more than floats are off."""
+    return value > edge and not math.isclose(value, edge, rel_tol=SAME)
+
+
+def sentence(what: str, low: float, high: float, band: Band, at_most: float = math.inf) -> str:
+    """Write the sentence under a chart: "Sequential throughput, 6.12 to 6.34 req/s …, is within …".
+
+    The ends have as many digits as it takes for them not to contradict the verdict, which is `judge`'s.
+    """
+    verdict = judge(low, high, band, at_most)
     if math.isnan(low) or math.isnan(high):
         return f"{what} is undecided against the documented {band}: too few valid trials for an interval."
     unit = "×" if band.unit == "×" else f" {band.unit}"
-    measured = f"{what}, {_figure(low)} to {_figure(high)}{unit} (95 % interval),"
+    first, last = numbers(low, high, edges=band.edges)
+    measured = f"{what}, {first} to {last}{unit} (95 % interval),"
     if verdict is Verdict.UNDECIDED:
         return f"{measured} crosses an edge of the documented {band}: undecided, more trials would tell."
-    return f"{measured} is {verdict} the documented {band}."
-
-
-def _figure(value: float) -> str:
-    """Write three significant digits, and all those before the point."""
-    return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
+    met = verdict is Verdict.WITHIN and _beyond(high, band.ceiling)
+    why = f": it touches {at_most:g}{unit}, and physics allows no more" if met else ""
+    return f"{measured} is {verdict} the documented {band}{why}."

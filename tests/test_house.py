@@ -24,6 +24,7 @@ FLOORS = (
         "lab.children",
         "lab.imports",
         "lab.names",
+        "lab.rounding",
         "lab.arrivals",
         "lab.topology",
         "lab.expectations",

@@ -13,6 +13,7 @@ from lab.charts.series import reasons, valid
 from lab.compare import Change as ComparedAs
 from lab.compare import Comparison
 from lab.expectations import RATIO, Verdict
+from lab.rounding import number, trimmed
 
 if TYPE_CHECKING:
     from lab.saturation import Saturation
@@ -99,6 +100,8 @@ def capacity_answer(saturation: Saturation, rows: pd.DataFrame) -> Answer:
     """Say which rate the search found the service to sustain, and how many trials below it are valid."""
     kept = saturation.highest_kept
     opening = (
-        f"The service sustains {kept:.3g} req/s." if kept else "The service keeps the goal at no rate tried."
+        f"The service sustains {trimmed(number(kept))} req/s."
+        if kept
+        else "The service keeps the goal at no rate tried."
     )
     return Answer(f"**{opening}** {saturation.sentence()}\n\n{_trials(rows)}")

@@ -29,6 +29,7 @@ from lab.charts.marks import (
 from lab.charts.series import Panel, Point, Series, panels_of
 from lab.charts.style import Chart, Look, looks, styled
 from lab.expectations import Band, Expectation, expected_of
+from lab.rounding import number
 
 __all__ = ["latency", "throughput"]
 
@@ -124,7 +125,7 @@ def _draw_ratio(ax: Axes, panel: Panel, quantity: _Quantity, ratio: Finding) -> 
     ends = [list(series.points(quantity.column))[-1] for series in panel.series]
     low, *_, high = sorted(end.interval.estimate for end in ends)
     if len(ends) == 2 and ends[0].x == ends[1].x and not math.isnan(low + high):
-        draw_ratio(ax, ends[0].x, low, high, ratio.interval.estimate)
+        draw_ratio(ax, ends[0].x, low, high, f"{ratio.figures[0]}×")
 
 
 def _heights(panels: tuple[Panel, ...], quantity: _Quantity) -> Iterator[float]:
@@ -176,4 +177,4 @@ def _alternative(panels: tuple[Panel, ...], quantity: _Quantity) -> str:
 
 def _in_words(point: Point) -> str:
     estimate = point.interval.estimate
-    return f"{'no valid trial' if math.isnan(estimate) else f'{estimate:.4g}'} at {point.x:g}"
+    return f"{'no valid trial' if math.isnan(estimate) else number(estimate, 4)} at {point.x:g}"

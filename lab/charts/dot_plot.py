@@ -17,6 +17,7 @@ from lab.charts.series import reasons, valid
 from lab.charts.style import GREY, INK, Look, looks, new_figure
 from lab.measure.statistics import Interval, log_interval
 from lab.results.frame import require_cells_apart, require_columns
+from lab.rounding import number
 
 __all__ = [
     "LATENCY",
@@ -85,9 +86,7 @@ def believed(rows: pd.DataFrame) -> str:
 
 def figure_text(value: float) -> str:
     """Write a value with two significant digits or more, as beside a mark; nothing for NaN."""
-    if math.isnan(value):
-        return ""
-    return f"{value:,.0f}" if value >= 10 else f"{value:#.2g}"
+    return "" if math.isnan(value) else number(value, 2)
 
 
 def line_chart(title: str, lines: Lines, quantities: Sequence[Quantity]) -> Figure:

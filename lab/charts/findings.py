@@ -14,6 +14,7 @@ from lab.expectations import RATIO, Band, Verdict, expected_of, judge, sentence
 from lab.measure.factors import topology_of
 from lab.measure.statistics import Interval, log_interval, ratio_interval
 from lab.names import TopologyName
+from lab.rounding import numbers
 from lab.theory.bounds import knee, stations_of
 
 __all__ = ["Claim", "Finding", "caption", "findings_of"]
@@ -39,19 +40,28 @@ class Finding:
     band: Band
     saturated: bool = True
     """Whether the claim was measured at saturation, if it is about that; else the verdict is undecided."""
+    at_most: float = math.inf
+    """What physics allows, in the band's unit."""
 
     @property
     def verdict(self) -> Verdict:
         """Where the interval lies against the band."""
         if not self.saturated:
             return Verdict.UNDECIDED
-        return judge(self.interval.low, self.interval.high, self.band)
+        return judge(self.interval.low, self.interval.high, self.band, self.at_most)
+
+    @property
+    def figures(self) -> tuple[str, str, str]:
+        """The estimate and the ends of its interval, with the digits that the verdict needs; "–" if blank."""
+        of = self.interval
+        estimate, low, high = numbers(of.estimate, of.low, of.high, edges=self.band.edges)
+        return estimate, low, high
 
     def __str__(self) -> str:
         """Say the finding in a sentence."""
-        estimate = "" if math.isnan(self.interval.estimate) else f" ({self.interval.estimate:.2f}×)"
+        estimate = "" if math.isnan(self.interval.estimate) else f" ({self.figures[0]}×)"
         what = self.what + (estimate if self.claim is Claim.RATIO else "")
-        said = sentence(what, self.interval.low, self.interval.high, self.band)
+        said = sentence(what, self.interval.low, self.interval.high, self.band, self.at_most)
         if not self.saturated:
             said = f"{what} was not measured at saturation, so the documented {self.band} are undecided."
         return f"With {self.panel}: {said}" if self.panel else said
@@ -103,7 +113,14 @@ def _ratio(panel: Panel) -> Iterator[Finding]:
         ratio,
         RATIO,
         saturated=highest >= _knee(parallel),
+        at_most=_times_the_instances(sequential, parallel),
     )
+
+
+def _times_the_instances(sequential: Series, parallel: Series) -> float:
+    """Divide the instances of a service: no ratio of throughputs can exceed that."""
+    above, below = (series.factors["replicas"] for series in (parallel, sequential))
+    return float(above) / float(below) if above and below else math.inf
 
 
 def _knee(series: Series) -> float:

@@ -141,12 +141,12 @@ def draw_limit(ax: Axes, limit: Limit, places: Sequence[float], look: Look) -> N
     ax.plot(along, [limit(float(x)) for x in along], color=look.colour, zorder=3, **DASHED)
 
 
-def draw_ratio(ax: Axes, x: float, low: float, high: float, ratio: float) -> None:
+def draw_ratio(ax: Axes, x: float, low: float, high: float, ratio: str) -> None:
     """Draw an arrow from the lower of two points to the higher, with their ratio beside it."""
     arrow = {"arrowstyle": "<->", "color": INK, "shrinkA": 0, "shrinkB": 0, "linewidth": 1.1}
     ax.annotate("", xy=(x * 1.13, high), xytext=(x * 1.13, low), arrowprops=arrow)
     ax.annotate(
-        f"{ratio:.2f}×",
+        ratio,
         xy=(x * 1.16, math.sqrt(low * high)),
         xytext=(2, 0),
         textcoords="offset points",

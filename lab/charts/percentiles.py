@@ -11,6 +11,7 @@ from lab.charts.axes import label_axes, legend_below, log_steps, log_values, pan
 from lab.charts.marks import DASHED, draw_points, invalid_entry, limit_entry, points_entry
 from lab.charts.series import Series, panels_of
 from lab.charts.style import GREY, Chart, look, styled
+from lab.rounding import number, trimmed
 
 if TYPE_CHECKING:
     from lab.saturation import Saturation
@@ -40,7 +41,7 @@ def percentiles(rows: pd.DataFrame, saturation: Saturation | None = None) -> Cha
         handles.append(invalid_entry())
     if saturation and saturation.highest_kept:
         ax.axvline(saturation.highest_kept, color=GREY, zorder=1, **DASHED)
-        label = f"{saturation.highest_kept:.3g} req/s, the highest rate that keeps the goal"
+        label = f"{trimmed(number(saturation.highest_kept))} req/s, the highest rate that keeps the goal"
         handles.append(limit_entry(label))
     label_axes([ax], [panel.axis], "response_time (ms)")
     values = rows[list(_COLUMNS.values())].to_numpy(dtype=float, na_value=math.nan)
@@ -56,5 +57,5 @@ def _sentence(series: Series, x: float) -> str:
         name: next(p.interval.estimate for p in series.points(column) if p.x == x)
         for name, column in _COLUMNS.items()
     }
-    known = [f"{name} {value:.3g} ms" for name, value in told.items() if not math.isnan(value)]
+    known = [f"{name} {number(value)} ms" for name, value in told.items() if not math.isnan(value)]
     return f"At {x:g} req/s: {', '.join(known) or 'no valid trial'}."

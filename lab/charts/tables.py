@@ -11,6 +11,7 @@ from lab.charts.findings import Claim, Finding, findings_of
 from lab.charts.series import Panel, Series, panels_of, positive, reasons, valid
 from lab.expectations import Verdict
 from lab.measure.statistics import Interval, log_interval
+from lab.rounding import interval_text, number
 
 __all__ = ["Table", "cells", "figure_of", "verdicts"]
 
@@ -64,17 +65,14 @@ def cells(rows: pd.DataFrame) -> Table:
 
 def figure_of(interval: Interval) -> str:
     """Write an estimate and its interval with three significant digits or more: "99.1 (98.7–99.5)"."""
-    if math.isnan(interval.estimate):
-        return "–"
-    estimate = _number(interval.estimate)
-    return f"{estimate} ({_number(interval.low)}–{_number(interval.high)})" if interval.known else estimate
+    return interval_text(interval.estimate, interval.low, interval.high)
 
 
 def _verdict(finding: Finding) -> tuple[str, ...]:
-    interval = finding.interval
     unit = "×" if finding.band.unit == "×" else f" {finding.band.unit}"
-    estimate = "–" if math.isnan(interval.estimate) else _number(interval.estimate) + unit
-    ends = f"{_number(interval.low)} to {_number(interval.high)}" if interval.known else "–"
+    estimate, low, high = finding.figures
+    estimate += "" if math.isnan(finding.interval.estimate) else unit
+    ends = f"{low} to {high}" if finding.interval.known else "–"
     what = f"{finding.what}, {finding.panel}" if finding.panel else finding.what
     return (what, estimate, ends, str(finding.band), f"{_MARKS[finding.verdict]} {finding.verdict}")
 
@@ -88,10 +86,6 @@ def _cell(panel: Panel, series: Series, x: float) -> tuple[str, ...]:
         f"{int(valid(rows).sum())} of {len(rows)}",
         figure_of(log_interval(positive(rows, "throughput_rps"))),
         figure_of(log_interval(positive(rows, "response_time_mean_ms"))),
-        _number(float(p95.median())) if len(p95) else "–",
+        number(float(p95.median())) if len(p95) else "–",
         ", ".join(reasons(rows)),
     )
-
-
-def _number(value: float) -> str:
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:#.3g}" if abs(value) < 100 else f"{value:.0f}"

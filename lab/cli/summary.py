@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -13,6 +12,7 @@ from rich.table import Table
 from lab.expectations import Expectation, Verdict, expected_at, judge, sentence
 from lab.measure.measurement import Measurement
 from lab.measure.statistics import Interval, log_interval
+from lab.rounding import interval_text
 
 __all__ = ["Summary", "print_summary", "summaries"]
 
@@ -52,8 +52,8 @@ def print_summary(topology: str, found: Sequence[Summary]) -> None:
         band = str(expected.throughput_rps) if expected else "–"
         table.add_row(
             str(summary.concurrency),
-            _figure(summary.throughput_rps),
-            _figure(summary.response_time_p50_ms),
+            _figure(summary.throughput_rps, expected.throughput_rps.edges if expected else ()),
+            _figure(summary.response_time_p50_ms, expected.response_time_ms.edges if expected else ()),
             _figure(summary.response_time_p95_ms),
             f"{summary.failed:,}",
             band,
@@ -112,16 +112,8 @@ def _verdict(summary: Summary) -> str:
     return f"[{colour}]{verdict}[/{colour}]"
 
 
-def _figure(interval: Interval) -> str:
-    if math.isnan(interval.estimate):
-        return "–"
-    ends = f" ({_short(interval.low)}–{_short(interval.high)})" if interval.known else ""
-    return _short(interval.estimate) + ends
-
-
-def _short(value: float) -> str:
-    """Format with three significant digits, and with every digit before the point."""
-    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+def _figure(interval: Interval, edges: Sequence[float] = ()) -> str:
+    return interval_text(interval.estimate, interval.low, interval.high, edges)
 
 
 def _concurrency(row: Measurement) -> int:

@@ -16,6 +16,7 @@ from lab.measure.conditions import Condition, ConditionMetric
 from lab.measure.measurement import Measurement
 from lab.measure.row import Trial, factors_of, measure
 from lab.measure.validity import InvalidReason
+from lab.rounding import numbers, trimmed
 from lab.saturation.search import Search, SearchResult
 
 __all__ = ["Ending", "Probe", "Saturation", "SearchSpec", "probing", "saturate"]
@@ -139,7 +140,8 @@ class Saturation:
         """Return the outcome in words."""
         unit = "in flight" if self.spec.model is LoadModel.CLOSED else "req/s"
         goal = " and ".join(map(str, self.spec.goal))
-        kept, broken = (f"{level or 0:.4g} {unit}" for level in (self.highest_kept, self.lowest_broken))
+        levels = self.highest_kept or 0, self.lowest_broken or 0
+        kept, broken = (f"{trimmed(level)} {unit}" for level in numbers(*levels, edges=levels, digits=4))
         count = f"{len(self.probes)} probe{'s' if len(self.probes) != 1 else ''}"
         if self.nothing_succeeded:
             return f"{(self.probes[-1].outcome.nothing_succeeded or '').capitalize()} ({count})."

@@ -16,7 +16,8 @@ from tests.support.chart_rows import made_up_rows
         (0.9, "**Yes: 3–4× is what it does.**"),
         (1.2, "**It does more than 3–4×.**"),
         (0.5, "**No: it does not reach 3–4×.**"),
-        (0.99, "**Whether it does 3–4× is undecided.**"),
+        (0.99, "**Yes: 3–4× is what it does.**"),
+        (0.757, "**Whether it does 3–4× is undecided.**"),
     ],
 )
 def test_it_opens_with_the_verdict_on_the_ratio(factor: float, opening: str) -> None:

@@ -41,7 +41,7 @@ def found() -> Saturation:
 
 def test_a_percentile_that_is_blank_everywhere_is_left_out(found: Saturation) -> None:
     chart = charts.percentiles(made_up_rows(own), found)
-    assert chart.caption == "At 32 req/s: p50 42 ms, p95 52 ms."
+    assert chart.caption == "At 32 req/s: p50 42.0 ms, p95 52.0 ms."
     (ax,) = chart.figure.axes
     assert (ax.get_xlabel(), ax.get_ylabel()) == ("requested_rate (req/s)", "response_time (ms)")
     marked = {line.get_marker(): list(line.get_ydata()) for line in ax.get_lines()}
