@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -9,6 +10,7 @@ import pandas as pd
 
 from lab.errors import ResultsError
 from lab.measure.factors import HOW_IT_WAS_MEASURED, factor_columns
+from lab.results.frame import absent_columns
 
 __all__ = ["Key", "Pairing", "Sides"]
 
@@ -26,7 +28,8 @@ class Pairing:
     """The cells of two results, A and B, that can be compared.
 
     A factor that has one level throughout A and another throughout B is what was changed, and is left out of
-    the comparison's keys. In all other factors two cells must agree.
+    the comparison's keys, and so is one whose column a file lacks, if the cells of the other stay apart. In
+    all other factors two cells must agree.
     """
 
     a: pd.DataFrame
@@ -46,6 +49,21 @@ class Pairing:
     @cached_property
     def factors(self) -> tuple[str, ...]:
         """The factors in which two cells must agree."""
+        return tuple(name for name in self._comparable if name not in self.ignored)
+
+    @cached_property
+    def ignored(self) -> tuple[str, ...]:
+        """Factors whose column one file lacks, and without which no cells of the other fall together."""
+        kept = list(self._comparable)
+        lacking = {*absent_columns(self.a), *absent_columns(self.b)}
+        for name in (name for name in self._comparable if name in lacking):
+            rest = [other for other in kept if other != name]
+            if all(len(_keys(f, rest)) == len(_keys(f, kept)) for f in (self.a, self.b)):
+                kept = rest
+        return tuple(name for name in self._comparable if name not in kept)
+
+    @cached_property
+    def _comparable(self) -> tuple[str, ...]:
         return tuple(n for n in _factors() if n not in HOW_IT_WAS_MEASURED and n not in self.changed)
 
     def trials(self, metric: str) -> dict[Key, Sides]:
@@ -69,7 +87,7 @@ class Pairing:
 
     def lonely(self) -> tuple[list[Key], list[Key]]:
         """Return the cells that only A has, and those that only B has."""
-        of_a, of_b = self._keys(self.a), self._keys(self.b)
+        of_a, of_b = _keys(self.a, self.factors), _keys(self.b, self.factors)
         return [k for k in of_a if k not in of_b], [k for k in of_b if k not in of_a]
 
     def label(self, key: Key) -> str:
@@ -83,7 +101,7 @@ class Pairing:
 
         The replicas and the balancer, for example, may follow from the topology.
         """
-        keys = [*self._keys(self.a), *self._keys(self.b)]
+        keys = [*_keys(self.a, self.factors), *_keys(self.b, self.factors)]
         telling: list[int] = []
         for place in range(len(self.factors)):
             levels: dict[Key, set[str]] = {}
@@ -93,27 +111,28 @@ class Pairing:
                 telling.append(place)
         return telling
 
-    def _keys(self, frame: pd.DataFrame) -> dict[Key, list[int]]:
-        """Return the numbers of each cell's rows, in order of first appearance."""
-        rows: dict[Key, list[int]] = {}
-        for number, key in enumerate(zip(*(_text(frame[n]) for n in self.factors), strict=True)):
-            rows.setdefault(key, []).append(number)
-        return rows
-
     def _values(self, frame: pd.DataFrame, metric: str) -> dict[Key, list[float]]:
         values, valid = frame[metric].tolist(), frame["valid"].fillna(False).tolist()
         return {
             key: [float(values[n]) for n in rows if valid[n] and values[n] > 0]
-            for key, rows in self._keys(frame).items()
+            for key, rows in _keys(frame, self.factors).items()
         }
 
     def _failed(self, frame: pd.DataFrame) -> dict[Key, list[float]]:
         counts = list(zip(frame["succeeded"].tolist(), frame["failed"].tolist(), strict=True))
         shares = [failed / (succeeded + failed) if succeeded else 1.0 for succeeded, failed in counts]
-        return {key: [shares[n] for n in rows] for key, rows in self._keys(frame).items()}
+        return {key: [shares[n] for n in rows] for key, rows in _keys(frame, self.factors).items()}
 
     def _differing(self) -> list[str]:
         return [n for n in self.factors if not set(_text(self.a[n])) & set(_text(self.b[n]))]
+
+
+def _keys(frame: pd.DataFrame, factors: Sequence[str]) -> dict[Key, list[int]]:
+    """Return the numbers of each cell's rows, in order of first appearance."""
+    rows: dict[Key, list[int]] = {}
+    for number, key in enumerate(zip(*(_text(frame[name]) for name in factors), strict=True)):
+        rows.setdefault(key, []).append(number)
+    return rows
 
 
 def _factors() -> tuple[str, ...]:

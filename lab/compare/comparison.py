@@ -291,8 +291,13 @@ def compare(
         only_in_a=only_in_a,
         only_in_b=only_in_b,
         changed=pairing.changed,
-        differences=tuple(differing),
+        differences=(*differing, *_without(pairing.ignored)),
     )
+
+
+def _without(factors: Sequence[str]) -> Iterator[str]:
+    if factors:
+        yield f"Cells are paired without {', '.join(factors)}: one of the two has no such column."
 
 
 def _testable(smallest: Mapping[Key, float]) -> list[Key]:

@@ -17,7 +17,7 @@ from lab.measure.measurement import Column, Measurement
 from lab.results.csv_file import CsvTable
 from lab.results.schema import few
 
-__all__ = ["read", "require_cells_apart", "require_columns"]
+__all__ = ["absent_columns", "read", "require_cells_apart", "require_columns"]
 
 _DTYPES: Mapping[type, str] = {str: "string", int: "Int64", float: "float64", bool: "boolean"}
 _ABSENT = "absent columns"
@@ -41,9 +41,15 @@ def read(path: Path | str) -> pd.DataFrame:
     return frame
 
 
+def absent_columns(rows: pd.DataFrame) -> tuple[str, ...]:
+    """Return the columns of the contract that the file of `rows` lacks."""
+    absent: tuple[str, ...] = rows.attrs.get(_ABSENT, ())
+    return absent
+
+
 def require_columns(rows: pd.DataFrame, *names: str) -> None:
     """Raise SchemaMismatch if the file that `rows` were read from lacks one of these columns."""
-    lacking = [name for name in dict.fromkeys(names) if name in rows.attrs.get(_ABSENT, ())]
+    lacking = [name for name in dict.fromkeys(names) if name in absent_columns(rows)]
     if lacking:
         raise SchemaMismatch(
             f"this needs the column {few(lacking)}, which the file lacks: name a result that has it"
@@ -96,7 +102,7 @@ def _series(path: Path, lines: list[int], column: Column, texts: list[str]) -> p
 
 def _lacking_factors(rows: pd.DataFrame) -> list[str]:
     """Return the factors that the rows' file lacks, of its version: later ones cannot have told its cells."""
-    absent = rows.attrs.get(_ABSENT, ())
+    absent = absent_columns(rows)
     version = max((c.since for c in Measurement.columns() if c.name not in absent), default=1)
     return [c.name for c in factor_columns() if c.name in absent and c.since <= version]
 

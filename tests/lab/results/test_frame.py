@@ -122,6 +122,16 @@ def test_the_baseline_without_an_optional_column_is_drawn_and_compared_or_the_co
         assert column in refusal(of, otherwise=column)
 
 
+def test_cells_are_paired_without_a_factor_that_one_file_lacks_where_they_stay_apart(
+    tmp_path: Path, baseline: list[dict[str, str]]
+) -> None:
+    whole = written(tmp_path / "whole.csv", baseline)
+    rows = [{n: c for n, c in row.items() if n != "policy"} for row in baseline]
+    compared = compare(whole, written(tmp_path / "part.csv", rows))
+    assert (len(compared.cells), compared.only_in_a, compared.only_in_b) == (8, (), ())
+    assert "Cells are paired without policy: one of the two has no such column." in compared.sentences()
+
+
 def test_rows_of_two_cells_are_not_pooled_for_want_of_the_column_that_told_them_apart(
     tmp_path: Path, baseline: list[dict[str, str]]
 ) -> None:
