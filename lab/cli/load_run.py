@@ -26,7 +26,7 @@ from lab.measure.percentiles import PERCENTILES
 from lab.measure.row import Trial, factors_of, histograms_of, measure
 from lab.measure.statistics import Interval
 from lab.measure.validity import MEANING, InvalidReason
-from lab.progress import SecondsBar, seconds_bar
+from lab.progress import SecondsBar, note, seconds_bar
 from lab.results.csv_file import Results, require_resumable
 from lab.results.sidecar import Sidecar
 
@@ -132,6 +132,8 @@ def append_row(path: Path, spec: LoadSpec, measured: Measurement, loaded: LoadRe
 
 def _appended(path: Path, spec: LoadSpec, measured: Measurement, loaded: LoadResult) -> Measurement:
     with Results(path, _parameters(spec)) as results:
+        if results.set_aside:
+            note(results.set_aside)
         cell = measured.what.cell_id
         number = 1 + max((trial for name, trial in results.done if name == cell), default=0)
         measured = replace(measured, what=replace(measured.what, sweep_id=path.stem, trial=number))

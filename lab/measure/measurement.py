@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import Field, dataclass, field, fields, replace
 from datetime import datetime
@@ -110,7 +111,15 @@ class Measurement:
         )
 
 
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(text)
+    return number
+
+
 _PARSERS: Mapping[type, Callable[[str], Cell]] = {
+    float: _finite,
     bool: {"true": True, "True": True, "false": False, "False": False}.__getitem__,
     datetime: datetime.fromisoformat,
 }

@@ -1,4 +1,4 @@
-"""Rows to a CSV and back as text: appended one by one, so that a crash leaves no half row."""
+"""Rows to a CSV, appended one by one, so that a crash leaves no half row, and back as measurements."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ import fcntl
 import io
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
@@ -17,77 +16,19 @@ from typing import Any, Self
 from lab.errors import ResultsError, SchemaMismatch, SweepMismatch
 from lab.measure.columns import SCHEMA_VERSION
 from lab.measure.measurement import Cell, Measurement
-from lab.results.schema import complaints, few, table_schema
+from lab.results.csv_table import CsvTable
+from lab.results.schema import complaints, table_schema
 from lab.results.sidecar import Provenance, Sidecar, write_whole
 
-__all__ = ["CsvTable", "Results", "check", "read_measurements", "require_resumable"]
-
-
-@dataclass(frozen=True, slots=True)
-class CsvTable:
-    """The text of a result: the names of its columns, and its whole rows, each with its line."""
-
-    path: Path
-    header: Sequence[str]
-    rows: Sequence[tuple[int, Sequence[str]]]
-
-    @classmethod
-    def read(cls, path: Path) -> CsvTable:
-        """Read the CSV at `path`; a last row without a line end is left out.
-
-        Raises ResultsError for a file that is not there, SchemaMismatch for one that is no result, naming
-        the line: required columns are missing, a column occurs twice, or a row has another number of cells.
-        """
-        lines = _lines(path)
-        _, header = next(lines, (1, []))
-        missing = [c.name for c in Measurement.columns() if c.required and c.name not in header]
-        if missing:
-            raise SchemaMismatch(
-                f"{path} is no result of this lab: its first line lacks columns that every result has, "
-                f"missing {few(missing)}"
-            )
-        twice = [name for name in dict.fromkeys(header) if header.count(name) > 1]
-        if twice:
-            raise SchemaMismatch(f"{path}, line 1: column {few(twice)} occurs twice: remove one of the two")
-        rows = [(number, cells) for number, cells in lines if cells]
-        for number, cells in rows:
-            if len(cells) != len(header):
-                raise SchemaMismatch(
-                    f"{path}, line {number}: {len(cells)} cells for {len(header)} columns: mend or remove it"
-                )
-        return cls(path, header, rows)
-
-    def cells(self) -> Iterator[tuple[int, dict[str, str]]]:
-        """Yield the line of each row, and its cells by column."""
-        return ((number, dict(zip(self.header, cells, strict=True))) for number, cells in self.rows)
-
-    @property
-    def absent(self) -> tuple[str, ...]:
-        """The columns of the contract that the file lacks, in its order."""
-        return tuple(c.name for c in Measurement.columns() if c.name not in self.header)
-
-    def current(self) -> CsvTable:
-        """Return the same rows under the newest header; unknown columns come last.
-
-        A header that has every column of the contract stays as it is.
-        """
-        if not self.absent:
-            return self
-        known = [column.name for column in Measurement.columns()]
-        header = [*known, *(name for name in self.header if name not in known)]
-        rows = [(number, [row.get(name, "") for name in header]) for number, row in self.cells()]
-        return CsvTable(self.path, header, rows)
-
-    def text(self) -> str:
-        """Return the table as it stands in a file."""
-        return "".join(map(_line, [self.header, *(cells for _, cells in self.rows)]))
+__all__ = ["Results", "check", "read_measurements", "require_resumable"]
 
 
 class Results:
     """The result of one sweep, open for appending; a context manager. One writer at a time.
 
     An existing file of that name is resumed if its parameters are the same, else SweepMismatch is raised. One
-    that lacks columns keeps its rows and gets the newest header; a crash leaves the old file or the new one.
+    that lacks columns keeps its rows and gets the newest header, one with other line ends the lab's; a last
+    row without a line end is set aside in a file beside. A crash leaves the old file or the new one.
     """
 
     def __init__(
@@ -98,10 +39,12 @@ class Results:
         self._descriptor = _open_locked(path)
         try:
             self.sidecar = _resumed_or_new(path, parameters, provenance or Provenance.gather())
-            _cut_torn_tail(self._descriptor)
-            self._header = self._renewed_header()
+            table = CsvTable.read(path, torn_allowed=True)
+            self.done = {(m.what.cell_id, m.what.trial) for m in _measurements(table)}
+            self.set_aside = _set_aside(table)
+            """What was done with a torn row, as a sentence; empty where there was none."""
+            self._header = self._renewed_header(table)
             self.sidecar.write(path)
-            self.done = {(m.what.cell_id, m.what.trial) for m in read_measurements(path)}
         except BaseException:
             os.close(self._descriptor)
             raise
@@ -117,29 +60,29 @@ class Results:
     def append(self, measurement: Measurement, histograms: Mapping[str, Any] | None = None) -> None:
         """Add one row, and before it its histograms, by what they time, to the sidecar.
 
-        Raises SchemaMismatch for a cell with a line break, ResultsError where the disk is full.
+        Raises SchemaMismatch for a cell with a line break, ResultsError where the disk is full or the trial
+        is there already.
         """
+        trial = (measurement.what.cell_id, measurement.what.trial)
+        if trial in self.done:
+            raise ResultsError(f"{self.path} has trial {trial[1]} of cell {trial[0]} already: number it anew")
         if histograms:
             self.sidecar.histograms[f"{measurement.what.cell_id}/{measurement.what.trial}"] = dict(histograms)
             self.sidecar.write(self.path)
         cells = measurement.row()
         self._write_line([_text(cells.get(name)) for name in self._header])
-        self.done.add((measurement.what.cell_id, measurement.what.trial))
+        self.done.add(trial)
 
     def close(self) -> None:
         """Close the file. What was appended is on the disk already."""
         os.close(self._descriptor)
 
-    def _renewed_header(self) -> Sequence[str]:
-        """Give the file the newest header, and return that header."""
-        if os.fstat(self._descriptor).st_size == 0:
-            header = [column.name for column in Measurement.columns()]
-            self._write_line(header)
-            return header
-        table = CsvTable.read(self.path)
+    def _renewed_header(self, table: CsvTable) -> Sequence[str]:
+        """Give the file the newest header and the lab's line ends, and return that header."""
         current = table.current()
-        if current.header != table.header:
-            write_whole(self.path, current.text().encode())
+        if current.header != table.header or table.foreign or table.torn:
+            lines = [current.header, *(cells for _, cells in current.rows)]
+            write_whole(self.path, "".join(map(_line, lines)).encode())
             renewed = _open_locked(self.path)
             os.close(self._descriptor)
             self._descriptor = renewed
@@ -163,7 +106,7 @@ def read_measurements(path: Path | str) -> list[Measurement]:
     Raises ResultsError for a missing file, SchemaMismatch for what is no result, or for a cell that does not
     fit its column, naming the line and the column.
     """
-    return [_measurement(path, number, row) for number, row in CsvTable.read(Path(path)).cells()]
+    return _measurements(CsvTable.read(Path(path)))
 
 
 def check(path: Path | str, schema: Mapping[str, Any] | None = None) -> int:
@@ -182,8 +125,12 @@ def check(path: Path | str, schema: Mapping[str, Any] | None = None) -> int:
 def require_resumable(path: Path, parameters: Mapping[str, Any]) -> None:
     """Raise ResultsError for a file of that name which `Results` could not go on with; write nothing."""
     _resumed(path, parameters)
-    if path.exists() and next(_lines(path), None):
-        CsvTable.read(path)
+    if path.exists():
+        _measurements(CsvTable.read(path, torn_allowed=True))
+
+
+def _measurements(table: CsvTable) -> list[Measurement]:
+    return [_measurement(table.path, number, row) for number, row in table.cells()]
 
 
 def _measurement(path: Path | str, number: int, row: Mapping[str, str]) -> Measurement:
@@ -248,30 +195,17 @@ def _as_json(parameters: Mapping[str, Any]) -> dict[str, Any]:
     return plain
 
 
-def _cut_torn_tail(descriptor: int) -> None:
-    """Drop what follows the last line break: the beginning of a row whose writer was killed."""
-    size = os.fstat(descriptor).st_size
-    content = os.pread(descriptor, size, 0)
-    os.ftruncate(descriptor, content.rfind(b"\n") + 1)
-
-
-def _lines(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """Yield the number and the cells of each whole line."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise ResultsError(f"there is no file {path}: check the path") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ResultsError(f"{path} is no CSV that can be read ({error}): name a result") from None
-    reader = csv.reader(io.StringIO(text[: text.rfind("\n") + 1]))
-    return ((reader.line_num, cells) for cells in _sound(path, reader))
-
-
-def _sound(path: Path, lines: Iterable[list[str]]) -> Iterator[list[str]]:
-    try:
-        yield from lines
-    except csv.Error as error:
-        raise ResultsError(f"{path} is no CSV that can be read ({error}): name a result") from None
+def _set_aside(table: CsvTable) -> str:
+    """Keep a torn row in a file beside the CSV, and say so; empty where there is none."""
+    if not table.torn:
+        return ""
+    aside = table.path.with_suffix(".torn")
+    with aside.open("a", encoding="utf-8") as file:
+        file.write(table.torn + "\n")
+    return (
+        f"{table.path}: the last row has no line end, so it may be torn: it was set aside in {aside.name}, "
+        "and its trial is still to be measured"
+    )
 
 
 def _line(cells: Sequence[str]) -> str:

@@ -14,7 +14,7 @@ from lab.errors import SchemaMismatch
 from lab.measure.columns import Factors
 from lab.measure.factors import HOW_IT_WAS_MEASURED, cell_id, factor_columns
 from lab.measure.measurement import Column, Measurement
-from lab.results.csv_file import CsvTable
+from lab.results.csv_table import CsvTable
 from lab.results.schema import few
 
 __all__ = ["absent_columns", "read", "require_cells_apart", "require_columns"]

@@ -8,6 +8,7 @@ Only what the schema uses of the standard is checked here: type, required, minim
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
@@ -98,7 +99,7 @@ def _is_a(type_name: str, text: str) -> bool:
             case "integer":
                 int(text)
             case "number":
-                return float(text) == float(text)  # not a number is not a number
+                return math.isfinite(float(text))
             case "boolean":
                 return text in ("true", "false")
             case "datetime":

@@ -33,6 +33,8 @@ def run_sweep(plan: Plan) -> Path:
         _require_placeable(plan)
         _require_free_ports(plan)
     with Results(plan.path, plan.parameters) as results:
+        if results.set_aside:
+            note(results.set_aside)
         left = plan.left(read_measurements(plan.path))
         if left:
             note(f"{len(left)} trials into {_shown(plan.path)}; interrupted, name {plan.name} goes on")

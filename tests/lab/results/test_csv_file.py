@@ -82,6 +82,7 @@ def test_wherever_a_write_was_cut_whole_rows_are_kept_and_the_sweep_goes_on(
     path.write_bytes(kept)
     with Results(path, PARAMETERS, HERE) as results:
         assert len(results.done) == max(0, kept.count(b"\n") - 1)
+        assert bool(results.set_aside) == (kept != b"" and not kept.endswith(b"\n"))
         results.append(make_measurement(trial=3))
     assert check(path) == len(read_measurements(path)) == max(0, kept.count(b"\n") - 1) + 1
 
@@ -93,10 +94,12 @@ def test_a_killed_writer_leaves_only_whole_rows(tmp_path: Path) -> None:
         "from lab.results.csv_file import Results, read_measurements\n"
         "from pathlib import Path\n"
         f"path = Path({str(tmp_path / 'mine.csv')!r})\n"
+        "from dataclasses import replace\n"
+        "from itertools import count\n"
         "row = read_measurements(path)[0]\n"
         f"results = Results(path, {PARAMETERS!r})\n"
         "print('writing', flush=True)\n"
-        "while True: results.append(row)\n"
+        "for number in count(2): results.append(replace(row, what=replace(row.what, trial=number)))\n"
     )
     with subprocess.Popen(
         (sys.executable, "-c", script), stdout=subprocess.PIPE, cwd=Path(__file__).parents[3]
