@@ -27,6 +27,8 @@ GRACE_S = 1.0
 """How long requests in flight may take to finish on leaving the block, all services together."""
 RESTART_GRACE_S = 10.0
 """How long requests in flight may take to finish when a single server is stopped in good order."""
+ACT_S = 15.0
+"""How long killing, freezing or thawing one server may take: a loop with much to do comes to it late."""
 STOP_S = 2.0
 """How long stopping may take before the thread is ended all the same."""
 END_S = 1.0
@@ -54,15 +56,15 @@ class InProcess(Running):
             self._require_alive(name)
             server = self._servers.pop(name)
             self._rings[name].write("killed")
-            self._loop.run(_kill(server), STOP_S)
+            self._loop.run(_kill(server), ACT_S)
 
     def freeze(self, name: str) -> None:
         with self._changing:
-            self._loop.run(_call(self._freezable(name).freeze), STOP_S)
+            self._loop.run(_call(self._freezable(name).freeze), ACT_S)
 
     def thaw(self, name: str) -> None:
         with self._changing:
-            self._loop.run(_call(self._freezable(name).thaw), STOP_S)
+            self._loop.run(_call(self._freezable(name).thaw), ACT_S)
 
     def logs_since(self, name: str, position: int = 0) -> tuple[list[str], int]:
         self._require_known(name)
