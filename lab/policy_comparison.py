@@ -184,7 +184,20 @@ def plan_comparison(
     except ValueError as error:
         raise BadParameter(f"{error}: choose from {', '.join(PolicyName)}") from None
     settings = tuple(Setting(scenario, float(work_ms), part, seed) for scenario, part in parts.items())
+    for setting in settings:
+        _require_sustained(setting, chosen)
     return PolicyComparison(settings, chosen, float(duration_s), simulated_requests, port_offset)
+
+
+def _require_sustained(setting: Setting, policies: Sequence[PolicyName]) -> None:
+    """Raise BadParameter for a policy under which a queue would grow for ever."""
+    for policy in policies:
+        most = setting.stage(policy).sustained_rps / setting.stage(policy).capacity_rps
+        if setting.utilization >= most:
+            raise BadParameter(
+                f"{policy} lets a queue grow for ever with {setting.scenario} at a utilization of "
+                f"{setting.utilization:g}: give less than {most:.3g}, or leave the policy out"
+            )
 
 
 def compare_policies(plan: PolicyComparison) -> tuple[PolicyResult, ...]:

@@ -5,19 +5,23 @@ Random numbers are drawn in batches and handed out one by one, since NumPy's cos
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import math
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import repeat
+from operator import index
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lab.errors import BadParameter
 from lab.topology import Service, Topology
 from services.balancer.policies import PolicyName
-from services.names import Distribution
+from services.names import Distribution, choice
 from services.work import LOGNORMAL_SIGMA
 
-__all__ = ["Stage", "endless", "stages_of"]
+__all__ = ["Stage", "endless", "require_number", "require_whole", "stages_of"]
 
 BATCH = 1 << 14
 
@@ -35,7 +39,8 @@ class Stage:
     `limit` is how many requests each instance may have in flight: further ones wait in one queue before all
     instances, and are assigned when there is room. None is no limit, except that `central_queue` then has 1.
     `speeds` are factors for the first instances (0.25 takes four times as long), `weights` their weights for
-    weighted round robin; instances beyond have 1.
+    weighted round robin; instances beyond have 1. What is chosen by name may be given as plain text.
+    Raises BadParameter, naming the field, for a name that is unknown and a value that makes no sense.
     """
 
     instances: int = 4
@@ -48,18 +53,32 @@ class Stage:
     weights: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
-        if self.instances < 1 or self.slots < 1:
-            raise ValueError(
-                f"a stage of {self.instances} instances with {self.slots} slots: it needs one of each"
+        try:
+            object.__setattr__(self, "distribution", choice(Distribution, "distribution", self.distribution))
+            object.__setattr__(self, "policy", choice(PolicyName, "policy", self.policy))
+        except ValueError as error:
+            raise BadParameter(str(error)) from None
+        require_whole("instances", self.instances, 1)
+        require_whole("slots", self.slots, 1)
+        require_number("service_time_s", self.service_time_s, "seconds")
+        if self.limit is not None:
+            require_whole("limit", self.limit, 1)
+        object.__setattr__(self, "speeds", self._of_instances("speeds", self.speeds))
+        object.__setattr__(self, "weights", self._of_instances("weights", self.weights))
+        for speed in self.speeds:
+            require_number("speeds", speed, "factors", zero=False)
+        for weight in self.weights:
+            require_whole("weights", weight, 1)
+
+    def _of_instances(self, name: str, values: Sequence[Any]) -> tuple[Any, ...]:
+        """Read what is given for the first instances. Raises BadParameter for more, or for no sequence."""
+        if isinstance(values, str) or not isinstance(values, Sequence | np.ndarray):
+            raise BadParameter(f"{name} is {values!r}: give one for each instance, as (0.25, 1)")
+        if len(values) > self.instances:
+            raise BadParameter(
+                f"{name} has {len(values)} for the {self.instances} instances there are: leave some out"
             )
-        if not self.service_time_s >= 0:
-            raise ValueError(f"service_time_s is {self.service_time_s}: a time of 0 seconds or more")
-        if max(len(self.speeds), len(self.weights)) > self.instances:
-            raise ValueError(
-                f"speeds or weights are given for more than the {self.instances} instances there are"
-            )
-        if not all(speed > 0 for speed in self.speeds):
-            raise ValueError(f"speeds are {self.speeds}: an instance must have some")
+        return tuple(values)
 
     @classmethod
     def of(cls, service: Service) -> Stage:
@@ -76,10 +95,57 @@ class Stage:
         )
 
     @property
+    def mean_s(self) -> float:
+        """The mean service time that is really spent at speed 1, in seconds."""
+        return 0.0 if self.distribution is Distribution.NONE else self.service_time_s
+
+    @property
     def capacity_rps(self) -> float:
         """The most requests a second, if every request found a free instance."""
-        speed = sum(self.speeds) + self.instances - len(self.speeds)
-        return speed * self.slots / self.service_time_s if self.service_time_s else float("inf")
+        return math.fsum(self._capacities())
+
+    @property
+    def sustained_rps(self) -> float:
+        """The requests a second that the policy's choices allow: from there on some queue grows for ever.
+
+        A policy that looks at no queue is held up by its busiest instance. One that takes the better of two
+        drawn must send to any k of n instances the requests for which it draws both among these: the k
+        slowest (S. Foss and N. Chernova, On the stability of a partially accessible multi-station queue with
+        state-dependent routing, 1998).
+        """
+        capacities = self._capacities()
+        if self.limit is not None or math.isinf(sum(capacities)):
+            return math.fsum(capacities)
+        match self.policy:
+            case PolicyName.ROUND_ROBIN | PolicyName.RANDOM:
+                return self.instances * min(capacities)
+            case PolicyName.WEIGHTED_ROUND_ROBIN:
+                weights = (*self.weights, *[1] * (self.instances - len(self.weights)))
+                return sum(weights) * min(c / w for c, w in zip(capacities, weights, strict=True))
+            case PolicyName.POWER_OF_TWO | PolicyName.PEAK_EWMA if self.instances > 1:
+                pairs = self.instances * (self.instances - 1)
+                slowest = np.cumsum(sorted(capacities))
+                among = np.arange(2, self.instances + 1)
+                return float(np.min(slowest[1:] * pairs / (among * (among - 1))))
+        return math.fsum(capacities)
+
+    @property
+    def all_speeds(self) -> tuple[float, ...]:
+        """The speed of every instance."""
+        return (*map(float, self.speeds), *[1.0] * (self.instances - len(self.speeds)))
+
+    @property
+    def room(self) -> int | None:
+        """How many requests all instances may have in flight together; None is any number."""
+        queues = self.policy is PolicyName.CENTRAL_QUEUE and self.limit is None
+        limit = 1 if queues else self.limit
+        return None if limit is None else self.instances * limit
+
+    def _capacities(self) -> list[float]:
+        """Compute the requests a second of each instance."""
+        if not self.mean_s:
+            return [math.inf] * self.instances
+        return [speed * self.slots / self.mean_s for speed in self.all_speeds]
 
     def service_times(self, generator: np.random.Generator) -> Iterator[float]:
         """Yield service times in seconds at speed 1, without end."""
@@ -90,12 +156,28 @@ class Stage:
             case Distribution.LOGNORMAL if mean:
                 mu = np.log(mean) - LOGNORMAL_SIGMA**2 / 2
                 return endless(lambda count: generator.lognormal(mu, LOGNORMAL_SIGMA, count))
-            case Distribution.NONE:
-                return repeat(0.0)
             case _:
-                return repeat(mean)
+                return repeat(self.mean_s)
 
 
 def stages_of(topology: Topology) -> tuple[Stage, ...]:
     """Make a stage of each service of a topology, in the order a request passes them."""
     return tuple(Stage.of(service) for service in topology.services)
+
+
+def require_whole(name: str, value: object, least: int) -> None:
+    """Raise BadParameter, naming the parameter, unless the value is a whole number of at least that."""
+    try:
+        good = not isinstance(value, bool) and index(value) >= least  # type: ignore[arg-type]
+    except TypeError:
+        good = False
+    if not good:
+        raise BadParameter(f"{name} is {value!r}: give a whole number, {least} or more")
+
+
+def require_number(name: str, value: object, unit: str, *, zero: bool = True) -> None:
+    """Raise BadParameter, naming the parameter, unless the value is a finite number of 0 or more."""
+    number = float(value) if isinstance(value, int | float | np.number) else math.nan
+    if isinstance(value, bool) or not (math.isfinite(number) and (number > 0 or (zero and number == 0))):
+        wanted = "0 or more" if zero else "above 0"
+        raise BadParameter(f"{name} is {value!r}: give a number of {unit}, {wanted}")

@@ -40,6 +40,7 @@ def mm1_mean_response_time(arrival_rate: float, service_time_s: float) -> float:
 
 def mm1_response_time_quantile(arrival_rate: float, service_time_s: float, quantile: float) -> float:
     """Compute a quantile of M/M/1, whose response time is itself exponential (Kleinrock I, 5.118)."""
+    _require_quantile(quantile)
     return -math.log1p(-quantile) * mm1_mean_response_time(arrival_rate, service_time_s)
 
 
@@ -54,6 +55,7 @@ def md1_mean_response_time(arrival_rate: float, service_time_s: float) -> float:
 
 def md1_response_time_quantile(arrival_rate: float, service_time_s: float, quantile: float) -> float:
     """Compute a quantile of M/D/1, to a millionth of the service time, by bisection."""
+    _require_quantile(quantile)
     utilization = _utilization(arrival_rate, service_time_s)
     waiting = _md1_at_most(utilization)
     low, high = 0.0, 1.0
@@ -73,6 +75,8 @@ def erlang_c(offered_load: float, servers: int) -> float:
     `offered_load` is arrival rate × service time, in erlangs. By the stable recursion of Erlang's B formula
     (Cooper, Introduction to Queueing Theory, 3.4).
     """
+    if servers < 1:
+        raise ValueError(f"servers is {servers!r}: a queue needs one at least")
     _utilization(offered_load, 1 / servers)
     blocked = 1.0
     for busy in range(1, servers + 1):
@@ -186,6 +190,11 @@ def power_of_two_mean_response_time(utilization: float, service_time_s: float) -
     """
     _require_steady(utilization)
     return service_time_s * math.fsum(utilization ** (2.0**i - 2) for i in range(1, 60))
+
+
+def _require_quantile(quantile: float) -> None:
+    if not 0 <= quantile < 1:
+        raise ValueError(f"quantile is {quantile!r}: it is a part, from 0 to below 1, as 0.99")
 
 
 def _require_steady(utilization: float) -> None:

@@ -21,11 +21,12 @@ from numpy.random import SeedSequence, default_rng
 from numpy.typing import NDArray
 
 from lab.arrivals import Closed, Poisson
-from lab.theory.model import Stage, endless
+from lab.errors import BadParameter
+from lab.theory.model import Stage, endless, require_number, require_whole
 from services.balancer.instances import InstanceState
 from services.balancer.policies import Policy, build
 
-__all__ = ["Simulated", "SimulatedStage", "simulate"]
+__all__ = ["Simulated", "SimulatedStage", "simulate", "sustained_rps"]
 
 _Visit = tuple["SimulatedStage", "_Server", float, "_Visit | None"]
 """The stage and the instance where a request is, since when, and its visit at the stage before."""
@@ -121,6 +122,9 @@ class Simulated:
         """
         from scipy.special import stdtrit  # slow to import, and only margins need it
 
+        require_whole("batches", batches, 2)
+        if not 0 < confidence < 1:
+            raise BadParameter(f"confidence is {confidence!r}: give a part between 0 and 1, as 0.95")
         length = len(self.response_times_s) // batches
         if length < 100:
             raise ValueError(
@@ -138,6 +142,7 @@ def simulate(
     requests: int,
     warmup: int = 0,
     seed: int = 0,
+    transient: bool = False,
 ) -> Simulated:
     """Send `warmup` + `requests` requests through the stages, and return what became of the latter.
 
@@ -147,14 +152,18 @@ def simulate(
     takes time, nothing fails, and no queue is bounded.
 
     The same seed gives the same arrivals, and at each stage the same service times in order of arrival,
-    whatever the policy: so policies are compared on the same requests. Raises ValueError where there is no
-    stage or no request to measure.
+    whatever the policy: so policies are compared on the same requests.
+
+    Poisson arrivals at a rate that the stages cannot sustain are refused, since what is found of a queue that
+    grows for ever depends on `requests` alone; `transient` allows them. Raises BadParameter for that, for no
+    stage, and for what is no load or no number.
     """
     each = (stages,) if isinstance(stages, Stage) else tuple(stages)
-    if not each or requests < 1 or warmup < 0:
-        raise ValueError(
-            f"{requests} requests after {warmup} through {len(each)} stages: there is nothing to measure"
-        )
+    _require_stages(each)
+    require_whole("requests", requests, 1)
+    require_whole("warmup", warmup, 0)
+    require_whole("seed", seed, 0)
+    _require_traffic(traffic, each, transient=transient)
     arrivals_seed, *seeds = SeedSequence(seed).spawn(1 + len(each))
     simulated = [SimulatedStage(stage, own) for stage, own in zip(each, seeds, strict=True)]
     run = _Run(simulated, warmup + requests)
@@ -168,6 +177,43 @@ def simulate(
         response_times_s=answered - arrived,
         requests=tuple(tuple(server.requests for server in stage.servers) for stage in simulated),
     )
+
+
+def _require_stages(stages: Sequence[object]) -> None:
+    if not stages or not all(isinstance(stage, Stage) for stage in stages):
+        raise BadParameter(
+            f"stages are {stages!r}: there is nothing to measure without a Stage, or one for each service"
+        )
+
+
+def _require_traffic(traffic: object, stages: Sequence[Stage], *, transient: bool) -> None:
+    """Raise BadParameter for what is no load that can be simulated, or one that grows a queue for ever."""
+    if isinstance(traffic, Closed):
+        require_whole("concurrency", traffic.concurrency, 1)
+        require_number("think_time_s", traffic.think_time_s, "seconds")
+        return
+    if not isinstance(traffic, Poisson):
+        raise BadParameter(f"traffic is {traffic!r}: give a Closed or a Poisson, from lab.arrivals")
+    most = sustained_rps(stages)
+    if traffic.rate >= most and not transient:
+        raise BadParameter(
+            f"{traffic.rate:g} requests a second are more than the {most:g} that the stages sustain, so a "
+            "queue grows for ever: ask for less, or pass transient=True to see it grow"
+        )
+
+
+def sustained_rps(stages: Sequence[Stage]) -> float:
+    """Compute the requests a second that stages in a row sustain at most: from there on some queue grows.
+
+    A request is in flight at a stage until the last has answered. So a stage with a limit sustains no more
+    than that many requests in the time that it and all after it take, by Little's law.
+    """
+    most = min(stage.sustained_rps for stage in stages)
+    for place, stage in enumerate(stages):
+        seconds = math.fsum(each.mean_s / max(each.all_speeds) for each in stages[place:])
+        if stage.room is not None and seconds:
+            most = min(most, stage.room / seconds)
+    return most
 
 
 class _Run:

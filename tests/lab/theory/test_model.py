@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from itertools import islice
+from typing import Any
 
 import numpy as np
 import pytest
 
+from lab import theory
+from lab.errors import BadParameter
 from lab.theory.model import Stage, stages_of
 from lab.topology import Topology
 from services.names import Distribution, PolicyName
@@ -39,8 +41,38 @@ def test_service_times_have_the_mean_they_are_given(distribution: Distribution) 
         (lambda: Stage(2, speeds=(1.0, 1.0, 1.0)), "speeds"),
         (lambda: Stage(speeds=(0.0,)), "speeds"),
         (lambda: Stage(2, weights=(1, 1, 1)), "weights"),
+        (lambda: Stage(distribution="lognormall"), "distribution must be one of constant, exp.*'lognormall'"),
+        (lambda: Stage(distribution=None), "distribution must be one of"),
+        (lambda: Stage(policy="round_robbin"), "policy must be one of round_robin.*'round_robbin'"),
+        (lambda: Stage(policy=3), "policy must be one of"),
+        (lambda: Stage(2.5), "instances is 2.5"),
+        (lambda: Stage(True), "instances is True"),
+        (lambda: Stage(slots="2"), "slots is '2'"),
+        (lambda: Stage(limit=0), "limit is 0"),
+        (lambda: Stage(limit=1.5), "limit is 1.5"),
+        (lambda: Stage(service_time_s="1"), "service_time_s is '1'"),
+        (lambda: Stage(service_time_s=float("inf")), "service_time_s is inf"),
+        (lambda: Stage(service_time_s=float("nan")), "service_time_s is nan"),
+        (lambda: Stage(speeds="fast"), "speeds is 'fast'"),
+        (lambda: Stage(speeds=0.5), "speeds is 0.5"),
+        (lambda: Stage(speeds=(float("inf"),)), "speeds is inf"),
+        (lambda: Stage(weights=(0,)), "weights is 0"),
+        (lambda: Stage(weights=(1.5,)), "weights is 1.5"),
     ],
 )
-def test_a_stage_that_makes_no_sense_is_refused_by_name(make: Callable[[], Stage], named: str) -> None:
-    with pytest.raises(ValueError, match=named):
+def test_a_stage_that_makes_no_sense_is_refused_by_name(make: Any, named: str) -> None:
+    with pytest.raises(BadParameter, match=named):
         make()
+
+
+def test_what_is_chosen_by_name_may_be_text_and_what_is_a_list_a_list() -> None:
+    given: dict[str, Any] = {"distribution": "lognormal", "policy": "peak_ewma", "speeds": [0.5, 1]}
+    made = Stage(2, **given, weights=np.array([1, 2]))  # type: ignore[arg-type]
+    assert made == Stage(
+        2, 1.0, Distribution.LOGNORMAL, PolicyName.PEAK_EWMA, speeds=(0.5, 1.0), weights=(1, 2)
+    )
+
+
+def test_the_package_offers_each_name_that_it_lists() -> None:
+    for name in theory.__all__:
+        assert getattr(theory, name).__doc__, name

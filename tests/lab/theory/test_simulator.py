@@ -11,11 +11,14 @@ from hypothesis import strategies as st
 from numpy.random import SeedSequence, default_rng
 from numpy.typing import NDArray
 
-from lab.arrivals import Closed, Poisson
+from lab.arrivals import Closed, Constant, Poisson
+from lab.errors import BadParameter
 from lab.theory.model import Stage, stages_of
 from lab.theory.queues import (
     lindley_waits,
+    md1_response_time_quantile,
     mm1_mean_response_time,
+    mm1_response_time_quantile,
     mmc_mean_response_time,
     power_of_two_mean_response_time,
     round_robin_mean_response_time,
@@ -51,7 +54,7 @@ def test_one_instance_is_a_queue_first_come_first_served(
     distribution: Distribution, slots: int, utilization: float, seed: int
 ) -> None:
     stage = Stage(1, distribution=distribution, slots=slots)
-    found = simulate(stage, Poisson(utilization * slots), requests=300, seed=seed)
+    found = simulate(stage, Poisson(utilization * slots), requests=300, seed=seed, transient=True)
     services = services_drawn(stage, seed, 300)
     expected = lindley_waits(found.arrived_s, services, slots) + services
     np.testing.assert_allclose(found.response_times_s, expected, rtol=0, atol=1e-9)
@@ -63,7 +66,7 @@ def test_a_central_queue_over_n_instances_is_one_queue_with_n_servers(
     distribution: Distribution, instances: int, utilization: float, seed: int
 ) -> None:
     stage = Stage(instances, distribution=distribution, policy=PolicyName.CENTRAL_QUEUE)
-    found = simulate(stage, Poisson(utilization * instances), requests=300, seed=seed)
+    found = simulate(stage, Poisson(utilization * instances), requests=300, seed=seed, transient=True)
     services = services_drawn(stage, seed, 300)
     expected = lindley_waits(found.arrived_s, services, instances) + services
     np.testing.assert_allclose(found.response_times_s, expected, rtol=0, atol=1e-9)
@@ -152,7 +155,7 @@ def test_round_robin_drowns_one_slow_instance_and_least_connections_does_not() -
     def grown(policy: PolicyName) -> float:
         """How many times longer the last fifth of the requests took than the first."""
         stage = Stage(4, policy=policy, speeds=(0.25,))
-        times = simulate(stage, Poisson(2.2), requests=20_000, seed=6).response_times_s
+        times = simulate(stage, Poisson(2.2), requests=20_000, seed=6, transient=True).response_times_s
         return float(times[-4000:].mean() / times[:4000].mean())
 
     assert grown(PolicyName.ROUND_ROBIN) > 4
@@ -219,15 +222,78 @@ def test_the_warmup_is_cut_off_and_nothing_else() -> None:
         (lambda: Poisson(0.0), "rate"),
         (lambda: Closed(0), "concurrency"),
         (lambda: Closed(1, -1.0), "think_time_s"),
-        (lambda: simulate(Stage(), Poisson(1.0), requests=0), "nothing to measure"),
+        (lambda: simulate(Stage(), Poisson(1.0), requests=0), "requests is 0"),
         (lambda: simulate([], Poisson(1.0), requests=1), "nothing to measure"),
         (lambda: simulate(Stage(), Poisson(1.0), requests=50).margin_s(), "too few"),
+        (lambda: simulate(Stage(), Poisson(1.0), requests=50).margin_s(95), "confidence is 95"),
+        (lambda: simulate(Stage(), Poisson(1.0), requests=50).margin_s(batches=1), "batches is 1"),
+        (lambda: simulate("four", Poisson(1.0), requests=1), "stages are"),  # type: ignore[arg-type]
+        (lambda: simulate([Stage(), 4], Poisson(1.0), requests=1), "stages are"),  # type: ignore[list-item]
+        (lambda: simulate(Stage(), 5.0, requests=1), "traffic is 5.0"),  # type: ignore[arg-type]
+        (lambda: simulate(Stage(), Constant(1.0), requests=1), "traffic is Constant"),  # type: ignore[arg-type]
+        (lambda: simulate(Stage(), Closed(2.5), requests=1), "concurrency is 2.5"),  # type: ignore[arg-type]
+        (lambda: simulate(Stage(), Closed(1, float("inf")), requests=1), "think_time_s is inf"),
+        (lambda: simulate(Stage(), Poisson(1.0), requests=1.5), "requests is 1.5"),  # type: ignore[arg-type]
+        (lambda: simulate(Stage(), Poisson(1.0), requests=1, warmup=-1), "warmup is -1"),
+        (lambda: simulate(Stage(), Poisson(1.0), requests=1, seed="a"), "seed is 'a'"),  # type: ignore[arg-type]
+        (lambda: mm1_response_time_quantile(0.5, 1.0, 1.0), "quantile is 1.0"),
+        (lambda: md1_response_time_quantile(0.5, 1.0, 99), "quantile is 99"),
+        (lambda: mmc_mean_response_time(0.5, 1.0, 0), "servers is 0"),
     ],
 )
 def test_what_makes_no_sense_is_refused_by_name(make: object, named: str) -> None:
     assert callable(make)
     with pytest.raises(ValueError, match=named):
         make()
+
+
+UNEVEN = (0.25,)
+
+
+@pytest.mark.parametrize(
+    ("stages", "most"),
+    [
+        (Stage(), 4.0),
+        (Stage(4, slots=2), 8.0),
+        (Stage(4, speeds=UNEVEN), 1.0),
+        (Stage(4, speeds=UNEVEN, policy=PolicyName.RANDOM), 1.0),
+        (Stage(4, speeds=UNEVEN, policy=PolicyName.WEIGHTED_ROUND_ROBIN, weights=(1, 4, 4, 4)), 3.25),
+        (Stage(4, speeds=UNEVEN, policy=PolicyName.LEAST_CONNECTIONS), 3.25),
+        (Stage(4, speeds=UNEVEN, policy=PolicyName.POWER_OF_TWO), 3.25),
+        (Stage(4, speeds=(0.1, 0.1, 0.1), policy=PolicyName.PEAK_EWMA), 0.6),
+        (Stage(4, policy=PolicyName.CENTRAL_QUEUE), 4.0),
+        ([Stage(1, 0.1, policy=PolicyName.CENTRAL_QUEUE), Stage(4, 0.9)], 1.0),
+        ([Stage(4), Stage(1, 0.5)], 2.0),
+    ],
+)
+def test_a_rate_that_the_stages_cannot_sustain_is_refused_unless_it_is_meant(
+    stages: Stage | list[Stage], most: float
+) -> None:
+    simulate(stages, Poisson(0.999 * most), requests=1)
+    with pytest.raises(BadParameter, match=f"more than the {most:g} that the stages sustain.*transient=True"):
+        simulate(stages, Poisson(1.001 * most), requests=1)
+    simulate(stages, Poisson(2 * most), requests=1, transient=True)
+
+
+@pytest.mark.parametrize(
+    ("policy", "speeds"), [(p, s) for p in PolicyName for s in (UNEVEN, (0.1, 0.1, 0.1))]
+)
+def test_beyond_what_a_policy_sustains_the_queue_grows_and_below_it_does_not(
+    policy: PolicyName, speeds: tuple[float, ...]
+) -> None:
+    stage = Stage(4, policy=policy, speeds=speeds)
+
+    def grown(share: float) -> float:
+        traffic = Poisson(share * stage.sustained_rps)
+        times = simulate(stage, traffic, requests=40_000, seed=6, transient=True).response_times_s
+        return float(times[-10_000:].mean() / times[10_000:20_000].mean())
+
+    assert grown(0.8) < 1.5 < grown(1.3)
+
+
+def test_services_that_take_no_time_sustain_any_rate() -> None:
+    for stage in (Stage(distribution=Distribution.NONE), Stage(service_time_s=0)):
+        assert simulate(stage, Poisson(1e6), requests=10).mean_s == 0
 
 
 def test_a_single_request_has_no_throughput_to_speak_of() -> None:
