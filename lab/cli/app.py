@@ -15,6 +15,7 @@ import typer
 
 from lab.cli.benchmark import benchmark
 from lab.cli.doctor import doctor
+from lab.cli.options import INTERRUPTED
 from lab.cli.results import chart, check, compare
 from lab.cli.running import down, kill, logs, restart, stats, test
 from lab.cli.up import up
@@ -25,8 +26,6 @@ __all__ = ["app", "run"]
 
 FAILED = 1
 MISUSED = 2
-INTERRUPTED = 130
-"""The exit code of shells for a program that Ctrl-C ended: 128 and the number of SIGINT."""
 
 app = typer.Typer(
     name="lab",

@@ -1,7 +1,7 @@
-"""One run of load on a URL: from the options that were typed to a spec, a row, a line in a CSV and a report.
+"""One run of load on a URL: from a spec to a row, a line in a CSV and a report.
 
-The functions `read_…` turn options into what a LoadSpec takes; `load_once` runs the spec; `append_row` keeps
-the row in a CSV whose rows all have one target; `row_text` prints it.
+`load_once` runs the spec; `append_row` keeps the row in a CSV whose rows all have one target; `details_of`
+collects what no column is for, and `row_text` or `row_json` make a report of both.
 """
 
 from __future__ import annotations
@@ -10,19 +10,21 @@ import hashlib
 import json
 import os
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from lab.arrivals import Closed, Constant, Load, LoadModel, Poisson, Ramp, Steps
-from lab.cli.options import MOST_BYTES
+from lab.arrivals import Closed, LoadModel
 from lab.errors import BadParameter, ResultsError
+from lab.load.histogram import Histogram
 from lab.load.result import LoadResult, Progress
 from lab.load.run import run
-from lab.load.spec import LoadSpec, PipelineBody
+from lab.load.spec import LoadSpec
+from lab.measure.columns import TrialOutcome
 from lab.measure.measurement import Measurement
-from lab.measure.percentiles import PERCENTILES
+from lab.measure.percentiles import PERCENTILES, percentile_intervals, sample_floor
 from lab.measure.row import Trial, factors_of, histograms_of, measure
 from lab.measure.statistics import Interval
 from lab.measure.validity import MEANING, InvalidReason
@@ -31,18 +33,18 @@ from lab.results.csv_file import Results, require_resumable
 from lab.results.sidecar import Sidecar
 
 __all__ = [
+    "Details",
     "append_row",
     "cell_of",
+    "details_of",
     "load_once",
-    "read_body",
-    "read_cpus",
-    "read_headers",
-    "read_load",
     "require_csv",
     "require_writable",
+    "row_json",
     "row_text",
     "say",
     "show_progress",
+    "written_to",
 ]
 
 NAME = "load"
@@ -57,6 +59,33 @@ ASKED = (
 )
 """The fields of a LoadSpec that make a cell. The target is the CSV's; how it is measured does not count."""
 CHANGING = (LoadModel.RAMP, LoadModel.STEPS)
+
+
+TIMES = {
+    "mean": "response_time_mean_ms",
+    "p50": "response_time_p50_ms",
+    "p90": "response_time_p90_ms",
+    "p95": "response_time_p95_ms",
+    "p99": "response_time_p99_ms",
+    "p99.9": "response_time_p99_9_ms",
+    "max": "response_time_max_ms",
+}
+"""The columns of response_time, by what a report calls them."""
+_MOVED = "redirects are not followed, so name the address that the answer's Location gives"
+_BODY = "the body is not what the server wants: see --body, --body-text and --header 'Content-Type: …'"
+HINTS = {
+    **dict.fromkeys(("http_301", "http_302", "http_303", "http_307", "http_308"), _MOVED),
+    "http_304": "the answer has no body: leave out the header that asks whether anything changed",
+    **dict.fromkeys(("http_400", "http_422"), _BODY),
+    **dict.fromkeys(("http_401", "http_403"), "the server wants to know who asks: see --header and --cert"),
+    "http_404": "the server has nothing there: see the path of the URL",
+    "http_405": "the path wants another method: see --method, and --body or --body-text, which make it POST",
+    "http_411": "the server wants a body: see --body and --body-text",
+    "http_413": "the body is too large for the server: see --body and --payload-bytes",
+    "http_415": "the body is of another type: see --header 'Content-Type: application/json'",
+    "http_429": "the server limits how much one client may ask: lift that, or load less",
+}
+"""What to do about a status, by its outcome."""
 
 
 def load_once(spec: LoadSpec) -> tuple[Measurement, LoadResult]:
@@ -122,16 +151,7 @@ def append_row(path: Path, spec: LoadSpec, measured: Measurement, loaded: LoadRe
 
     Raises SweepMismatch if the CSV holds rows of another target, ResultsError where it cannot be written.
     """
-    try:
-        return _appended(path, spec, measured, loaded)
-    except OSError as error:
-        raise ResultsError(
-            f"--csv {path} cannot be written ({error.strerror}): the row is only in what is printed"
-        ) from error
-
-
-def _appended(path: Path, spec: LoadSpec, measured: Measurement, loaded: LoadResult) -> Measurement:
-    with Results(path, _parameters(spec)) as results:
+    with written_to(path), Results(path, _parameters(spec)) as results:
         if results.set_aside:
             note(results.set_aside)
         cell = measured.what.cell_id
@@ -139,6 +159,17 @@ def _appended(path: Path, spec: LoadSpec, measured: Measurement, loaded: LoadRes
         measured = replace(measured, what=replace(measured.what, sweep_id=path.stem, trial=number))
         results.append(measured, histograms_of(loaded))
     return measured
+
+
+@contextmanager
+def written_to(path: Path) -> Iterator[None]:
+    """Raise ResultsError, naming the CSV, for an OSError of what is done inside."""
+    try:
+        yield
+    except OSError as error:
+        raise ResultsError(
+            f"--csv {path} cannot be written ({error.strerror}): the row is only in what is printed"
+        ) from error
 
 
 def _parameters(spec: LoadSpec) -> dict[str, Any]:
@@ -153,49 +184,141 @@ def say(text: str, *, err: bool = False) -> None:
         print(text, file=sys.stderr)
 
 
-def row_text(spec: LoadSpec, measured: Measurement, intervals: Mapping[int, Interval]) -> str:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Details:
+    """What a report says beside the row."""
+
+    intervals: Mapping[int, Interval] = field(default_factory=dict)
+    """The 95 % intervals of the response_time in ms, by percentile."""
+    statuses: Mapping[str, int] = field(default_factory=dict)
+    """Successes by outcome."""
+    outside: Mapping[str, int] = field(default_factory=dict)
+    """Failures of the whole run, where the window has none of their class."""
+    errors: Mapping[str, str] = field(default_factory=dict)
+    """What the first failure of each class was about."""
+    shortage: str | None = None
+    interrupted: bool = False
+    doubtful: Mapping[str, float | None] = field(default_factory=dict)
+    """Response times in ms by name, which are not to be believed and were asked for all the same."""
+
+
+def details_of(measured: Measurement, loaded: LoadResult, show_invalid: bool) -> Details:
+    """Return what a run has to say beside its row."""
+    window = loaded.failures
+    return Details(
+        intervals=percentile_intervals(loaded),
+        statuses=loaded.statuses,
+        outside={name: n for name, n in loaded.failures_in_all.items() if name not in window},
+        errors=loaded.errors,
+        shortage=loaded.shortage,
+        interrupted=loaded.interrupted,
+        doubtful=_doubtful(loaded) if show_invalid and not measured.health.valid else {},
+    )
+
+
+def _doubtful(loaded: LoadResult) -> dict[str, float | None]:
+    times = loaded.window.response_time
+    if not len(times):
+        return {}
+    shares = {f"p{p:g}": times.percentile_ns(p) / 1e6 for p in (50, 90, 95, 99, 99.9) if _tells(times, p)}
+    return {"mean": times.mean_ns / 1e6, **shares, "max": times.max_ns / 1e6}
+
+
+def _tells(times: Histogram, percentile: float) -> bool:
+    return len(times) >= sample_floor(percentile / 100)
+
+
+def row_json(measured: Measurement, loaded: LoadResult, show_invalid: bool) -> dict[str, Any]:
+    """Return the row's columns, and what else there is to say that no column is for."""
+    details = details_of(measured, loaded, show_invalid)
+    more = {
+        "statuses": dict(details.statuses),
+        "errors": dict(details.errors),
+        "shortage": details.shortage,
+        "interrupted": details.interrupted,
+        "not_to_be_believed": {f"response_time_{k}_ms": v for k, v in details.doubtful.items()},
+    }
+    return {**measured.row(), **{name: value for name, value in more.items() if value}}
+
+
+def row_text(spec: LoadSpec, measured: Measurement, details: Details) -> str:
     """Describe a row for a person: what was done, what came of it, and whether to believe it.
 
-    A dash stands for a figure that is unknown or must not be said. `intervals` are the 95 % intervals of the
-    response_time in ms, by percentile.
+    A dash stands for a figure that is unknown or must not be said.
     """
-    outcome, health = measured.outcome, measured.health
+    outcome = measured.outcome
     nothing = outcome.nothing_succeeded
-    lines = [("outcome", nothing)] if nothing else []
-    lines += [
+    lines = [
+        *([("interrupted", "so all figures are of the time before")] if details.interrupted else []),
+        *([("outcome", _nothing(outcome, details))] if nothing else []),
         ("load", f"{spec.method} {spec.url}, {_load_text(spec)}, {measured.factors.duration_s:g} s measured"),
-        ("throughput", f"{_figure(outcome.throughput_rps)} req/s"),
+        ("throughput", "none" if nothing else f"{_figure(outcome.throughput_rps)} req/s"),
         (
             "requests",
             f"{outcome.succeeded:,} succeeded, {outcome.failed:,} failed, {outcome.dropped:,} dropped",
         ),
+        *_reasons(outcome, details),
+        *([] if nothing else _timing(measured, details)),
+        *_verdict(spec, measured, details),
     ]
-    if outcome.failures and not nothing:
-        lines.append(("failures", outcome.failures))
-    times = {
-        "mean": outcome.response_time_mean_ms,
-        "p50": outcome.response_time_p50_ms,
-        "p90": outcome.response_time_p90_ms,
-        "p95": outcome.response_time_p95_ms,
-        "p99": outcome.response_time_p99_ms,
-        "p99.9": outcome.response_time_p99_9_ms,
-        "max": outcome.response_time_max_ms,
-    }
-    lines += [
-        ("response_time", _times(times)),
-        *([("95 % interval", _ends(intervals))] if health.valid else []),
-        ("service_time", _times({"p50": outcome.service_time_p50_ms, "p99": outcome.service_time_p99_ms})),
-        (
-            "generator",
-            f"{_figure(health.generator_cpu_cores)} cores, "
-            f"schedule_lag p99 {_figure(health.schedule_lag_p99_ms)} ms, "
-            f"{_figure(outcome.in_flight_mean)} in flight on average",
-        ),
-        ("verdict", "valid" if health.valid else f"invalid, so no latency is given: {health.invalid_reason}"),
-    ]
-    if not nothing:
-        lines += [("", _advice(spec, InvalidReason(name))) for name in (health.invalid_reason or "").split()]
     return "\n".join(f"{name:<14}{text}" for name, text in lines)
+
+
+def _nothing(outcome: TrialOutcome, details: Details) -> str:
+    """Say that nothing succeeded, and of what it failed, if need be outside of what was measured."""
+    if outcome.failures or not details.outside:
+        return outcome.nothing_succeeded or ""
+    classes = ", ".join(f"{name} ×{count}" for name, count in details.outside.items())
+    return f"nothing succeeded: {classes} before or after what was measured"
+
+
+def _reasons(outcome: TrialOutcome, details: Details) -> list[tuple[str, str]]:
+    """Say which statuses and failures there were, what the failures were about, and what to do."""
+    lines = []
+    if any(name != "http_200" for name in details.statuses):
+        lines.append(("statuses", _counts(details.statuses)))
+    if outcome.failures and not outcome.nothing_succeeded:
+        lines.append(("failures", outcome.failures))
+    if details.outside and not outcome.nothing_succeeded:
+        lines.append(("outside", f"{_counts(details.outside)} before or after what was measured"))
+    lines += [("", f"{name}: {text}") for name, text in details.errors.items()]
+    seen = {
+        *details.statuses,
+        *details.outside,
+        *(each.split("=")[0] for each in (outcome.failures or "").split()),
+    }
+    lines += [("", f"{name}: {hint}") for name, hint in HINTS.items() if name in seen]
+    return lines + ([("own limits", details.shortage)] if details.shortage else [])
+
+
+def _timing(measured: Measurement, details: Details) -> list[tuple[str, str]]:
+    outcome, health = measured.outcome, measured.health
+    lines = [("response_time", _times({name: getattr(outcome, column) for name, column in TIMES.items()}))]
+    if details.doubtful:
+        lines.append(("not believed", _times(details.doubtful)))
+    if health.valid:
+        lines.append(("95 % interval", _ends(details.intervals)))
+    service = {"p50": outcome.service_time_p50_ms, "p99": outcome.service_time_p99_ms}
+    lag = f"schedule_lag p99 {_figure(health.schedule_lag_p99_ms)} ms"
+    flight = f"{_figure(outcome.in_flight_mean)} in flight on average"
+    generator = f"{_figure(health.generator_cpu_cores)} cores, {lag}, {flight}"
+    return [*lines, ("service_time", _times(service)), ("generator", generator)]
+
+
+def _verdict(spec: LoadSpec, measured: Measurement, details: Details) -> list[tuple[str, str]]:
+    health = measured.health
+    if health.valid:
+        return [("verdict", "valid")]
+    given = "what is not believed may be wrong" if details.doubtful else "no latency is given"
+    lines = [("verdict", f"invalid, so {given}: {health.invalid_reason}")]
+    if not measured.outcome.nothing_succeeded:
+        lines += [("", _advice(spec, InvalidReason(name))) for name in (health.invalid_reason or "").split()]
+        lines += [] if details.doubtful else [("", "--show-invalid prints what was seen all the same")]
+    return lines
+
+
+def _counts(outcomes: Mapping[str, int]) -> str:
+    return " ".join(f"{name}={count}" for name, count in outcomes.items())
 
 
 def _advice(spec: LoadSpec, reason: InvalidReason) -> str:
@@ -214,7 +337,7 @@ def _load_text(spec: LoadSpec) -> str:
     return f"{spec.load.requested_rate:g} req/s {spec.load.model}"
 
 
-def _times(times: dict[str, float | None]) -> str:
+def _times(times: Mapping[str, float | None]) -> str:
     return "  ".join(f"{name} {_figure(value)}" for name, value in times.items()) + "  ms"
 
 
@@ -228,102 +351,3 @@ def _figure(value: float | None) -> str:
     if value is None:
         return "–"
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
-
-
-def read_load(
-    model: LoadModel | None, rate: str | None, concurrency: int | None, think_time_s: float
-) -> Load:
-    """Return the load that was typed: closed without a rate, constant with one, unless a model is named.
-
-    `concurrency` counts for a closed loop only; in an open one it bounds the connections. Raises BadParameter
-    for options that exclude each other.
-    """
-    model = model or (LoadModel.CLOSED if rate is None else LoadModel.CONSTANT)
-    if model is LoadModel.CLOSED:
-        if rate is not None:
-            raise BadParameter("--rate does not go with a closed loop: its answers make its rate")
-        return Closed(concurrency or 1, think_time_s)
-    if think_time_s:
-        raise BadParameter(
-            f"--think-time does not go with --arrivals {model}: no request waits for an answer"
-        )
-    if rate is None:
-        raise BadParameter(f"--arrivals {model} needs a --rate, in requests a second")
-    return _open(model, _rates(rate))
-
-
-def read_headers(headers: Sequence[str]) -> tuple[tuple[str, str], ...]:
-    """Return the pairs of `Name: value` lines. Raises BadParameter for any other line."""
-    pairs = []
-    for header in headers:
-        name, colon, value = header.partition(":")
-        if not colon or not name.strip():
-            raise BadParameter(f"--header {header!r} is no header: write it as 'Name: value'")
-        pairs.append((name.strip(), value.strip()))
-    return tuple(pairs)
-
-
-def read_body(file: Path | None, text: str | None, payload_bytes: int | None) -> PipelineBody | bytes | None:
-    """Return what to send: the bytes of a file or of a text, a body for the pipeline, or None.
-
-    Raises BadParameter for more than one of them, and for a file that cannot be read or is too large.
-    """
-    named = {"--body": file, "--body-text": text, "--payload-bytes": payload_bytes}
-    given = [name for name, value in named.items() if value is not None]
-    if len(given) > 1:
-        raise BadParameter(f"{' and '.join(given)} exclude each other: give one")
-    if payload_bytes is not None:
-        return PipelineBody(payload_bytes)
-    if text is not None:
-        return text.encode(errors="surrogateescape")
-    return _content(file) if file is not None else None
-
-
-def _content(file: Path) -> bytes:
-    try:
-        if file.is_char_device():  # /dev/zero never ends
-            raise BadParameter(f"--body {file} is a device: name a file, or send a text with --body-text")
-        with file.open("rb") as opened:
-            content = opened.read(MOST_BYTES + 1)
-    except OSError as error:
-        raise BadParameter(f"--body {file} cannot be read ({error.strerror}): {_meant(str(file))}") from error
-    if len(content) > MOST_BYTES:
-        raise BadParameter(f"--body {file} is too large: a body has at most {MOST_BYTES:,} bytes")
-    return content
-
-
-def _meant(name: str) -> str:
-    """Return what to do about a name that is no file: it may be the body itself, or as curl names files."""
-    if name.startswith("@"):
-        return f"write {name[1:]}, without the @"
-    looks = name.lstrip()[:1] in ("{", "[", '"') or "=" in name
-    return "send a text itself with --body-text" if looks else "name a file, or send a text with --body-text"
-
-
-def read_cpus(text: str | None) -> tuple[int, ...]:
-    """Return the cores in a text such as `1` or `2,3`. Raises BadParameter for any other text."""
-    try:
-        return tuple(int(part) for part in text.split(",")) if text else ()
-    except ValueError:
-        raise BadParameter(f"--cpu is {text!r}: give numbers of cores, as in 1 or 2,3") from None
-
-
-def _open(model: LoadModel, rates: tuple[float, ...]) -> Load:
-    match model, rates:
-        case LoadModel.STEPS, _:
-            return Steps(rates)
-        case LoadModel.RAMP, (first, last):
-            return Ramp(first, last)
-        case LoadModel.POISSON, (rate,):
-            return Poisson(rate)
-        case LoadModel.CONSTANT, (rate,):
-            return Constant(rate)
-    wanted = "two rates, as in 100,500" if model is LoadModel.RAMP else "one rate, as in 200"
-    raise BadParameter(f"--arrivals {model} takes {wanted}, and got {len(rates)}")
-
-
-def _rates(text: str) -> tuple[float, ...]:
-    try:
-        return tuple(float(part) for part in text.split(","))
-    except ValueError:
-        raise BadParameter(f"--rate is {text!r}: give requests a second, as in 200, or 100,500") from None

@@ -16,7 +16,9 @@ __all__ = [
     "BodyFile",
     "BodyText",
     "CAFile",
+    "CertFile",
     "HeaderLines",
+    "KeyFile",
     "Method",
     "Offset",
     "PayloadBytes",
@@ -30,12 +32,16 @@ __all__ = [
     "WindowTime",
 ]
 
+INTERRUPTED = 130
+"""The exit code of shells for a program that Ctrl-C ended: 128 and the number of SIGINT."""
 MOST_BYTES = 2**30
 """Of a body: each generator holds it in memory, and more is taken for a slip of the finger."""
 MOST_PROCESSES = 256
 MOST_USERS = 1_000_000
 
-URL = Annotated[str, typer.Argument(metavar="URL", help="What to load, http or https.")]
+URL = Annotated[
+    str, typer.Argument(metavar="URL", help="What to load: http, https, or unix:/run/app.sock:/path.")
+]
 Method = Annotated[str | None, typer.Option(help="GET, or POST where there is a body.")]
 HeaderLines = Annotated[list[str] | None, typer.Option("--header", help="'Name: value'; may be repeated.")]
 BodyFile = Annotated[Path | None, typer.Option("--body", help="A file to send as it is.")]
@@ -51,6 +57,12 @@ WindowTime = Annotated[
     str, typer.Option(metavar="TIME", help="How long to measure, as in 5s, 500ms or 2min.")
 ]
 CPU = Annotated[str | None, typer.Option(help="Keep the generator on these cores, as in 1 or 2,3.")]
+CertFile = Annotated[
+    str | None, typer.Option("--cert", help="File of the client's certificate, for https that wants one.")
+]
+KeyFile = Annotated[
+    str | None, typer.Option("--key", help="File of its key, where that is not in the same file.")
+]
 CAFile = Annotated[str | None, typer.Option(help="File of certificates to trust for https.")]
 Seed = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed of the schedule.")]
 Processes = Annotated[

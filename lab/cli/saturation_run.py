@@ -6,28 +6,31 @@ from collections.abc import Callable
 from pathlib import Path
 
 from lab.arrivals import Load
-from lab.cli.load_run import require_writable, show_progress
-from lab.errors import BadParameter
+from lab.cli.load_run import require_writable, show_progress, written_to
+from lab.errors import BadParameter, LabError
 from lab.load.result import Progress
 from lab.load.spec import LoadSpec
 from lab.measure.measurement import Measurement
 from lab.progress import SecondsBar, seconds_bar
 from lab.results.csv_file import Results, read_measurements
 from lab.results.sidecar import Sidecar
-from lab.saturation import Probe, Saturation, SearchSpec, probing, saturate
+from lab.saturation import Probe, Saturation, SearchInterrupted, SearchSpec, probing, saturate
 
 __all__ = ["probe_line", "search"]
 
 
-def search(wanted: SearchSpec, base: LoadSpec, csv: Path | None, say: Callable[[str], None]) -> Saturation:
+def search(
+    wanted: SearchSpec, base: LoadSpec, csv: Path | None, say: Callable[[str], None]
+) -> tuple[Saturation, LabError | None]:
     """Probe until the limit is known, with a live line for each probe; call `say` with each result.
 
-    Every probe is on the disk before the next begins. Raises BadParameter if the CSV exists and has rows; a
+    Every probe is on the disk before the next begins. A disk that takes no more does not end the search: its
+    error is returned beside the outcome. Ctrl-C does. Raises BadParameter if the CSV exists and has rows; a
     CSV that an interrupted search left without rows is made anew.
     """
     base.check()
     if csv is None:
-        return saturate(wanted, _watched(base, "saturation", say, lambda _: None))
+        return _searched(wanted, _watched(base, "saturation", say, lambda _: None)), None
     require_writable(csv)
     if csv.exists():
         if read_measurements(csv):
@@ -35,8 +38,27 @@ def search(wanted: SearchSpec, base: LoadSpec, csv: Path | None, say: Callable[[
         csv.unlink()
         Sidecar.path_for(csv).unlink(missing_ok=True)
     parameters = {"url": base.url, "slo": [str(condition) for condition in wanted.goal]}
-    with Results(csv, parameters) as results:
-        return saturate(wanted, _watched(base, csv.stem, say, results.append))
+    unwritten: list[LabError] = []
+    with written_to(csv):
+        results = Results(csv, parameters)
+
+    def keep(measured: Measurement) -> None:
+        try:
+            with written_to(csv):
+                results.append(measured)
+        except LabError as error:
+            unwritten.append(error)
+
+    with results:
+        found = _searched(wanted, _watched(base, csv.stem, say, keep))
+    return found, next(iter(unwritten), None)
+
+
+def _searched(wanted: SearchSpec, probe: Probe) -> Saturation:
+    try:
+        return saturate(wanted, probe)
+    except SearchInterrupted as interrupted:
+        return interrupted.so_far
 
 
 def probe_line(measured: Measurement) -> str:
@@ -45,9 +67,11 @@ def probe_line(measured: Measurement) -> str:
     level = (
         f"{factors.concurrency} in flight" if factors.concurrency else f"{factors.requested_rate:.4g} req/s"
     )
+    if outcome.nothing_succeeded:
+        return f"{level}: {outcome.nothing_succeeded}, {outcome.dropped:,} dropped"
     p99 = f"{outcome.response_time_p99_ms:.4g} ms" if outcome.response_time_p99_ms else "–"
     state = "" if measured.health.valid else f", invalid: {measured.health.invalid_reason}"
-    answered = outcome.nothing_succeeded or f"{outcome.throughput_rps or 0:.4g} req/s answered"
+    answered = f"{outcome.throughput_rps or 0:.4g} req/s answered"
     return f"{level}: {answered}, p99 {p99}, {outcome.failed:,} failed, {outcome.dropped:,} dropped{state}"
 
 
@@ -69,8 +93,8 @@ def _watched(
         with seconds_bar(planned_s) as bar:
             measured = probe(load, duration_s)
             bar.finish(planned_s)
-        keep(measured)
         say(probe_line(measured))
+        keep(measured)
         return measured
 
     return watched

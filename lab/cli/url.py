@@ -1,21 +1,30 @@
-"""The commands that load a URL: `lab load` measures one load, `lab saturate` searches the highest."""
+"""The commands that load a URL: `lab load` measures one load, `lab saturate` searches the highest.
+
+The functions `_read_…` turn what was typed into what a LoadSpec takes. What is slow to import is imported
+only once that is done, so that a slip of the finger is answered at once.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lab.cli.options import (
     CPU,
+    INTERRUPTED,
     JSON,
+    MOST_BYTES,
     MOST_USERS,
     URL,
     BodyFile,
     BodyText,
     CAFile,
+    CertFile,
     HeaderLines,
+    KeyFile,
     Method,
     PayloadBytes,
     Processes,
@@ -24,8 +33,13 @@ from lab.cli.options import (
     Timeout,
     WindowTime,
 )
+from lab.errors import BadParameter, LabError
 from lab.measure.times import read_seconds
 from lab.names import LoadModel, WarmupMode
+
+if TYPE_CHECKING:
+    from lab.arrivals import Load
+    from lab.load.spec import PipelineBody
 
 __all__ = ["load", "saturate"]
 
@@ -64,70 +78,82 @@ def load(
     cpu: CPU = None,
     seed: Seed = 0,
     ca_file: CAFile = None,
+    cert: CertFile = None,
+    key: KeyFile = None,
     fail_if: Annotated[
         list[str] | None,
         typer.Option(help="Exit with 1 if this holds, as in 'p99>200ms' or 'errors>0'; may be repeated."),
     ] = None,
     csv: Annotated[Path | None, typer.Option(help="Append the row to this CSV, with its sidecar.")] = None,
+    keep_interrupted: Annotated[
+        bool, typer.Option("--keep-interrupted", help="Append it also if Ctrl-C cut the run short.")
+    ] = False,
+    show_invalid: Annotated[
+        bool, typer.Option("--show-invalid", help="Print figures that are not to be believed, marked so.")
+    ] = False,
     as_json: JSON = False,
     remote: Remote = False,
 ) -> None:
     """Load any URL and measure it: print the row that a sweep would write, and whether to believe it.
 
-    Exits with 1 if nothing succeeded, or where --fail-if holds or cannot be told.
+    Ctrl-C ends the run and prints what there is. Exits with 1 if nothing succeeded, or where --fail-if
+    holds or cannot be told, and with 130 after Ctrl-C.
     """
     import json
     from datetime import datetime
 
-    from lab.cli.load_run import (
-        append_row,
-        load_once,
-        read_body,
-        read_cpus,
-        read_headers,
-        read_load,
-        require_csv,
-        row_text,
-        say,
-    )
-    from lab.errors import LabError
     from lab.load.spec import MOST_IN_FLIGHT, LoadSpec
     from lab.measure.conditions import Condition
-    from lab.measure.percentiles import percentile_intervals
 
     conditions = [Condition.parse_failure(text) for text in fail_if or []]
-    content = read_body(body, body_text, payload_bytes)
+    content = _read_body(body, body_text, payload_bytes)
     spec = LoadSpec(
         url=url,
-        load=read_load(arrivals, rate, concurrency, read_seconds("--think-time", think_time, bare="ms")),
+        load=_read_load(arrivals, rate, concurrency, read_seconds("--think-time", think_time, bare="ms")),
         duration_s=read_seconds("--duration", duration, least=0.5),
         warmup_s=read_seconds("--warmup", warmup),
         warmup_mode=warmup_mode,
         seed=seed,
         method=(method or ("GET" if content is None else "POST")).upper(),
-        headers=read_headers(header or []),
+        headers=_read_headers(header or []),
         body=content,
         read_timeout_s=read_seconds("--timeout", timeout, least=0.1),
         max_connections=(None if rate is None else concurrency) or MOST_IN_FLIGHT,
         processes=processes,
-        cpus=read_cpus(cpu),
+        cpus=_read_cpus(cpu),
         ca_file=ca_file,
+        cert_file=cert,
+        key_file=key,
         remote=remote,
     )
+    spec.check()
+    from lab.cli.load_run import (
+        append_row,
+        details_of,
+        load_once,
+        require_csv,
+        row_json,
+        row_text,
+        say,
+    )
+
     if csv:
         require_csv(csv, spec)
     measured, loaded = load_once(spec)
     unwritten = None
-    try:
-        measured = append_row(csv, spec, measured, loaded) if csv else measured
-    except LabError as error:  # what was measured is printed all the same
-        unwritten = error
+    if csv and (keep_interrupted or not loaded.interrupted):
+        try:
+            measured = append_row(csv, spec, measured, loaded)
+        except LabError as error:  # what was measured is printed all the same
+            unwritten = error
     if as_json:
-        say(json.dumps(measured.row(), default=datetime.isoformat))
+        say(json.dumps(row_json(measured, loaded, show_invalid), default=datetime.isoformat))
     else:
-        say(row_text(spec, measured, percentile_intervals(loaded)))
+        say(row_text(spec, measured, details_of(measured, loaded, show_invalid)))
     if unwritten:
         raise unwritten
+    if loaded.interrupted:
+        raise typer.Exit(INTERRUPTED)
     broken = 0 if measured.outcome.succeeded else 1
     for condition in conditions:
         holds = condition.holds(measured)
@@ -149,6 +175,9 @@ def saturate(
     arrivals: Annotated[
         LoadModel, typer.Option(help="constant or poisson: search a rate; closed: a concurrency.")
     ] = LoadModel.CONSTANT,
+    concurrency: Annotated[
+        int | None, typer.Option(min=1, max=MOST_USERS, help="Of an open loop the most in flight: 256.")
+    ] = None,
     guess: Annotated[float | None, typer.Option(help="Where the limit may be; saves a probe or two.")] = None,
     precision: Annotated[float, typer.Option(help="How closely to know it, as a share.")] = 0.03,
     probes: Annotated[int, typer.Option(min=2, max=1000, help="The most probes to make.")] = 8,
@@ -158,10 +187,13 @@ def saturate(
     body: BodyFile = None,
     body_text: BodyText = None,
     payload_bytes: PayloadBytes = None,
+    timeout: Timeout = "30s",
     processes: Processes = 1,
     cpu: CPU = None,
     seed: Seed = 0,
     ca_file: CAFile = None,
+    cert: CertFile = None,
+    key: KeyFile = None,
     csv: Annotated[Path | None, typer.Option(help="Keep every probe as a row of this new CSV.")] = None,
     as_json: JSON = False,
     remote: Remote = False,
@@ -171,23 +203,27 @@ def saturate(
     from datetime import datetime
 
     from lab.arrivals import Closed
-    from lab.cli.load_run import read_body, read_cpus, read_headers, say
-    from lab.cli.saturation_run import search
-    from lab.load.spec import LoadSpec
+    from lab.load.spec import MOST_IN_FLIGHT, LoadSpec
     from lab.measure.conditions import Condition
-    from lab.saturation import SearchSpec
+    from lab.saturation import Ending, SearchSpec
 
-    content = read_body(body, body_text, payload_bytes)
+    if concurrency and arrivals is LoadModel.CLOSED:
+        raise BadParameter("--concurrency does not go with --arrivals closed, which searches for it")
+    content = _read_body(body, body_text, payload_bytes)
     base = LoadSpec(
         url=url,
         load=Closed(processes),
         method=(method or ("GET" if content is None else "POST")).upper(),
-        headers=read_headers(header or []),
+        headers=_read_headers(header or []),
         body=content,
+        read_timeout_s=read_seconds("--timeout", timeout, least=0.1),
+        max_connections=concurrency or MOST_IN_FLIGHT,
         processes=processes,
-        cpus=read_cpus(cpu),
+        cpus=_read_cpus(cpu),
         seed=seed,
         ca_file=ca_file,
+        cert_file=cert,
+        key_file=key,
         remote=remote,
     )
     wanted = SearchSpec(
@@ -198,16 +234,129 @@ def saturate(
         most_probes=probes,
         duration_s=read_seconds("--duration", duration, least=0.5),
     )
-    found = search(wanted, base, csv, say=lambda line: say(line, err=as_json))
+    from lab.cli.load_run import say
+    from lab.cli.saturation_run import search
+
+    found, unwritten = search(wanted, base, csv, say=lambda line: say(line, err=as_json))
     if as_json:
         answer = {
             "highest_kept": found.highest_kept,
             "lowest_broken": found.lowest_broken,
             "ending": found.ending,
+            "shortage": found.shortage,
             "probes": [probe.row() for probe in found.probes],
         }
         say(json.dumps(answer, default=datetime.isoformat))
     else:
         say(found.sentence())
+    if unwritten:
+        raise unwritten
+    if found.ending is Ending.INTERRUPTED:
+        raise typer.Exit(INTERRUPTED)
     if found.highest_kept is None:
         raise typer.Exit(1)
+
+
+def _read_load(
+    model: LoadModel | None, rate: str | None, concurrency: int | None, think_time_s: float
+) -> Load:
+    """Return the load that was typed: closed without a rate, constant with one, unless a model is named.
+
+    `concurrency` counts for a closed loop only; in an open one it bounds the connections. Raises BadParameter
+    for options that exclude each other.
+    """
+    model = model or (LoadModel.CLOSED if rate is None else LoadModel.CONSTANT)
+    if model is LoadModel.CLOSED:
+        if rate is not None:
+            raise BadParameter("--rate does not go with a closed loop: its answers make its rate")
+        from lab.arrivals import Closed
+
+        return Closed(concurrency or 1, think_time_s)
+    if think_time_s:
+        raise BadParameter(
+            f"--think-time does not go with --arrivals {model}: no request waits for an answer"
+        )
+    if rate is None:
+        raise BadParameter(f"--arrivals {model} needs a --rate, in requests a second")
+    return _open(model, _rates(rate))
+
+
+def _read_headers(headers: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    """Return the pairs of `Name: value` lines. Raises BadParameter for any other line."""
+    pairs = []
+    for header in headers:
+        name, colon, value = header.partition(":")
+        if not colon or not name.strip():
+            raise BadParameter(f"--header {header!r} is no header: write it as 'Name: value'")
+        pairs.append((name.strip(), value.strip()))
+    return tuple(pairs)
+
+
+def _read_body(file: Path | None, text: str | None, payload_bytes: int | None) -> PipelineBody | bytes | None:
+    """Return what to send: the bytes of a file or of a text, a body for the pipeline, or None.
+
+    Raises BadParameter for more than one of them, and for a file that cannot be read or is too large.
+    """
+    named = {"--body": file, "--body-text": text, "--payload-bytes": payload_bytes}
+    given = [name for name, value in named.items() if value is not None]
+    if len(given) > 1:
+        raise BadParameter(f"{' and '.join(given)} exclude each other: give one")
+    if payload_bytes is not None:
+        from lab.load.spec import PipelineBody
+
+        return PipelineBody(payload_bytes)
+    if text is not None:
+        return text.encode(errors="surrogateescape")
+    return _content(file) if file is not None else None
+
+
+def _content(file: Path) -> bytes:
+    try:
+        if file.is_char_device():  # /dev/zero never ends
+            raise BadParameter(f"--body {file} is a device: name a file, or send a text with --body-text")
+        with file.open("rb") as opened:
+            content = opened.read(MOST_BYTES + 1)
+    except OSError as error:
+        raise BadParameter(f"--body {file} cannot be read ({error.strerror}): {_meant(str(file))}") from error
+    if len(content) > MOST_BYTES:
+        raise BadParameter(f"--body {file} is too large: a body has at most {MOST_BYTES:,} bytes")
+    return content
+
+
+def _meant(name: str) -> str:
+    """Return what to do about a name that is no file: it may be the body itself, or as curl names files."""
+    if name.startswith("@"):
+        return f"write {name[1:]}, without the @"
+    looks = name.lstrip()[:1] in ("{", "[", '"') or "=" in name
+    return "send a text itself with --body-text" if looks else "name a file, or send a text with --body-text"
+
+
+def _read_cpus(text: str | None) -> tuple[int, ...]:
+    """Return the cores in a text such as `1` or `2,3`. Raises BadParameter for any other text."""
+    try:
+        return tuple(int(part) for part in text.split(",")) if text else ()
+    except ValueError:
+        raise BadParameter(f"--cpu is {text!r}: give numbers of cores, as in 1 or 2,3") from None
+
+
+def _open(model: LoadModel, rates: tuple[float, ...]) -> Load:
+    from lab.arrivals import Constant, Poisson, Ramp, Steps
+
+    match model, rates:
+        case LoadModel.STEPS, _:
+            return Steps(rates)
+        case LoadModel.RAMP, (first, last):
+            return Ramp(first, last)
+        case LoadModel.POISSON, (rate,):
+            return Poisson(rate)
+        case LoadModel.CONSTANT, (rate,):
+            return Constant(rate)
+    wanted = "two rates, as in 100,500" if model is LoadModel.RAMP else "one rate, as in 200"
+    raise BadParameter(f"--arrivals {model} takes {wanted}, and got {len(rates)}")
+
+
+def _rates(text: str) -> tuple[float, ...]:
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise BadParameter(f"--rate is {text!r}: give requests a second, as in 200, or 100,500") from None

@@ -206,6 +206,15 @@ class GeneratorHealth:
     """The core that the process was kept on; None if it ran on any."""
 
 
+_SHORTAGES = {
+    OwnLimit.CONNECTIONS: "all {} connections are in use, so allow more (--concurrency)",
+    OwnLimit.PORTS: "no local port is left to connect from, so use fewer connections or widen the range"
+    " (net.ipv4.ip_local_port_range)",
+    OwnLimit.DESCRIPTORS: "no more files can be opened, so allow more (ulimit -n) or use fewer connections",
+    OwnLimit.MEMORY: "no memory is left for a connection, so use fewer",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class LoadResult:
     """One run, several generators taken together. Everything but `totals` and `timeline` is of the window."""
@@ -274,6 +283,12 @@ class LoadResult:
         """What of the generator's own ran short, so that figures tell of the generator, not of the server."""
         bound = (OwnLimit.CONNECTIONS,) if self._connections_bound() else ()
         return (*bound, *(OWN_LIMITS[Outcome(name)] for name in own_failures(self.totals)))
+
+    @property
+    def shortage(self) -> str | None:
+        """What of the generator's own ran short, in words, and the remedy; None if nothing did."""
+        texts = (_SHORTAGES[limit].format(self.spec.max_connections) for limit in self.own_limits)
+        return ", and ".join(texts) or None
 
     @property
     def statuses(self) -> dict[str, int]:

@@ -89,8 +89,12 @@ class Condition:
         return 1
 
     def holds(self, measurement: Measurement) -> bool | None:
-        """Return whether the condition holds; None where the measurement leaves its quantity blank."""
-        value = self._value_in(measurement.outcome)
+        """Tell whether a measurement meets it; None where the measurement leaves that blank."""
+        return self.holds_for(measurement.outcome)
+
+    def holds_for(self, outcome: TrialOutcome) -> bool | None:
+        """Tell whether an outcome meets it; None where the outcome leaves that blank."""
+        value = self._value_in(outcome)
         return None if value is None else _SIGNS[self.sign](value, self.value)
 
     def __str__(self) -> str:

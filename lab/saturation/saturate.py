@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from lab.arrivals import Closed, Constant, Load, LoadModel, Poisson
@@ -11,7 +11,7 @@ from lab.errors import BadParameter
 from lab.load.result import Progress
 from lab.load.run import run
 from lab.load.spec import LoadSpec, processes_for
-from lab.measure.columns import Factors
+from lab.measure.columns import Factors, TrialOutcome
 from lab.measure.conditions import Condition, ConditionMetric
 from lab.measure.measurement import Measurement
 from lab.measure.row import Trial, factors_of, measure
@@ -19,12 +19,23 @@ from lab.measure.validity import InvalidReason
 from lab.rounding import numbers, trimmed
 from lab.saturation.search import Search, SearchResult
 
-__all__ = ["Ending", "Probe", "Saturation", "SearchSpec", "probing", "saturate"]
+__all__ = [
+    "Ending",
+    "Probe",
+    "ProbeRow",
+    "Saturation",
+    "SearchInterrupted",
+    "SearchSpec",
+    "probing",
+    "saturate",
+]
 
 KEEPS_UP = 0.99
 """A server that answers a smaller share of what arrives is overloaded, however short its queue still is."""
 PLANNED = frozenset({InvalidReason.RATE_NOT_ACHIEVED, InvalidReason.NOT_STEADY, InvalidReason.LITTLES_LAW})
 """Reasons that a search brings about: beyond saturation connections run out and queues grow."""
+UNTRUSTED = frozenset({InvalidReason.GENERATOR_BOUND, "machine_busy"})
+"""A probe that is invalid for one of these says nothing of the server."""
 FIRST_CONCURRENCY = 32
 """The first guess of a concurrency. A closed loop of that many users gives the first guess of a rate."""
 FEWEST_ANSWERS = 200
@@ -109,16 +120,24 @@ class SearchSpec:
         return self.fewest_answers / max(self.duration_s, LONGEST_S)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProbeRow(Measurement):
+    """A probe's row, which also says what of the generator's own ran short, in words, if anything did."""
+
+    shortage: str | None = None
+
+
 class Ending(StrEnum):
     """Why a search ended."""
 
     SETTLED = "settled"
     OUT_OF_PROBES = "out of probes"
     NOT_MEASURABLE = "not measurable"
-    """The last probes could not be judged: invalid for an unplanned reason, or with a blank figure.
-    Or nothing succeeded at any level."""
+    """The last probes could not be judged: invalid for a reason nobody plans, or with a figure left blank.
+    Or the generator itself ran short of something at the next level. Or nothing succeeded at any level."""
     TOO_SLOW = "too slow"
     """A probe of the next level would take too long to get the answers that the goal needs."""
+    INTERRUPTED = "interrupted"
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +149,8 @@ class Saturation:
     lowest_broken: float | None
     ending: Ending
     probes: tuple[Measurement, ...]
+    shortage: str | None = None
+    """What of the generator's own ran short beyond `highest_kept`, in words."""
 
     @property
     def nothing_succeeded(self) -> bool:
@@ -145,6 +166,12 @@ class Saturation:
         count = f"{len(self.probes)} probe{'s' if len(self.probes) != 1 else ''}"
         if self.nothing_succeeded:
             return f"{(self.probes[-1].outcome.nothing_succeeded or '').capitalize()} ({count})."
+        if self.ending is Ending.INTERRUPTED:
+            kept = f"{kept} keeps {goal}" if self.highest_kept else f"no level tried keeps {goal}"
+            return f"Interrupted after {count}: {kept}."
+        if self.shortage:
+            beyond = "" if self.highest_kept is None else f" beyond {kept}"
+            return f"Not measurable{beyond}: {self.shortage} ({count})."
         if self.ending is Ending.NOT_MEASURABLE:
             why = self.probes[-1].health.invalid_reason or "too few answers for the goal"
             beyond = "" if self.highest_kept is None else f" beyond {kept}"
@@ -158,41 +185,85 @@ class Saturation:
         return f"{kept} keeps {goal}, {broken} does not ({count}, {self.ending})."
 
 
+class SearchInterrupted(KeyboardInterrupt):
+    """Ctrl-C came in the middle of a search; `so_far` is what it had come to."""
+
+    def __init__(self, so_far: Saturation) -> None:
+        super().__init__()
+        self.so_far = so_far
+
+
 def saturate(spec: SearchSpec, probe: Probe) -> Saturation:
-    """Search until the limit is known as precisely as asked, or probes run out. Raises what probes raise."""
-    closed = spec.model is LoadModel.CLOSED
-    probes: list[Measurement] = []
-    guess = spec.guess or (FIRST_CONCURRENCY if closed else None)
-    if guess is None:
-        probes.append(probe(Closed(FIRST_CONCURRENCY), spec.duration_s))
-        guess = probes[0].outcome.throughput_rps
-    if guess is None:
-        return Saturation(spec, None, None, Ending.NOT_MEASURABLE, tuple(probes))
-    search = spec.search(guess)
-    unjudged, too_slow = 0, False
-    while len(probes) < spec.most_probes and unjudged < PATIENCE and not _dead(probes):
-        level = search.next_level()
-        if level is None:
-            break
-        rate = level if not closed else probes[-1].outcome.throughput_rps if probes else None
-        if rate is not None and rate < spec.slowest:
-            too_slow = True
-            break
-        probes.append(probe(spec.load(level), spec.seconds(rate)))
-        found = _judged(spec, level, probes[-1])
-        unjudged = 0 if found else unjudged + 1
-        search = search.after(found) if found else search
-    ending = Ending.SETTLED if search.settled else Ending.OUT_OF_PROBES
-    if unjudged or _dead(probes):
-        ending = Ending.NOT_MEASURABLE
-    elif too_slow:
-        ending = Ending.TOO_SLOW
-    return Saturation(spec, search.highest_kept, search.lowest_broken, ending, tuple(probes))
+    """Search until the limit is known as precisely as asked, or probes run out.
+
+    Raises what the probes raise, and SearchInterrupted for a KeyboardInterrupt.
+    """
+    course = _Course(spec, probe)
+    try:
+        course.run()
+    except KeyboardInterrupt as error:
+        raise SearchInterrupted(replace(course.outcome(), ending=Ending.INTERRUPTED)) from error
+    return course.outcome()
 
 
-def _dead(probes: Sequence[Measurement]) -> bool:
-    """Return whether nothing succeeded at level after level, so that lower ones are not worth their time."""
-    return len(probes) >= PATIENCE and not any(probe.outcome.succeeded for probe in probes)
+@dataclass(slots=True)
+class _Course:
+    """A search as it goes on."""
+
+    spec: SearchSpec
+    probe: Probe
+    probes: list[Measurement] = field(default_factory=list)
+    search: Search | None = None
+    unjudged: int = 0
+    """How many probes in a row could not be judged."""
+    too_slow: bool = False
+
+    def run(self) -> None:
+        """Probe until the search is over."""
+        guess = self._guess()
+        if guess is None:
+            return
+        self.search = self.spec.search(guess)
+        while len(self.probes) < self.spec.most_probes and self.unjudged < PATIENCE and not self._dead:
+            level = self.search.next_level()
+            if level is None:
+                break
+            rate = level if self.spec.model is not LoadModel.CLOSED else self._last_rate()
+            self.too_slow = rate is not None and rate < self.spec.slowest
+            if self.too_slow:
+                break
+            self.probes.append(self.probe(self.spec.load(level), self.spec.seconds(rate)))
+            found = _judged(self.spec, level, self.probes[-1])
+            self.unjudged = 0 if found else self.unjudged + 1
+            self.search = self.search.after(found) if found else self.search
+
+    def outcome(self) -> Saturation:
+        """Return what the search has come to."""
+        search = self.search
+        if search is None:
+            return Saturation(self.spec, None, None, Ending.NOT_MEASURABLE, tuple(self.probes))
+        ending = Ending.SETTLED if search.settled else Ending.OUT_OF_PROBES
+        if self.unjudged or self._dead or search.shortage:
+            ending = Ending.NOT_MEASURABLE
+        elif self.too_slow:
+            ending = Ending.TOO_SLOW
+        broken = None if search.shortage else search.lowest_broken
+        return Saturation(self.spec, search.highest_kept, broken, ending, tuple(self.probes), search.shortage)
+
+    def _guess(self) -> float | None:
+        """Return where to begin: as asked, or where a closed loop says; None where nothing was answered."""
+        if self.spec.guess or self.spec.model is LoadModel.CLOSED:
+            return self.spec.guess or FIRST_CONCURRENCY
+        self.probes.append(self.probe(Closed(FIRST_CONCURRENCY), self.spec.duration_s))
+        return self._last_rate()
+
+    def _last_rate(self) -> float | None:
+        return self.probes[-1].outcome.throughput_rps if self.probes else None
+
+    @property
+    def _dead(self) -> bool:
+        """Return whether nothing succeeded at level after level, so that lower ones are not worth a try."""
+        return len(self.probes) >= PATIENCE and not any(probe.outcome.succeeded for probe in self.probes)
 
 
 def probing(
@@ -216,9 +287,11 @@ def probing(
         probed = replace(base, load=load, duration_s=duration_s, seed=base.seed + number, processes=processes)
         level = load.concurrency if isinstance(load, Closed) else load.requested_rate
         trial = Trial(sweep_id, f"{load.model}-{level:.6g}", number)
-        return measure(
-            trial, factors_of(probed, factors), run(probed, on_progress=on_progress), exempt=PLANNED
-        )
+        loaded = run(probed, on_progress=on_progress)
+        if loaded.interrupted:
+            raise KeyboardInterrupt
+        row = measure(trial, factors_of(probed, factors), loaded, exempt=PLANNED)
+        return ProbeRow(**{name: getattr(row, name) for name in Measurement.GROUPS}, shortage=loaded.shortage)
 
     return probe
 
@@ -229,15 +302,35 @@ def _judged(spec: SearchSpec, level: float, measurement: Measurement) -> SearchR
     A Poisson stream scatters about the rate asked for: its level is the rate at which requests arrived.
     """
     outcome = measurement.outcome
-    if InvalidReason.GENERATOR_BOUND in (measurement.health.invalid_reason or ""):
+    if UNTRUSTED & set((measurement.health.invalid_reason or "").split()):
         return None
     arrived = (outcome.requests + outcome.dropped) / measurement.factors.duration_s
     level = arrived if spec.model is LoadModel.POISSON else level
-    if spec.model is not LoadModel.CLOSED:
-        answered = (outcome.throughput_rps or 0.0) * outcome.requests / max(1, outcome.succeeded)
-        if answered < KEEPS_UP * arrived:
-            return SearchResult(level, kept=False, capacity=answered or None)
+    shortage = None if _broken_by_the_server(spec, outcome) else getattr(measurement, "shortage", None)
+    answered = (outcome.throughput_rps or 0.0) * outcome.requests / max(1, outcome.succeeded)
+    behind = spec.model is not LoadModel.CLOSED and answered < KEEPS_UP * arrived
     holds = [condition.holds(measurement) for condition in spec.goal]
-    if False in holds:
-        return SearchResult(level, kept=False)
+    if behind or False in holds:
+        tells = behind or (shortage and spec.model is not LoadModel.CLOSED)
+        return SearchResult(
+            level, kept=False, capacity=answered or None if tells else None, shortage=shortage
+        )
     return SearchResult(level, kept=True) if measurement.health.valid and None not in holds else None
+
+
+def _broken_by_the_server(spec: SearchSpec, outcome: TrialOutcome) -> bool:
+    """Return whether the goal is broken even without what the generator's own lack has to do with it.
+
+    That is: by failures of requests that were sent, or by service times, which no wait of the generator's is
+    part of. They have no p90 and the like, so a percentile is held against the next lower one there is.
+    """
+    sent = replace(outcome, dropped=0)
+    for condition in spec.goal:
+        if condition.quantity is ConditionMetric.ERRORS and condition.holds_for(sent) is False:
+            return True
+        if condition.quantity.is_time and condition.quantity is not ConditionMetric.MEAN:
+            high = condition.quantity in (ConditionMetric.P99, ConditionMetric.P99_9, ConditionMetric.MAX)
+            service_ms = outcome.service_time_p99_ms if high else outcome.service_time_p50_ms
+            if service_ms is not None and service_ms > condition.value:
+                return True
+    return False

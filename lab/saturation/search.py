@@ -19,6 +19,8 @@ class SearchResult:
     """Whether the goal was kept at this level."""
     capacity: float | None = None
     """What the server managed at a level beyond its limit, in the level's unit; None if unknown."""
+    shortage: str | None = None
+    """What of the generator's own ran short, in words, where only that broke the goal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,12 @@ class Search:
     def lowest_broken(self) -> float | None:
         """The lowest level that broke the goal; None if none did."""
         return min((f.level for f in self.found if not f.kept), default=None)
+
+    @property
+    def shortage(self) -> str | None:
+        """What of the generator's own ran short at the lowest level that broke the goal; None if nothing."""
+        broken = [found for found in self.found if not found.kept]
+        return min(broken, key=lambda found: found.level).shortage if broken else None
 
     @property
     def settled(self) -> bool:

@@ -14,6 +14,7 @@ from dataclasses import replace
 from datetime import datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from socketserver import ThreadingUnixStreamServer
 from types import FrameType
 from typing import Any
 
@@ -37,7 +38,8 @@ class Hello(BaseHTTPRequestHandler):
         self.seen.append((self.command, self.headers["x-colour"], self.rfile.read(length)))
         if self.path == "/slow":
             time.sleep(0.1)
-        self.send_response(200)
+        status = self.path.strip("/")
+        self.send_response(int(status) if status.isdigit() else 200)
         self.send_header("content-length", "2")
         self.end_headers()
         self.wfile.write(b"ok")
@@ -148,8 +150,32 @@ def test_a_target_that_answers_nothing_makes_load_exit_with_1_and_say_why(lab: C
     done = lab("load", "http://127.0.0.1:9/", *short())
     assert done.returncode == 1
     assert "nothing succeeded: refused ×" in done.stdout.splitlines()[0]
+    assert "refused: 127.0.0.1:9: nothing listens there" in done.stdout
     assert "measure longer" not in done.stdout
     assert "generator_bound" not in done.stdout
+
+
+def test_a_unix_socket_is_loaded(lab: CommandLine, tmp_path: Path, seen: list[Any]) -> None:
+    handler = type("Handler", (Hello,), {"seen": seen, "address_string": lambda _: "-"})
+    with ThreadingUnixStreamServer(str(tmp_path / "app.sock"), handler) as server:
+        server.daemon_threads = True
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+        thread.start()
+        done = lab("load", f"unix:{tmp_path}/app.sock:/path", *short())
+        server.shutdown()
+        thread.join()
+    assert done.returncode == 0
+    assert seen
+
+
+def test_answers_that_are_no_plain_success_are_told_apart(lab: CommandLine, url: str) -> None:
+    done = lab("load", f"{url}302", *short())
+    assert done.returncode == 0
+    assert "statuses      http_302=" in done.stdout
+    assert "redirects are not followed" in done.stdout
+    refused = lab("load", f"{url}405", *short("--json"))
+    assert refused.returncode == 1
+    assert json.loads(refused.stdout)["failures"].startswith("http_405=")
 
 
 def test_a_search_on_a_target_that_answers_nothing_says_so(lab: CommandLine) -> None:
@@ -223,6 +249,7 @@ def test_the_concurrency_of_an_open_loop_bounds_what_is_in_flight_at_once(lab: C
         (("--body", "/"), "Is a directory"),
         (("--body-text", "a", "--payload-bytes", 5), "--body-text and --payload-bytes exclude each other"),
         (("--csv", "/dev/null"), "is no regular file"),
+        (("--key", "/nowhere"), "cert"),
         (("--no-such-option",), "No such option"),
         (("--csv", "/nonexistent/dir/x.csv"), "make the directory /nonexistent/dir"),
         (("--csv", "/nonexistent/rows.json"), "name the CSV /nonexistent/rows.csv"),
@@ -268,6 +295,9 @@ def test_a_file_that_holds_no_rows_is_refused_before_anything_is_sent(
         ("--slo", "p99=nan"),
         ("--slo", "p99>200ms"),
         ("--slo", "errors>0"),
+        ("--concurrency", 64, "--arrivals", "closed"),
+        ("--concurrency", 0),
+        ("--timeout", "inf"),
         ("--probes", 1),
         ("--probes", 10**9),
     ],

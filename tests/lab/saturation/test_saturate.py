@@ -12,7 +12,7 @@ from lab.measure.columns import Factors, TrialHealth, TrialOutcome
 from lab.measure.conditions import Condition
 from lab.measure.measurement import Measurement
 from lab.measure.percentiles import sample_floor
-from lab.saturation import Ending, SearchSpec, saturate
+from lab.saturation import Ending, Probe, ProbeRow, SearchInterrupted, SearchSpec, saturate
 from lab.saturation.saturate import LONGEST_S
 from lab.theory.queues import lindley_waits
 from tests.support.measurements import make_measurement
@@ -206,3 +206,79 @@ def test_a_question_without_a_goal_or_a_level_is_refused() -> None:
 def test_the_load_at_a_level_is_of_the_model_asked_for() -> None:
     assert SearchSpec(goal=GOAL, model=LoadModel.POISSON).load(7.5) == Poisson(7.5)
     assert SearchSpec(goal=GOAL, model=LoadModel.CLOSED).load(7.0) == Closed(7)
+
+
+def short_of_connections(server: Server, most: float, *, service_ms: float = 1000.0) -> Probe:
+    """Probe a server that takes any rate, by a generator that can put on no more than `most`."""
+
+    def probe(load: Load, duration_s: float) -> Measurement:
+        row = server(load, duration_s)
+        rate = min(load.requested_rate or 32.0, most)
+        lacking = (load.requested_rate or 0.0) > most
+        due = round((load.requested_rate or 32.0) * duration_s)
+        sent = round(rate * duration_s)
+        outcome = replace(
+            row.outcome,
+            requests=sent,
+            succeeded=sent,
+            dropped=due - sent,
+            throughput_rps=rate,
+            service_time_p99_ms=service_ms,
+            service_time_p50_ms=service_ms,
+            response_time_p99_ms=service_ms + (500 if lacking else 0),
+        )
+        parts = {name: getattr(row, name) for name in Measurement.GROUPS} | {"outcome": outcome}
+        return ProbeRow(**parts, shortage="all 256 connections are in use" if lacking else None)
+
+    return probe
+
+
+LAX = (Condition.parse("p99=1.2s"), Condition.parse("errors=0"))
+
+
+def test_what_the_generator_lacks_is_never_the_servers_limit(server: Callable[..., Server]) -> None:
+    found = saturate(SearchSpec(goal=LAX), short_of_connections(server(1e6), 256.0))
+    assert found.ending is Ending.NOT_MEASURABLE
+    assert found.highest_kept is not None
+    assert 240 < found.highest_kept <= 256
+    assert found.lowest_broken is None
+    assert found.sentence() == (
+        f"Not measurable beyond {found.highest_kept:.4g} req/s: all 256 connections are in use "
+        f"({len(found.probes)} probes)."
+    )
+
+
+def test_a_goal_that_the_server_breaks_by_itself_is_broken_though_the_generator_lacks_something(
+    server: Callable[..., Server],
+) -> None:
+    found = saturate(SearchSpec(goal=GOAL, guess=1000.0), short_of_connections(server(1e6), 256.0))
+    assert found.shortage is None
+    assert found.lowest_broken is not None
+    assert found.sentence().startswith("No level tried keeps p99 <= 200 ms")
+
+
+def test_a_search_that_is_interrupted_says_what_it_has_come_to(server: Callable[..., Server]) -> None:
+    probed = server(100.0)
+
+    def interrupted_at_the_third(load: Load, duration_s: float) -> Measurement:
+        if len(probed.probes) == 2:
+            raise KeyboardInterrupt
+        return probed(load, duration_s)
+
+    with pytest.raises(SearchInterrupted) as caught:
+        saturate(SearchSpec(goal=GOAL), interrupted_at_the_third)
+    assert caught.value.so_far.ending is Ending.INTERRUPTED
+    assert caught.value.so_far.sentence() == (
+        "Interrupted after 2 probes: 98.52 req/s keeps p99 <= 200 ms and errors <= 0."
+    )
+
+
+@pytest.mark.parametrize("text", ["p99>200ms", "errors>0", "max>=1s"])
+def test_a_goal_that_too_much_load_keeps_is_refused(text: str) -> None:
+    with pytest.raises(BadParameter, match="is no goal: it is kept where there is too much load; write"):
+        SearchSpec(goal=(Condition.parse(text),))
+
+
+def test_a_guess_that_no_generator_can_make_is_refused() -> None:
+    with pytest.raises(BadParameter, match="guess is 1e"):
+        SearchSpec(goal=GOAL, guess=1e300)
