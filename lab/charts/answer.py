@@ -84,16 +84,15 @@ def _trials(rows: pd.DataFrame) -> str:
 
 
 def outcome(compared: Comparison) -> Answer:
-    """Say whether B is better or worse than A in any cell, and how many cells could have shown it."""
+    """Say whether B is better or worse than A in any cell, where nothing was compared, and under what."""
     told = {f: sum(cell.finding is f for cell in compared.cells) for f in ComparedAs}
-    silent = told[ComparedAs.TOO_FEW_TRIALS]
-    if silent == len(compared.cells):
-        return Answer("**Nothing can be said: no cell has enough trials.** It takes four a side at least.")
     moved = [f"{told[finding]} {name}" for finding, name in _MOVED.items() if told[finding]]
     shown = f"Of {len(compared.cells)} cells, {' and '.join(moved)}" if moved else "No difference is shown"
-    mean = f" The geometric mean of the ratios B / A in {compared.metric} is {compared.geometric_mean:.3f}."
-    few = f" {silent} cells have too few trials to show any." if silent else ""
-    return Answer(f"**{shown}.**{'' if math.isnan(compared.geometric_mean) else mean}{few}")
+    if len(compared.undecided) == len(compared.cells):
+        shown = "Nothing can be said: no cell has enough trials"
+    mean = f"The geometric mean of the ratios B / A in {compared.metric} is {compared.geometric_mean:.3f}."
+    rest = ["" if math.isnan(compared.geometric_mean) else mean, compared.wanting(), compared.conditions]
+    return Answer(" ".join([f"**{shown}.**", *filter(None, rest)]))
 
 
 def capacity_answer(saturation: Saturation, rows: pd.DataFrame) -> Answer:

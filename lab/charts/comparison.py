@@ -29,7 +29,7 @@ _MARK: Mapping[str, Any] = {"linestyle": "none", "markersize": 8, "zorder": 4}
 
 @styled
 def comparison(compared: Comparison) -> Chart:
-    """Draw B over A for each cell: estimate, 95 % interval and finding, beside the threshold.
+    """Draw B over A for each cell: estimate, the interval that decides and finding, beside the threshold.
 
     A cell without a ratio has its finding at the left edge.
     """
@@ -62,9 +62,11 @@ def _cell(ax: Axes, height: int, cell: CellComparison) -> None:
 
 def _axes(ax: Axes, compared: Comparison) -> None:
     edge = 1 + compared.threshold
-    ends = [end for c in compared.cells for end in (c.ratio.low, c.ratio.high, c.ratio.estimate)]
-    reach = max((max(end, 1 / end) for end in ends if end > 0), default=edge) * 1.02
-    reach = max(reach, edge**1.5)
+    estimates = [max(c.ratio.estimate, 1 / c.ratio.estimate) for c in compared.cells if c.ratio.estimate > 0]
+    ends = [max(c.ratio.high, 1 / c.ratio.low) for c in compared.cells if c.ratio.known]
+    # An interval from two unlike trials may span any number of decades: it runs off the chart.
+    widest = 3 * max(estimates, default=edge)
+    reach = max([edge**1.5, *(min(end, widest) * 1.02 for end in (*estimates, *ends))])
     ax.set_xscale("log")
     ax.set_xlim(1 / reach, reach)
     ax.xaxis.set_major_locator(MaxNLocator(nbins=7, steps=[1, 2, 2.5, 5, 10]))

@@ -1,17 +1,19 @@
-"""Print a comparison of results as a table and sentences, or as JSON."""
+"""Print a comparison of results as a table and sentences, or as JSON, and say how to exit."""
 
 from __future__ import annotations
 
 import json
 import math
 
-from rich.console import Console
-from rich.table import Table
+import typer
 
-from lab.compare import CellComparison, Change, Comparison, Metric
+from lab.compare import Change, Comparison, Metric, plain_text
 from lab.errors import BadParameter
 
-__all__ = ["as_data", "metric_named", "print_comparison"]
+__all__ = ["as_data", "as_text", "exit_code", "metric_named"]
+
+WORSE = 1
+UNDECIDED = 3
 
 
 def metric_named(name: str) -> Metric:
@@ -22,21 +24,16 @@ def metric_named(name: str) -> Metric:
         raise BadParameter(f"--metric {name} cannot be compared: take one of {', '.join(Metric)}") from None
 
 
-def print_comparison(compared: Comparison) -> None:
-    """Print one row for each cell, then the conclusion in words."""
-    console = Console(highlight=False)
-    table = Table(box=None, pad_edge=False)
-    table.add_column("cell", overflow="fold")
-    for heading in ("trials", "A", "B", "B / A", "p"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("finding", no_wrap=True)
-    for cell in compared.cells:
-        colour = _colour(cell.finding)
-        table.add_row(*_cells(cell), f"[{colour}]{cell.finding}[/{colour}]")
-    console.print(f"{compared.metric}, medians over valid trials; ratios with 95 % intervals")
-    console.print(table)
-    for sentence in compared.sentences():
-        console.print(sentence, soft_wrap=True, markup=False)
+def exit_code(compared: Comparison, *, undecided_ok: bool) -> int:
+    """Return 1 where any cell is worse, else 3 where some cell was not really compared, else 0."""
+    if compared.regressions:
+        return WORSE
+    return UNDECIDED if compared.undecided and not undecided_ok else 0
+
+
+def as_text(compared: Comparison) -> str:
+    """Return one row for each cell, then the conclusion in words; findings are coloured for a terminal."""
+    return plain_text(compared, _coloured)
 
 
 def as_data(compared: Comparison) -> str:
@@ -50,28 +47,14 @@ def as_data(compared: Comparison) -> str:
             "geometric_mean": None if math.isnan(compared.geometric_mean) else compared.geometric_mean,
             "regressions": [cell.label for cell in compared.regressions],
             "sentences": compared.sentences(),
+            "undecided": [cell.label for cell in compared.undecided],
+            "conditions": compared.conditions,
+            "common": dict(compared.common),
         }
     )
 
 
-def _colour(finding: Change) -> str:
+def _coloured(finding: Change, text: str) -> str:
     if finding.is_regression:
-        return "red"
-    return "green" if finding is Change.BETTER else "default"
-
-
-def _cells(cell: CellComparison) -> tuple[str, ...]:
-    ratio = cell.ratio
-    ends = f" ({ratio.low:.3f}–{ratio.high:.3f})" if ratio.known else ""
-    return (
-        cell.label,
-        f"{cell.trials_a} : {cell.trials_b}",
-        _figure(cell.median_a, ".4g"),
-        _figure(cell.median_b, ".4g"),
-        f"{_figure(ratio.estimate, '.3f')}{ends}",
-        _figure(cell.p, ".3g"),
-    )
-
-
-def _figure(value: float, form: str) -> str:
-    return "–" if math.isnan(value) else format(value, form)
+        return typer.style(text, fg="red")
+    return typer.style(text, fg="green") if finding is Change.BETTER else text

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from lab.cli.options import JSON
+from lab.errors import LabError
 
 __all__ = ["chart", "check", "compare"]
+
+TROUBLE = 2
+"""How `lab compare` exits where there is nothing to compare."""
 
 
 def compare(
@@ -21,22 +27,40 @@ def compare(
     threshold: Annotated[
         float, typer.Option(min=0, help="The smallest change that counts, as a share.")
     ] = 0.05,
+    undecided_ok: Annotated[
+        bool, typer.Option("--undecided-ok", help="Exit with 0 also where too few trials compared nothing.")
+    ] = False,
+    markdown: Annotated[
+        bool, typer.Option("--markdown", help="Print what fits into a comment on a pull request.")
+    ] = False,
     as_json: JSON = False,
 ) -> None:
-    """Compare two results cell by cell. Exits with 1 where B is shown to be worse, or fails where A did not.
+    """Compare two results cell by cell, and exit as diff does: 1 where B is worse, 2 in trouble, else 0.
 
-    Exits with 0 otherwise, also where no cell has enough trials to show anything: the last lines tell.
+    Exits with 3 where no cell is worse, but in some B might as well do half of what A does.
     """
-    from lab.cli.comparison_table import as_data, metric_named, print_comparison
-    from lab.compare import compare_files
+    from lab.cli.comparison_table import as_data, as_text, exit_code, metric_named
+    from lab.compare import Report, compare_files
 
-    compared = compare_files(a, b, metric_named(metric), threshold)
-    if as_json:
-        typer.echo(as_data(compared))
-    else:
-        print_comparison(compared)
-    if compared.regressions:
-        raise typer.Exit(1)
+    try:
+        compared = compare_files(a, b, metric_named(metric), threshold)
+    except LabError as error:
+        typer.echo(f"lab: {error}", err=True)
+        raise typer.Exit(TROUBLE) from None
+    _say(as_data(compared) if as_json else str(Report(compared)) if markdown else as_text(compared))
+    raise typer.Exit(exit_code(compared, undecided_ok=undecided_ok))
+
+
+def _say(text: str) -> None:
+    """Print the text. That nobody reads it to its end is no failure."""
+    try:
+        typer.echo(text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # What the stream still holds would fail again when Python ends.
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
 
 
 def chart(
@@ -54,8 +78,7 @@ def chart(
         ("where-the-time-went", charts.where_the_time_went),
     ):
         drawn = draw(rows)
-        typer.echo(drawn.save(folder / f"{results.stem}-{name}.png"))
-        typer.echo(drawn.caption + "\n")
+        _say(f"{drawn.save(folder / f'{results.stem}-{name}.png')}\n{drawn.caption}\n")
 
 
 def check(
@@ -65,4 +88,4 @@ def check(
     from lab import results
 
     for path in paths:
-        typer.echo(f"{path}: {results.check(path)} rows, all as the schema says")
+        _say(f"{path}: {results.check(path)} rows, all as the schema says")

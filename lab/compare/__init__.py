@@ -4,27 +4,25 @@
 
 1. Pairing (cells.py) says which cells of A and B are the same cell. A factor that has one level throughout A
    and another throughout B is what was changed; in all others two cells must agree.
-2. comparison.py tests each cell's valid trials, corrects for the number of cells, and gives each a Change.
-3. `differences` says what the sidecars tell apart: commit, machine, software, parameters.
-4. A Comparison holds the cells, and says the outcome in sentences.
+2. decision.py gives each cell's ratio an interval, and by that alone a Change.
+3. origins.py says what the sidecars tell apart: commit, machine, software, parameters.
+4. A Comparison (comparison.py) holds the cells, and says the outcome in sentences; report.py sets it as a
+   table, in plain text or Markdown.
 """
 
-from lab.compare.comparison import (
-    CellComparison,
-    Change,
-    Comparison,
-    Metric,
-    compare,
-    compare_files,
-    differences,
-)
+from lab.compare.comparison import CellComparison, Comparison, compare, compare_files
+from lab.compare.decision import Change, Metric
+from lab.compare.origins import differences
+from lab.compare.report import Report, plain_text
 
 __all__ = [
     "CellComparison",
     "Change",
     "Comparison",
     "Metric",
+    "Report",
     "compare",
     "compare_files",
     "differences",
+    "plain_text",
 ]

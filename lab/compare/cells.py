@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -10,6 +11,7 @@ import pandas as pd
 
 from lab.errors import ResultsError
 from lab.measure.factors import HOW_IT_WAS_MEASURED, factor_columns
+from lab.names import TopologyName
 from lab.results.frame import absent_columns
 
 __all__ = ["Key", "Pairing", "Sides"]
@@ -21,6 +23,7 @@ Sides = tuple[list[float], list[float]]
 
 LOAD = ("load_model", "concurrency", "think_time_ms", "requested_rate", "payload_bytes")
 """Factors that cells must always share: the figures of unlike loads do not compare."""
+_TOPOLOGIES = [str(name) for name in TopologyName]
 
 
 @dataclass(frozen=True)
@@ -67,12 +70,12 @@ class Pairing:
         return tuple(n for n in _factors() if n not in HOW_IT_WAS_MEASURED and n not in self.changed)
 
     def trials(self, metric: str) -> dict[Key, Sides]:
-        """Return the metric in the valid trials of each cell that both have, A's and B's, in A's order.
+        """Return the metric in the valid trials of each cell that both have, A's and B's, sorted by factor.
 
         Raises ResultsError if the results have no cell in common.
         """
         of_a, of_b = self._values(self.a, metric), self._values(self.b, metric)
-        shared = {key: (values, of_b[key]) for key, values in of_a.items() if key in of_b}
+        shared = {key: (of_a[key], of_b[key]) for key in _sorted(of_a) if key in of_b}
         if not shared:
             raise ResultsError(
                 "the two results have no cell in common, for want of a shared level of "
@@ -88,12 +91,31 @@ class Pairing:
     def lonely(self) -> tuple[list[Key], list[Key]]:
         """Return the cells that only A has, and those that only B has."""
         of_a, of_b = _keys(self.a, self.factors), _keys(self.b, self.factors)
-        return [k for k in of_a if k not in of_b], [k for k in of_b if k not in of_a]
+        return (
+            [key for key in _sorted(of_a) if key not in of_b],
+            [key for key in _sorted(of_b) if key not in of_a],
+        )
+
+    @cached_property
+    def common(self) -> dict[str, str]:
+        """The factors that have one level in all cells of both results, with that level; blank ones aside."""
+        keys = [*_keys(self.a, self.factors), *_keys(self.b, self.factors)]
+        levels = zip(self.factors, zip(*keys, strict=True), strict=True)
+        return {name: of[0] for name, of in levels if of[0] and len(set(of)) == 1}
+
+    @cached_property
+    def telling(self) -> tuple[str, ...]:
+        """The factors that tell the cells of both results apart."""
+        return tuple(self.factors[place] for place in self._telling)
+
+    def levels(self, key: Key) -> tuple[str, ...]:
+        """Return the cell's levels of the factors that tell cells apart; a blank is empty."""
+        return tuple(key[place] for place in self._telling)
 
     def label(self, key: Key) -> str:
         """Return the cell in words: its levels of the factors that tell the cells of both results apart."""
-        told = [(self.factors[place], key[place]) for place in self._telling if key[place]]
-        return ", ".join(f"{name} {level}" for name, level in told) or "all"
+        told = zip(self.telling, self.levels(key), strict=True)
+        return ", ".join(f"{name} {level}" for name, level in told if level) or "all"
 
     @cached_property
     def _telling(self) -> list[int]:
@@ -114,7 +136,7 @@ class Pairing:
     def _values(self, frame: pd.DataFrame, metric: str) -> dict[Key, list[float]]:
         values, valid = frame[metric].tolist(), frame["valid"].fillna(False).tolist()
         return {
-            key: [float(values[n]) for n in rows if valid[n] and values[n] > 0]
+            key: [float(values[n]) for n in rows if valid[n] and 0 < values[n] < math.inf]
             for key, rows in _keys(frame, self.factors).items()
         }
 
@@ -135,6 +157,21 @@ def _keys(frame: pd.DataFrame, factors: Sequence[str]) -> dict[Key, list[int]]:
     return rows
 
 
+def _sorted(keys: Iterable[Key]) -> list[Key]:
+    """Sort by factor after factor."""
+    return sorted(keys, key=lambda key: [_place(level) for level in key])
+
+
+def _place(level: str) -> tuple[float, str]:
+    """Return what sorts levels: blanks, numbers by value, topologies as they are documented, other names."""
+    if level in _TOPOLOGIES:
+        return (_TOPOLOGIES.index(level), "")
+    try:
+        return (float(level) if level else -math.inf, "")
+    except ValueError:
+        return (math.inf, level)
+
+
 def _factors() -> tuple[str, ...]:
     return tuple(column.name for column in factor_columns())
 
@@ -147,4 +184,4 @@ def _text(column: pd.Series) -> list[str]:
 def _level(value: object) -> str:
     if pd.isna(value):  # type: ignore[call-overload]
         return ""
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return f"{value:.10g}" if isinstance(value, float) else str(value)

@@ -1,170 +1,30 @@
-"""Compare the same cells of two results: one is called better only where enough trials show it.
-
-Beside the cells: what differs in where the two results come from, in plain words.
-"""
+"""Compare the same cells of two results: one is called better or worse only where its interval says so."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from enum import StrEnum
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import mean, median
 
 import pandas as pd
 
 from lab.compare.cells import Key, Pairing, Sides
+from lab.compare.decision import LEVEL, Change, Metric, Shown, finding_of, rank_p_values, shown
+from lab.compare.origins import conditions, differences
 from lab.errors import BadParameter, ResultsError
-from lab.measure.statistics import (
-    Interval,
-    geometric_mean,
-    holm,
-    mann_whitney_p,
-    ratio_interval,
-    smallest_p,
-)
+from lab.measure.statistics import Interval, geometric_mean
 from lab.results.frame import read, require_cells_apart, require_columns
-from lab.results.sidecar import Provenance, Sidecar
+from lab.results.sidecar import Sidecar
 
-__all__ = [
-    "LEVEL",
-    "CellComparison",
-    "Change",
-    "Comparison",
-    "Metric",
-    "compare",
-    "compare_files",
-    "differences",
-    "finding_of",
-]
-
-
-def differences(a: Sidecar, b: Sidecar) -> list[str]:
-    """Return sentences on what differs between two sidecars; none if nothing recorded does.
-
-    A sweep of several sessions counts with all of them.
-    """
-    return [*_of_trees(a, b), *_of_machines(a, b), *_of_software(a, b), *_of_parameters(a, b)]
-
-
-def _of_trees(a: Sidecar, b: Sidecar) -> Iterator[str]:
-    of_a, of_b = (_told(_commit(p) for p in sidecar.provenance) for sidecar in (a, b))
-    if of_a != of_b:
-        yield f"Commit: {of_a} in A, {of_b} in B."
-    for name, sidecar in (("A", a), ("B", b)):
-        if any(p.dirty for p in sidecar.provenance):
-            yield f"{name} was made with changes that are in no commit: its commit does not tell what ran."
-
-
-def _of_machines(a: Sidecar, b: Sidecar) -> Iterator[str]:
-    same = True
-    for what, tell in (
-        ("Processor", lambda p: f"{p.cpu_model}, {p.cpu_count} usable"),
-        ("Memory", lambda p: f"{p.memory_mb / 1024:.0f} GB"),
-        ("System", lambda p: p.system),
-    ):
-        of_a, of_b = _told(map(tell, a.provenance)), _told(map(tell, b.provenance))
-        if of_a != of_b:
-            same = False
-            yield f"{what}: {of_a} in A, {of_b} in B."
-    if not same:
-        yield "The machines differ, so a difference in the figures need not come from the code."
-
-
-def _of_software(a: Sidecar, b: Sidecar) -> Iterator[str]:
-    for what, tell in (
-        ("Python", lambda p: p.python),
-        ("Event loop", lambda p: p.event_loop),
-        ("Parser", lambda p: p.parser),
-    ):
-        of_a, of_b = _told(map(tell, a.provenance)), _told(map(tell, b.provenance))
-        if of_a != of_b:
-            yield f"{what}: {of_a} in A, {of_b} in B."
-    for package in sorted({n for s in (a, b) for p in s.provenance for n in p.packages}):
-        of_a, of_b = (_told(p.packages.get(package, "not installed") for p in s.provenance) for s in (a, b))
-        if of_a != of_b:
-            yield f"{package}: {of_a} in A, {of_b} in B."
-
-
-def _of_parameters(a: Sidecar, b: Sidecar) -> Iterator[str]:
-    for name in sorted({*a.parameters, *b.parameters}):
-        of_a, of_b = a.parameters.get(name), b.parameters.get(name)
-        if of_a != of_b:
-            yield f"Parameter {name}: {of_a} in A, {of_b} in B."
-
-
-def _commit(provenance: Provenance) -> str:
-    return (provenance.commit or "unknown")[:10]
-
-
-def _told(facts: Iterable[str]) -> str:
-    """Return each fact once, in order."""
-    return " and ".join(dict.fromkeys(facts))
-
-
-LEVEL = 0.05
-"""The chance of any false alarm among all cells together."""
-
-
-class Metric(StrEnum):
-    """A figure that can be compared, by its column."""
-
-    THROUGHPUT = "throughput_rps"
-    RESPONSE_TIME_MEAN = "response_time_mean_ms"
-    RESPONSE_TIME_P50 = "response_time_p50_ms"
-    RESPONSE_TIME_P90 = "response_time_p90_ms"
-    RESPONSE_TIME_P95 = "response_time_p95_ms"
-    RESPONSE_TIME_P99 = "response_time_p99_ms"
-
-    @property
-    def more_is_better(self) -> bool:
-        """Whether a ratio above 1 is an improvement."""
-        return self is Metric.THROUGHPUT
-
-
-class Change(StrEnum):
-    """What a cell of B is, compared with A."""
-
-    BETTER = "better"
-    WORSE = "worse"
-    NOTHING_SUCCEEDED = "nothing succeeded"
-    """No request of any trial of B succeeded, where in A some did: there is no figure to compare."""
-    FAILS_MORE = "fails more"
-    """In every trial of B a larger share of requests failed than in any of A, by more than the threshold."""
-    NO_DIFFERENCE_SHOWN = "no difference shown"
-    TOO_FEW_TRIALS = "too few trials"
-    """Even if every trial of one side beat every trial of the other, no difference would show."""
-
-    @property
-    def is_regression(self) -> bool:
-        """Whether B is worse than A in this way."""
-        return self in (Change.WORSE, Change.NOTHING_SUCCEEDED, Change.FAILS_MORE)
-
-
-def finding_of(
-    ratio: float, p: float, failed: tuple[Sequence[float], Sequence[float]], metric: Metric, threshold: float
-) -> Change:
-    """Return what a cell shows. Failures come first: beside them the speed of the rest tells nothing.
-
-    `ratio` is B over A, `p` corrected, nan where too few trials could tell; `failed` holds the share of the
-    requests that failed in each trial of A and of B.
-    """
-    in_a, in_b = failed
-    if min(in_b) == 1 > min(in_a):
-        return Change.NOTHING_SUCCEEDED
-    if min(in_b) > max(in_a) + threshold:
-        return Change.FAILS_MORE
-    if math.isnan(p):
-        return Change.TOO_FEW_TRIALS
-    if p >= LEVEL or abs(math.log(ratio)) <= math.log1p(threshold):
-        return Change.NO_DIFFERENCE_SHOWN
-    return Change.BETTER if (ratio > 1) == metric.more_is_better else Change.WORSE
-
+__all__ = ["CellComparison", "Comparison", "compare", "compare_files"]
 
 THRESHOLD = 0.05
 """How far a ratio must lie from 1. Trials of one sweep share a sitting, so their scatter does not show what
 changes from one sitting to the next: a machine a few per cent slower would pass for a regression."""
+NAMED = 8
+"""How many cells a sentence names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,13 +37,19 @@ class CellComparison:
     median_a: float
     median_b: float
     ratio: Interval
-    """Ratio of B to A, of geometric means."""
+    """Ratio of B to A, of geometric means, with the interval that decides."""
     p: float
-    """The p-value of Mann and Whitney's U, corrected for the number of cells; nan with too few trials."""
+    """The p-value of Mann and Whitney's U, corrected for the cells; nan where ranks could not decide."""
     finding: Change
     failed_a: float = 0.0
     """Share of the requests that failed, on average over all trials, valid or not."""
     failed_b: float = 0.0
+    levels: tuple[str, ...] = ()
+    """The cell's levels of the factors in `Comparison.named_by`; a blank is empty."""
+    level: float = LEVEL
+    """The chance that the interval misses the truth: Holm's procedure shares 5 % among all cells."""
+    enough: int | None = None
+    """Trials a side that would tell a B twice as bad from none; None where no scatter is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,12 +59,19 @@ class Comparison:
     metric: Metric
     threshold: float
     cells: tuple[CellComparison, ...]
+    """Sorted by their factors."""
     only_in_a: tuple[str, ...]
     only_in_b: tuple[str, ...]
     changed: Mapping[str, tuple[str, str]]
     """Levels of the factors that have one level throughout A and another throughout B."""
     differences: tuple[str, ...] = ()
     """Sentences on what else differs."""
+    conditions: str = ""
+    """A sentence on what of machine and software differs, and what follows; empty if nothing does."""
+    named_by: tuple[str, ...] = ()
+    """The factors that tell cells apart."""
+    common: Mapping[str, str] = field(default_factory=dict)
+    """Levels of the factors that are the same in all cells of A and B."""
 
     @property
     def geometric_mean(self) -> float:
@@ -209,6 +82,11 @@ class Comparison:
     def regressions(self) -> tuple[CellComparison, ...]:
         """Cells in which B is worse, or fails where A did not."""
         return tuple(cell for cell in self.cells if cell.finding.is_regression)
+
+    @property
+    def undecided(self) -> tuple[CellComparison, ...]:
+        """Cells in which B may as well be twice as bad as A, so that nothing was really compared."""
+        return tuple(cell for cell in self.cells if cell.finding is Change.TOO_FEW_TRIALS)
 
     def frame(self) -> pd.DataFrame:
         """Return one row a cell, for a notebook."""
@@ -226,6 +104,10 @@ class Comparison:
                 "failed A": [c.failed_a for c in self.cells],
                 "failed B": [c.failed_b for c in self.cells],
                 "finding": [str(c.finding) for c in self.cells],
+                "level": [c.level for c in self.cells],
+                "trials wanted": [
+                    c.enough if c.finding is Change.TOO_FEW_TRIALS else None for c in self.cells
+                ],
             }
         )
 
@@ -235,15 +117,26 @@ class Comparison:
         said += self.differences
         for where, labels in (("A", self.only_in_a), ("B", self.only_in_b)):
             if labels:
-                said.append(f"Only {where} has: {'; '.join(labels)}.")
-        for finding in Change:
-            labels = tuple(_naming_failures(cell) for cell in self.cells if cell.finding is finding)
-            if labels:
-                share = f"{len(labels)} of {len(self.cells)}"
-                said.append(f"{finding.capitalize()} in {share}: {'; '.join(labels)}.")
+                said.append(f"Only {where} has: {_listed(labels)}.")
+        said += [self._found(finding) for finding in Change if self._of(finding)]
+        said += [self.conditions] if self.conditions else []
         if not math.isnan(self.geometric_mean):
             said.append(f"Geometric mean of the ratios B / A in {self.metric}: {self.geometric_mean:.3f}.")
         return said
+
+    def wanting(self) -> str:
+        """Return a sentence on cells with too few trials: which, and how many it takes; empty without any."""
+        return self._found(Change.TOO_FEW_TRIALS) if self.undecided else ""
+
+    def _of(self, finding: Change) -> list[CellComparison]:
+        return [cell for cell in self.cells if cell.finding is finding]
+
+    def _found(self, finding: Change) -> str:
+        cells = self._of(finding)
+        share = f"{finding.capitalize()} in {len(cells)} of {len(self.cells)}"
+        if finding is Change.NO_DIFFERENCE_SHOWN:
+            return f"{share}."
+        return f"{share}: {_listed([_with_why(cell) for cell in cells])}."
 
 
 def compare_files(
@@ -251,7 +144,7 @@ def compare_files(
 ) -> Comparison:
     """Compare two CSVs, and what their sidecars say of where they come from. Raises what `read` raises."""
     sidecars = Sidecar.read(Path(a)), Sidecar.read(Path(b))
-    return compare(read(a), read(b), metric, threshold, differences(*sidecars))
+    return compare(read(a), read(b), metric, threshold, differences(*sidecars), conditions(*sidecars))
 
 
 def compare(
@@ -260,16 +153,16 @@ def compare(
     metric: Metric = Metric.THROUGHPUT,
     threshold: float = THRESHOLD,
     differing: Sequence[str] = (),
+    conditions: str = "",
 ) -> Comparison:
     """Compare two frames of rows, cell by cell. Only valid trials count, except for failures.
 
-    Better and worse need both: U below 5 % after Holm's correction over the cells, and a ratio further from 1
-    than the threshold (0.05: beyond 1.05 or below 1/1.05). Cells with too few trials ever to reach that are
-    told apart first, by their number of trials alone, and burden no other (R. E. Tarone, A modified
-    Bonferroni method for discrete data, 1990). Failures that A did not have show at any number of trials.
+    One rule decides: B is better or worse where the interval of the ratio excludes 1 and the ratio lies
+    further from 1 than the threshold (0.05: beyond 1.05 or below 1/1.05). A false alarm in any cell has a
+    chance of 5 % in all, by Holm's procedure. Failures that A did not have show at any number of trials.
     Raises BadParameter for a negative threshold, ResultsError without rows or a cell in common.
     """
-    if not threshold >= 0:
+    if not 0 <= threshold < math.inf:
         raise BadParameter(f"threshold is {threshold}: it is a share, 0 or more, such as 0.05")
     for name, frame in (("A", a), ("B", b)):
         if frame.empty:
@@ -277,21 +170,18 @@ def compare(
         require_columns(frame, metric)
         require_cells_apart(frame)
     pairing = Pairing(a, b)
-    trials, failed = pairing.trials(metric), pairing.failed()
-    testable = _testable({key: smallest_p(len(x), len(y)) for key, (x, y) in trials.items()})
-    p_values = dict(zip(testable, holm([mann_whitney_p(*trials[key]) for key in testable]), strict=True))
     only_in_a, only_in_b = (tuple(pairing.label(key) for key in keys) for keys in pairing.lonely())
     return Comparison(
         metric=metric,
         threshold=threshold,
-        cells=tuple(
-            _cell(pairing.label(key), both, failed[key], p_values.get(key, math.nan), metric, threshold)
-            for key, both in trials.items()
-        ),
+        cells=tuple(_cells(pairing, metric, threshold)),
         only_in_a=only_in_a,
         only_in_b=only_in_b,
         changed=pairing.changed,
         differences=(*differing, *_without(pairing.ignored)),
+        conditions=conditions,
+        named_by=pairing.telling,
+        common=pairing.common,
     )
 
 
@@ -300,35 +190,49 @@ def _without(factors: Sequence[str]) -> Iterator[str]:
         yield f"Cells are paired without {', '.join(factors)}: one of the two has no such column."
 
 
-def _testable(smallest: Mapping[Key, float]) -> list[Key]:
-    """Return the cells that could reach the level whatever the others do, by Tarone's rule."""
-    for burden in range(1, len(smallest) + 1):
-        able = [key for key, p in smallest.items() if p * burden <= LEVEL]
-        if len(able) <= burden:
-            return able
-    return list(smallest)
+def _cells(pairing: Pairing, metric: Metric, threshold: float) -> list[CellComparison]:
+    trials, failed = pairing.trials(metric), pairing.failed()
+    told, ranks = shown(trials), rank_p_values(trials)
+
+    def cell(key: Key) -> CellComparison:
+        finding = finding_of(told[key].ratio, failed[key], metric, threshold)
+        p = ranks.get(key, math.nan)
+        return _cell(pairing, key, trials[key], failed[key], told[key], p, finding)
+
+    return [cell(key) for key in trials]
 
 
 def _cell(
-    label: str, values: Sides, failed: Sides, p: float, metric: Metric, threshold: float
+    pairing: Pairing, key: Key, values: Sides, failed: Sides, told: Shown, p: float, finding: Change
 ) -> CellComparison:
     a, b = values
-    ratio = ratio_interval(b, a)
     return CellComparison(
-        label=label,
+        label=pairing.label(key),
         trials_a=len(a),
         trials_b=len(b),
         median_a=median(a) if a else math.nan,
         median_b=median(b) if b else math.nan,
-        ratio=ratio,
+        ratio=told.ratio,
         p=p,
-        finding=finding_of(ratio.estimate, p, failed, metric, threshold),
+        finding=finding,
         failed_a=mean(failed[0]),
         failed_b=mean(failed[1]),
+        levels=pairing.levels(key),
+        level=told.level,
+        enough=told.enough,
     )
 
 
-def _naming_failures(cell: CellComparison) -> str:
-    if cell.finding is not Change.FAILS_MORE:
-        return cell.label
-    return f"{cell.label} ({cell.failed_a:.3g} of the requests in A, {cell.failed_b:.3g} in B)"
+def _listed(labels: Sequence[str]) -> str:
+    more = f"; and {len(labels) - NAMED} more" if len(labels) > NAMED else ""
+    return "; ".join(labels[:NAMED]) + more
+
+
+def _with_why(cell: CellComparison) -> str:
+    """Return the cell's name and, where its figures alone do not tell, why it was found so."""
+    if cell.finding is Change.FAILS_MORE:
+        return f"{cell.label} ({cell.failed_a:.3g} of the requests in A, {cell.failed_b:.3g} in B)"
+    if cell.finding is Change.TOO_FEW_TRIALS:
+        wanted = f"about {cell.enough} a side tell a halving" if cell.enough else "it takes 2 a side at least"
+        return f"{cell.label} ({cell.trials_a} : {cell.trials_b} valid trials with this figure; {wanted})"
+    return cell.label

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import combinations
 
 import numpy as np
@@ -16,11 +16,15 @@ from lab.measure.statistics import (
     difference_p,
     geometric_mean,
     holm,
+    holm_levels,
     log_interval,
+    log_ratio,
     mann_whitney_p,
     mean_interval,
+    pooled_variance,
     ratio_interval,
     smallest_p,
+    trials_to_exclude,
 )
 
 RUNS = 1000
@@ -158,6 +162,34 @@ def test_u_agrees_with_counting_every_order() -> None:
     assert mann_whitney_p(first, second) == pytest.approx(as_uneven / len(every))
 
 
+@pytest.mark.parametrize(
+    ("first", "second", "p"),
+    [
+        ([1, 1, 1], [2, 2, 2], 0.1),
+        ([1, 1, 1], [1, 1, 1], 1.0),
+        ([1, 1, 2], [2, 3, 3], 0.2),
+        ([1, 2, 2, 2], [2, 2, 2, 3], 4 / 7),
+        ([5], [5], 1.0),
+    ],
+)
+def test_ties_are_counted_exactly(first: list[float], second: list[float], p: float) -> None:
+    assert mann_whitney_p(first, second) == pytest.approx(p)
+    assert mann_whitney_p(second, first) == pytest.approx(p)
+
+
+@given(
+    st.lists(st.integers(0, 3), min_size=1, max_size=5), st.lists(st.integers(0, 3), min_size=1, max_size=5)
+)
+def test_the_exact_p_is_the_share_of_all_ways_to_deal_the_values(first: list[int], second: list[int]) -> None:
+    pooled = [*first, *second]
+    ranks = {v: (sum(o < v for o in pooled) + sum(o <= v for o in pooled) + 1) / 2 for v in pooled}
+    middle = sum(ranks[v] for v in pooled) * len(first) / len(pooled)
+    far = abs(sum(ranks[v] for v in first) - middle)
+    dealt = [abs(sum(ranks[v] for v in of) - middle) for of in combinations(pooled, len(first))]
+    share = sum(other >= far - 1e-9 for other in dealt) / len(dealt)
+    assert mann_whitney_p(first, second) == pytest.approx(share)
+
+
 def test_three_trials_a_side_can_never_show_a_difference() -> None:
     assert smallest_p(3, 3) == pytest.approx(0.1)
     assert smallest_p(4, 4) < 0.05 < smallest_p(3, 4)
@@ -177,6 +209,67 @@ def test_holm_never_lowers_a_p_and_keeps_their_order(p_values: list[float]) -> N
     assert all(p <= c <= min(1.0, len(p_values) * p) for p, c in zip(p_values, corrected, strict=True))
     for (p, c), (q, d) in combinations(zip(p_values, corrected, strict=True), 2):
         assert (p <= q) <= (c <= d) if p != q else c == d
+
+
+@given(st.lists(st.floats(1e-9, 1), min_size=1, max_size=10))
+def test_a_p_below_the_level_that_holm_leaves_it_is_one_that_he_rejects(p_values: list[float]) -> None:
+    for p, corrected, level in zip(p_values, holm(p_values), holm_levels(p_values), strict=True):
+        if not math.isclose(corrected, 0.05) and not math.isclose(p, level):
+            assert (corrected < 0.05) == (p < level)
+
+
+@given(samples, samples, st.floats(0.001, 0.2))
+def test_an_interval_excludes_1_exactly_where_p_is_below_its_level(
+    first: list[float], second: list[float], level: float
+) -> None:
+    ratio = log_ratio(first, second)
+    if not math.isclose(ratio.p, level, rel_tol=1e-3) and ratio.error > 1e-9:
+        assert (1 not in ratio.interval(level)) == (ratio.p < level)
+
+
+def groups(draw: np.random.Generator, spreads: Sequence[float], trials: int = 3) -> list[list[float]]:
+    return [scattered(draw, 100, trials, spread) for spread in spreads]
+
+
+def test_variances_that_are_one_are_pooled_in_four_of_five_sets() -> None:
+    draw = np.random.default_rng(50)
+    pooled = sum(pooled_variance(groups(draw, [0.05] * 16)) is not None for _ in range(RUNS))
+    assert 0.75 * RUNS < pooled < 0.85 * RUNS
+
+
+def test_variances_that_differ_or_hold_outliers_are_seldom_pooled_at_three_trials() -> None:
+    draw = np.random.default_rng(60)
+    unlike = [0.02] * 14 + [0.2] * 2
+    assert sum(pooled_variance(groups(draw, unlike)) is not None for _ in range(300)) < 15
+    sets = [
+        [[v / 3 if draw.random() < 0.1 else v for v in g] for g in groups(draw, [0.02] * 16)]
+        for _ in range(300)
+    ]
+    assert sum(pooled_variance(each) is not None for each in sets) < 15
+
+
+def test_the_pooled_variance_is_the_mean_of_the_groups_by_their_freedom() -> None:
+    made = [[1.0, 2.0, 4.0], [3.0, 6.0, 6.5], [7.0]]
+    pooled = pooled_variance(made)
+    assert pooled is not None
+    assert pooled.freedom == 4
+    assert pooled.variance == pytest.approx(np.mean([np.log(group).var(ddof=1) for group in made[:2]]))
+
+
+@pytest.mark.parametrize("made", [[], [[1.0]], [[1.0, 2.0]], [[1.0, 2.0], [3.0, 9.0]], [[1.0, 2.0, 3.0]]])
+def test_what_cannot_be_held_against_each_other_is_not_pooled(made: list[list[float]]) -> None:
+    assert pooled_variance(made) is None
+
+
+@pytest.mark.parametrize("scatter", [0.01, 0.1, 0.5])
+def test_so_many_trials_make_an_interval_that_does_not_hold_both_1_and_a_halving(scatter: float) -> None:
+    trials = trials_to_exclude(0.5, scatter, 0.05)
+    assert trials is not None
+    alike = [math.exp(scatter * side * math.sqrt((trials - 1) / trials)) for side in (-1, 1)] * (trials // 2)
+    if trials % 2 == 0:
+        interval = log_ratio(alike, alike).interval(0.05)
+        assert interval.high / interval.low < 2
+    assert trials_to_exclude(0.5, 100.0, 0.05) is None
 
 
 def test_a_difference_without_scatter_is_certain_and_none_is_not() -> None:
