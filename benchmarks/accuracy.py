@@ -13,6 +13,7 @@ from benchmarks.goals import main
 from benchmarks.histograms import histograms, intervals
 from benchmarks.pacing import pacing
 from benchmarks.queue import queue
+from benchmarks.refusals import refusals
 from benchmarks.schedules import schedules
 from benchmarks.server_stall import server_stall
 from benchmarks.simulator import simulator
@@ -29,6 +30,7 @@ GOALS = {
     "schedules": schedules,
     "comparing": comparing,
     "answers": answers,
+    "refusals": refusals,
     "simulator": simulator,
 }
 

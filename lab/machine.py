@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Set
 from dataclasses import dataclass
 from importlib import metadata
 from importlib.util import find_spec
@@ -15,11 +16,22 @@ import psutil
 
 from services.loops import loop_name
 
-__all__ = ["Fact", "facts", "usable_cores"]
+__all__ = [
+    "Fact",
+    "ProgramTimes",
+    "busy_programs",
+    "facts",
+    "processes_of_trial",
+    "program_times",
+    "usable_cores",
+]
 
 FILES_WANTED = 4096
 """How many descriptors a run at high concurrency may need: each request in flight holds up to two a hop."""
 MEMORY_WANTED_MB = 500
+LEAST_CORES = 0.05
+"""A program that uses less is in nobody's way."""
+MOST_NAMED = 3
 STEAL_INTERVAL_S = 0.2
 PACKAGES = ("fastapi", "starlette", "uvicorn", "uvloop", "httptools", "httpx", "aiohttp", "httpx-aiohttp")
 
@@ -48,6 +60,52 @@ def usable_cores() -> float:
     bound = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     quota = _quota()
     return bound if quota is None else min(float(bound), quota)
+
+
+ProgramTimes = Mapping[tuple[int, float], tuple[str, float]]
+"""By process (its id, and when it began): the name of its program, and the seconds of CPU it has used."""
+
+
+def program_times() -> ProgramTimes:
+    """Read what every process that may be looked at has used of the processor."""
+    found = {}
+    for process in psutil.process_iter(["create_time", "name", "cpu_times"]):
+        told = process.info
+        if told["cpu_times"]:
+            seconds = told["cpu_times"].user + told["cpu_times"].system
+            found[process.pid, told["create_time"]] = (str(told["name"]), float(seconds))
+    return found
+
+
+def busy_programs(
+    before: ProgramTimes, after: ProgramTimes, seconds: float, own: Set[int] = frozenset()
+) -> list[str]:
+    """Name up to three programs that used most of the processor between two times, and how many cores.
+
+    `seconds` lie between the times; processes whose ids are in `own` do not count, nor does less than a
+    twentieth of a core. A process that ended meanwhile is not seen.
+    """
+    cores: dict[str, float] = {}
+    for process, (name, used) in after.items():
+        if process[0] not in own:
+            begun = before.get(process, (name, 0.0))[1]
+            cores[name] = cores.get(name, 0.0) + (used - begun) / seconds
+    busiest = sorted(cores.items(), key=lambda each: -each[1])[:MOST_NAMED]
+    return [f"{name} ({used:.2g} cores)" for name, used in busiest if used >= LEAST_CORES]
+
+
+def processes_of_trial(port: int | None = None) -> frozenset[int]:
+    """Return the ids of this process, of who listens on a port of this machine, and of all they started."""
+    heads = {psutil.Process()}
+    with contextlib.suppress(psutil.Error, OSError):  # macOS tells nobody but root
+        for each in psutil.net_connections("tcp") if port else ():
+            if each.status == psutil.CONN_LISTEN and each.pid and each.laddr[1:2] == (port,):
+                heads.add(psutil.Process(each.pid))
+    own = {head.pid for head in heads}
+    for head in heads:
+        with contextlib.suppress(psutil.Error):
+            own |= {child.pid for child in head.children(recursive=True)}
+    return frozenset(own)
 
 
 def _python() -> Iterator[Fact]:

@@ -10,7 +10,8 @@ import hashlib
 import json
 import os
 import sys
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -19,9 +20,11 @@ from typing import Any
 from lab.arrivals import Closed, LoadModel
 from lab.errors import BadParameter, ResultsError
 from lab.load.histogram import Histogram
+from lab.load.requests import split_url
 from lab.load.result import LoadResult, Progress
 from lab.load.run import run
 from lab.load.spec import LoadSpec
+from lab.machine import ProgramTimes, busy_programs, processes_of_trial, program_times
 from lab.measure.columns import TrialOutcome
 from lab.measure.measurement import Measurement
 from lab.measure.percentiles import PERCENTILES, percentile_intervals, sample_floor
@@ -58,6 +61,8 @@ ASKED = (
     "read_timeout_s",
 )
 """The fields of a LoadSpec that make a cell. The target is the CSV's; how it is measured does not count."""
+DISTURBED = frozenset({InvalidReason.GENERATOR_BOUND, "machine_busy"})
+"""The reasons for which other programs may be to blame."""
 CHANGING = (LoadModel.RAMP, LoadModel.STEPS)
 
 
@@ -88,13 +93,14 @@ HINTS = {
 """What to do about a status, by its outcome."""
 
 
-def load_once(spec: LoadSpec) -> tuple[Measurement, LoadResult]:
-    """Run the load with a live line; return its row and everything recorded.
+def load_once(spec: LoadSpec) -> tuple[Measurement, LoadResult, list[str]]:
+    """Run the load with a live line; return its row, everything recorded, and which programs were in the way.
 
     A ramp or steps are not invalid for a rate that changes. Raises as `LoadSpec.check`, before any output.
     """
     spec.check()
     total_s = spec.warmup_s + spec.duration_s
+    before, begun_s = program_times(), time.monotonic()
     with seconds_bar(total_s) as bar:
 
         def progress(so_far: Progress) -> None:
@@ -104,7 +110,17 @@ def load_once(spec: LoadSpec) -> tuple[Measurement, LoadResult]:
         bar.finish(total_s)
     planned = {InvalidReason.NOT_STEADY} if spec.load.model in CHANGING else set()
     trial = Trial(NAME, cell_of(spec))
-    return measure(trial, factors_of(spec), loaded, exempt=planned), loaded
+    measured = measure(trial, factors_of(spec), loaded, exempt=planned)
+    disturbed = not DISTURBED.isdisjoint((measured.health.invalid_reason or "").split())
+    others = _others(spec, before, time.monotonic() - begun_s) if disturbed else []
+    return measured, loaded, others
+
+
+def _others(spec: LoadSpec, before: ProgramTimes, seconds: float) -> list[str]:
+    """Name the programs that computed meanwhile, but for the generator and a server of this machine."""
+    parts = split_url(spec.url)
+    port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+    return busy_programs(before, program_times(), seconds, processes_of_trial(port))
 
 
 def cell_of(spec: LoadSpec) -> str:
@@ -198,11 +214,15 @@ class Details:
     """What the first failure of each class was about."""
     shortage: str | None = None
     interrupted: bool = False
+    others: Sequence[str] = ()
+    """Programs that were in the way."""
     doubtful: Mapping[str, float | None] = field(default_factory=dict)
     """Response times in ms by name, which are not to be believed and were asked for all the same."""
 
 
-def details_of(measured: Measurement, loaded: LoadResult, show_invalid: bool) -> Details:
+def details_of(
+    measured: Measurement, loaded: LoadResult, others: Sequence[str] = (), *, show_invalid: bool = False
+) -> Details:
     """Return what a run has to say beside its row."""
     window = loaded.failures
     return Details(
@@ -212,6 +232,7 @@ def details_of(measured: Measurement, loaded: LoadResult, show_invalid: bool) ->
         errors=loaded.errors,
         shortage=loaded.shortage,
         interrupted=loaded.interrupted,
+        others=others,
         doubtful=_doubtful(loaded) if show_invalid and not measured.health.valid else {},
     )
 
@@ -228,14 +249,14 @@ def _tells(times: Histogram, percentile: float) -> bool:
     return len(times) >= sample_floor(percentile / 100)
 
 
-def row_json(measured: Measurement, loaded: LoadResult, show_invalid: bool) -> dict[str, Any]:
+def row_json(measured: Measurement, details: Details) -> dict[str, Any]:
     """Return the row's columns, and what else there is to say that no column is for."""
-    details = details_of(measured, loaded, show_invalid)
     more = {
         "statuses": dict(details.statuses),
         "errors": dict(details.errors),
         "shortage": details.shortage,
         "interrupted": details.interrupted,
+        "other_programs": list(details.others),
         "not_to_be_believed": {f"response_time_{k}_ms": v for k, v in details.doubtful.items()},
     }
     return {**measured.row(), **{name: value for name, value in more.items() if value}}
@@ -313,6 +334,7 @@ def _verdict(spec: LoadSpec, measured: Measurement, details: Details) -> list[tu
     lines = [("verdict", f"invalid, so {given}: {health.invalid_reason}")]
     if not measured.outcome.nothing_succeeded:
         lines += [("", _advice(spec, InvalidReason(name))) for name in (health.invalid_reason or "").split()]
+        lines += [("", f"others: {', '.join(details.others)} computed meanwhile")] if details.others else []
         lines += [] if details.doubtful else [("", "--show-invalid prints what was seen all the same")]
     return lines
 

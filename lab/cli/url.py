@@ -102,25 +102,31 @@ def load(
     import json
     from datetime import datetime
 
-    from lab.load.spec import MOST_IN_FLIGHT, LoadSpec
     from lab.measure.conditions import Condition
 
     conditions = [Condition.parse_failure(text) for text in fail_if or []]
     content = _read_body(body, body_text, payload_bytes)
+    think_time_s = read_seconds("--think-time", think_time, bare="ms")
+    duration_s = read_seconds("--duration", duration, least=0.5)
+    warmup_s = read_seconds("--warmup", warmup)
+    timeout_s = read_seconds("--timeout", timeout, least=0.1)
+    headers, cpus = _read_headers(header or []), _read_cpus(cpu)
+    from lab.load.spec import MOST_IN_FLIGHT, LoadSpec
+
     spec = LoadSpec(
         url=url,
-        load=_read_load(arrivals, rate, concurrency, read_seconds("--think-time", think_time, bare="ms")),
-        duration_s=read_seconds("--duration", duration, least=0.5),
-        warmup_s=read_seconds("--warmup", warmup),
+        load=_read_load(arrivals, rate, concurrency, think_time_s),
+        duration_s=duration_s,
+        warmup_s=warmup_s,
+        read_timeout_s=timeout_s,
         warmup_mode=warmup_mode,
         seed=seed,
         method=(method or ("GET" if content is None else "POST")).upper(),
-        headers=_read_headers(header or []),
+        headers=headers,
         body=content,
-        read_timeout_s=read_seconds("--timeout", timeout, least=0.1),
         max_connections=(None if rate is None else concurrency) or MOST_IN_FLIGHT,
         processes=processes,
-        cpus=_read_cpus(cpu),
+        cpus=cpus,
         ca_file=ca_file,
         cert_file=cert,
         key_file=key,
@@ -139,17 +145,18 @@ def load(
 
     if csv:
         require_csv(csv, spec)
-    measured, loaded = load_once(spec)
+    measured, loaded, others = load_once(spec)
     unwritten = None
     if csv and (keep_interrupted or not loaded.interrupted):
         try:
             measured = append_row(csv, spec, measured, loaded)
         except LabError as error:  # what was measured is printed all the same
             unwritten = error
+    details = details_of(measured, loaded, others, show_invalid=show_invalid)
     if as_json:
-        say(json.dumps(row_json(measured, loaded, show_invalid), default=datetime.isoformat))
+        say(json.dumps(row_json(measured, details), default=datetime.isoformat))
     else:
-        say(row_text(spec, measured, details_of(measured, loaded, show_invalid)))
+        say(row_text(spec, measured, details))
     if unwritten:
         raise unwritten
     if loaded.interrupted:
@@ -202,41 +209,49 @@ def saturate(
     import json
     from datetime import datetime
 
-    from lab.arrivals import Closed
-    from lab.load.spec import MOST_IN_FLIGHT, LoadSpec
     from lab.measure.conditions import Condition
-    from lab.saturation import Ending, SearchSpec
 
     if concurrency and arrivals is LoadModel.CLOSED:
         raise BadParameter("--concurrency does not go with --arrivals closed, which searches for it")
+    goal = tuple(Condition.parse(text) for text in slo)
     content = _read_body(body, body_text, payload_bytes)
+    duration_s = read_seconds("--duration", duration, least=0.5)
+    timeout_s = read_seconds("--timeout", timeout, least=0.1)
+    headers, cpus = _read_headers(header or []), _read_cpus(cpu)
+
+    from lab.arrivals import Closed
+    from lab.load.spec import MOST_IN_FLIGHT, LoadSpec
+
     base = LoadSpec(
         url=url,
         load=Closed(processes),
         method=(method or ("GET" if content is None else "POST")).upper(),
-        headers=_read_headers(header or []),
+        headers=headers,
         body=content,
-        read_timeout_s=read_seconds("--timeout", timeout, least=0.1),
+        read_timeout_s=timeout_s,
         max_connections=concurrency or MOST_IN_FLIGHT,
         processes=processes,
-        cpus=_read_cpus(cpu),
+        cpus=cpus,
         seed=seed,
         ca_file=ca_file,
         cert_file=cert,
         key_file=key,
         remote=remote,
     )
+    base.check()
+
+    from lab.cli.load_run import say
+    from lab.cli.saturation_run import search
+    from lab.saturation import Ending, SearchSpec
+
     wanted = SearchSpec(
-        goal=tuple(Condition.parse(text) for text in slo),
+        goal=goal,
         model=arrivals,
         guess=guess,
         precision=precision,
         most_probes=probes,
-        duration_s=read_seconds("--duration", duration, least=0.5),
+        duration_s=duration_s,
     )
-    from lab.cli.load_run import say
-    from lab.cli.saturation_run import search
-
     found, unwritten = search(wanted, base, csv, say=lambda line: say(line, err=as_json))
     if as_json:
         answer = {

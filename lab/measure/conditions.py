@@ -15,12 +15,14 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from lab.errors import BadParameter
-from lab.measure.columns import TrialOutcome
-from lab.measure.measurement import Measurement
-from lab.measure.percentiles import sample_floor
 from lab.measure.times import LONGEST_S, UNITS_S, parse_seconds
+
+if TYPE_CHECKING:
+    from lab.measure.columns import TrialOutcome
+    from lab.measure.measurement import Measurement
 
 __all__ = ["Condition", "ConditionMetric"]
 
@@ -85,6 +87,10 @@ class Condition:
     def fewest_answers(self) -> int:
         """The fewest answers that can decide the condition."""
         if self.quantity.is_time and self.quantity.startswith("p"):
+            from lab.measure.percentiles import (
+                sample_floor,
+            )  # with numpy, which no slip of the finger waits for
+
             return sample_floor(float(self.quantity.removeprefix("p")) / 100)
         return 1
 

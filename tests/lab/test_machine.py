@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 
+import psutil
 import pytest
 
 from lab import machine
+from lab.machine import busy_programs, processes_of_trial, program_times
 
 
 def remedy(name: str) -> str | None:
@@ -49,3 +53,31 @@ def test_a_quota_of_cpu_time_counts_as_fewer_cores(
 def test_a_single_core_is_pointed_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(machine, "usable_cores", lambda: 1.0)
     assert "share one core" in str(remedy("cores"))
+
+
+def test_programs_that_compute_are_named_with_their_cores_and_those_of_the_trial_are_not() -> None:
+    before = {(1, 0.0): ("idle", 5.0), (2, 0.0): ("loop", 1.0), (3, 0.0): ("server", 0.0)}
+    after = {
+        (1, 0.0): ("idle", 5.01),
+        (2, 0.0): ("loop", 3.0),
+        (3, 0.0): ("server", 2.0),
+        (4, 9.0): ("loop", 1.0),
+        (2, 9.0): ("cc", 0.5),
+    }
+    assert busy_programs(before, after, 2.0, own={3}) == ["loop (1.5 cores)", "cc (0.25 cores)"]
+
+
+def test_a_process_is_seen_with_what_it_has_used() -> None:
+    before = program_times()
+    assert (os.getpid(), psutil.Process().create_time()) in before
+    assert before[os.getpid(), psutil.Process().create_time()][1] > 0
+
+
+def test_the_server_on_a_port_is_of_the_trial_and_so_is_all_that_it_started() -> None:
+    listen = "s = socket.create_server(('127.0.0.1', 0)); print(s.getsockname()[1], flush=True)"
+    command = [sys.executable, "-c", f"import socket, sys; {listen}; sys.stdin.read()"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        port = int(server.stdout.readline())
+        assert {os.getpid(), server.pid} <= processes_of_trial(port)
+        server.communicate("")

@@ -128,3 +128,9 @@ def test_what_the_generator_itself_lacked_is_said_with_the_remedy(measured: Meas
 
 def test_an_interrupted_run_is_marked_before_anything_else(measured: Measurement) -> None:
     assert row_text(SPEC, measured, Details(interrupted=True)).startswith("interrupted ")
+
+
+def test_programs_that_were_in_the_way_are_named(measured: Measurement) -> None:
+    invalid = measured.invalidated(frozenset({InvalidReason.GENERATOR_BOUND}))
+    said = row_text(SPEC, invalid, Details(others=["cc1plus (1.8 cores)", "node (0.2 cores)"]))
+    assert "others: cc1plus (1.8 cores), node (0.2 cores) computed meanwhile" in said
