@@ -6,7 +6,7 @@ import sys
 
 from benchmarks.answers import answers
 from benchmarks.capacity import capacity
-from benchmarks.comparing import comparing
+from benchmarks.comparing import comparing, sittings
 from benchmarks.cpu_starved import cpu_starved
 from benchmarks.delay import delay
 from benchmarks.goals import main
@@ -29,6 +29,7 @@ GOALS = {
     "capacity": capacity,
     "schedules": schedules,
     "comparing": comparing,
+    "sittings": sittings,
     "answers": answers,
     "refusals": refusals,
     "simulator": simulator,
