@@ -24,14 +24,21 @@ http {{
     keepalive_requests 1000000000;
     client_body_temp_path client; proxy_temp_path proxy; fastcgi_temp_path fastcgi;
     uwsgi_temp_path uwsgi; scgi_temp_path scgi;
-    server {{ listen 127.0.0.1:{port}; location / {{ return 200 "ok"; }} }}
+    server {{
+        listen 127.0.0.1:{port};
+        location / {{ return 200 "ok"; }}
+        location /timed {{ add_header Server-Timing "app;dur=1.$connection_requests"; return 200 "ok"; }}
+    }}
 }}
 """
 
 
 @contextmanager
 def nginx() -> Iterator[str]:
-    """Run nginx from its wheel on a free port, with one worker, and give its URL."""
+    """Run nginx from its wheel on a free port, with one worker, and give its URL.
+
+    Below it, `timed` answers with another Server-Timing each time.
+    """
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     with tempfile.TemporaryDirectory() as folder:

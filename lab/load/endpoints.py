@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 from lab.errors import BadParameter
 from lab.imports import Extra, needing
 from lab.load.addresses import can_reach, race
+from lab.load.http_connection import LoadConnection
 from lab.load.requests import sends_close, split_url
 from lab.load.spec import LoadSpec
 from services.addresses import address_of
 from services.wire.connecting import connect, connect_unix
-from services.wire.connection import Connection, HeaderConnection
 from services.wire.deadlines import Deadlines
 from services.wire.errors import FailureKind, NotConnected
 
@@ -36,7 +36,7 @@ class HttpEndpoint:
     """0 for a unix socket."""
     tls: ssl.SSLContext | None
     connect_timeout_s: float
-    collect_headers: bool
+    reads_timing: bool
     sends_close: bool = False
     """Whether requests say `Connection: close`."""
 
@@ -49,32 +49,33 @@ class HttpEndpoint:
         closes = sends_close(spec.headers)
         return cls(tuple(addresses), port, tls, spec.connect_timeout_s, spec.stages, closes)
 
-    async def connect(self, deadlines: Deadlines) -> Connection:
+    async def connect(self, deadlines: Deadlines) -> LoadConnection:
         """Open a connection, within one time-out for all addresses. Raises NotConnected, and nothing else.
 
         The address that takes one is the first to be tried from then on.
         """
         until = time.monotonic() + self.connect_timeout_s
 
-        def connect_to(address: str) -> Coroutine[Any, Any, Connection]:
+        def connect_to(address: str) -> Coroutine[Any, Any, LoadConnection]:
             return self._open(address, until, deadlines)
 
-        winner, connection = await race(self.addresses, connect_to, Connection.abort)
+        winner, connection = await race(self.addresses, connect_to, LoadConnection.abort)
         if winner != self.addresses[0]:
             self.addresses = (winner, *(each for each in self.addresses if each != winner))
         connection.sends_close = self.sends_close
         return connection
 
-    async def _open(self, address: str, until: float, deadlines: Deadlines) -> Connection:
-        kind = HeaderConnection if self.collect_headers else Connection
+    async def _open(self, address: str, until: float, deadlines: Deadlines) -> LoadConnection:
         timeout_s = max(0.0, until - time.monotonic())
+        peer = address_of(address, self.port) if self.port else address
+
+        def connection() -> LoadConnection:
+            return LoadConnection(peer, deadlines, self.reads_timing)
+
         if not self.port:
-            return await connect_unix(lambda: kind(address, deadlines), address, timeout_s=timeout_s)
-        peer = address_of(address, self.port)
+            return await connect_unix(connection, address, timeout_s=timeout_s)
         try:
-            return await connect(
-                lambda: kind(peer, deadlines), address, self.port, timeout_s=timeout_s, ssl=self.tls
-            )
+            return await connect(connection, address, self.port, timeout_s=timeout_s, ssl=self.tls)
         except NotConnected as error:
             if _lacks_port(error) and not can_reach(address):
                 text = "this machine has no address to reach it from"

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Generator", "Share"]
 
-_BEAT_S = 0.01
+_BEAT_S = 0.02
 _RECONNECT_PAUSE_NS = 10_000_000
 """How long a closed loop's user waits after a connection could not be made: refusals take no time, and would
 come by the ten thousand."""

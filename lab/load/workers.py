@@ -23,21 +23,21 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol, TypeAlias, Union
 
 from lab.load.endpoints import HttpEndpoint
+from lab.load.http_connection import LoadConnection, LoadExchange
 from lab.load.outcomes import SUCCEEDED, code_of
 from lab.load.recorder import Recorder
 from lab.load.requests import Render
-from services.server_timing import find
-from services.wire.connection import Connection as HttpConnection
+from services.server_timing import find, values_in_head
 from services.wire.deadlines import Deadlines
 from services.wire.errors import NotConnected, NotSent, WireError
-from services.wire.exchange import Exchange, Headers
+from services.wire.exchange import Headers
 
 if TYPE_CHECKING:
     from lab.load.grpc_endpoint import GrpcConnection, GrpcEndpoint
 
 __all__ = ["ClosedLoopWorker", "Connection", "InFlight", "Worker", "WorkerEvents", "WorkerPool"]
 
-Connection: TypeAlias = Union[HttpConnection, "GrpcConnection"]
+Connection: TypeAlias = Union[LoadConnection, "GrpcConnection"]
 """What carries requests, one at a time: a connection of HTTP/1.1, or calls on a channel of gRPC."""
 
 _clock = time.monotonic_ns
@@ -63,7 +63,7 @@ class WorkerEvents(Protocol):
         """Forget a worker whose connection is gone. If a request was in flight on it, `ended` follows."""
 
 
-class Worker(Exchange):
+class Worker(LoadExchange):
     """What sends one request at a time over its connection, and records what became of it."""
 
     __slots__ = (
@@ -71,6 +71,7 @@ class Worker(Exchange):
         "_intended_ns",
         "_record",
         "_record_timing",
+        "_render",
         "_sent_ns",
         "_status",
         "_timing",
@@ -82,9 +83,15 @@ class Worker(Exchange):
         self._events = events
         self._record = events.recorder.ended.append
         self._record_timing = events.recorder.timings.append
+        self._render = events.render
         self._intended_ns = self._sent_ns = self._status = 0
         self._timing = b""
         connection.on_closed = self._on_closed
+
+    @property
+    def due_s(self) -> float:
+        """The time of the loop's clock by which the request in flight must be answered."""
+        return self._sent_ns * 1e-9 + self._events.read_timeout_s
 
     def send(self, intended_ns: int, now_ns: int) -> None:
         """Send the next request, which was intended to start at `intended_ns`."""
@@ -94,15 +101,27 @@ class Worker(Exchange):
         self._sent_ns = now_ns
         deadline = now_ns * 1e-9 + events.read_timeout_s  # the loop's clock is this one, in seconds
         if events.is_head:
-            self.connection.send(self, events.render(), deadline=deadline, is_head=True)
+            self.connection.send(self, self._render(), deadline=deadline, is_head=True)
         else:
-            self.connection.send(self, events.render(), deadline=deadline)
+            self.connection.send(self, self._render(), deadline=deadline)
 
     def on_head(self, status: int, headers: Headers) -> None:
-        """Note the status of the answer that begins and, where headers are read, its Server-Timing."""
+        """Note the status of the answer that begins and, where it is read, its Server-Timing."""
         self._status = status
-        if headers and status in SUCCEEDED:
-            self._timing = find(headers)
+        if status in SUCCEEDED:
+            if headers:
+                self._timing = find(headers)
+            elif isinstance(self.connection, LoadConnection) and self.connection.reads_timing:
+                self._timing = values_in_head(self.connection.raw_head)
+
+    def on_known(self, connection: LoadConnection, status: int, timing: bytes) -> None:
+        """Record an answer that is whole, and known but for its Server-Timing."""
+        now = _clock()
+        connection.end_exchange()
+        self._record((self._intended_ns, self._sent_ns, now, status))
+        if timing and connection.reads_timing:
+            self._record_timing((self._intended_ns, timing))
+        self._events.ended(self, now)
 
     def on_complete(self) -> None:
         """Record the answer, which is whole, with its three times in ns of the monotonic clock."""
@@ -151,6 +170,19 @@ class ClosedLoopWorker(Worker):
         if now < self._events.end_ns and self.connection is not None:
             self.send(now, now)
         else:
+            self._events.ended(self, now)
+
+    def on_known(self, connection: LoadConnection, status: int, timing: bytes) -> None:
+        """Record an answer that is whole, and send the next request in the same step."""
+        now = _clock()
+        self._record((self._intended_ns, self._sent_ns, now, status))
+        if timing and connection.reads_timing:
+            self._record_timing((self._intended_ns, timing))
+        if now < self._events.end_ns:
+            self._intended_ns = self._sent_ns = now
+            connection.send_next(self._render())
+        else:
+            connection.end_exchange()
             self._events.ended(self, now)
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from services.server_timing import compose, find, metric_names, parse
+from services.server_timing import compose, find, metric_names, parse, totals, values_in_head
 
 
 @pytest.mark.parametrize(
@@ -40,3 +42,47 @@ def test_a_service_writes_its_own_times_in_ms_before_those_of_the_next() -> None
     assert value == "s1-queue;dur=0.000, s1-work;dur=40.300"
     assert compose("s0", 0.001, 0.002, value) == f"s0-queue;dur=1.000, s0-work;dur=2.000, {value}"
     assert metric_names(value) == {"s1-queue", "s1-work"}
+
+
+VALUES = [
+    b"a;dur=1",
+    b"a;dur=1, b;dur=2.5",
+    b" b;dur=5e-05 ,a;dur=1e3",
+    b"",
+    b"a",
+    b"a;dur=x",
+    b"a;dur=1e999",
+    b"a;dur=nan",
+    b"a;dur=-1",
+    b"a;DUR=3",
+    b'a;desc="x, b;dur=9";dur=4',
+    b'a;dur="7"',
+    b"a, b;dur=1;dur=2",
+    b"1;dur=2",
+    b"\xff;dur=1",
+    b";dur=1",
+    b"a;dur=1,",
+]
+
+
+@given(st.lists(st.sampled_from(VALUES), max_size=6))
+def test_totals_of_many_values_are_what_each_says(values: list[bytes]) -> None:
+    expected: dict[bytes, list[float]] = {}
+    for value in values:
+        for name, duration in parse(value):
+            expected.setdefault(name, []).append(duration)
+    found = totals(values)
+    assert found == {name: (pytest.approx(sum(each)), len(each)) for name, each in expected.items()}
+
+
+@pytest.mark.parametrize(
+    ("head", "value"),
+    [
+        (b"HTTP/1.1 200 OK\r\nX: y", b""),
+        (b"HTTP/1.1 200 OK\r\nSERVER-timing:\t a;dur=1 \r\nX: y", b"a;dur=1 "),
+        (b"HTTP/1.1 200 OK\r\nX: server-timing: a;dur=1\r\nServer-Timing:b;dur=2", b"b;dur=2"),
+        (b"HTTP/1.1 200 OK\r\nServer-Timing: a;dur=1\r\nX: y\r\nserver-timing: b;dur=2", b"a;dur=1, b;dur=2"),
+    ],
+)
+def test_the_value_is_found_in_a_raw_head(head: bytes, value: bytes) -> None:
+    assert values_in_head(head) == value
