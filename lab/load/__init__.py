@@ -8,8 +8,8 @@ generators, each by `lab.children` as `lab.load.child`. Lines of JSON over their
 start, on one window once every user of a closed loop has had an answer, and bring back what was recorded.
 
 In each generator's process, child.py turns the spec into parts and hands them to a `Generator`
-(generator.py): an endpoint to connect to (endpoints.py, grpc_endpoint.py; addresses.py looks its name up and
-races what it stands for), a renderer of requests
+(generator.py): an endpoint to connect to (endpoints.py, which makes connections of
+http_connection.py; grpc_endpoint.py; addresses.py races what its name stands for), a renderer of requests
 (requests.py), and the generator's share of the schedule.
 
 A request's way: the `Pacer` (pacer.py) hands out its intended start when the `Timer` (timers.py) expires;

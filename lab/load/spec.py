@@ -60,7 +60,7 @@ class LoadSpec:
     cpus: tuple[int, ...] = ()
     """Cores that the generators are kept on, where the system can; any if empty."""
     stages: bool = True
-    """Whether to read Server-Timing. Without, headers are not looked at, which is a good deal faster."""
+    """Whether to read Server-Timing. Without, headers are not looked at, which is a little faster."""
     journal: bool = False
     """Whether to keep a log of every request beside the figures: for rates of hundreds a second."""
     ca_file: str | None = None
