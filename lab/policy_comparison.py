@@ -21,6 +21,7 @@ from lab.load.result import LoadResult
 from lab.load.run import run
 from lab.load.spec import LoadSpec
 from lab.measure.percentiles import sample_floor
+from lab.measure.row import Trial, factors_of, measure
 from lab.measure.statistics import Interval, batch_means, mean_interval
 from lab.placement import start
 from lab.theory.model import Stage, stages_of
@@ -125,6 +126,13 @@ class PolicyResult:
     """Part of the measured requests that went to the first instance: the slow one, if there is one."""
     answers: int
     failed: int
+    invalid_reason: str | None = None
+    """Why the measured times cannot be believed; None where they can."""
+
+    @property
+    def counts(self) -> bool:
+        """Whether the measured times can be believed, and there is an interval of their mean."""
+        return self.invalid_reason is None and self.measured.known
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,7 +232,15 @@ def _result(plan: PolicyComparison, setting: Setting, policy: PolicyName) -> Pol
         share_of_first=share,
         answers=len(times),
         failed=load.failed,
+        invalid_reason=_doubt(setting, policy, load),
     )
+
+
+def _doubt(setting: Setting, policy: PolicyName, load: LoadResult) -> str | None:
+    """Say why the times of a run cannot be believed, by the rules for every row."""
+    row = measure(Trial("policies", f"{setting.scenario}-{policy}"), factors_of(load.spec), load)
+    blank = "response_time_blank" if row.outcome.response_time_mean_ms is None else None
+    return row.health.invalid_reason or blank
 
 
 def _measured(plan: PolicyComparison, setting: Setting, policy: PolicyName) -> tuple[LoadResult, float]:

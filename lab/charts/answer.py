@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from lab.charts.findings import Claim, Finding, caption, findings_of
-from lab.charts.series import reasons, valid
 from lab.compare import Change as ComparedAs
 from lab.compare import Comparison
 from lab.expectations import RATIO, Verdict
+from lab.measure.validity import MEANING, InvalidReason
+from lab.results.counted import trials_told, valid
 from lab.rounding import number, trimmed
 
 if TYPE_CHECKING:
@@ -54,11 +55,11 @@ def answer(rows: pd.DataFrame) -> Answer:
     others = [found for claim in (Claim.THROUGHPUT, Claim.LATENCY) for found in findings_of(rows, claim)]
     paragraphs = [
         *(_opening(ratio) for ratio in ratios),
-        caption([*ratios, *others]),
-        _regime(rows),
-        _trials(rows),
+        caption([*ratios, *others]) if valid(rows).any() else "",
+        _regime(rows[valid(rows)]),
+        trials_told(rows),
     ]
-    return Answer("\n\n".join(paragraphs))
+    return Answer("\n\n".join(filter(None, paragraphs)))
 
 
 def _opening(ratio: Finding) -> str:
@@ -69,18 +70,12 @@ def _opening(ratio: Finding) -> str:
 def _regime(rows: pd.DataFrame) -> str:
     """Name the factors that the figures hold for."""
     levels = {name: " or ".join(_levels(rows, name)) for name in _REGIME}
-    return f"This holds for {', '.join(f'{name} `{told}`' for name, told in levels.items() if told)}."
+    told = [f"{name} `{of}`" for name, of in levels.items() if of]
+    return f"This holds for {', '.join(told)}." if told else ""
 
 
 def _levels(rows: pd.DataFrame, name: str) -> list[str]:
     return [str(level) for level in rows[name].dropna().unique()]
-
-
-def _trials(rows: pd.DataFrame) -> str:
-    believed = int(valid(rows).sum())
-    if believed == len(rows):
-        return f"All {len(rows)} trials are valid."
-    return f"{believed} of {len(rows)} trials are valid; the others were {', '.join(reasons(rows))}."
 
 
 def outcome(compared: Comparison) -> Answer:
@@ -98,9 +93,20 @@ def outcome(compared: Comparison) -> Answer:
 def capacity_answer(saturation: Saturation, rows: pd.DataFrame) -> Answer:
     """Say which rate the search found the service to sustain, and how many trials below it are valid."""
     kept = saturation.highest_kept
-    opening = (
-        f"The service sustains {trimmed(number(kept))} req/s."
-        if kept
-        else "The service keeps the goal at no rate tried."
-    )
-    return Answer(f"**{opening}** {saturation.sentence()}\n\n{_trials(rows)}")
+    if kept is not None:
+        opening = f"The service sustains {trimmed(number(kept))} req/s."
+        return Answer(f"**{opening}** {saturation.sentence()}\n\n{trials_told(rows)}")
+    broken = saturation.lowest_broken is not None
+    opening = "The service keeps the goal at no rate tried." if broken else "Nothing is known of the service."
+    return Answer(f"**{opening}** {saturation.sentence()}\n\n{_remedy(saturation)}")
+
+
+def _remedy(saturation: Saturation) -> str:
+    """Say what to do where no rate keeps the goal."""
+    if saturation.nothing_succeeded:
+        return "See whether url, method, headers and body are what the service takes."
+    if saturation.lowest_broken is not None:
+        return "Loosen the goal, or see what its requests fail of."
+    last = saturation.probes[-1].health.invalid_reason if saturation.probes else None
+    named = [InvalidReason(name) for name in (last or InvalidReason.TOO_FEW_SAMPLES).split()]
+    return f"The last probe says why: {'; '.join(MEANING[reason] for reason in named)}."

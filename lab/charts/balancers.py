@@ -11,16 +11,17 @@ import pandas as pd
 from lab.charts.answer import Answer
 from lab.charts.dot_plot import (
     Quantity,
-    believed,
     figure_text,
     interval_of,
     line_chart,
     require_rows,
     values_of,
 )
+from lab.charts.instance_death import doubt
 from lab.charts.style import Chart, styled
 from lab.charts.tables import Table, figure_of
 from lab.measure.statistics import ratio_interval
+from lab.results.counted import believed, trials_told
 
 if TYPE_CHECKING:
     from lab.faults import FaultRun
@@ -45,7 +46,9 @@ def balancers(rows: pd.DataFrame) -> Chart:
     drawn = {name: {"all": own} for name, own in lines.items()}
     figure = line_chart("Balancers beside each other", drawn, quantities)
     sentence = _ranking(lines, _cpu(rows)) or "No valid trial says what a balancer costs."
-    return Chart(figure, sentence, f"Chart of balancers. {_ranking(lines, _throughput(rows))} {sentence}")
+    return Chart(
+        figure, sentence, f"Chart of balancers. {_ranking(lines, _throughput(rows))} {sentence}".strip()
+    )
 
 
 def balancer_table(rows: pd.DataFrame, runs: Sequence[FaultRun] = ()) -> Table:
@@ -73,7 +76,7 @@ def balancer_answer(rows: pd.DataFrame, runs: Sequence[FaultRun] = ()) -> Answer
     lines = _by_balancer(rows)
     said = [_winner(lines, _throughput(rows))]
     said += [_ranking(lines, _throughput(rows)), _ranking(lines, _cpu(rows)), _deaths(runs)]
-    said.append(f"{believed(rows)} trials are valid.")
+    said.append(trials_told(rows))
     return Answer("\n\n".join(filter(None, said)))
 
 
@@ -118,40 +121,54 @@ def _ranked(lines: Mapping[str, pd.DataFrame], quantity: Quantity, *, most: bool
 
 
 def _ranking(lines: Mapping[str, pd.DataFrame], quantity: Quantity) -> str:
+    """Tell the balancers in order, and those of which nothing counts."""
     ranked = _ranked(lines, quantity, most="throughput" in quantity.label)
     told = ", ".join(f"{name} {figure_text(value)}" for name, value in ranked)
     label = quantity.label.replace("\n", " ")
-    return f"{label[0].upper()}{label[1:]}: {told}." if told else ""
+    known = dict(ranked)
+    silent = [f"{name}, {believed(own)}" for name, own in lines.items() if name not in (NONE, *known)]
+    left_out = f" Nothing that counts was measured of {'; '.join(silent)} trials valid." if silent else ""
+    return f"{label[0].upper()}{label[1:]}: {told or 'of none'}.{left_out}" if told or silent else ""
 
 
 def _winner(lines: Mapping[str, pd.DataFrame], quantity: Quantity) -> str:
     """Name the best balancer, if the interval of its ratio to the next best shows a difference."""
     ranked = _ranked(lines, quantity, most=True)
     if len(ranked) < 2:
-        return ""
+        return "**Nothing is shown**: fewer than two balancers have a valid trial." if len(lines) > 1 else ""
     (best, most), (second, _), *_ = ranked
-    ratio = ratio_interval(values_of(lines[best], quantity), values_of(lines[second], quantity))
+    of_best, of_second = (values_of(lines[name], quantity) for name in (best, second))
+    ratio = ratio_interval(of_best, of_second)
+    unsaid = "**No balancer is shown to let most through**"
+    if not ratio.known:
+        return (
+            f"{unsaid}: too few valid trials, {len(of_best)} of {best} and {len(of_second)} of {second}; "
+            "it takes two of each."
+        )
     if ratio.low > 1:
         return f"**{best} lets most through, {figure_text(most)} req/s.**"
-    return (
-        f"**No balancer is shown to let most through**: {best} and {second} are too close for these trials."
-    )
+    return f"{unsaid}: {best} and {second} are too close for these trials."
 
 
 def _death_cells(run: FaultRun | None) -> tuple[str, str, str]:
     if run is None:
         return ("–", "–", "–")
     memory = "–" if run.balancers_rss_mb is None else f"{run.balancers_rss_mb:.0f}"
+    if doubt(run):
+        return (memory, f"invalid ({doubt(run)})", "–")
     slowest = max((incident.slowest_s for incident in run.incidents), default=0.0)
     return (memory, f"{run.failed} of {run.due}", f"{1000 * slowest:,.0f}")
 
 
 def _deaths(runs: Sequence[FaultRun]) -> str:
-    unnoticed = [run.balancer for run in runs if not run.failed]
-    costly = [f"{run.balancer} ({run.failed} of {run.due})" for run in runs if run.failed]
+    unnoticed = [run.balancer for run in runs if not run.failed and not doubt(run)]
+    costly = [f"{run.balancer} ({run.failed} of {run.due})" for run in runs if run.failed and not doubt(run)]
+    doubted = [f"{run.balancer} ({doubt(run)})" for run in runs if doubt(run)]
     said = []
     if unnoticed:
         said.append(f"Behind {', '.join(unnoticed)} an instance died and no request failed.")
     if costly:
         said.append(f"Requests failed as it died behind {', '.join(costly)}.")
+    if doubted:
+        said.append(f"The run behind {', '.join(doubted)} is invalid and says nothing.")
     return " ".join(said)

@@ -13,8 +13,9 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Patch
 
 from lab.charts.axes import label_axes, legend_below, panel_axes
-from lab.charts.series import Series, panels_of, valid
+from lab.charts.series import Series, panels_of
 from lab.charts.style import GREY, INK, SERVICE_COLOURS, Chart, styled
+from lab.results.counted import valid
 
 __all__ = ["Part", "parts_of", "where_the_time_went"]
 
@@ -51,8 +52,12 @@ _PARTS = (
 
 
 def parts_of(rows: pd.DataFrame) -> dict[str, float]:
-    """Average each part over the valid trials: ms by column, 0 where the column is blank."""
-    means = rows.loc[valid(rows), [part.column for part in _PARTS]].astype(float).mean()
+    """Average each part over the valid trials that have all: ms by column, 0 where a service has none.
+
+    Without the overhead the rest is no share of anything, so such trials are left out.
+    """
+    whole = valid(rows) & rows["overhead_ms"].notna()
+    means = rows.loc[whole, [part.column for part in _PARTS]].astype(float).mean()
     return {str(column): 0.0 if np.isnan(mean) else max(0.0, float(mean)) for column, mean in means.items()}
 
 
@@ -82,13 +87,18 @@ def _draw(ax: Axes, series: Series) -> None:
     ax.set_xticks(range(len(places)), [f"{place:g}" for place in places])
     ax.set_xlim(-0.6, len(places) - 0.4)
     for position, place in enumerate(places):
-        _bar(ax, position, parts_of(series.at(place)))
+        _bar(ax, position, parts_of(series.at(place)), _lacking(series.at(place)))
 
 
-def _bar(ax: Axes, position: int, parts: dict[str, float]) -> None:
+def _lacking(rows: pd.DataFrame) -> str:
+    """Say what is missing where no time can be shared out."""
+    return "no valid trial says it" if valid(rows).any() else "no valid trial"
+
+
+def _bar(ax: Axes, position: int, parts: dict[str, float], lacking: str) -> None:
     total = sum(parts.values())
     if not total:
-        ax.text(position, 50, "no valid trial", ha="center", va="center", rotation=90, fontsize=8, color=GREY)
+        ax.text(position, 50, lacking, ha="center", va="center", rotation=90, fontsize=8, color=GREY)
         return
     bottom = 0.0
     for part in _PARTS:

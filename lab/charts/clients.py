@@ -12,17 +12,16 @@ from lab.charts.dot_plot import (
     LATENCY,
     SERVERS_CPU,
     THROUGHPUT,
-    believed,
     figure_text,
     interval_of,
     line_chart,
     require_rows,
 )
 from lab.charts.findings import Claim, caption, findings_of
-from lab.charts.series import positive
 from lab.charts.style import Chart, styled
 from lab.charts.tables import Table, figure_of
 from lab.measure.statistics import Interval, ratio_interval
+from lab.results.counted import believed, counted, trials_told
 from services.names import ClientName
 
 __all__ = ["client_answer", "client_table", "clients"]
@@ -85,7 +84,7 @@ def client_answer(documented: pd.DataFrame, flat_out: pd.DataFrame) -> Answer:
         said.append(f"**With `{client}`**, and no work but the text:\n\n{caption(found)}")
     said += [_sentence(flat_out, topology) for topology in _by_topology(flat_out)]
     said.append(_balancers_cost(flat_out))
-    said.append(f"{believed(pd.concat([documented, flat_out]))} trials are valid.")
+    said.append(trials_told(pd.concat([documented, flat_out])))
     return Answer("\n\n".join(filter(None, said)))
 
 
@@ -101,9 +100,9 @@ def _by_topology(rows: pd.DataFrame) -> Mapping[str, pd.DataFrame]:
 
 def _over_slowest(rows: pd.DataFrame, topology: str, own: pd.DataFrame) -> Interval:
     """Divide the throughput of these rows by the costliest client's in the same topology."""
-    first = _by_topology(next(iter(_by_client(rows).values()))).get(topology)
-    below = [] if first is None else positive(first, "throughput_rps")
-    return ratio_interval(positive(own, "throughput_rps"), below)
+    first = _by_topology(next(iter(_by_client(rows).values()), rows)).get(topology)
+    below = [] if first is None else counted(first, "throughput_rps")
+    return ratio_interval(counted(own, "throughput_rps"), below)
 
 
 def _sentence(rows: pd.DataFrame, topology: str) -> str:
@@ -111,20 +110,25 @@ def _sentence(rows: pd.DataFrame, topology: str) -> str:
     own = {name: _by_topology(both).get(topology) for name, both in _by_client(rows).items()}
     rates = {n: interval_of(r, THROUGHPUT).estimate for n, r in own.items() if r is not None}
     known = {name: rate for name, rate in rates.items() if not math.isnan(rate)}
+    silent = [name for name in rates if name not in known]
+    left_out = f" Nothing that counts was measured of {', '.join(silent)}." if silent else ""
     if len(known) < 2:
-        return f"{topology.capitalize()}: too few valid trials to compare clients."
+        return f"{topology.capitalize()}: too few clients have a valid trial to be compared.{left_out}"
     slowest, fastest = min(known, key=known.__getitem__), max(known, key=known.__getitem__)
+    times = figure_text(known[fastest] / known[slowest])
     return (
         f"{topology.capitalize()}: {slowest} {figure_text(known[slowest])} req/s, {fastest} "
-        f"{figure_text(known[fastest])} req/s, **{known[fastest] / known[slowest]:.0f} times as much**."
+        f"{figure_text(known[fastest])} req/s, **{times} times as much**.{left_out}"
     )
 
 
 def _balancers_cost(rows: pd.DataFrame) -> str:
     """Say what parallel does in multiples of sequential, with the client whose hops cost least."""
+    if not len(rows):
+        return ""
     *_, (client, own) = _by_client(rows).items()
     after, before = (
-        positive(_by_topology(own).get(t, own[:0]), "throughput_rps") for t in ("parallel", "sequential")
+        counted(_by_topology(own).get(t, own[:0]), "throughput_rps") for t in ("parallel", "sequential")
     )
     ratio = ratio_interval(after, before)
     if math.isnan(ratio.estimate):

@@ -15,12 +15,13 @@ from lab.charts.answer import Answer
 from lab.charts.axes import legend_below, log_steps
 from lab.charts.marks import DASHED
 from lab.charts.style import GREY, Chart, Look, look, new_figure, styled
-from lab.charts.tables import figure_of
 from lab.expectations import RATIO, Verdict, judge
 from lab.measure.factors import topology_of
 from lab.measure.statistics import Interval, ratio_interval
 from lab.names import TopologyName
+from lab.results.counted import believed, counted, trials_told
 from lab.results.frame import require_cells_apart, require_columns
+from lab.rounding import interval_text, number, trimmed
 from lab.theory.bounds import scaling_bound
 from services.names import WorkKind
 
@@ -35,9 +36,7 @@ _APART = 1.06
 def cores(rows: pd.DataFrame, usable: float) -> Chart:
     """Draw parallel over sequential throughput at the `usable` cores of this machine, and the bound by cores.
 
-    `rows` are as `lab.results.read` gives them, driven at saturation, with servers in processes. Invalid
-    trials count too where they have a throughput: a generator that waits for a processor spoils latencies,
-    and does not change what servers do.
+    `rows` are as `lab.results.read` gives them, driven at saturation, with servers in processes.
     """
     figure = new_figure(8.4, 5.1)
     figure.suptitle("Parallel over sequential throughput, each instance a process", x=0.01, ha="left")
@@ -65,19 +64,24 @@ def cores(rows: pd.DataFrame, usable: float) -> Chart:
 
 def core_answer(rows: pd.DataFrame, usable: float) -> Answer:
     """Say for each kind of work whether this machine's cores suffice for the claim, and by what bound."""
-    found = {name: _verdict(_ratio(group)) for name, group in _by_work(rows).items()}
+    groups = _by_work(rows)
+    counting = {n: group for n, group in groups.items() if not math.isnan(_ratio(group).estimate)}
+    found = {name: _verdict(group, usable) for name, group in counting.items()}
     carried = [name for name, verdict in found.items() if verdict in (Verdict.WITHIN, Verdict.ABOVE)]
     open_ = [name for name, verdict in found.items() if verdict is Verdict.UNDECIDED]
     said = [f"**{usable:g} cores carry it with {' and '.join(carried)}.**"] if carried else []
     if open_:
         said.append(f"With {' and '.join(open_)} these trials leave it undecided.")
-    if not said:
+    if not found:
+        said = ["**Nothing is shown: no work has a valid trial of both topologies.**"]
+    elif not said:
         said = [f"**No: {usable:g} cores carry it with none of this work.**"]
-    return Answer("\n\n".join([*said, *_sentences(rows, usable)]))
+    return Answer("\n\n".join([*said, *_sentences(rows, usable), trials_told(rows)]))
 
 
-def _verdict(ratio: Interval) -> Verdict:
-    return judge(ratio.low, ratio.high, RATIO)
+def _verdict(group: pd.DataFrame, usable: float) -> Verdict:
+    ratio, bound = _ratio(group), _bound(group, usable)
+    return judge(ratio.low, ratio.high, RATIO, bound if bound >= RATIO.low else math.inf)
 
 
 def _measured(ax: Axes, name: str, x: float, ratio: Interval, style: Look) -> ErrorbarContainer:
@@ -94,7 +98,7 @@ def _measured(ax: Axes, name: str, x: float, ratio: Interval, style: Look) -> Er
         elinewidth=1.6,
         capsize=4,
         zorder=4,
-        label=f"measured, {name}",
+        label=f"measured, {name}" if not math.isnan(ratio.estimate) else f"no valid trial, {name}",
     )
 
 
@@ -116,17 +120,17 @@ def _name(work: str, times_ms: str) -> str:
 
 def _ratio(group: pd.DataFrame) -> Interval:
     after, before = (
-        [float(v) for v in group.loc[group["topology"] == name, "throughput_rps"].dropna() if v > 0]
+        counted(group[group["topology"] == name], "throughput_rps")
         for name in (TopologyName.PARALLEL, TopologyName.SEQUENTIAL)
     )
     return ratio_interval(after, before)
 
 
 def _bound(group: pd.DataFrame, usable: float) -> float:
-    before, after = (
-        topology_of(_factors(group[group["topology"] == name]))
-        for name in (TopologyName.SEQUENTIAL, TopologyName.PARALLEL)
-    )
+    both = [group[group["topology"] == t] for t in (TopologyName.SEQUENTIAL, TopologyName.PARALLEL)]
+    if not all(map(len, both)):
+        return math.nan
+    before, after = (topology_of(_factors(rows)) for rows in both)
     return scaling_bound(before, after, usable)
 
 
@@ -137,8 +141,14 @@ def _factors(rows: pd.DataFrame) -> dict[str, object]:
 def _sentences(rows: pd.DataFrame, usable: float) -> Iterator[str]:
     for name, group in _by_work(rows).items():
         ratio, bound = _ratio(group), _bound(group, usable)
-        told = f"{name[0].upper()}{name[1:]}: measured {figure_of(ratio)}×"
+        title = f"{name[0].upper()}{name[1:]}"
+        if math.isnan(ratio.estimate):
+            yield f"{title}: nothing that counts was measured, {believed(group)} trials valid."
+            continue
+        edges = (*RATIO.edges, bound)
+        told = f"{title}: measured {interval_text(ratio.estimate, ratio.low, ratio.high, edges)}×"
         if math.isnan(bound):
             yield f"{told}; nothing bounds it but what hops and balancers cost."
         else:
-            yield f"{told} of at most {bound:.3g}× with {usable:g} cores, {ratio.estimate / bound:.0%} of it."
+            most = f"of at most {trimmed(number(bound))}× with {usable:g} cores"
+            yield f"{told} {most}, {ratio.estimate / bound:.0%} of it."

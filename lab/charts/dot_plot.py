@@ -13,9 +13,9 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from lab.charts.axes import legend_below
-from lab.charts.series import reasons, valid
 from lab.charts.style import GREY, INK, Look, looks, new_figure
 from lab.measure.statistics import Interval, log_interval
+from lab.results.counted import counted, uncounted, valid
 from lab.results.frame import require_cells_apart, require_columns
 from lab.rounding import number
 
@@ -25,7 +25,6 @@ __all__ = [
     "THROUGHPUT",
     "Lines",
     "Quantity",
-    "believed",
     "figure_text",
     "interval_of",
     "line_chart",
@@ -69,19 +68,13 @@ def require_rows(rows: pd.DataFrame, *factors: str) -> None:
 
 
 def values_of(rows: pd.DataFrame, quantity: Quantity) -> list[float]:
-    """Read the quantity from each valid row."""
-    return _values(rows[valid(rows)], quantity)
+    """Read the quantity from each row that counts for it."""
+    return counted(rows, quantity.of(rows))
 
 
 def interval_of(rows: pd.DataFrame, quantity: Quantity) -> Interval:
     """Estimate the quantity over the valid rows, with its 95 % interval."""
     return log_interval(values_of(rows, quantity))
-
-
-def believed(rows: pd.DataFrame) -> str:
-    """Tell how many rows are valid, and why the others are not: "5 of 6 (not_steady 1)"."""
-    why = "" if valid(rows).all() else f" ({', '.join(reasons(rows))})"
-    return f"{int(valid(rows).sum())} of {len(rows)}{why}"
 
 
 def figure_text(value: float) -> str:
@@ -112,7 +105,7 @@ def _panel(ax: Axes, lines: Lines, quantity: Quantity, look_of: Mapping[str, Loo
     ax.grid(visible=False, axis="y")
     ax.set_xlabel(quantity.label)
     rows_of = [rows for groups in lines.values() for rows in groups.values()]
-    everything = [value for rows in rows_of for value in _values(rows, quantity)]
+    everything = [v for rows in rows_of for v in (*values_of(rows, quantity), *_hollow(rows, quantity))]
     ends = [interval_of(rows, quantity) for rows in rows_of]
     middle = (len(look_of) - 1) / 2
     for height, groups in enumerate(lines.values()):
@@ -145,7 +138,7 @@ def _scale(ax: Axes, values: Sequence[float], ends: Sequence[float]) -> None:
 def _mark(
     ax: Axes, rows: pd.DataFrame, quantity: Quantity, look: Look, height: float, *, label_below: bool
 ) -> None:
-    for value in _values(rows[~valid(rows)], quantity):
+    for value in _hollow(rows, quantity):
         ax.plot(
             value,
             height,
@@ -175,9 +168,9 @@ def _mark(
     )
 
 
-def _values(rows: pd.DataFrame, quantity: Quantity) -> list[float]:
-    """Read one value from each row but for blanks and zeros, which have no logarithm."""
-    return [float(value) for value in quantity.of(rows).dropna() if value > 0]
+def _hollow(rows: pd.DataFrame, quantity: Quantity) -> list[float]:
+    """Read the quantity from invalid rows, but for what has no place on a logarithmic axis."""
+    return [value for value in uncounted(rows, quantity.of(rows)) if 0 < value < math.inf]
 
 
 def _entry(name: str, look: Look, *, hollow: bool = False) -> Line2D:

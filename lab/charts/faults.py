@@ -17,6 +17,7 @@ from matplotlib.transforms import blended_transform_factory
 
 from lab.charts.answer import Answer
 from lab.charts.axes import legend_below, log_values
+from lab.charts.instance_death import doubt
 from lab.charts.style import INK, Chart, look, new_figure, styled
 from lab.charts.tables import Table
 from services.balancer.events import EventKind
@@ -46,7 +47,10 @@ def under_faults(*runs: FaultRun) -> Chart:
     failures = list(dict.fromkeys(name for run in runs for name in _failures(run)))
     for part, run in zip(parts, runs, strict=True):
         part.suptitle(
-            f"{run.topology} behind {run.balancer}, {run.rate:g} req/s, while servers fail", x=0.01, ha="left"
+            f"{run.topology} behind {run.balancer}, {run.rate:g} req/s, while servers fail"
+            + (f" (invalid: {doubt(run)})" if doubt(run) else ""),
+            x=0.01,
+            ha="left",
         )
         above, middle, below = part.subplots(3, 1, sharex=True, height_ratios=[3.4, 1.6, lanes_in])
         for incident, ax in product(run.incidents, (above, middle)):
@@ -88,10 +92,14 @@ def fault_counts(*runs: FaultRun) -> Table:
 
 def fault_answer(*runs: FaultRun) -> Answer:
     """Say for each run how many requests were lost and failed, under which faults, and at what price."""
-    return Answer("\n\n".join(paragraph for run in runs for paragraph in _told(run) if paragraph))
+    told = [paragraph for run in runs for paragraph in _told(run) if paragraph]
+    return Answer("\n\n".join(told or ["No run was measured."]))
 
 
 def _told(run: FaultRun) -> Iterator[str]:
+    if doubt(run):
+        yield f"**The run behind {run.balancer} is invalid and says nothing: {doubt(run)}.**"
+        return
     costly = [f"{i.fault.kind} ({i.failed})" for i in run.incidents if i.failed]
     harmless = dict.fromkeys(str(i.fault.kind) for i in run.incidents if not i.failed)
     lost = "no request was lost" if run.lost == 0 else f"{run.lost} of {run.due} requests were lost"
@@ -240,6 +248,8 @@ def _handles(runs: Sequence[FaultRun], failures: Sequence[str]) -> Iterator[Arti
 
 
 def _caption(run: FaultRun) -> str:
+    if doubt(run):
+        return f"Behind {run.balancer} the run is invalid and says nothing: {doubt(run)}."
     failed = ", ".join(f"{count} {name}" for name, count in run.outcomes.items() if name != _ALL_WELL)
     repeated = f"{run.retried} attempts were repeated elsewhere." if run.events else ""
     return (
@@ -250,10 +260,14 @@ def _caption(run: FaultRun) -> str:
 
 
 def _line(run: FaultRun, incident: Incident) -> tuple[str, ...]:
+    what = str(incident.fault).partition(" for ")[0].split(" ", 2)[2]
+    when = f"{incident.began_s:.1f}–{incident.ended_s:.1f}"
+    if doubt(run):
+        return (f"{run.balancer}, invalid", what, when, *["–"] * 5)
     return (
         run.balancer,
-        str(incident.fault).partition(" for ")[0].split(" ", 2)[2],
-        f"{incident.began_s:.1f}–{incident.ended_s:.1f}",
+        what,
+        when,
         _seconds(incident.time_to_detect_s),
         _seconds(incident.time_to_recover_s),
         str(incident.requests),
@@ -265,6 +279,8 @@ def _line(run: FaultRun, incident: Incident) -> tuple[str, ...]:
 def _counts(run: FaultRun) -> tuple[str, ...]:
     how = Counter({name: count for name, count in run.outcomes.items() if name != _ALL_WELL})
     twice = ", ".join(f"{name} {count}" for name, count in run.executed_twice.items() if count)
+    if doubt(run):
+        return (f"{run.balancer}, invalid", str(run.due), "–", "–", doubt(run), *["–"] * 3)
     return (
         run.balancer,
         str(run.due),

@@ -9,11 +9,12 @@ from enum import StrEnum
 
 import pandas as pd
 
-from lab.charts.series import Panel, Series, panels_of, positive
+from lab.charts.series import Panel, Series, panels_of
 from lab.expectations import RATIO, Band, Verdict, expected_of, judge, sentence
 from lab.measure.factors import topology_of
 from lab.measure.statistics import Interval, log_interval, ratio_interval
 from lab.names import TopologyName
+from lab.results.counted import counted
 from lab.rounding import numbers
 from lab.theory.bounds import knee, stations_of
 
@@ -92,7 +93,7 @@ def _at_its_point(panel: Panel, series: Series, claim: Claim) -> Iterator[Findin
         Claim.LATENCY: ("response_time_mean_ms", expected.response_time_ms),
     }[claim]
     what = f"{series.name.capitalize()} {claim} at concurrency {expected.concurrency}"
-    yield Finding(claim, panel.label, what, log_interval(positive(here, column)), band)
+    yield Finding(claim, panel.label, what, log_interval(counted(here, column)), band)
 
 
 def _ratio(panel: Panel) -> Iterator[Finding]:
@@ -104,7 +105,7 @@ def _ratio(panel: Panel) -> Iterator[Finding]:
     if not shared:
         return
     highest = max(shared)
-    above, below = (positive(series.at(highest), "throughput_rps") for series in (parallel, sequential))
+    above, below = (counted(series.at(highest), "throughput_rps") for series in (parallel, sequential))
     ratio = ratio_interval(above, below)
     yield Finding(
         Claim.RATIO,

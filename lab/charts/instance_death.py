@@ -15,7 +15,7 @@ from lab.charts.style import Chart, look, new_figure, styled
 if TYPE_CHECKING:
     from lab.faults import FaultRun
 
-__all__ = ["deaths"]
+__all__ = ["deaths", "doubt"]
 
 _COLUMNS = 3
 _WELL, _ILL = look(0), look(1)
@@ -47,8 +47,17 @@ def deaths(*runs: FaultRun) -> Chart:
     return Chart(figure, "\n".join(f"- {each}" for each in sentences), " ".join(sentences))
 
 
+def doubt(run: FaultRun) -> str:
+    """Say why a run under faults counts for nothing; empty where it counts."""
+    health = run.measurement.health
+    return "" if health.valid else health.invalid_reason or "without a reason"
+
+
 def _draw(ax: Axes, run: FaultRun) -> None:
-    ax.set_title(f"{run.balancer}: {run.failed} of {run.due} failed")
+    ax.set_title(
+        f"{run.balancer}: "
+        + (f"invalid, {doubt(run)}" if doubt(run) else f"{run.failed} of {run.due} failed")
+    )
     ax.set_xlim(0, run.duration_s)
     for incident in run.incidents:
         ax.axvspan(incident.began_s, incident.ended_s, color=_ILL.colour, alpha=0.12, linewidth=0)
@@ -79,6 +88,8 @@ def _handles() -> list[Line2D | Patch]:
 
 
 def _sentence(run: FaultRun) -> str:
+    if doubt(run):
+        return f"Behind {run.balancer} the run is invalid and says nothing: {doubt(run)}."
     slowest_ms = 1000 * max((incident.slowest_s for incident in run.incidents), default=0.0)
     how = ", ".join(f"{count} {name}" for name, count in run.outcomes.items() if name != "http_200")
     failed = f"{run.failed} of {run.due} requests failed ({how})" if run.failed else "no request failed"

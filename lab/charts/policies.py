@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from lab.charts.answer import Answer
 from lab.charts.axes import legend_below
 from lab.charts.style import INK, Chart, look, new_figure, styled
-from lab.charts.tables import Table
+from lab.charts.tables import Table, figure_of
+from lab.measure.statistics import Interval
 
 if TYPE_CHECKING:
     from lab.policy_comparison import PolicyResult, Scenario
@@ -19,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["policies", "policy_answer", "policy_table"]
 
 _MEASURED, _SIMULATED = look(0), look(4)
+_HOLLOW: Any = {"marker": "o", "color": _MEASURED.colour, "markerfacecolor": "white", "linestyle": "none"}
 _BAR = 0.38
 _TIE = 1.1
 """Simulated means that differ by less than this factor are a tie."""
@@ -35,11 +39,13 @@ def policies(results: Sequence[PolicyResult]) -> Chart:
     for ax, scenario in zip(places, scenarios, strict=True):
         _draw(ax, _ranked(results, scenario))
         ax.set_title(str(scenario))
-    handles = [
+    handles: list[Artist] = [
         Patch(facecolor=_MEASURED.colour, label="measured, with its 95 % interval"),
         Patch(facecolor="white", edgecolor=_SIMULATED.colour, hatch=_SIMULATED.hatch, label="simulated"),
     ]
-    legend_below(figure, handles, columns=2)
+    if not all(each.counts for each in results):
+        handles.append(Line2D([], [], **_HOLLOW, label="measured in an invalid trial"))
+    legend_below(figure, handles, columns=len(handles))
     sentences = [_sentence(_ranked(results, scenario)) for scenario in scenarios]
     return Chart(figure, "\n".join(f"- {each}" for each in sentences), " ".join(sentences))
 
@@ -64,7 +70,8 @@ def policy_table(results: Sequence[PolicyResult]) -> Table:
 def policy_answer(results: Sequence[PolicyResult]) -> Answer:
     """Say which policy wins each scenario by simulation, and whether the measurement agrees."""
     scenarios = dict.fromkeys(each.scenario for each in results)
-    return Answer("\n\n".join(_verdict(_ranked(results, scenario)) for scenario in scenarios))
+    told = [_verdict(_ranked(results, scenario)) for scenario in scenarios]
+    return Answer("\n\n".join(told or ["No policy was measured."]))
 
 
 def _ranked(results: Sequence[PolicyResult], scenario: Scenario) -> list[PolicyResult]:
@@ -73,21 +80,11 @@ def _ranked(results: Sequence[PolicyResult], scenario: Scenario) -> list[PolicyR
 
 def _draw(ax: Axes, ranked: Sequence[PolicyResult]) -> None:
     rows = range(len(ranked))
-    means = [each.measured.estimate for each in ranked]
-    spans = [
-        [each.measured.estimate - each.measured.low for each in ranked],
-        [each.measured.high - each.measured.estimate for each in ranked],
-    ]
-    ax.barh(
-        [row - _BAR / 2 for row in rows],
-        means,
-        _BAR,
-        xerr=spans,
-        color=_MEASURED.colour,
-        ecolor=INK,
-        capsize=3,
-        zorder=2,
-    )
+    for row, each in enumerate(ranked):
+        if each.counts:
+            _bar(ax, row - _BAR / 2, each.measured)
+        elif each.measured.estimate > 0:
+            ax.plot(each.measured.estimate, row - _BAR / 2, **_HOLLOW, zorder=3)
     ax.barh(
         [row + _BAR / 2 for row in rows],
         [each.simulated_ms for each in ranked],
@@ -104,14 +101,19 @@ def _draw(ax: Axes, ranked: Sequence[PolicyResult]) -> None:
     ax.set_xlabel("mean response_time (ms)")
 
 
+def _bar(ax: Axes, height: float, of: Interval) -> None:
+    span = [[of.estimate - of.low], [of.high - of.estimate]]
+    ax.barh(height, of.estimate, _BAR, xerr=span, color=_MEASURED.colour, ecolor=INK, capsize=3, zorder=2)
+
+
 def _line(each: PolicyResult) -> tuple[str, ...]:
-    interval = f"{each.measured.low:.0f}–{each.measured.high:.0f}"
+    p95 = each.measured_p95_ms if each.counts else None
     return (
         str(each.scenario),
         str(each.policy),
-        f"{each.measured.estimate:.1f} ({interval})",
+        figure_of(each.measured) if each.counts else f"– ({_why(each)})",
         f"{each.simulated_ms:.1f}",
-        "–" if each.measured_p95_ms is None else f"{each.measured_p95_ms:.0f}",
+        "–" if p95 is None else f"{p95:.0f}",
         f"{each.simulated_p95_ms:.0f}",
         f"{each.share_of_first:.0%}",
         str(each.answers),
@@ -119,26 +121,48 @@ def _line(each: PolicyResult) -> tuple[str, ...]:
     )
 
 
+def _why(each: PolicyResult) -> str:
+    return each.invalid_reason or "too few answers"
+
+
 def _sentence(ranked: Sequence[PolicyResult]) -> str:
-    inside = sum(each.simulated_ms in each.measured for each in ranked)
+    counting = [each for each in ranked if each.counts]
+    inside = sum(each.simulated_ms in each.measured for each in counting)
     best, worst = ranked[0], ranked[-1]
+    within = f"{inside} of {len(counting)} simulated means lie in the measured intervals"
     return (
         f"With {best.scenario}: {best.policy} {best.simulated_ms:.0f} ms, {worst.policy} "
-        f"{worst.simulated_ms:.0f} ms simulated; {inside} of {len(ranked)} simulated means lie in the "
-        "measured intervals."
+        f"{worst.simulated_ms:.0f} ms simulated; {within if counting else 'no trial is valid'}."
+        f"{_left_out(ranked)}"
     )
 
 
+def _left_out(ranked: Sequence[PolicyResult]) -> str:
+    told = ", ".join(f"{each.policy} ({_why(each)})" for each in ranked if not each.counts)
+    return f" Not counted, as their trials are invalid: {told}." if told else ""
+
+
 def _verdict(ranked: Sequence[PolicyResult]) -> str:
+    """Say who wins by simulation, in bold where valid trials agree, and what these say."""
     best, worst = ranked[0], ranked[-1]
-    tied = [str(each.policy) for each in ranked if each.simulated_ms < _TIE * best.simulated_ms]
-    winners = " and ".join(filter(None, [", ".join(tied[:-1]), tied[-1]]))
-    measured = min(ranked, key=lambda each: each.measured.estimate)
-    agrees = ", as simulated" if str(measured.policy) in tied else ""
-    times = worst.simulated_ms / best.simulated_ms
+    tied = [each for each in ranked if each.simulated_ms < _TIE * best.simulated_ms]
+    names = [str(each.policy) for each in tied]
+    winners = " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
+    counting = [each for each in ranked if each.counts]
+    first = min(counting, key=lambda each: each.measured.estimate, default=None)
+    said = f"With {best.scenario} {winners} {'win' if len(tied) > 1 else 'wins'}"
+    times = (
+        f"at a mean of {best.simulated_ms:.0f} ms; {worst.policy} takes "
+        f"{worst.simulated_ms / best.simulated_ms:.1f} times as long."
+    )
+    if first is None:
+        return f"Simulated alone: {said}, {times} Nothing that counts was measured.{_left_out(ranked)}"
+    measured = f"{first.measured.estimate:.0f} ms ({first.measured.low:.0f} to {first.measured.high:.0f})"
+    if first in tied:
+        agreed = f"Measured, {first.policy} is first, as simulated: {measured}."
+        return f"**{said}**, {times} {agreed}{_left_out(ranked)}"
+    overlaps = any(each.counts and each.measured.low <= first.measured.high for each in tied)
+    how = "too near the simulated winner to tell" if overlaps else "against the simulation"
     return (
-        f"**With {best.scenario} {winners} {'win' if len(tied) > 1 else 'wins'}**, at a mean of "
-        f"{best.simulated_ms:.0f} ms; {worst.policy} takes {times:.1f} times as long. "
-        f"Measured, {measured.policy} is first{agrees}: {measured.measured.estimate:.0f} ms "
-        f"({measured.measured.low:.0f} to {measured.measured.high:.0f})."
+        f"Simulated: {said}, {times} Measured, {first.policy} is first, {how}: {measured}.{_left_out(ranked)}"
     )

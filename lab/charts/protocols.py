@@ -13,7 +13,6 @@ from lab.charts.dot_plot import (
     SERVERS_CPU,
     THROUGHPUT,
     Quantity,
-    believed,
     interval_of,
     line_chart,
     require_rows,
@@ -22,6 +21,7 @@ from lab.charts.dot_plot import (
 from lab.charts.style import Chart, styled
 from lab.charts.tables import Table, figure_of
 from lab.measure.statistics import Interval, ratio_interval
+from lab.results.counted import trials_told
 from services.names import ProtocolName
 
 __all__ = ["byte_table", "coding_table", "protocol_answer", "protocols"]
@@ -34,7 +34,7 @@ def protocols(rows: pd.DataFrame) -> Chart:
     where = _topologies(rows)
     figure = line_chart(f"What the protocol costs: {where}", drawn, (THROUGHPUT, LATENCY, SERVERS_CPU))
     sentences = [_sentence(rows, length) for length in _by_length(rows)]
-    sentences.append(f"{believed(rows)} trials are valid.")
+    sentences.append(trials_told(rows))
     return Chart(figure, "\n".join(f"- {each}" for each in sentences), " ".join(sentences))
 
 
@@ -80,13 +80,16 @@ def protocol_answer(sequential: pd.DataFrame, stacks: pd.DataFrame, coding: pd.D
     `sequential` are rows without balancers, `stacks` rows of each protocol behind the balancer that speaks
     it, `coding` what `lab.protocol_costs.coding_costs` gives.
     """
-    said = [f"**Without balancers** ({_topologies(sequential)}):"]
+    said = [f"**Without balancers** ({_topologies(sequential)}):"] if len(sequential) else []
     said += [_sentence(sequential, length) for length in _by_length(sequential)]
     said += [_coding_sentence(coding)]
-    said += [f"**Whole stacks** ({_topologies(stacks)}), each protocol behind the balancer that speaks it:"]
+    if len(stacks):
+        said += [
+            f"**Whole stacks** ({_topologies(stacks)}), each protocol behind the balancer that speaks it:"
+        ]
     said += [_sentence(stacks, length) for length in _by_length(stacks)]
-    said += [f"{believed(pd.concat([sequential, stacks]))} trials are valid."]
-    return Answer("\n\n".join(said))
+    said += [trials_told(pd.concat([sequential, stacks]))]
+    return Answer("\n\n".join(filter(None, said)))
 
 
 _FORMS = {ProtocolName.HTTP: "JSON", ProtocolName.GRPC: "protobuf"}
@@ -119,10 +122,12 @@ def _sentence(rows: pd.DataFrame, length: str) -> str:
         for name, own in by_stack.items()
         if name != ProtocolName.GRPC and not math.isnan(_over(grpc, own, THROUGHPUT).estimate)
     ]
+    silent = [name for name, own in by_stack.items() if not values_of(own, THROUGHPUT)]
+    left_out = f" Nothing that counts was measured of {', '.join(silent)}." if silent else ""
     if not compared:
-        return f"{length.capitalize()}: too few valid trials to compare protocols."
+        return f"{length.capitalize()}: too few protocols have a valid trial to be compared.{left_out}"
     rate = figure_of(interval_of(grpc, THROUGHPUT))
-    return f"{length.capitalize()}: gRPC lets {rate} req/s through, " + ", and ".join(compared) + "."
+    return f"{length.capitalize()}: gRPC lets {rate} req/s through, {', and '.join(compared)}.{left_out}"
 
 
 def _over(above: pd.DataFrame, below: pd.DataFrame, quantity: Quantity) -> Interval:
@@ -131,6 +136,8 @@ def _over(above: pd.DataFrame, below: pd.DataFrame, quantity: Quantity) -> Inter
 
 def _coding_sentence(coding: pd.DataFrame) -> str:
     """Say what JSON and protobuf cost for the shortest and the longest text."""
+    if set(coding.get("protocol", ())) != set(_FORMS):
+        return ""
     said = []
     for length in sorted({coding["payload_bytes"].min(), coding["payload_bytes"].max()}):
         rows = coding[coding["payload_bytes"] == length].set_index("protocol")

@@ -15,10 +15,11 @@ from matplotlib.lines import Line2D
 
 from lab.charts.axes import label_axes, legend_below, log_steps, log_values, panel_axes
 from lab.charts.marks import draw_points, invalid_entry, points_entry
-from lab.charts.series import Panel, Series, panels_of, positive, valid
+from lab.charts.series import Panel, Series, panels_of
 from lab.charts.style import INK, Chart, Look, looks, styled
 from lab.charts.tables import Table, figure_of
 from lab.measure.statistics import Interval
+from lab.results.counted import counted, uncounted, valid
 
 if TYPE_CHECKING:
     from lab.saturation import ScalabilityFit
@@ -179,7 +180,8 @@ def scalability(rows: pd.DataFrame, series: str = "topology") -> Chart:
             curves.append(growth_of(panel, each))
             _draw(ax, curves[-1], look_of[each.name], _APART ** (place - (len(panel.series) - 1) / 2))
     label_axes(places, [panel.axis for panel in panels], "throughput (req/s)")
-    log_values(places[0].yaxis, [x for curve in curves for x in positive(curve.series.rows, COLUMN)])
+    told = (value for each in curves for of in (counted, uncounted) for value in of(each.series.rows, COLUMN))
+    log_values(places[0].yaxis, told)
     legend_below(figure, list(_handles(curves, look_of)), columns=3)
     table = _table(curves)
     return Chart(figure, f"{_CAPTION}\n\n{table}", " ".join(_in_words(line) for line in table.rows))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -11,9 +10,10 @@ import pandas as pd
 
 from lab.measure.statistics import Interval, log_interval
 from lab.names import LoadModel, TopologyName
+from lab.results.counted import counted, uncounted
 from lab.results.frame import require_cells_apart, require_columns
 
-__all__ = ["Panel", "Point", "Series", "panels_of", "positive", "reasons", "valid"]
+__all__ = ["Panel", "Point", "Series", "panels_of"]
 
 _FACTORS = (
     "topology",
@@ -92,8 +92,7 @@ class Series:
         require_columns(self.rows, column)
         for x in self.places:
             rows = self.at(x)
-            invalid = rows.loc[~valid(rows), column].astype(float)
-            yield Point(x, log_interval(positive(rows, column)), tuple(invalid))
+            yield Point(x, log_interval(counted(rows, column)), tuple(uncounted(rows, column)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,23 +107,6 @@ class Panel:
     def named(self, name: str) -> Series | None:
         """Find the series of that name; None if there is none."""
         return next((series for series in self.series if series.name == name), None)
-
-
-def valid(rows: pd.DataFrame) -> pd.Series[bool]:
-    """Tell which rows are valid."""
-    return rows["valid"].astype(bool)
-
-
-def reasons(rows: pd.DataFrame) -> list[str]:
-    """Count why rows are invalid, most frequent first: "not_steady 2"."""
-    named = Counter(reason for text in rows["invalid_reason"].dropna() for reason in str(text).split())
-    return [f"{reason} {count}" for reason, count in named.most_common()]
-
-
-def positive(rows: pd.DataFrame, column: str) -> list[float]:
-    """Read a column of the valid rows but for blanks and zeros, which have no logarithm."""
-    values = rows.loc[valid(rows), column].astype(float)
-    return [float(value) for value in values if value > 0]
 
 
 def panels_of(rows: pd.DataFrame, series: str = "topology") -> tuple[Panel, ...]:

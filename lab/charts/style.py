@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Sized
 from dataclasses import dataclass
 from functools import wraps
 from itertools import count
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec
 
 from matplotlib import rc_context
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -60,7 +60,6 @@ _RC: Any = {
 }
 
 Arguments = ParamSpec("Arguments")
-Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,15 +85,28 @@ def looks(names: list[str]) -> dict[str, Look]:
     return {name: look(fixed[name] if name in fixed else next(free)) for name in names}
 
 
-def styled(draw: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
-    """Draw in the lab's style, and leave the user's own settings of matplotlib as they were."""
+def styled(draw: Callable[Arguments, Chart]) -> Callable[Arguments, Chart]:
+    """Draw in the lab's style, and leave the user's own settings of matplotlib as they were.
+
+    Where there is nothing to draw, neither a row nor a run, the chart says so.
+    """
 
     @wraps(draw)
-    def drawn(*arguments: Arguments.args, **named: Arguments.kwargs) -> Result:
+    def drawn(*arguments: Arguments.args, **named: Arguments.kwargs) -> Chart:
+        given = arguments or tuple(named.values())
         with rc_context(_RC):
+            if not given or (isinstance(given[0], Sized) and not len(given[0])):
+                return _nothing()
             return draw(*arguments, **named)
 
     return drawn
+
+
+def _nothing() -> Chart:
+    """Draw words alone."""
+    figure, said = new_figure(8.4, 1.2), "Nothing was measured: there is nothing to draw."
+    figure.text(0.01, 0.5, said, va="center")
+    return Chart(figure, said, said)
 
 
 def new_figure(width_in: float, height_in: float) -> Figure:

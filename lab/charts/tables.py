@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
+import statistics
 from dataclasses import dataclass
 
 import pandas as pd
 
 from lab.charts.findings import Claim, Finding, findings_of
-from lab.charts.series import Panel, Series, panels_of, positive, reasons, valid
+from lab.charts.series import Panel, Series, panels_of
 from lab.expectations import Verdict
 from lab.measure.statistics import Interval, log_interval
+from lab.results.counted import counted, reasons, valid
 from lab.rounding import interval_text, number
 
 __all__ = ["Table", "cells", "figure_of", "verdicts"]
@@ -79,13 +81,19 @@ def _verdict(finding: Finding) -> tuple[str, ...]:
 
 def _cell(panel: Panel, series: Series, x: float) -> tuple[str, ...]:
     rows = series.at(x)
-    p95 = rows.loc[valid(rows), "response_time_p95_ms"].dropna()
+    p95 = counted(rows, "response_time_p95_ms")
     return (
         ", ".join(part for part in (series.name, panel.label) if part),
         f"{series.axis} {x:g}",
         f"{int(valid(rows).sum())} of {len(rows)}",
-        figure_of(log_interval(positive(rows, "throughput_rps"))),
-        figure_of(log_interval(positive(rows, "response_time_mean_ms"))),
-        number(float(p95.median())) if len(p95) else "–",
-        ", ".join(reasons(rows)),
+        figure_of(log_interval(counted(rows, "throughput_rps"))),
+        figure_of(log_interval(counted(rows, "response_time_mean_ms"))),
+        number(statistics.median(p95)) if p95 else "–",
+        ", ".join([*reasons(rows), *_blank(rows)]),
     )
+
+
+def _blank(rows: pd.DataFrame) -> list[str]:
+    """Tell in how many valid rows the response_time must not be said."""
+    blank = int(rows.loc[valid(rows), "response_time_mean_ms"].isna().sum())
+    return [f"response_time blank {blank}"] if blank else []

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,12 +21,11 @@ from lab.measure.columns import Factors
 from lab.measure.conditions import Condition
 from lab.measure.measurement import Measurement
 from lab.measure.row import Trial, factors_of, histograms_of, measure
-from lab.measure.validity import MEANING, InvalidReason
 from lab.placement import start
 from lab.progress import SecondsBar, seconds_bar
 from lab.results.csv_file import Results
 from lab.results.folder import HOME
-from lab.saturation import Ending, Saturation, SearchSpec, probing, saturate
+from lab.saturation import Saturation, SearchSpec, probing, saturate
 from lab.sweep.trial import trial_seed
 from lab.sweep.windows import Windows
 from lab.topology import Topology
@@ -143,9 +142,9 @@ def find_limit(target: Target, slo: str, *, arrivals: str = "poisson", duration_
 
 
 def shares_of(saturation: Saturation) -> list[float]:
-    """Return rates on the way to the highest that keeps the goal. Raises BadParameter where none does."""
+    """Return rates on the way to the highest that keeps the goal; none where no rate does."""
     if saturation.highest_kept is None:
-        raise BadParameter(f"{saturation.sentence()} {_remedy(saturation)}")
+        return []
     return [float(f"{share * saturation.highest_kept:.3g}") for share in SHARES]
 
 
@@ -161,7 +160,8 @@ def run_rates(
 ) -> Path:
     """Load the target at each rate, `trials` times over in shuffled order; return the path of the CSV.
 
-    Each window is `duration_s` long, and longer where a 95th percentile needs that.
+    Each window is `duration_s` long, and longer where a 95th percentile needs that. Without a rate nothing
+    is started, and the CSV has no rows.
     """
     model = _MODELS[_model(arrivals)]
     windows = replace(WINDOWS, shortest_s=duration_s)
@@ -177,7 +177,11 @@ def run_rates(
     plan = list(_order(rates, trials, seed))
     other_s = target.spec.warmup_s + OVERHEAD_S
     total_s = sum(lengths[rate] + other_s for rate, _ in plan)
-    with target.up(), Results(path, parameters) as results, seconds_bar(total_s) as bar:
+    with (
+        target.up() if plan else nullcontext(),
+        Results(path, parameters) as results,
+        seconds_bar(total_s) as bar,
+    ):
         for place, (rate, number) in enumerate(plan, start=1):
             bar.say(f"trial {place} of {len(plan)}: {rate:g} req/s")
             load: Load = model(rate)
@@ -188,15 +192,6 @@ def run_rates(
             results.append(measure(trial, factors_of(spec, _factors(target)), loaded), histograms_of(loaded))
             bar.finish(lengths[rate] + other_s)
     return path
-
-
-def _remedy(saturation: Saturation) -> str:
-    if saturation.nothing_succeeded:
-        return "See whether url, method, headers and body are what the service takes"
-    if saturation.ending is not Ending.NOT_MEASURABLE:
-        return "Loosen the goal, or see what its requests fail of"
-    reasons = (saturation.probes[-1].health.invalid_reason or InvalidReason.TOO_FEW_SAMPLES).split()
-    return "This says nothing of the service: " + "; ".join(MEANING[InvalidReason(name)] for name in reasons)
 
 
 def _order(rates: Sequence[float], trials: int, seed: int) -> Iterator[tuple[float, int]]:

@@ -10,6 +10,7 @@ from lab import charts
 from lab.faults import Fault, FaultRun, Incident
 from lab.faults.report import Request
 from tests.support.chart_rows import made_up_rows, repeat_by_level
+from tests.support.measurements import make_measurement
 
 
 def behind_balancers(made: list[dict[str, Any]]) -> None:
@@ -38,7 +39,7 @@ def run_behind(balancer: str, failed: int, memory_mb: float | None = 40.0) -> Fa
         incidents=(Incident(fault, 1.0, 3.0, None, None, 8, failed, 0.19),),
         events=(),
         balancers_rss_mb=memory_mb,
-        measurement=None,  # type: ignore[arg-type]  # no chart of deaths looks at the row
+        measurement=make_measurement(),
     )
 
 
@@ -83,7 +84,7 @@ def test_an_invalid_trial_is_told_with_its_reason_and_drawn_hollow() -> None:
         made[0] |= {"valid": "false", "invalid_reason": "generator_bound"}
 
     measured = made_up_rows(spoil)
-    assert "(generator_bound 1) trials are valid" in str(charts.balancer_answer(measured))
+    assert "trials are valid; the others were generator_bound 1." in str(charts.balancer_answer(measured))
     labels = [
         text.get_text() for legend in charts.balancers(measured).figure.legends for text in legend.texts
     ]

@@ -53,9 +53,31 @@ def test_throughput_counts_where_only_the_latency_cannot_be_believed() -> None:
     def doubted(made: list[dict[str, Any]]) -> None:
         with_cpu_work(made)
         for row in made:
-            row |= {"valid": "false", "invalid_reason": "generator_bound", "response_time_mean_ms": ""}
+            row["response_time_mean_ms"] = ""
 
     assert "measured 1.90" in str(charts.core_answer(made_up_rows(doubted, concurrencies=(16,), spread=0), 2))
+
+
+def test_work_without_a_valid_trial_is_named_and_proves_nothing() -> None:
+    def doubted(made: list[dict[str, Any]]) -> None:
+        with_cpu_work(made)
+        for row in made:
+            row |= {"valid": "false", "invalid_reason": "machine_busy"}
+
+    said = str(charts.core_answer(made_up_rows(doubted, concurrencies=(16,), spread=0), 2))
+    assert said.startswith("**Nothing is shown: no work has a valid trial of both topologies.**")
+    assert "nothing that counts was measured, 0 of 6 (machine_busy 6) trials valid." in said
+
+
+def test_a_ratio_that_touches_what_the_cores_allow_is_met() -> None:
+    def four_times(made: list[dict[str, Any]]) -> None:
+        repeat_by_level(made, "work_ms", {"0,0,40,0": 1.0}, work="cpu", placement="processes")
+        for row in made:
+            share = (0.999, 1.0, 1.002)[row["trial"] - 1]
+            row["throughput_rps"] = 40 * share if row["topology"] == "parallel" else 10
+
+    said = str(charts.core_answer(made_up_rows(four_times, concurrencies=(16,)), 4))
+    assert said.startswith("**4 cores carry it with cpu work of 0,0,40,0 ms.**")
 
 
 def _curve(line: Any) -> pd.Series[float]:

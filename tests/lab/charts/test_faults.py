@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
@@ -16,8 +15,8 @@ from lab.charts import (
 from lab.faults import Fault, FaultRun, Incident
 from lab.faults.report import Request
 from lab.faults.watch import BalancerEvent
-from lab.measure.measurement import Measurement
 from services.balancer.events import EventKind
+from tests.support.measurements import make_measurement
 
 
 def run_of(balancer: str = "builtin", *, tells: bool = True) -> FaultRun:
@@ -43,7 +42,7 @@ def run_of(balancer: str = "builtin", *, tells: bool = True) -> FaultRun:
         executed_twice={"service1": 0, "service2": 3},
         incidents=(kill, errors),
         events=events if tells else (),
-        measurement=cast(Measurement, SimpleNamespace()),
+        measurement=make_measurement(),
         balancers_rss_mb=None,
     )
 
