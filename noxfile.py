@@ -42,7 +42,7 @@ def lint(session: nox.Session) -> None:
 
 @nox.session
 def compare(session: nox.Session) -> None:
-    """Compare two results, cell by cell; fails where the second is worse (-- results/a.csv results/b.csv)."""
+    """Compare two results by cell; fails where the second is worse or nothing is told (-- a.csv b.csv)."""
     session.install("-e", ".")
     session.run("lab", "compare", *session.posargs)
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from rich.console import Console
+from rich.measure import Measurement as RichMeasurement
 from rich.table import Table
 
 from lab.expectations import Expectation, Verdict, expected_at, judge, sentence
@@ -15,6 +16,8 @@ from lab.measure.statistics import Interval, log_interval
 from lab.rounding import interval_text
 
 __all__ = ["Summary", "print_summary", "summaries"]
+
+WIDTH = 80
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +43,7 @@ def summaries(rows: Iterable[Measurement]) -> list[Summary]:
 
 
 def print_summary(topology: str, found: Sequence[Summary]) -> None:
-    """Print the table, and a sentence for each verdict."""
-    console = Console(highlight=False)
+    """Print the table, and a sentence for each verdict, in 80 columns; no figure is cut."""
     table = Table(box=None, pad_edge=False)
     for heading in ("in flight", "req/s", "p50 ms", "p95 ms", "failed"):
         table.add_column(heading, justify="right", no_wrap=True)
@@ -49,7 +51,7 @@ def print_summary(topology: str, found: Sequence[Summary]) -> None:
     table.add_column("verdict", no_wrap=True)
     for summary in found:
         expected = summary.expected
-        band = str(expected.throughput_rps) if expected else "–"
+        band = str(expected.throughput_rps).removesuffix(" req/s") if expected else "–"
         table.add_row(
             str(summary.concurrency),
             _figure(summary.throughput_rps, expected.throughput_rps.edges if expected else ()),
@@ -59,10 +61,17 @@ def print_summary(topology: str, found: Sequence[Summary]) -> None:
             band,
             _verdict(summary),
         )
+    console = Console(highlight=False, width=_width_of(table))
     console.print(table)
     for summary in found:
         for line in _sentences(topology, summary):
-            console.print(line, soft_wrap=True)
+            console.print(line, markup=False)
+
+
+def _width_of(table: Table) -> int:
+    """Return 80 columns, or as many as the table takes uncut: in a pipe, there is no edge to keep to."""
+    endless = Console(width=10_000)
+    return max(WIDTH, RichMeasurement.get(endless, endless.options, table).maximum)
 
 
 def _summary(rows: Sequence[Measurement]) -> Summary:
@@ -113,7 +122,9 @@ def _verdict(summary: Summary) -> str:
 
 
 def _figure(interval: Interval, edges: Sequence[float] = ()) -> str:
-    return interval_text(interval.estimate, interval.low, interval.high, edges)
+    """Return the estimate, and below it the interval."""
+    text = interval_text(interval.estimate, interval.low, interval.high, edges)
+    return text.replace(" (", "\n").removesuffix(")")
 
 
 def _concurrency(row: Measurement) -> int:

@@ -10,6 +10,7 @@ import pytest
 from lab.cli.summary import print_summary, summaries
 from lab.measure.columns import Factors, TrialHealth, TrialOutcome, What
 from lab.measure.measurement import Measurement
+from lab.rounding import number
 
 
 def row(
@@ -66,6 +67,23 @@ def test_invalid_trials_are_left_out_of_figures_and_named_with_their_reasons(
     assert summary.throughput_rps.low > 15
     print_summary("parallel", [summary])
     assert "1 of 3 trials at 3 are invalid: generator_bound" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("columns", ["40", "80", "200"])
+@pytest.mark.parametrize("scale", [1.0, 1000.0, 100_000.0])
+def test_no_figure_is_cut_in_a_pipe_and_lines_keep_to_80_columns(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, columns: str, scale: float
+) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    at_3, at_32 = trials(3, 17.9 * scale, 18.2 * scale), trials(32, 97.0 * scale, 98.5 * scale)
+    found = summaries([*at_3, *at_32])
+    print_summary("parallel", found)
+    text = capsys.readouterr().out
+    assert "…" not in text
+    for summary in found:
+        assert number(summary.throughput_rps.estimate) in text
+        assert f"{number(summary.throughput_rps.low)}–{number(summary.throughput_rps.high)}" in text
+    assert scale > 1000 or max(map(len, text.splitlines())) <= 80
 
 
 @pytest.mark.parametrize(
