@@ -9,9 +9,11 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import signal
 import sys
+import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -106,7 +108,8 @@ def load_once(spec: LoadSpec) -> tuple[Measurement, LoadResult, list[str]]:
         def progress(so_far: Progress) -> None:
             show_progress(bar, so_far, total_s)
 
-        loaded = run(spec, on_progress=progress)
+        with _ctrl_c() as came:
+            loaded = run(spec, on_progress=progress, stop=came)
         bar.finish(total_s)
     planned = {InvalidReason.NOT_STEADY} if spec.load.model in CHANGING else set()
     trial = Trial(NAME, cell_of(spec))
@@ -114,6 +117,23 @@ def load_once(spec: LoadSpec) -> tuple[Measurement, LoadResult, list[str]]:
     disturbed = not DISTURBED.isdisjoint((measured.health.invalid_reason or "").split())
     others = _others(spec, before, time.monotonic() - begun_s) if disturbed else []
     return measured, loaded, others
+
+
+@contextmanager
+def _ctrl_c() -> Iterator[Callable[[], bool]]:
+    """Return a function that tells whether Ctrl-C came, which then raises nothing unless it comes again."""
+    came = threading.Event()
+
+    def note_it(*_: object) -> None:
+        if came.is_set():
+            raise KeyboardInterrupt
+        came.set()
+
+    before = signal.signal(signal.SIGINT, note_it)
+    try:
+        yield came.is_set
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _others(spec: LoadSpec, before: ProgramTimes, seconds: float) -> list[str]:

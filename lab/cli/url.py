@@ -145,7 +145,11 @@ def load(
 
     if csv:
         require_csv(csv, spec)
-    measured, loaded, others = load_once(spec)
+    try:
+        measured, loaded, others = load_once(spec)
+    except KeyboardInterrupt:
+        typer.echo("lab: interrupted before anything was measured", err=True)
+        raise typer.Exit(INTERRUPTED) from None
     unwritten = None
     if csv and (keep_interrupted or not loaded.interrupted):
         try:

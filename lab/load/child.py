@@ -6,6 +6,7 @@
     child   {"progress": {…}}                   now and then
     child   {"first_answers": {"slice"}}        from which on each of its users has had an answer
     parent  {"first_slice"}                     where the window begins, the same for all generators
+    parent  {"stop_slice"}                      only where the run is cut short: it ends with that slice
     child   {"done": {"timeline", "totals", "dropped", "service_times", "errors"}}
     parent  {"first_slice", "last_slice"}       the window to report, also the same
     child   {"window": {"window", "health", "journal"}}
@@ -80,7 +81,8 @@ async def _generate(task: dict[str, Any]) -> None:
         "errors": {name_of(code): text for code, text in generator.recorder.errors.items()},
     }
     _send("done", done)
-    asked = await receive()
+    while "stop_slice" in (asked := await receive()):
+        pass  # it came when the run was over
     first, last = asked["first_slice"], asked["last_slice"]
     cores, delay = usage_between(generator.usage, first * spec.slice_ns, last * spec.slice_ns)
     health = {
@@ -98,7 +100,8 @@ async def _generate(task: dict[str, Any]) -> None:
 
 async def _run(generator: Generator, spec: LoadSpec, receive: Receive) -> None:
     """Run the generator, and report now and then how far it is."""
-    running = asyncio.gather(generator.run(), _agree(generator, receive))
+    running = asyncio.ensure_future(generator.run())
+    agreeing = asyncio.ensure_future(_agree(generator, receive))
     while not running.done():
         await asyncio.wait([running], timeout=_PROGRESS_S)
         progress = {
@@ -109,13 +112,18 @@ async def _run(generator: Generator, spec: LoadSpec, receive: Receive) -> None:
             "in_flight": generator.in_flight.count,
         }
         _send("progress", progress)
+    agreeing.cancel()
     await running
 
 
 async def _agree(generator: Generator, receive: Receive) -> None:
-    """Report when every user here has had an answer, and learn where the window of all generators begins."""
+    """Report when every user here has had an answer, and learn where the window of all generators begins.
+
+    Then wait for the message that cuts the run short, which mostly does not come.
+    """
     _send("first_answers", {"slice": await generator.first_answers})
     generator.begin_window((await receive())["first_slice"])
+    generator.cut_short((await receive())["stop_slice"])
 
 
 def _renderer(spec: LoadSpec, prefix: str) -> requests.Render:

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 __all__ = ["Generator", "Share"]
 
 _BEAT_S = 0.02
+_CUT_SHORT_S = 0.5
+"""How long a run that is cut short waits for answers."""
 _RECONNECT_PAUSE_NS = 10_000_000
 """How long a closed loop's user waits after a connection could not be made: refusals take no time, and would
 come by the ten thousand."""
@@ -107,6 +109,11 @@ class Generator:
         """Have the window begin at that slice, the same for all generators of a load."""
         self.first_slice = first_slice
         self.end_ns = self._start_ns + self.last_slice * self._spec.slice_ns
+
+    def cut_short(self, last_slice: int) -> None:
+        """End the run now, in that slice or behind it, and wait only a moment for what is in flight."""
+        self.end_ns = min(time.monotonic_ns(), self._start_ns + last_slice * self._spec.slice_ns)
+        asyncio.get_running_loop().call_later(_CUT_SHORT_S, self._drained.set)
 
     async def run(self) -> None:
         """Run to the last answer, or until the time to drain is over."""

@@ -6,6 +6,7 @@ where the spec asks for it the request log: a `RequestRecord` for every request 
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass, field
@@ -314,12 +315,14 @@ class LoadResult:
     @property
     def throughput_rps(self) -> float:
         """Successes a second between first and last completion in the window; nan with fewer than two."""
-        return self.timeline.throughput_rps(self.first_slice, self.last_slice)
+        rate = self.timeline.throughput_rps(self.first_slice, self.last_slice)
+        return self.succeeded / self.window_s if self.interrupted and math.isnan(rate) else rate
 
     @property
     def in_flight_mean(self) -> float:
         """Requests sent and not yet answered, on average over time."""
-        return self.timeline.in_flight_mean(self.first_slice, self.last_slice)
+        slices_s = (self.last_slice - self.first_slice) * self.timeline.slice_ns / 1e9
+        return self.timeline.in_flight_mean(self.first_slice, self.last_slice) * slices_s / self.window_s
 
     @property
     def completion_rate(self) -> float:

@@ -23,7 +23,7 @@ from typing import Any
 from lab import errors
 from lab.children import child_command
 from lab.errors import GeneratorFailed, LabError
-from lab.load.outcomes import own_failures
+from lab.load.outcomes import Outcome, own_failures
 from lab.load.result import GeneratorHealth, LoadResult, MeasurementWindow, Progress, ServiceTimes, records_of
 from lab.load.spec import LoadSpec, WarmupMode
 from lab.load.timeline import Timeline, mser5
@@ -143,46 +143,78 @@ def collect(
 
 
 _START_S = 30.0
+FEWEST_SLICES = 10
+"""In the window of a run that is cut short, if only whole ones are to count."""
 _LEAD_NS = 20_000_000
 """From sending the start to the start itself: enough for every generator to have read it."""
 
 
-def run(spec: LoadSpec, *, on_progress: Callable[[Progress], None] | None = None) -> LoadResult:
+def run(
+    spec: LoadSpec,
+    *,
+    on_progress: Callable[[Progress], None] | None = None,
+    stop: Callable[[], bool] | None = None,
+) -> LoadResult:
     """Put the load on and wait for its end; `on_progress` is called a few times a second.
+
+    As often `stop` is asked: once it is true, the run ends and the result is of what came before, marked
+    interrupted. Raises KeyboardInterrupt where that was nothing.
 
     Takes no longer than `spec.deadline_s` and the time to start. Raises BadParameter or RemoteRefused for a
     spec that cannot or may not be run, CorpusError, and GeneratorFailed when a generator died or hung.
     """
     addresses = spec.check()
 
+    ends: list[int] = []
+    """The slices with which the window begins and ends, once they are known."""
+    cut_ns: list[int] = []
+    """When it was cut short, if it was."""
+    start_ns = 0
+
     def report(parts: list[dict[str, Any]]) -> None:
         if on_progress is not None:
             on_progress(_together(parts))
+        if stop is not None and not cut_ns and stop():
+            cut_ns.append(time.monotonic_ns() - start_ns)
+            past = cut_ns[0] // spec.slice_ns
+            if not ends or cut_ns[0] <= ends[0] * spec.slice_ns:
+                raise KeyboardInterrupt
+            short = past - ends[0] < FEWEST_SLICES  # then what has begun of a slice is of use
+            ends[1] = min(past + short, ends[1])
+            _send_all(generators, {"stop_slice": ends[1]})
 
     with _started(spec, addresses) as generators:
         schedule_hash = collect(generators, "ready", _START_S)[0]["schedule_hash"]
         started_at = datetime.now(UTC)
-        _send_all(generators, {"start_ns": time.monotonic_ns() + _LEAD_NS})
+        start_ns = time.monotonic_ns() + _LEAD_NS
+        _send_all(generators, {"start_ns": start_ns})
         until = time.monotonic() + spec.deadline_s
         answers = collect(generators, "first_answers", spec.deadline_s, report)
         answered = max(one["slice"] for one in answers)
         first = max(answered, spec.warmup_slices)
         last = first + spec.slices
         _send_all(generators, {"first_slice": first})
+        ends += first, last
         done = collect(generators, "done", until - time.monotonic(), report)
+        last = ends[1]
         timeline = Timeline.merged(Timeline.from_json(one["timeline"]) for one in done)
         if spec.warmup_mode is WarmupMode.AUTO:
             first = answered + mser5(timeline.mean_response_ns(answered, last), first - answered)
         _send_all(generators, {"first_slice": first, "last_slice": last})
         parts = collect(generators, "window", _START_S)
+    window = MeasurementWindow.merged(MeasurementWindow.from_json(part["window"]) for part in parts)
     totals = sum((Counter(one["totals"]) for one in done), Counter[str]())
+    failures = dict(ChainMap(*(one["errors"] for one in done)))
+    if cut_ns:  # what was in flight then is no failure
+        for by_outcome in (window.outcomes, totals, failures):
+            by_outcome.pop(Outcome.UNANSWERED, None)
     return LoadResult(
         spec=spec,
         started_at=started_at,
         schedule_hash=schedule_hash,
         warmup_s=first * spec.slice_ns / 1e9,
-        window_s=(last - first) * spec.slice_ns / 1e9,
-        window=MeasurementWindow.merged(MeasurementWindow.from_json(part["window"]) for part in parts),
+        window_s=(min([last * spec.slice_ns, *cut_ns]) - first * spec.slice_ns) / 1e9,
+        window=window,
         totals=dict(totals),
         dropped_in_all=sum(one["dropped"] for one in done) + sum(own_failures(totals).values()),
         timeline=timeline,
@@ -190,7 +222,8 @@ def run(spec: LoadSpec, *, on_progress: Callable[[Progress], None] | None = None
         last_slice=last,
         generators=tuple(GeneratorHealth(**part["health"]) for part in parts),
         journal=records_of(row for part in parts for row in part["journal"]),
-        errors=dict(ChainMap(*(one["errors"] for one in done))),
+        errors=failures,
+        interrupted=bool(cut_ns),
         service_times=ServiceTimes.merged(ServiceTimes(**one["service_times"]) for one in done),
     )
 

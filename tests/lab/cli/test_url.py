@@ -376,3 +376,45 @@ def test_a_row_that_the_disk_has_no_room_for_is_printed_all_the_same(
     assert "succeeded, 0 failed" in done.stdout
     assert "mine.csv" in done.stderr.splitlines()[-1]
     assert "Traceback" not in done.stderr
+
+
+def interrupted(when_s: float, url: str, *arguments: str | int | Path) -> subprocess.CompletedProcess[str]:
+    """Run `lab load`, for an hour if nobody stopped it; Ctrl-C comes when it has run for so long."""
+    code = (
+        "import os, signal, sys, lab.cli.load_run as load_run; from lab.cli import main\n"
+        "def show(bar, so_far, planned_s):\n"
+        f"    if so_far.elapsed_s > {when_s}:\n"
+        "        load_run.show_progress = lambda *_: None\n"
+        "        os.kill(os.getpid(), signal.SIGINT)\n"
+        "load_run.show_progress = show; sys.argv[0] = 'lab'; main()"
+    )
+    command = [sys.executable, "-P", "-c", code, "load", url, *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_ctrl_c_prints_what_there_is_marked_and_writes_no_row(url: str, tmp_path: Path) -> None:
+    times = ("--duration", "5min", "--warmup", 0)
+    done = interrupted(1.5, url, *times, "--csv", tmp_path / "mine.csv")
+    assert done.returncode == 130
+    assert done.stdout.startswith("interrupted ")
+    assert "0 failed, 0 dropped" in done.stdout
+    assert "Traceback" not in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_row_of_an_interrupted_run_is_kept_when_asked_for(url: str, tmp_path: Path) -> None:
+    asked = ("--csv", tmp_path / "mine.csv", "--keep-interrupted", "--json", "--rate", 50)
+    done = interrupted(1.5, f"{url}slow", "--duration", "1min", "--warmup", 0, *asked)
+    assert done.returncode == 130
+    row = json.loads(done.stdout)
+    assert row["interrupted"] is True
+    assert 0 < row["duration_s"] < 60
+    assert row["failed"] == 0
+    (kept,) = read_measurements(tmp_path / "mine.csv")
+    assert kept.outcome.requests == row["requests"]
+
+
+def test_ctrl_c_before_anything_was_measured_says_so(url: str) -> None:
+    done = interrupted(0.2, url, "--duration", "5s", "--warmup", "1h")
+    assert (done.returncode, done.stdout) == (130, "")
+    assert done.stderr == "lab: interrupted before anything was measured\n"

@@ -200,3 +200,29 @@ def _comes_true(condition: Callable[[], bool]) -> bool:
     while not condition() and time.monotonic() < until:
         time.sleep(0.01)
     return condition()
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_run_that_is_stopped_ends_with_what_came_before(server: ScriptedServer, processes: int) -> None:
+    seen: list[Progress] = []
+    spec = LoadSpec(url=server.url, load=Constant(100), duration_s=600, warmup_s=0.0, processes=processes)
+    result = run(
+        spec, on_progress=seen.append, stop=lambda: seen[-1].succeeded > 20 and seen[-1].elapsed_s > 1
+    )
+    assert result.interrupted
+    assert 0 < result.window_s < 600
+    assert result.succeeded > 20
+    assert result.failed == 0
+    assert result.throughput_rps > 0
+
+
+def test_a_run_that_is_stopped_in_its_warm_up_gives_nothing(server: ScriptedServer) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        run(LoadSpec(url=server.url, load=Constant(100), warmup_s=600), stop=lambda: True)
+
+
+def test_a_run_that_nobody_stops_is_whole(server: ScriptedServer) -> None:
+    spec = LoadSpec(url=server.url, load=Constant(50), duration_s=0.5, warmup_s=0.1)
+    result = run(spec, stop=lambda: False)
+    assert not result.interrupted
+    assert result.window_s == pytest.approx(0.5)
