@@ -14,9 +14,10 @@ from lab.arrivals import Poisson
 from lab.load.run import run
 from lab.load.spec import LoadSpec
 from lab.measure.columns import Factors
+from lab.measure.disturbance import DisturbanceSource
+from lab.measure.machine_watch import MachineWatch
 from lab.measure.measurement import Measurement
-from lab.measure.row import Trial, measure
-from lab.measure.validity import InvalidReason
+from lab.measure.row import Servers, Trial, measure
 
 __all__ = ["cpu_starved"]
 
@@ -36,10 +37,8 @@ def cpu_starved() -> Iterator[GoalFigure]:
         yield reference("load that takes the generator half a core", rate, "req/s")
         with _neighbour(cores[-1]):
             rows = [_row(server.url, cores[-1], rate, seed) for seed in range(RUNS)]
-        bound = sum(
-            InvalidReason.GENERATOR_BOUND in (row.health.invalid_reason or "").split() for row in rows
-        )
-        yield at_least("runs beside the neighbour that say generator_bound, of 20", bound, RUNS)
+        disturbed = sum(row.health.disturbed_by == DisturbanceSource.OTHERS for row in rows)
+        yield at_least("runs beside the neighbour that say they were disturbed, of 20", disturbed, RUNS)
         spoken = sum(row.outcome.response_time_p50_ms is not None for row in rows)
         yield at_most("runs beside the neighbour that print a percentile", spoken, 0)
         alone = [_row(server.url, cores[-1], rate, seed) for seed in range(RUNS)]
@@ -59,7 +58,10 @@ def _row(url: str, core: int, rate: float, seed: int) -> Measurement:
         stages=False,
     )
     factors = Factors(load_model=spec.load.model, requested_rate=rate, duration_s=SECONDS)
-    return measure(Trial("starved", f"rate {rate:g}", seed + 1), factors, run(spec))
+    watch = MachineWatch(url=url)
+    load = run(spec, on_progress=watch)
+    servers = Servers(contention=watch.contention(load))
+    return measure(Trial("starved", f"rate {rate:g}", seed + 1), factors, load, servers)
 
 
 def _rate_of_half_a_core(url: str, core: int) -> float:

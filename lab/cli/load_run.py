@@ -28,9 +28,11 @@ from lab.load.run import run
 from lab.load.spec import LoadSpec
 from lab.machine import ProgramTimes, busy_programs, processes_of_trial, program_times
 from lab.measure.columns import TrialOutcome
+from lab.measure.disturbance import TOLERANCE
+from lab.measure.machine_watch import MachineWatch
 from lab.measure.measurement import Measurement
 from lab.measure.percentiles import PERCENTILES, percentile_intervals, sample_floor
-from lab.measure.row import Trial, factors_of, histograms_of, measure
+from lab.measure.row import Servers, Trial, factors_of, histograms_of, measure
 from lab.measure.statistics import Interval
 from lab.measure.validity import MEANING, InvalidReason
 from lab.progress import SecondsBar, note, seconds_bar
@@ -63,8 +65,6 @@ ASKED = (
     "read_timeout_s",
 )
 """The fields of a LoadSpec that make a cell. The target is the CSV's; how it is measured does not count."""
-DISTURBED = frozenset({InvalidReason.GENERATOR_BOUND, "machine_busy"})
-"""The reasons for which other programs may be to blame."""
 CHANGING = (LoadModel.RAMP, LoadModel.STEPS)
 
 
@@ -108,14 +108,16 @@ def load_once(spec: LoadSpec) -> tuple[Measurement, LoadResult, list[str]]:
         def progress(so_far: Progress) -> None:
             show_progress(bar, so_far, total_s)
 
+        watch = MachineWatch(progress, spec.url)
         with _ctrl_c() as came:
-            loaded = run(spec, on_progress=progress, stop=came)
+            loaded = run(spec, on_progress=watch, stop=came)
         bar.finish(total_s)
     planned = {InvalidReason.NOT_STEADY} if spec.load.model in CHANGING else set()
     trial = Trial(NAME, cell_of(spec))
-    measured = measure(trial, factors_of(spec), loaded, exempt=planned)
-    disturbed = not DISTURBED.isdisjoint((measured.health.invalid_reason or "").split())
-    others = _others(spec, before, time.monotonic() - begun_s) if disturbed else []
+    servers = Servers(contention=watch.contention(loaded))
+    measured = measure(trial, factors_of(spec), loaded, servers, exempt=planned)
+    moved = (measured.health.disturbance_share or 0.0) > TOLERANCE
+    others = _others(spec, before, time.monotonic() - begun_s) if moved else []
     return measured, loaded, others
 
 
@@ -338,7 +340,9 @@ def _timing(measured: Measurement, details: Details) -> list[tuple[str, str]]:
     if details.doubtful:
         lines.append(("not believed", _times(details.doubtful)))
     if health.valid:
-        lines.append(("95 % interval", _ends(details.intervals)))
+        moved = (health.disturbance_share or 0.0) > TOLERANCE
+        told = {p: i for p, i in details.intervals.items() if not moved or getattr(outcome, TIMES[f"p{p}"])}
+        lines.append(("95 % interval", _ends(told)))
     service = {"p50": outcome.service_time_p50_ms, "p99": outcome.service_time_p99_ms}
     lag = f"schedule_lag p99 {_figure(health.schedule_lag_p99_ms)} ms"
     flight = f"{_figure(outcome.in_flight_mean)} in flight on average"
@@ -349,7 +353,8 @@ def _timing(measured: Measurement, details: Details) -> list[tuple[str, str]]:
 def _verdict(spec: LoadSpec, measured: Measurement, details: Details) -> list[tuple[str, str]]:
     health = measured.health
     if health.valid:
-        return [("verdict", "valid")]
+        moved = (health.disturbance_share or 0.0) > TOLERANCE
+        return [("verdict", "valid; what other programs may have moved is left out" if moved else "valid")]
     given = "what is not believed may be wrong" if details.doubtful else "no latency is given"
     lines = [("verdict", f"invalid, so {given}: {health.invalid_reason}")]
     if not measured.outcome.nothing_succeeded:

@@ -13,10 +13,11 @@ from lab.faults.fault import Fault, timeline
 from lab.faults.injector import FaultInjector, FaultRecord, require_targets
 from lab.faults.report import FaultRun, incidents_of, repeated, requests_of
 from lab.faults.watch import BalancerEvent, Watch
-from lab.load.result import LoadResult
+from lab.load.result import LoadResult, Progress
 from lab.load.run import run
 from lab.load.spec import LoadSpec, PipelineBody
 from lab.measure.columns import Factors
+from lab.measure.machine_watch import Contention, MachineWatch
 from lab.measure.measurement import Measurement
 from lab.measure.references import references
 from lab.measure.row import Servers, Trial, factors_of, measure
@@ -68,10 +69,11 @@ def run_faults(
         read_timeout_s=READ_TIMEOUT_S,
         journal=True,
     )
+    machine = MachineWatch()  # before servers start: what starts later is of the trial
     with tempfile.TemporaryDirectory(prefix="lab-ledgers-") as folder:
         watched = plain.with_faults(folder)
         with start(watched, placement=PlacementName(placement), balancer=BalancerName(balancer)) as running:
-            load, records, events = _play(running, planned, spec)
+            load, records, events = _play(running, planned, spec, machine)
             balancers_rss_mb = running.balancers_rss_mb()
         executed_twice = repeated(Path(folder), watched)
     due, origin_ns = _due(load)
@@ -91,18 +93,23 @@ def run_faults(
         incidents=incidents_of(records, requests, seen, origin_s),
         events=seen,
         balancers_rss_mb=balancers_rss_mb,
-        measurement=_row(load, plain, str(placement), str(balancer)),
+        measurement=_row(load, plain, str(placement), str(balancer), machine.contention(load)),
     )
 
 
 def _play(
-    running: Running, faults: tuple[Fault, ...], spec: LoadSpec
+    running: Running, faults: tuple[Fault, ...], spec: LoadSpec, machine: MachineWatch
 ) -> tuple[LoadResult, tuple[FaultRecord, ...], tuple[BalancerEvent, ...]]:
     """Return the load, the faults as they were and the balancers' events, both on the monotonic clock."""
     injector, watch = FaultInjector(running, faults), Watch(running)
     watch.start()
     try:
-        load = run(spec, on_progress=injector.on_progress)
+
+        def on_progress(progress: Progress) -> None:
+            injector.on_progress(progress)
+            machine(progress)
+
+        load = run(spec, on_progress=on_progress)
     finally:
         try:
             records = injector.close()
@@ -120,7 +127,9 @@ def _due(load: LoadResult) -> tuple[int, int]:
     return len(schedule), load.journal[0].intended_ns - int(schedule.intended_ns[0])
 
 
-def _row(load: LoadResult, topology: Topology, placement: str, balancer: str) -> Measurement:
+def _row(
+    load: LoadResult, topology: Topology, placement: str, balancer: str, contention: Contention | None
+) -> Measurement:
     first = topology.services[0]
     known = Factors(
         topology=topology.name,
@@ -137,6 +146,6 @@ def _row(load: LoadResult, topology: Topology, placement: str, balancer: str) ->
         duration_s=load.spec.duration_s,
     )
     factors = factors_of(load.spec, known)
-    trial, servers = Trial("faults", "faults"), Servers(changed=True)
+    trial, servers = Trial("faults", "faults"), Servers(changed=True, contention=contention)
     against = references(load.spec.load, factors, topology)
     return measure(trial, factors, load, servers, against=against, exempt=EXEMPT)

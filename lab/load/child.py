@@ -84,10 +84,10 @@ async def _generate(task: dict[str, Any]) -> None:
     while "stop_slice" in (asked := await receive()):
         pass  # it came when the run was over
     first, last = asked["first_slice"], asked["last_slice"]
-    cores, delay = usage_between(generator.usage, first * spec.slice_ns, last * spec.slice_ns)
+    used = usage_between(generator.usage, first * spec.slice_ns, last * spec.slice_ns)
     health = {
-        "cpu_cores": cores,
-        "run_delay": delay,
+        **asdict(used),
+        "pid": os.getpid(),
         "connections": generator.in_flight.peak,
         "core": core,
         "timer": generator.timer,

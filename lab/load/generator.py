@@ -65,7 +65,7 @@ class Generator:
         self.recorder = Recorder(start_ns, spec.slice_ns, slices, journal=spec.journal)
         self.in_flight = InFlight(start_ns, spec.slice_ns)
         self.usage: list[tuple[int, ProcessUsage]] = []
-        """(time since the start in ns, usage of the process), about once a slice."""
+        """(time since the start in ns, usage of the process), at every beat."""
         self.render = render
         self.read_timeout_s = spec.read_timeout_s
         self.is_head = spec.method == "HEAD"
@@ -184,9 +184,7 @@ class Generator:
         self.recorder.lags.extend(self._pacer.lags_ns)
         self._pacer.lags_ns.clear()
         self.recorder.flush()
-        elapsed = now_ns - self._start_ns
-        if not self.usage or elapsed - self.usage[-1][0] >= self._spec.slice_ns:
-            self.usage.append((elapsed, read_usage()))
+        self.usage.append((now_ns - self._start_ns, read_usage()))
 
     def _look_for_first_answers(self, now_ns: int) -> None:
         """See whether every user's first request has ended: then the next slice is the first of use."""
@@ -197,6 +195,5 @@ class Generator:
 
     def _finish(self, now_ns: int) -> None:
         self._beat(now_ns)
-        self.usage.append((now_ns - self._start_ns, read_usage()))
         self.in_flight.change(0, now_ns)
         self.recorder.timeline.set_in_flight(self.in_flight.areas)

@@ -196,7 +196,7 @@ class GeneratorHealth:
     cpu_cores: float
     """Processor time used, in seconds a second."""
     run_delay: float | None
-    """Time that the thread was ready and not let run, in seconds a second; None but on Linux."""
+    """Time that threads were ready and not let run, in seconds a second; None but on Linux."""
     connections: int
     """The most that were in flight at once."""
     timer: str
@@ -205,6 +205,11 @@ class GeneratorHealth:
     """The event loop: uvloop or asyncio."""
     core: int | None = None
     """The core that the process was kept on; None if it ran on any."""
+    pid: int | None = None
+    timeslices: float | None = None
+    """Times a second that a thread was let run; None but on Linux."""
+    waits: tuple[int, ...] = ()
+    """How many waits lasted about as long as each of WAIT_EDGES_MS (lab.load.process_limits)."""
 
 
 _SHORTAGES = {

@@ -19,6 +19,7 @@ from datetime import datetime
 from typing import Any
 
 from lab.expectations import Verdict
+from lab.measure.disturbance import TOLERANCE, DisturbanceSource
 from lab.measure.validity import THRESHOLD
 
 __all__ = [
@@ -34,6 +35,8 @@ __all__ = [
 
 SCHEMA_HISTORY: Mapping[int, str] = {
     1: "The columns from sweep_id to predicted_response_time_ms; sidecars name no version.",
+    2: "What others did to the numbers: others_cpu_cores disturbance_ms disturbance_share disturbed_by; a "
+    "number that may have moved by more than 5 % is blank, throughput too, and machine_busy is a reason.",
 }
 """What each version of the format added."""
 SCHEMA_VERSION = max(SCHEMA_HISTORY)
@@ -189,12 +192,28 @@ class TrialHealth:
     littles_law_residual: float | None = _amount(
         "|N − X·R| / N, from mean in flight, throughput and mean service_time."
     )
-    valid: bool = _column("Whether latency can be believed.", required=True)
+    valid: bool = _column("Whether the row can be believed: what it prints, it vouches for.", required=True)
     invalid_reason: str | None = _column(
         "Why not: the reasons, separated by spaces. "
         + "; ".join(f"{reason}: {limit}" for reason, limit in THRESHOLD.items())
         + ".",
         pattern=r"[a-z_]+( [a-z_]+)*",
+    )
+    others_cpu_cores: float | None = _amount(
+        "CPU that programs outside the trial used, in cores; blank where the system does not tell.", since=2
+    )
+    disturbance_ms: float | None = _amount(
+        "What others, or the generator's own CPU, may have added to the mean response time, in ms.", since=2
+    )
+    disturbance_share: float | None = _amount(
+        "The largest share by which that may have moved any number of the row, blanked ones too. A number "
+        f"that may have moved by more than {TOLERANCE:g} is blank.",
+        since=2,
+    )
+    disturbed_by: str | None = _column(
+        "Where that came from: generator, others; blank where nothing moved by more than 1 %.",
+        since=2,
+        pattern="|".join(DisturbanceSource),
     )
 
 

@@ -90,6 +90,21 @@ class Measurement:
         """Return the cell of every column by its name, in the order of the contract."""
         return {column.name: getattr(getattr(self, column.group), column.name) for column in self.columns()}
 
+    def without(self, columns: Iterable[str]) -> Measurement:
+        """Return a copy in which these columns are blank, and the verdicts that hang on them."""
+        blank = set(columns)
+        if "throughput_rps" in blank:
+            blank.add("verdict_throughput")
+        if "response_time_p50_ms" in blank:
+            blank.add("verdict_latency")
+        groups: dict[str, Any] = {
+            name: replace(
+                getattr(self, name), **{each.name: None for each in fields(group) if each.name in blank}
+            )
+            for name, group in self.GROUPS.items()
+        }
+        return Measurement(**groups)
+
     def invalidated(self, reasons: Iterable[str]) -> Measurement:
         """Return a copy marked invalid for `reasons`, without latency and verdicts; the rest stays.
 

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Set
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from lab.arrivals import Closed
 from lab.load.histogram import Histogram
-from lab.load.result import LoadResult
+from lab.load.result import GeneratorHealth, LoadResult
 from lab.load.spec import LoadSpec, PipelineBody
 from lab.measure.columns import Factors, TimeSpent, TrialHealth, TrialOutcome, What
+from lab.measure.disturbance import Disturbance, StageTimes, WindowFigures, estimate
+from lab.measure.machine_watch import Contention, ProcessorUse
 from lab.measure.measurement import Measurement
 from lab.measure.percentiles import sample_floor
 from lab.measure.references import References, references
 from lab.measure.statistics import batch_means, difference_p
 from lab.measure.validity import Evidence, InvalidReason, reasons_against
+from services.names import Distribution, WorkKind
 
 __all__ = ["Servers", "Trial", "factors_of", "histograms_of", "measure"]
 
@@ -48,6 +51,8 @@ class Servers:
     """Attempts that failed since the start, as the balancers counted them: no fewer than were tried again."""
     changed: bool = False
     """Whether a server came, went or restarted during the run."""
+    contention: Contention | None = None
+    """Who used the processor, as a `MachineWatch` saw it."""
 
 
 def measure(
@@ -66,6 +71,8 @@ def measure(
     """
     servers = servers or Servers()
     outcome = _outcome(load)
+    spent = _time_spent(load)
+    found = estimate(_figures(load, factors, outcome, spent, servers.contention))
     measurement = Measurement(
         what=What(
             sweep_id=trial.sweep_id,
@@ -76,11 +83,12 @@ def measure(
         ),
         factors=replace(factors, duration_s=round(load.window_s, 3), warmup_s=round(load.warmup_s, 3)),
         outcome=outcome,
-        spent=_time_spent(load),
-        health=_health(load, servers),
+        spent=spent,
+        health=_health(load, servers, found),
         against=(against or references(load.spec.load, factors)).against(load),
     )
-    reasons = reasons_against(_evidence(load, measurement, servers), exempt)
+    reasons = reasons_against(_evidence(load, measurement, servers, found), exempt)
+    measurement = measurement.without(found.beyond())
     return measurement.invalidated(reasons) if reasons else measurement
 
 
@@ -145,7 +153,7 @@ def _time_spent(load: LoadResult) -> TimeSpent:
     return TimeSpent(**columns, overhead_ms=_known(mean - math.fsum(stages.values())))
 
 
-def _health(load: LoadResult, servers: Servers) -> TrialHealth:
+def _health(load: LoadResult, servers: Servers, found: Disturbance) -> TrialHealth:
     in_flight = load.in_flight_mean
     residual = abs(in_flight - load.completion_rate * load.residence_s) / in_flight if in_flight else math.nan
     lag = load.window.schedule_lag
@@ -159,20 +167,118 @@ def _health(load: LoadResult, servers: Servers) -> TrialHealth:
         drift=_known(load.drift),
         littles_law_residual=_known(residual),
         valid=True,
+        others_cpu_cores=servers.contention.others_cpu_cores if servers.contention else None,
+        disturbance_ms=found.added_ms,
+        disturbance_share=found.share,
+        disturbed_by=str(found.source) if found.source else None,
     )
 
 
-def _evidence(load: LoadResult, measurement: Measurement, servers: Servers) -> Evidence:
+_QUANTILES = {
+    "response_time_p50_ms": 0.5,
+    "response_time_p90_ms": 0.9,
+    "response_time_p95_ms": 0.95,
+    "response_time_p99_ms": 0.99,
+    "response_time_p99_9_ms": 0.999,
+    "response_time_max_ms": 1.0,
+    "service_time_p50_ms": 0.5,
+    "service_time_p99_ms": 0.99,
+}
+
+
+def _figures(
+    load: LoadResult,
+    factors: Factors,
+    outcome: TrialOutcome,
+    spent: TimeSpent,
+    contention: Contention | None,
+) -> WindowFigures:
+    """Return what the estimate of a disturbance is made from."""
+    closed = load.spec.load if isinstance(load.spec.load, Closed) else None
+    rate = factors.requested_rate
+    answered = _known(load.throughput_rps)
+    times = {name: (getattr(outcome, name), quantile) for name, quantile in _QUANTILES.items()}
+    return WindowFigures(
+        answers_per_s=load.completion_rate,
+        in_flight=_known(load.in_flight_mean) or 1.0,
+        closed=closed is not None,
+        think_ms=closed.think_time_s * 1000 if closed else 0.0,
+        behind=max(0.0, 1 - answered / rate) if answered and rate else 0.0,
+        mean_ms=outcome.response_time_mean_ms or 0.0,
+        times_ms={name: time for name, time in times.items() if time[0] is not None},
+        overhead_ms=spent.overhead_ms,
+        stages=_stage_times(factors, load.stages_ms, load.completion_rate, load.succeeded),
+        lag_ms=_ms(load.window.schedule_lag.mean_ns) or 0.0,
+        others_cpu_cores=contention.others_cpu_cores if contention else None,
+        own_cpu_cores=contention.own_cpu_cores if contention else 0.0,
+        generators=tuple(_use(generator) for generator in load.generators),
+        servers=contention.servers if contention else (),
+        waits=tuple(sum(counts) for counts in zip(*(g.waits for g in load.generators), strict=False)),
+        waits_of=sum(generator.timeslices or 0.0 for generator in load.generators) * load.window_s,
+    )
+
+
+_VARIATION = {Distribution.CONSTANT: 0.0, Distribution.EXPONENTIAL: 1.0, Distribution.LOGNORMAL: 1.31}
+"""Standard deviation over mean of service times."""
+_SURE = 2.0
+"""Standard errors within which a mean is taken for what was set."""
+
+
+def _stage_times(
+    factors: Factors, stages_ms: Mapping[str, float], answers_per_s: float, answers: int
+) -> dict[str, StageTimes]:
+    """Return what each service reported of its slots, by its name, beside what the factors set it to be.
+
+    `stages_ms` are the means of Server-Timing's metrics, such as service1-work.
+    """
+    names = [metric.removesuffix("-work") for metric in stages_ms if metric.endswith("-work")]
+    return {
+        name: StageTimes(
+            work_ms=stages_ms[f"{name}-work"],
+            queue_ms=stages_ms.get(f"{name}-queue", 0.0),
+            set_ms=set_ms,
+            scatter_ms=_scatter_ms(factors, set_ms, answers),
+            utilization=_utilization(factors, stages_ms[f"{name}-work"], answers_per_s),
+        )
+        for name, set_ms in zip(sorted(names), _set_times_ms(factors, len(names)), strict=True)
+    }
+
+
+def _set_times_ms(factors: Factors, services: int) -> tuple[float | None, ...]:
+    timeless = factors.work not in (WorkKind.IO, WorkKind.CPU)
+    if timeless or factors.work_ms is None or factors.work_distribution == Distribution.NONE:
+        return (None,) * services
+    times = [float(part) or None for part in factors.work_ms.split(",")]
+    return (
+        tuple(times * services if len(times) == 1 else times)
+        if services % len(times) == 0
+        else (None,) * services
+    )
+
+
+def _scatter_ms(factors: Factors, set_ms: float | None, answers: int) -> float:
+    variation = _VARIATION.get(Distribution(factors.work_distribution or Distribution.NONE), 0.0)
+    return _SURE * variation * (set_ms or 0.0) / math.sqrt(max(1, answers))
+
+
+def _utilization(factors: Factors, work_ms: float, answers_per_s: float) -> float:
+    slots = (factors.slots or 1) * (factors.replicas or 1)
+    return min(1.0, answers_per_s * work_ms / 1000 / slots)
+
+
+def _use(generator: GeneratorHealth) -> ProcessorUse:
+    delay = generator.run_delay or 0.0
+    busiest = min(1.0, generator.cpu_cores + delay)
+    return ProcessorUse(generator.cpu_cores, delay, generator.timeslices or 0.0, busiest)
+
+
+def _evidence(load: LoadResult, measurement: Measurement, servers: Servers, found: Disturbance) -> Evidence:
     health = measurement.health
-    delays = [g.run_delay for g in load.generators if g.run_delay is not None]
     return Evidence(
         succeeded=load.succeeded,
         due=load.requests + load.dropped,
         dropped=load.dropped,
-        generator_cpu_cores=health.generator_cpu_cores,
-        run_delay=max(delays, default=None),
-        schedule_lag_p99_ms=health.schedule_lag_p99_ms,
-        service_time_p99_ms=_ms(load.window.service_time.percentile_ns(99)),
+        disturbance=found,
         littles_law_residual=health.littles_law_residual,
         request_share=_known(load.residence_s / load.window_s) or 0.0,
         drift=health.drift,

@@ -1,23 +1,19 @@
-"""Whether a trial's latency can be believed, and if not, why: each reason with its threshold."""
+"""Whether a trial can be believed, and if not, why: each reason with its threshold."""
 
 from __future__ import annotations
 
 from collections.abc import Set
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from lab.errors import BadParameter
+from lab.measure.disturbance import MOST_CPU, TOLERANCE, Disturbance, DisturbanceSource
 from lab.measure.percentiles import sample_floor
 
 __all__ = ["EXEMPTIBLE", "MEANING", "THRESHOLD", "Evidence", "InvalidReason", "reasons_against"]
 
-MOST_CPU = 0.9
-"""Cores. A loop this busy queues requests of its own, which would be taken for the server's."""
-MOST_RUN_DELAY = 0.1
-"""Seconds a second that the generator was ready and not let run: latency grows by this share at most."""
-MOST_LAG_MS = 1.0
-MOST_LAG_SHARE = 0.1
-"""The schedule lag's 99th percentile may reach a millisecond, or this share of the service_time's."""
+THROUGHPUT = "throughput_rps"
+"""The column without which a row says nothing."""
 MOST_DROPPED = 0.01
 """Share of the requests due that were never sent."""
 MOST_RESIDUAL = 0.05
@@ -33,7 +29,7 @@ class InvalidReason(StrEnum):
     """Reasons not to believe the latency of a trial."""
 
     GENERATOR_BOUND = "generator_bound"
-    """The generator had no processor left, was not let run, or sent late."""
+    """The generator's own CPU moved the throughput."""
     RATE_NOT_ACHIEVED = "rate_not_achieved"
     """The generator could not send all that was due; failures of servers are no such reason."""
     LITTLES_LAW = "littles_law"
@@ -44,11 +40,13 @@ class InvalidReason(StrEnum):
     """Fewer answers than even a median needs."""
     SERVERS_CHANGED = "servers_changed"
     """A server came, went or restarted during the run."""
+    MACHINE_BUSY = "machine_busy"
+    """Programs outside the trial kept the generator or the servers waiting, which moved the throughput."""
 
 
 MEANING = {
-    InvalidReason.GENERATOR_BOUND: "the generator lacked processor time or sent late;"
-    " give it a core, or load less",
+    InvalidReason.GENERATOR_BOUND: "the generator used all of its core, so it was measured and not the"
+    " servers; give it more processes, or load less",
     InvalidReason.RATE_NOT_ACHIEVED: "not all that was due was sent; ask for less",
     InvalidReason.LITTLES_LAW: "what was in flight, its rate and its time contradict each other;"
     " measure longer",
@@ -56,13 +54,14 @@ MEANING = {
     " warm up longer, or ask for less",
     InvalidReason.TOO_FEW_SAMPLES: "fewer answers than a median needs; measure longer",
     InvalidReason.SERVERS_CHANGED: "a server came, went or restarted during the run",
+    InvalidReason.MACHINE_BUSY: "other programs kept the generator or the servers waiting; end them (top"
+    " names them), or measure again when they are done",
 }
 """Each reason in words, and what to do about it."""
 
 THRESHOLD = {
-    InvalidReason.GENERATOR_BOUND: f"more than {MOST_CPU:g} cores used, {MOST_RUN_DELAY:g} s/s waited for"
-    " one, or "
-    f"p99 of schedule lag above {MOST_LAG_MS:g} ms and {MOST_LAG_SHARE:.0%} of that of service_time",
+    InvalidReason.GENERATOR_BOUND: f"throughput moved by more than {TOLERANCE:.0%} by the generator's own"
+    f" CPU, of which it used more than {MOST_CPU:g} cores",
     InvalidReason.RATE_NOT_ACHIEVED: f"more than {MOST_DROPPED:.0%} of what was due not sent",
     InvalidReason.LITTLES_LAW: f"a residual above {MOST_RESIDUAL:g} and a request's share of the window"
     " together",
@@ -70,6 +69,7 @@ THRESHOLD = {
     " to make it",
     InvalidReason.TOO_FEW_SAMPLES: f"fewer than {sample_floor(0.5)} successes",
     InvalidReason.SERVERS_CHANGED: "any change",
+    InvalidReason.MACHINE_BUSY: f"throughput moved by more than {TOLERANCE:.0%} by other programs",
 }
 """The limit from which each reason holds."""
 
@@ -92,13 +92,7 @@ class Evidence:
     due: int
     """Requests whose intended start lies in the window, sent or dropped."""
     dropped: int
-    generator_cpu_cores: float | None = None
-    """Cores that the busiest generator process used."""
-    run_delay: float | None = None
-    """The largest run delay of a generator process, in seconds a second."""
-    schedule_lag_p99_ms: float | None = None
-    service_time_p99_ms: float | None = None
-    """The 99th percentile, or the nearest one that there are samples for."""
+    disturbance: Disturbance = field(default_factory=Disturbance)
     littles_law_residual: float | None = None
     request_share: float = 0.0
     """Mean time in flight of a request, as a share of the window."""
@@ -118,7 +112,8 @@ def reasons_against(evidence: Evidence, exempt: Set[InvalidReason] = frozenset()
             f"{sorted(exempt - EXEMPTIBLE)} cannot be exempt: only {sorted(EXEMPTIBLE)} can be planned"
         )
     checks = {
-        InvalidReason.GENERATOR_BOUND: _generator_bound(evidence),
+        InvalidReason.GENERATOR_BOUND: _throughput_moved(evidence, DisturbanceSource.GENERATOR),
+        InvalidReason.MACHINE_BUSY: _throughput_moved(evidence, DisturbanceSource.OTHERS),
         InvalidReason.RATE_NOT_ACHIEVED: evidence.dropped > MOST_DROPPED * evidence.due,
         InvalidReason.LITTLES_LAW: _above(
             evidence.littles_law_residual, MOST_RESIDUAL + evidence.request_share
@@ -130,15 +125,9 @@ def reasons_against(evidence: Evidence, exempt: Set[InvalidReason] = frozenset()
     return frozenset(reason for reason, holds in checks.items() if holds) - exempt
 
 
-def _generator_bound(evidence: Evidence) -> bool:
-    if not evidence.succeeded:  # there is no latency to protect, and connecting anew each time is costly
-        return False
-    lag_limit_ms = max(MOST_LAG_MS, MOST_LAG_SHARE * (evidence.service_time_p99_ms or 0.0))
-    return (
-        _above(evidence.generator_cpu_cores, MOST_CPU)
-        or _above(evidence.run_delay, MOST_RUN_DELAY)
-        or _above(evidence.schedule_lag_p99_ms, lag_limit_ms)
-    )
+def _throughput_moved(evidence: Evidence, by: DisturbanceSource) -> bool:
+    found = evidence.disturbance
+    return found.source is by and THROUGHPUT in found.beyond()
 
 
 def _not_steady(evidence: Evidence) -> bool:

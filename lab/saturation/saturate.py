@@ -13,8 +13,9 @@ from lab.load.run import run
 from lab.load.spec import LoadSpec, processes_for
 from lab.measure.columns import Factors, TrialOutcome
 from lab.measure.conditions import Condition, ConditionMetric
+from lab.measure.machine_watch import MachineWatch
 from lab.measure.measurement import Measurement
-from lab.measure.row import Trial, factors_of, measure
+from lab.measure.row import Servers, Trial, factors_of, measure
 from lab.measure.validity import InvalidReason
 from lab.rounding import numbers, trimmed
 from lab.saturation.search import Search, SearchResult
@@ -34,7 +35,7 @@ KEEPS_UP = 0.99
 """A server that answers a smaller share of what arrives is overloaded, however short its queue still is."""
 PLANNED = frozenset({InvalidReason.RATE_NOT_ACHIEVED, InvalidReason.NOT_STEADY, InvalidReason.LITTLES_LAW})
 """Reasons that a search brings about: beyond saturation connections run out and queues grow."""
-UNTRUSTED = frozenset({InvalidReason.GENERATOR_BOUND, "machine_busy"})
+UNTRUSTED = frozenset({InvalidReason.GENERATOR_BOUND, InvalidReason.MACHINE_BUSY})
 """A probe that is invalid for one of these says nothing of the server."""
 FIRST_CONCURRENCY = 32
 """The first guess of a concurrency. A closed loop of that many users gives the first guess of a rate."""
@@ -287,10 +288,12 @@ def probing(
         probed = replace(base, load=load, duration_s=duration_s, seed=base.seed + number, processes=processes)
         level = load.concurrency if isinstance(load, Closed) else load.requested_rate
         trial = Trial(sweep_id, f"{load.model}-{level:.6g}", number)
-        loaded = run(probed, on_progress=on_progress)
+        watch = MachineWatch(on_progress, base.url)
+        loaded = run(probed, on_progress=watch)
+        servers = Servers(contention=watch.contention(loaded))
         if loaded.interrupted:
             raise KeyboardInterrupt
-        row = measure(trial, factors_of(probed, factors), loaded, exempt=PLANNED)
+        row = measure(trial, factors_of(probed, factors), loaded, servers, exempt=PLANNED)
         return ProbeRow(**{name: getattr(row, name) for name in Measurement.GROUPS}, shortage=loaded.shortage)
 
     return probe

@@ -19,8 +19,9 @@ from lab.load.run import run
 from lab.load.spec import LoadSpec, PipelineBody
 from lab.measure.columns import Factors
 from lab.measure.conditions import Condition
+from lab.measure.machine_watch import MachineWatch
 from lab.measure.measurement import Measurement
-from lab.measure.row import Trial, factors_of, histograms_of, measure
+from lab.measure.row import Servers, Trial, factors_of, histograms_of, measure
 from lab.placement import start
 from lab.progress import SecondsBar, seconds_bar
 from lab.results.csv_file import Results
@@ -187,9 +188,12 @@ def run_rates(
             load: Load = model(rate)
             own_seed = trial_seed(seed, number)
             spec = replace(target.spec, load=load, duration_s=lengths[rate], seed=own_seed)
-            loaded = run(spec, on_progress=lambda progress: _show(bar, progress))
+            watch = MachineWatch(lambda progress: _show(bar, progress), spec.url)
+            loaded = run(spec, on_progress=watch)
+            servers = Servers(contention=watch.contention(loaded))
             trial = Trial(path.stem, f"{arrivals}-{rate:g}", number)
-            results.append(measure(trial, factors_of(spec, _factors(target)), loaded), histograms_of(loaded))
+            row = measure(trial, factors_of(spec, _factors(target)), loaded, servers)
+            results.append(row, histograms_of(loaded))
             bar.finish(lengths[rate] + other_s)
     return path
 

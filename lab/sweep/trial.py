@@ -14,6 +14,7 @@ from lab.load.run import run
 from lab.load.spec import LoadSpec, PipelineBody, WarmupMode, processes_for
 from lab.measure.columns import Factors
 from lab.measure.factors import Combination, corpus_of, load_of, topology_of
+from lab.measure.machine_watch import MachineWatch
 from lab.measure.measurement import Measurement
 from lab.measure.references import references
 from lab.measure.row import Servers, Trial, histograms_of, measure
@@ -84,8 +85,9 @@ def run_trial(
     placed = place(levels, generators, seed=seed, port_offset=port_offset)
     spec = _spec(factors, generators, placed.entry_url, seed)
     against = references(spec.load, factors, placed.topology)
+    machine = MachineWatch()  # before servers start: what starts later is of the trial
     with placed as running:
-        watch = _Watch(running, on_progress)
+        watch = _Watch(running, machine, on_progress)
         load = run(spec, on_progress=watch)
         row = measure(trial, factors, load, watch.servers(load), against=against)
         if keep:
@@ -116,14 +118,18 @@ def trial_seed(seed: int, number: int) -> int:
 class _Watch:
     """Sampler of what the servers use while the load runs, whenever progress is told."""
 
-    def __init__(self, running: Running, on_progress: Callable[[Progress], None] | None) -> None:
+    def __init__(
+        self, running: Running, machine: MachineWatch, on_progress: Callable[[Progress], None] | None
+    ) -> None:
         self._running = running
+        self._machine = machine
         self._on_progress = on_progress
         self._samples: list[tuple[float, Usage]] = []
         self._incarnations = running.incarnations()
 
     def __call__(self, progress: Progress) -> None:
         self._samples.append((progress.elapsed_s, self._running.cpu_seconds()))
+        self._machine(progress)
         if self._on_progress:
             self._on_progress(progress)
 
@@ -137,6 +143,7 @@ class _Watch:
             rss_mb=self._running.rss_mb(),
             retries=_retries(self._running),
             changed=self._running.incarnations() != self._incarnations,
+            contention=self._machine.contention(load),
         )
 
     def _cores(self, load: LoadResult, of: Callable[[Usage], float | None]) -> float | None:

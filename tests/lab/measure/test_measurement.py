@@ -20,6 +20,7 @@ service_time_p50_ms service_time_p99_ms in_flight_mean service1_queue_ms service
 service3_queue_ms service4_queue_ms service1_work_ms service2_work_ms service3_work_ms
 service4_work_ms overhead_ms schedule_lag_p99_ms generator_cpu_cores servers_cpu_cores
 balancers_cpu_cores servers_rss_mb retries drift littles_law_residual valid invalid_reason
+others_cpu_cores disturbance_ms disturbance_share disturbed_by
 expected_throughput_low_rps expected_throughput_high_rps expected_response_time_low_ms
 expected_response_time_high_ms verdict_throughput verdict_latency predicted_throughput_rps
 predicted_response_time_ms
@@ -36,6 +37,16 @@ def test_every_column_says_what_it_means() -> None:
 
 def test_what_does_not_apply_is_blank() -> None:
     assert make_measurement().row()["requested_rate"] is None
+
+
+def test_a_number_that_is_left_out_takes_the_verdict_on_it_along() -> None:
+    whole = make_measurement().row()
+    row = make_measurement().without({"throughput_rps", "response_time_p50_ms", "overhead_ms"}).row()
+    gone = {name for name in row if row[name] is None and whole[name] is not None}
+    numbers = {"throughput_rps", "response_time_p50_ms", "overhead_ms"}
+    assert gone - {"verdict_throughput", "verdict_latency"} <= numbers
+    assert row["throughput_rps"] is row["verdict_throughput"] is row["verdict_latency"] is None
+    assert row["valid"] is True
 
 
 def test_an_invalid_row_keeps_health_and_throughput_and_leaves_latency_blank() -> None:

@@ -12,6 +12,7 @@ from lab.load.recorder import Recorder
 from lab.load.result import GeneratorHealth, LoadResult
 from lab.load.spec import LoadSpec, PipelineBody
 from lab.measure.columns import Factors
+from lab.measure.machine_watch import Contention
 from lab.measure.measurement import Measurement
 from lab.measure.references import references
 from lab.measure.row import Servers, Trial, factors_of, histograms_of, measure
@@ -206,9 +207,48 @@ def test_a_closed_loop_that_slows_down_over_many_response_times_is_not_steady() 
     )
 
 
-def test_a_generator_that_was_not_let_run_is_bound() -> None:
-    starved = recorded(Closed(1), [10.0] * 100, gap_ms=10.0, health=replace(HEALTHY, run_delay=0.4))
-    assert invalid_reason(starved) == "generator_bound"
+ALONE = Contention(others_cpu_cores=0.01, own_cpu_cores=0.3)
+CROWDED = Contention(others_cpu_cores=1.9, own_cpu_cores=0.3)
+KEPT_WAITING = replace(HEALTHY, run_delay=0.4, timeslices=200.0, waits=(0,) * 32)
+
+
+def test_a_generator_that_others_kept_waiting_makes_the_machine_busy() -> None:
+    row = of(
+        recorded(Closed(1), [10.0] * 100, gap_ms=10.0, health=KEPT_WAITING),
+        servers=Servers(contention=CROWDED),
+    )
+    assert row.health.invalid_reason == "machine_busy"
+    assert row.health.disturbed_by == "others"
+    assert row.health.others_cpu_cores == 1.9
+    assert (row.outcome.throughput_rps, row.outcome.response_time_p50_ms) == (None, None)
+
+
+@pytest.mark.parametrize("contention", [ALONE, None])
+def test_a_counter_alone_makes_no_row_invalid(contention: Contention | None) -> None:
+    waiting = recorded(Closed(1), [10.0] * 100, gap_ms=10.0, health=KEPT_WAITING)
+    row = of(waiting, servers=Servers(contention=contention))
+    assert row.health.valid
+    assert row.health.disturbed_by is None
+
+
+def test_only_the_numbers_that_moved_are_blank_in_a_row_that_stands() -> None:
+    """In an open loop what arrives is answered, however long it takes."""
+    row = of(
+        recorded(Constant(100), [10.0] * 700, gap_ms=10.0, health=KEPT_WAITING),
+        servers=Servers(contention=CROWDED),
+    )
+    assert row.health.valid
+    assert row.outcome.throughput_rps == pytest.approx(100)
+    assert (row.outcome.response_time_mean_ms, row.outcome.response_time_p99_ms) == (None, None)
+    assert row.health.disturbance_share > 0.05
+    assert row.health.disturbance_ms == pytest.approx(4 / 0.6 * 0.6 * 1.9 / 2.1, rel=0.3)
+
+
+def test_a_generator_that_uses_all_of_its_core_is_bound() -> None:
+    bound = recorded(Closed(32), [10.0] * 100, gap_ms=0.3125, health=replace(HEALTHY, cpu_cores=0.99))
+    row = of(bound)
+    assert row.health.invalid_reason == "generator_bound"
+    assert row.health.disturbed_by == "generator"
 
 
 def test_requests_that_were_never_sent_leave_the_rate_not_achieved() -> None:

@@ -1,22 +1,23 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from lab.errors import BadParameter
+from lab.measure.disturbance import Disturbance, DisturbanceSource
 from lab.measure.validity import EXEMPTIBLE, Evidence, InvalidReason, reasons_against
 
+MOVED = {"throughput_rps": 0.06, "overhead_ms": 3.0}
+BOUND = Disturbance(1.0, MOVED, DisturbanceSource.GENERATOR)
+BUSY = Disturbance(1.0, MOVED, DisturbanceSource.OTHERS)
 SOUND = Evidence(
     succeeded=1000,
     due=1000,
     dropped=0,
-    generator_cpu_cores=0.3,
-    run_delay=0.01,
-    schedule_lag_p99_ms=0.2,
-    service_time_p99_ms=15.0,
     littles_law_residual=0.01,
     request_share=0.001,
     drift=0.02,
@@ -31,9 +32,8 @@ def test_a_sound_trial_is_valid() -> None:
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ({"generator_cpu_cores": 0.91}, InvalidReason.GENERATOR_BOUND),
-        ({"run_delay": 0.101}, InvalidReason.GENERATOR_BOUND),
-        ({"schedule_lag_p99_ms": 1.51}, InvalidReason.GENERATOR_BOUND),
+        ({"disturbance": BOUND}, InvalidReason.GENERATOR_BOUND),
+        ({"disturbance": BUSY}, InvalidReason.MACHINE_BUSY),
         ({"dropped": 11}, InvalidReason.RATE_NOT_ACHIEVED),
         ({"littles_law_residual": 0.052}, InvalidReason.LITTLES_LAW),
         ({"drift": 0.11, "drift_p": 0.0009}, InvalidReason.NOT_STEADY),
@@ -42,17 +42,15 @@ def test_a_sound_trial_is_valid() -> None:
         ({"servers_changed": True}, InvalidReason.SERVERS_CHANGED),
     ],
 )
-def test_each_threshold_passed_is_a_reason(change: dict[str, float], reason: InvalidReason) -> None:
+def test_each_threshold_passed_is_a_reason(change: dict[str, Any], reason: InvalidReason) -> None:
     assert reasons_against(replace(SOUND, **change)) == {reason}
 
 
 @pytest.mark.parametrize(
     "change",
     [
-        {"generator_cpu_cores": 0.89},
-        {"run_delay": 0.099},
-        {"schedule_lag_p99_ms": 1.49},
-        {"schedule_lag_p99_ms": 0.99, "service_time_p99_ms": 0.1},
+        {"disturbance": Disturbance(1.0, {"throughput_rps": 0.05}, DisturbanceSource.OTHERS)},
+        {"disturbance": Disturbance(9.0, {"response_time_mean_ms": 0.9}, DisturbanceSource.OTHERS)},
         {"dropped": 10},
         {"littles_law_residual": 0.1, "request_share": 0.06},
         {"drift": 0.09, "drift_p": 0.0},
@@ -60,7 +58,7 @@ def test_each_threshold_passed_is_a_reason(change: dict[str, float], reason: Inv
         {"succeeded": 11},
     ],
 )
-def test_short_of_it_is_none(change: dict[str, float]) -> None:
+def test_short_of_it_is_none(change: dict[str, Any]) -> None:
     assert reasons_against(replace(SOUND, **change)) == frozenset()
 
 
@@ -69,17 +67,12 @@ def test_what_is_unknown_condemns_nobody() -> None:
 
 
 def test_all_reasons_are_said_at_once() -> None:
-    bad = replace(SOUND, succeeded=1, servers_changed=True, run_delay=1.0)
+    bad = replace(SOUND, succeeded=1, servers_changed=True, disturbance=BOUND)
     assert reasons_against(bad) == {
         InvalidReason.TOO_FEW_SAMPLES,
         InvalidReason.SERVERS_CHANGED,
         InvalidReason.GENERATOR_BOUND,
     }
-
-
-def test_a_generator_is_not_blamed_where_nothing_succeeded() -> None:
-    dead = replace(SOUND, succeeded=0, generator_cpu_cores=1.0, run_delay=1.0, schedule_lag_p99_ms=9.0)
-    assert reasons_against(dead) == {InvalidReason.TOO_FEW_SAMPLES}
 
 
 @given(st.sets(st.sampled_from(sorted(EXEMPTIBLE))))
@@ -88,13 +81,13 @@ def test_what_was_planned_is_no_reason_and_the_rest_still_is(planned: set[Invali
         succeeded=1,
         due=100,
         dropped=50,
-        run_delay=1.0,
+        disturbance=BOUND,
         littles_law_residual=1.0,
         drift=1.0,
         drift_p=0.0,
         servers_changed=True,
     )
-    assert reasons_against(everything, planned) == set(InvalidReason) - planned
+    assert reasons_against(everything, planned) == set(InvalidReason) - {InvalidReason.MACHINE_BUSY} - planned
 
 
 @pytest.mark.parametrize("reason", sorted(set(InvalidReason) - EXEMPTIBLE))

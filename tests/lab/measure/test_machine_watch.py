@@ -1,0 +1,88 @@
+"""Who used the processor: the trial's own processes are told from everybody else's."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+import time
+from contextlib import closing
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from lab.load.result import Progress
+from lab.measure.machine_watch import Contention, MachineWatch
+from lab.placement.ports import reserved_offset
+from lab.sweep import plan_sweep
+from lab.sweep.trial import run_trial
+from lab.topology import Topology
+from tests.support.neighbours import busy_loops
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells")
+
+
+def test_a_trial_beside_busy_loops_says_so_and_stands_where_they_moved_nothing() -> None:
+    """Two seconds of work bear that every wake-up waits for some ms, here and on any machine."""
+    with busy_loops(4, nice=5), reserved_offset(Topology.parallel()) as offset:
+        plan = plan_sweep(
+            topology="parallel", work_ms=500, concurrency=8, trials=1, duration_s=5, port_offset=offset
+        )
+        ((trial, factors),) = plan.order()
+        row = run_trial(trial, factors, plan.generators, port_offset=offset)
+    assert row.health.invalid_reason is None
+    assert (row.health.others_cpu_cores or 0.0) > 0.3
+    assert row.outcome.throughput_rps is not None
+    assert (row.health.disturbance_ms or 0.0) < 100
+    assert row.health.disturbed_by != "generator"
+
+
+WINDOW: Any = SimpleNamespace(warmup_s=0.0, window_s=1.0, generators=())
+LISTEN = """
+import socket, time
+listening = socket.create_server(("127.0.0.1", 0))
+print(listening.getsockname()[1], flush=True)
+time.sleep(60)
+"""
+
+
+def watched(watch: MachineWatch, *, at_s: tuple[float, ...] = (0.0, 1.0)) -> Contention:
+    for each in at_s:
+        watch(Progress(elapsed_s=each, total_s=1.0, succeeded=0, failed=0, in_flight=0))
+        time.sleep(0.05)
+    found = watch.contention(WINDOW)
+    assert found is not None
+    return found
+
+
+def test_what_was_started_before_the_watch_is_no_part_of_the_trial() -> None:
+    with busy_loops(1):
+        assert watched(MachineWatch()).servers == ()
+        watch = MachineWatch()
+        with busy_loops(2):
+            assert len(watched(watch).servers) == 2
+
+
+def test_a_server_that_listens_at_the_url_is_of_the_trial() -> None:
+    with subprocess.Popen([sys.executable, "-c", LISTEN], stdout=subprocess.PIPE, text=True) as server:
+        try:
+            assert server.stdout is not None
+            port = int(server.stdout.readline())
+            assert len(watched(MachineWatch(url=f"http://127.0.0.1:{port}/")).servers) == 1
+        finally:
+            server.kill()
+
+
+def test_nobody_is_taken_for_a_server_at_a_url_where_nobody_listens_or_that_is_elsewhere() -> None:
+    with closing(socket.socket()) as unused:
+        unused.bind(("127.0.0.1", 0))
+        port = unused.getsockname()[1]
+        for url in (f"http://127.0.0.1:{port}/", f"http://192.0.2.1:{port}/", "unix:/run/app.sock:/"):
+            assert watched(MachineWatch(url=url)).servers == ()
+
+
+def test_one_look_says_nothing() -> None:
+    watch = MachineWatch()
+    watch(Progress(elapsed_s=0.0, total_s=1.0, succeeded=0, failed=0, in_flight=0))
+    assert watch.contention(WINDOW) is None
