@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lab.cli.options import JSON, Processes, UpOffset, UpProtocol, WindowTime
+from lab.cli.options import INTERRUPTED, JSON, Processes, UpOffset, UpProtocol, WindowTime
 from lab.errors import BadParameter
 from lab.measure.times import read_seconds
+
+if TYPE_CHECKING:
+    from lab.measure.measurement import Measurement
 
 __all__ = ["benchmark"]
 
@@ -44,13 +47,22 @@ def benchmark(
     options, generators = upkeep.options, Generators(processes, read_cores(cpu))
     expected = expected_of(options.topology)
     levels = _levels(concurrency) if concurrency else sorted({expected.concurrency if expected else 1, 32})
-    with moved_to(generators.cores_of_servers, upkeep.pid):
-        rows = run_benchmark(options, levels, duration_s, trials, generators)
+    rows: list[Measurement] = []
+    interrupted = False
+    try:
+        with moved_to(generators.cores_of_servers, upkeep.pid):
+            for row in run_benchmark(options, levels, duration_s, trials, generators):
+                rows.append(row)  # noqa: PERF402 (so that those before Ctrl-C are there)
+    except KeyboardInterrupt:  # what was measured is printed all the same
+        interrupted = True
     found = summaries(rows)
     if as_json:
         typer.echo(json.dumps([row.row() for row in rows], default=datetime.isoformat))
     else:
         print_summary(options.topology, found)
+    if interrupted:
+        typer.echo(f"lab: interrupted after {len(rows)} of {trials * len(levels)} trials", err=True)
+        raise typer.Exit(INTERRUPTED)
     if any(summary.failed or not summary.valid for summary in found):
         raise typer.Exit(1)
 

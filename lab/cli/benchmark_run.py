@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from lab.arrivals import Closed
 from lab.cli.topology_options import TopologyOptions
@@ -32,7 +32,7 @@ def run_benchmark(
     duration_s: float,
     trials: int,
     generators: Generators,
-) -> list[Measurement]:
+) -> Iterator[Measurement]:
     """Measure every concurrency in turn, `trials` times over, so that drift of the machine hits all alike.
 
     Raises the LabError of a run that fails.
@@ -40,7 +40,6 @@ def run_benchmark(
     topology = options.build()
     plan = [(level, number) for number in range(1, trials + 1) for level in concurrencies]
     step_s = WARMUP_S + duration_s
-    rows = []
     with seconds_bar(step_s * len(plan)) as bar:
         for level, number in plan:
             bar.say(f"{options.topology}, {level} in flight, trial {number}")
@@ -63,9 +62,8 @@ def run_benchmark(
             load = run(spec, on_progress=progress)
             factors = factors_of(spec, _topology_factors(options, topology))
             against = references(spec.load, factors, topology)
-            rows.append(measure(Trial(NAME, f"{NAME}-{level}", number), factors, load, against=against))
             bar.finish(step_s)
-    return rows
+            yield measure(Trial(NAME, f"{NAME}-{level}", number), factors, load, against=against)
 
 
 def _topology_factors(options: TopologyOptions, topology: Topology) -> Factors:

@@ -168,6 +168,8 @@ class Saturation:
         if self.nothing_succeeded:
             return f"{(self.probes[-1].outcome.nothing_succeeded or '').capitalize()} ({count})."
         if self.ending is Ending.INTERRUPTED:
+            if self.highest_kept is None and self.lowest_broken is None:
+                return f"Interrupted after {count}, before any level was judged."
             kept = f"{kept} keeps {goal}" if self.highest_kept else f"no level tried keeps {goal}"
             return f"Interrupted after {count}: {kept}."
         if self.shortage:

@@ -47,3 +47,22 @@ def test_a_benchmark_keeps_what_is_up_off_the_cores_of_its_generators_and_gives_
     refused = lab("benchmark", "--cpu", ",".join(map(str, before)))
     assert refused.returncode == 2
     assert "leaves no core to the servers" in refused.stderr
+
+
+def test_ctrl_c_prints_the_trials_that_were_measured(
+    lab: CommandLine, offset: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab("up", "sequential", "--detach", "--work-ms", 2, "--offset", offset)
+    runs: list[None] = []
+
+    def run(*arguments: Any, **named: Any) -> LoadResult:
+        runs.append(None)
+        if len(runs) == 2:
+            raise KeyboardInterrupt
+        return process_of_load.run(*arguments, **named)
+
+    monkeypatch.setattr(benchmark_run, "run", run)
+    done = lab("benchmark", "--duration", 0.5, "--trials", 2, "--concurrency", 1, "--json")
+    assert done.returncode == 130
+    assert [row["trial"] for row in json.loads(done.stdout)] == [1]
+    assert "lab: interrupted after 1 of 2 trials" in done.stderr
