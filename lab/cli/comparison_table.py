@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 import math
+from typing import TYPE_CHECKING
 
 import typer
 
-from lab.compare import Change, Comparison, Metric, plain_text
+from lab.compare.decision import Change, Metric
 from lab.errors import BadParameter
+
+if TYPE_CHECKING:
+    from lab.compare import Comparison
 
 __all__ = ["as_data", "as_text", "exit_code", "metric_named"]
 
@@ -33,6 +37,8 @@ def exit_code(compared: Comparison, *, undecided_ok: bool) -> int:
 
 def as_text(compared: Comparison) -> str:
     """Return one row for each cell, then the conclusion in words; findings are coloured for a terminal."""
+    from lab.compare import plain_text
+
     return plain_text(compared, _coloured)
 
 

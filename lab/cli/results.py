@@ -40,10 +40,15 @@ def compare(
     Exits with 3 where no cell is worse, but in some B might as well do half of what A does.
     """
     from lab.cli.comparison_table import as_data, as_text, exit_code, metric_named
-    from lab.compare import Report, compare_files
+    from lab.results.csv_table import CsvTable
 
     try:
-        compared = compare_files(a, b, metric_named(metric), threshold)
+        chosen = metric_named(metric)
+        for path in (a, b):  # pandas is slow to import: what is no result is refused before
+            CsvTable.read(path)
+        from lab.compare import Report, compare_files
+
+        compared = compare_files(a, b, chosen, threshold)
     except LabError as error:
         typer.echo(f"lab: {error}", err=True)
         raise typer.Exit(TROUBLE) from None

@@ -10,10 +10,17 @@
    table, in plain text or Markdown.
 """
 
-from lab.compare.comparison import CellComparison, Comparison, compare, compare_files
-from lab.compare.decision import Change, Metric
-from lab.compare.origins import differences
-from lab.compare.report import Report, plain_text
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lab.imports import lazily
+
+if TYPE_CHECKING:
+    from lab.compare.comparison import CellComparison, Comparison, compare, compare_files
+    from lab.compare.decision import Change, Metric
+    from lab.compare.origins import differences
+    from lab.compare.report import Report, plain_text
 
 __all__ = [
     "CellComparison",
@@ -26,3 +33,13 @@ __all__ = [
     "differences",
     "plain_text",
 ]
+
+__getattr__, __dir__ = lazily(
+    __name__,
+    {
+        "lab.compare.comparison": ("CellComparison", "Comparison", "compare", "compare_files"),
+        "lab.compare.decision": ("Change", "Metric"),
+        "lab.compare.origins": ("differences",),
+        "lab.compare.report": ("Report", "plain_text"),
+    },
+)

@@ -12,6 +12,7 @@ import pandas as pd
 from lab.errors import ResultsError
 from lab.measure.factors import HOW_IT_WAS_MEASURED, factor_columns
 from lab.names import TopologyName
+from lab.results.counted import counted
 from lab.results.frame import absent_columns
 
 __all__ = ["Key", "Pairing", "Sides"]
@@ -134,11 +135,7 @@ class Pairing:
         return telling
 
     def _values(self, frame: pd.DataFrame, metric: str) -> dict[Key, list[float]]:
-        values, valid = frame[metric].tolist(), frame["valid"].fillna(False).tolist()
-        return {
-            key: [float(values[n]) for n in rows if valid[n] and 0 < values[n] < math.inf]
-            for key, rows in _keys(frame, self.factors).items()
-        }
+        return {key: counted(frame.iloc[rows], metric) for key, rows in _keys(frame, self.factors).items()}
 
     def _failed(self, frame: pd.DataFrame) -> dict[Key, list[float]]:
         counts = list(zip(frame["succeeded"].tolist(), frame["failed"].tolist(), strict=True))

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from statistics import median
+from typing import TYPE_CHECKING
 
-from lab.compare.cells import Key, Sides
 from lab.measure.statistics import (
     Interval,
     LogRatio,
@@ -21,6 +21,9 @@ from lab.measure.statistics import (
     smallest_p,
     trials_to_exclude,
 )
+
+if TYPE_CHECKING:  # pandas is slow to import, and a mistyped metric is to be refused at once
+    from lab.compare.cells import Key, Sides
 
 __all__ = ["LEVEL", "Change", "Metric", "Shown", "finding_of", "rank_p_values", "shown"]
 
