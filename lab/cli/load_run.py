@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import signal
 import sys
@@ -20,8 +21,8 @@ from pathlib import Path
 from typing import Any
 
 from lab.arrivals import Closed, LoadModel
+from lab.cli.options import HINTS
 from lab.errors import BadParameter, ResultsError
-from lab.load.histogram import Histogram
 from lab.load.requests import split_url
 from lab.load.result import LoadResult, Progress
 from lab.load.run import run
@@ -78,21 +79,6 @@ TIMES = {
     "max": "response_time_max_ms",
 }
 """The columns of response_time, by what a report calls them."""
-_MOVED = "redirects are not followed, so name the address that the answer's Location gives"
-_BODY = "the body is not what the server wants: see --body, --body-text and --header 'Content-Type: …'"
-HINTS = {
-    **dict.fromkeys(("http_301", "http_302", "http_303", "http_307", "http_308"), _MOVED),
-    "http_304": "the answer has no body: leave out the header that asks whether anything changed",
-    **dict.fromkeys(("http_400", "http_422"), _BODY),
-    **dict.fromkeys(("http_401", "http_403"), "the server wants to know who asks: see --header and --cert"),
-    "http_404": "the server has nothing there: see the path of the URL",
-    "http_405": "the path wants another method: see --method, and --body or --body-text, which make it POST",
-    "http_411": "the server wants a body: see --body and --body-text",
-    "http_413": "the body is too large for the server: see --body and --payload-bytes",
-    "http_415": "the body is of another type: see --header 'Content-Type: application/json'",
-    "http_429": "the server limits how much one client may ask: lift that, or load less",
-}
-"""What to do about a status, by its outcome."""
 
 
 def load_once(spec: LoadSpec) -> tuple[Measurement, LoadResult, list[str]]:
@@ -240,6 +226,8 @@ class Details:
     """Programs that were in the way."""
     doubtful: Mapping[str, float | None] = field(default_factory=dict)
     """Response times in ms by name, which are not to be believed and were asked for all the same."""
+    doubtful_rps: float | None = None
+    """The throughput, where that is so of it."""
 
 
 def details_of(
@@ -255,20 +243,22 @@ def details_of(
         shortage=loaded.shortage,
         interrupted=loaded.interrupted,
         others=others,
-        doubtful=_doubtful(loaded) if show_invalid and not measured.health.valid else {},
+        doubtful=_doubtful(measured.outcome, loaded) if show_invalid else {},
+        doubtful_rps=loaded.throughput_rps
+        if show_invalid and measured.outcome.throughput_rps is None
+        else None,
     )
 
 
-def _doubtful(loaded: LoadResult) -> dict[str, float | None]:
+def _doubtful(outcome: TrialOutcome, loaded: LoadResult) -> dict[str, float | None]:
+    """Return what was seen of the response times that the row leaves out, where enough answers tell."""
     times = loaded.window.response_time
     if not len(times):
         return {}
-    shares = {f"p{p:g}": times.percentile_ns(p) / 1e6 for p in (50, 90, 95, 99, 99.9) if _tells(times, p)}
-    return {"mean": times.mean_ns / 1e6, **shares, "max": times.max_ns / 1e6}
-
-
-def _tells(times: Histogram, percentile: float) -> bool:
-    return len(times) >= sample_floor(percentile / 100)
+    told = [p for p in (50, 90, 95, 99, 99.9) if len(times) >= sample_floor(p / 100)]
+    shares = {f"p{p:g}": times.percentile_ns(p) / 1e6 for p in told}
+    seen = {"mean": times.mean_ns / 1e6, **shares, "max": times.max_ns / 1e6}
+    return {name: value for name, value in seen.items() if getattr(outcome, TIMES[name]) is None}
 
 
 def row_json(measured: Measurement, details: Details) -> dict[str, Any]:
@@ -279,7 +269,8 @@ def row_json(measured: Measurement, details: Details) -> dict[str, Any]:
         "shortage": details.shortage,
         "interrupted": details.interrupted,
         "other_programs": list(details.others),
-        "not_to_be_believed": {f"response_time_{k}_ms": v for k, v in details.doubtful.items()},
+        "not_to_be_believed": {TIMES[name]: value for name, value in details.doubtful.items()}
+        | ({"throughput_rps": details.doubtful_rps} if _known(details.doubtful_rps) else {}),
     }
     return {**measured.row(), **{name: value for name, value in more.items() if value}}
 
@@ -337,6 +328,8 @@ def _reasons(outcome: TrialOutcome, details: Details) -> list[tuple[str, str]]:
 def _timing(measured: Measurement, details: Details) -> list[tuple[str, str]]:
     outcome, health = measured.outcome, measured.health
     lines = [("response_time", _times({name: getattr(outcome, column) for name, column in TIMES.items()}))]
+    if _known(details.doubtful_rps):
+        lines.insert(0, ("not believed", f"{_figure(details.doubtful_rps)} req/s"))
     if details.doubtful:
         lines.append(("not believed", _times(details.doubtful)))
     if health.valid:
@@ -352,16 +345,24 @@ def _timing(measured: Measurement, details: Details) -> list[tuple[str, str]]:
 
 def _verdict(spec: LoadSpec, measured: Measurement, details: Details) -> list[tuple[str, str]]:
     health = measured.health
+    moved = (health.disturbance_share or 0.0) > TOLERANCE
     if health.valid:
-        moved = (health.disturbance_share or 0.0) > TOLERANCE
-        return [("verdict", "valid; what other programs may have moved is left out" if moved else "valid")]
-    given = "what is not believed may be wrong" if details.doubtful else "no latency is given"
-    lines = [("verdict", f"invalid, so {given}: {health.invalid_reason}")]
+        lines = [("verdict", "valid; what other programs may have moved is left out" if moved else "valid")]
+    else:
+        given = "what is not believed may be wrong" if details.doubtful else "no latency is given"
+        lines = [("verdict", f"invalid, so {given}: {health.invalid_reason}")]
     if not measured.outcome.nothing_succeeded:
-        lines += [("", _advice(spec, InvalidReason(name))) for name in (health.invalid_reason or "").split()]
-        lines += [("", f"others: {', '.join(details.others)} computed meanwhile")] if details.others else []
-        lines += [] if details.doubtful else [("", "--show-invalid prints what was seen all the same")]
+        reasons = (health.invalid_reason or "").split()
+        lines += [("", _advice(spec, InvalidReason(name))) for name in reasons]
+        if details.others:
+            lines.append(("", f"others: {', '.join(details.others)} computed meanwhile"))
+        if not details.doubtful and (moved or not health.valid):
+            lines.append(("", "--show-invalid prints what was seen all the same"))
     return lines
+
+
+def _known(value: float | None) -> bool:
+    return value is not None and not math.isnan(value)
 
 
 def _counts(outcomes: Mapping[str, int]) -> str:
@@ -369,13 +370,8 @@ def _counts(outcomes: Mapping[str, int]) -> str:
 
 
 def _advice(spec: LoadSpec, reason: InvalidReason) -> str:
-    is_open = not isinstance(spec.load, Closed)
-    more = (
-        ", or allow more in flight (--concurrency)"
-        if is_open and reason is InvalidReason.RATE_NOT_ACHIEVED
-        else ""
-    )
-    return f"{reason}: {MEANING[reason]}{more}"
+    widens = reason is InvalidReason.RATE_NOT_ACHIEVED and not isinstance(spec.load, Closed)
+    return f"{reason}: {MEANING[reason]}" + (", or allow more in flight (--concurrency)" if widens else "")
 
 
 def _load_text(spec: LoadSpec) -> str:

@@ -1,4 +1,7 @@
-"""The options that several commands share: how to reach a URL, which topology is meant, how to print."""
+"""The options that several commands share: how to reach a URL, which topology is meant, how to print.
+
+And which of them help with a status that is not wanted.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ from services.names import ProtocolName
 
 __all__ = [
     "CPU",
+    "HINTS",
     "JSON",
     "URL",
     "BodyFile",
@@ -82,3 +86,19 @@ UpProtocol = Annotated[
 ]
 ServerName = Annotated[str, typer.Argument(metavar="SERVER", help="Its name, such as service1a.")]
 JSON = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+
+_MOVED = "redirects are not followed, so name the address that the answer's Location gives"
+_BODY = "the body is not what the server wants: see --body, --body-text and --header 'Content-Type: …'"
+HINTS = {
+    **dict.fromkeys(("http_301", "http_302", "http_303", "http_307", "http_308"), _MOVED),
+    "http_304": "the answer has no body: leave out the header that asks whether anything changed",
+    **dict.fromkeys(("http_400", "http_422"), _BODY),
+    **dict.fromkeys(("http_401", "http_403"), "the server wants to know who asks: see --header and --cert"),
+    "http_404": "the server has nothing there: see the path of the URL",
+    "http_405": "the path wants another method: see --method, and --body or --body-text, which make it POST",
+    "http_411": "the server wants a body: see --body and --body-text",
+    "http_413": "the body is too large for the server: see --body and --payload-bytes",
+    "http_415": "the body is of another type: see --header 'Content-Type: application/json'",
+    "http_429": "the server limits how much one client may ask: lift that, or load less",
+}
+"""What to do about a status, by its outcome."""

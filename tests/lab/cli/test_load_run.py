@@ -134,3 +134,13 @@ def test_programs_that_were_in_the_way_are_named(measured: Measurement) -> None:
     invalid = measured.invalidated(frozenset({InvalidReason.GENERATOR_BOUND}))
     said = row_text(SPEC, invalid, Details(others=["cc1plus (1.8 cores)", "node (0.2 cores)"]))
     assert "others: cc1plus (1.8 cores), node (0.2 cores) computed meanwhile" in said
+
+
+def test_a_number_that_others_moved_is_printed_when_asked_for_though_the_row_is_valid(
+    measured: Measurement,
+) -> None:
+    health = replace(measured.health, disturbance_share=0.2, disturbed_by="others")
+    moved = replace(outcome_of(measured, response_time_mean_ms=None), health=health)
+    assert "--show-invalid prints" in row_text(SPEC, moved, Details())
+    said = row_text(SPEC, moved, Details(doubtful={"mean": 160.0}, doubtful_rps=98.0)).splitlines()
+    assert {"not believed  mean 160  ms", "not believed  98 req/s"} <= set(said)
