@@ -12,6 +12,7 @@ from benchmarks.delay import delay
 from benchmarks.goals import main
 from benchmarks.histograms import histograms, intervals
 from benchmarks.pacing import pacing
+from benchmarks.peaks import peaks
 from benchmarks.queue import queue
 from benchmarks.refusals import refusals
 from benchmarks.schedules import schedules
@@ -27,6 +28,7 @@ GOALS = {
     "intervals": intervals,
     "starved": cpu_starved,
     "capacity": capacity,
+    "peaks": peaks,
     "schedules": schedules,
     "comparing": comparing,
     "sittings": sittings,

@@ -31,6 +31,10 @@ LEAST_LEVELS = 4
 """How many concurrencies a fit of three parameters needs, for its misfit to show."""
 FLAT = 1.1
 """A curve that rises by less than this factor is flat: there is no growth to fit."""
+MISSED = 0.05
+"""A miss above this share is one that the eye sees: where trials do not explain it, the law does not fit."""
+MISSED_WITHOUT_REPEATS = 0.1
+"""The same where each concurrency has one trial, so that nothing tells how much trials scatter."""
 LOOSE = 2.0
 """A fit whose interval reaches this factor above its throughput says nothing."""
 HEADER = (
@@ -98,10 +102,23 @@ def growth_of(panel: Panel, series: Series) -> Growth:
         return Growth(panel.label, series, grown, bend, None, why_not)
     rows = series.rows[valid(series.rows) & (series.rows[COLUMN] > 0)]
     fit = fit_scalability(rows[series.axis].tolist(), rows[COLUMN].tolist())
-    missed = max(abs(x / float(fit.law.throughput(n)) - 1) for n, x in grown.items())
-    if not all(each.high < LOOSE * each.estimate for each in map(fit.throughput, grown)):
-        return Growth(panel.label, series, grown, bend, None, _loose(missed, len(grown)))
-    return Growth(panel.label, series, grown, bend, fit, _how_well(fit, missed, max(grown)))
+    misses = {n: abs(x / float(fit.law.throughput(n)) - 1) for n, x in grown.items()}
+    worst = max(misses, key=misses.__getitem__)
+    why_not = _misfit(fit, worst, misses[worst], repeated=len(rows) > len(grown))
+    if not why_not and not all(each.high < LOOSE * each.estimate for each in map(fit.throughput, grown)):
+        why_not = _loose(misses[worst], len(grown))
+    if why_not:
+        return Growth(panel.label, series, grown, bend, None, why_not)
+    return Growth(panel.label, series, grown, bend, fit, _how_well(fit, misses[worst], max(grown)))
+
+
+def _misfit(fit: ScalabilityFit, worst: float, missed: float, *, repeated: bool) -> str | None:
+    """Say where the data contradict the law; None where they do not."""
+    contradicted = fit.contradicted and missed > MISSED
+    if not (contradicted if repeated else missed > MISSED_WITHOUT_REPEATS):
+        return None
+    beyond = ", more than trials scatter" if repeated else ""
+    return f"does not fit: the law misses the throughput at {worst:g} by {_percent(missed)}{beyond}"
 
 
 def _known(series: Series, column: str) -> dict[float, float]:
@@ -154,7 +171,7 @@ def _peak_text(peak: Interval) -> str:
 _LAW = "Universal Scalability Law X(N) = λN / (1 + σ(N − 1) + κN(N − 1))"
 _CAPTION = (
     "Ringed: the knee, the measured concurrency at which throughput / response_time is greatest. "
-    f"Lines and bands: the {_LAW} and its 95 % interval."
+    f"Lines and bands: the {_LAW} and its 95 % interval, where it fits."
 )
 _RING: Any = {"markersize": 14, "markerfacecolor": "none", "linestyle": "none"}
 _APART = 1.05

@@ -56,11 +56,27 @@ def test_the_intervals_of_a_fit_cover_the_truth() -> None:
         [law.rate in f.rate for f in fits],
         [law.contention in f.contention for f in fits],
         [law.coherence in f.coherence for f in fits],
-        [law.peak_throughput in f.peak_throughput for f in fits],
-        [law.peak_concurrency in f.peak_concurrency for f in fits],
         *([float(law.throughput(n)) in f.throughput(n) for f in fits] for n in LEVELS),
     ):
         assert sum(covered) >= 0.93 * len(fits)
+
+
+@pytest.mark.parametrize("spread", [0.05, 0.15])
+def test_a_peak_is_shown_only_where_its_interval_covers(spread: float) -> None:
+    law, draw = ScalabilityLaw(25, 0.05, 0.01), np.random.default_rng(1)
+    fits = [fit(law, draw, spread) for _ in range(200)]
+    shown = [f for f in fits if f.peak_concurrency.known]
+    assert [f.peak_throughput.known for f in fits] == [f.peak_concurrency.known for f in fits]
+    assert len(shown) > 5
+    assert sum(law.peak_concurrency in f.peak_concurrency for f in shown) >= 0.9 * len(shown)
+    assert sum(law.peak_throughput in f.peak_throughput for f in shown) >= 0.9 * len(shown)
+
+
+def test_a_peak_beyond_what_was_measured_is_not_shown() -> None:
+    law = ScalabilityLaw(25, 0.02, 0.0002)
+    assert law.peak_concurrency > max(LEVELS)
+    fits = [fit(law, np.random.default_rng(seed), 0.02) for seed in range(20)]
+    assert not any(f.peak_concurrency.known for f in fits)
 
 
 def test_a_law_that_does_not_fit_is_no_surer_for_more_trials() -> None:
@@ -69,6 +85,7 @@ def test_a_law_that_does_not_fit_is_no_surer_for_more_trials() -> None:
     levels = np.repeat(LEVELS, 100).astype(float)
     corner = np.array([throughput_bound(stations, n) for n in levels])
     found = fit_scalability(levels.tolist(), (corner * np.exp(draw.normal(0, 0.01, len(levels)))).tolist())
+    assert found.contradicted
     assert found.coherence.estimate > 0
     assert 0 in found.coherence
     assert not found.peak_concurrency.known
