@@ -17,6 +17,7 @@ from lab.compare import compare
 from lab.faults import FaultRun
 from lab.measure.conditions import Condition
 from lab.measure.statistics import Interval
+from lab.measure.validity import MEANING, InvalidReason
 from lab.policy_comparison import PolicyResult, Scenario
 from lab.saturation import Ending, Saturation, SearchSpec
 from services.names import PolicyName
@@ -254,7 +255,7 @@ def test_where_valid_trials_contradict_the_simulation_no_winner_is_in_bold() -> 
 def test_a_service_that_could_not_be_measured_is_said_to_be_unknown() -> None:
     said = str(charts.capacity_answer(saturation_for(all_invalid), frame([])))
     assert said.startswith("**Nothing is known of the service.** Not measurable: generator_bound")
-    assert "the generator lacked processor time" in said
+    assert MEANING[InvalidReason.GENERATOR_BOUND] in said
 
 
 def test_cells_tell_where_the_response_time_must_not_be_said() -> None:
