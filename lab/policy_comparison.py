@@ -20,9 +20,11 @@ from lab.faults.injector import begin
 from lab.load.result import LoadResult
 from lab.load.run import run
 from lab.load.spec import LoadSpec
+from lab.measure.machine_watch import Contention, MachineWatch
 from lab.measure.percentiles import sample_floor
-from lab.measure.row import Trial, factors_of, measure
+from lab.measure.row import Servers, Trial, factors_of, measure
 from lab.measure.statistics import Interval, batch_means, mean_interval
+from lab.measure.validity import InvalidReason
 from lab.placement import start
 from lab.theory.model import Stage, stages_of
 from lab.theory.simulator import Simulated, simulate
@@ -103,6 +105,8 @@ class Setting:
         return self.utilization * self.stage(PolicyName.ROUND_ROBIN).capacity_rps
 
 
+EXEMPT = frozenset({InvalidReason.NOT_STEADY, InvalidReason.LITTLES_LAW})
+"""Reasons that a long queue brings about in a short window: the interval by batch means allows for it."""
 WARMUP_S = 1.0
 SIMULATED_WARMUP = 10_000
 _BODY = json.dumps(
@@ -217,7 +221,7 @@ def compare_policies(plan: PolicyComparison) -> tuple[PolicyResult, ...]:
 
 
 def _result(plan: PolicyComparison, setting: Setting, policy: PolicyName) -> PolicyResult:
-    load, share = _measured(plan, setting, policy)
+    load, share, contention = _measured(plan, setting, policy)
     simulated = _simulated(plan, setting, policy)
     begin_ns = load.journal[0].intended_ns + WARMUP_S * 1e9
     times = [1000 * e.response_time_s for e in load.journal if e.succeeded and e.intended_ns >= begin_ns]
@@ -232,19 +236,24 @@ def _result(plan: PolicyComparison, setting: Setting, policy: PolicyName) -> Pol
         share_of_first=share,
         answers=len(times),
         failed=load.failed,
-        invalid_reason=_doubt(setting, policy, load),
+        invalid_reason=_doubt(setting, policy, load, contention),
     )
 
 
-def _doubt(setting: Setting, policy: PolicyName, load: LoadResult) -> str | None:
+def _doubt(
+    setting: Setting, policy: PolicyName, load: LoadResult, contention: Contention | None
+) -> str | None:
     """Say why the times of a run cannot be believed, by the rules for every row."""
-    row = measure(Trial("policies", f"{setting.scenario}-{policy}"), factors_of(load.spec), load)
-    blank = "response_time_blank" if row.outcome.response_time_mean_ms is None else None
-    return row.health.invalid_reason or blank
+    trial = Trial("policies", f"{setting.scenario}-{policy}")
+    row = measure(trial, factors_of(load.spec), load, Servers(contention=contention), exempt=EXEMPT)
+    blank = f"disturbed by {row.health.disturbed_by}" if row.health.disturbed_by else "no mean"
+    return row.health.invalid_reason or (blank if row.outcome.response_time_mean_ms is None else None)
 
 
-def _measured(plan: PolicyComparison, setting: Setting, policy: PolicyName) -> tuple[LoadResult, float]:
-    """Return the load's result, and the first instance's share of the requests."""
+def _measured(
+    plan: PolicyComparison, setting: Setting, policy: PolicyName
+) -> tuple[LoadResult, float, Contention | None]:
+    """Return the load's result, the first instance's share of the requests, and who used the processor."""
     topology = setting.topology(policy).shifted(plan.port_offset)
     spec = LoadSpec(
         url=topology.entry_url,
@@ -257,12 +266,13 @@ def _measured(plan: PolicyComparison, setting: Setting, policy: PolicyName) -> t
         body=_BODY,
         journal=True,
     )
+    machine = MachineWatch()  # before servers start: what starts later is of the trial
     with start(topology) as running:
         if setting.slow_instance:
             begin(running, Fault(1.0, FaultKind.SLOW, setting.slow_instance, plan.duration_s, SLOWDOWN))
-        load = run(spec)
+        load = run(spec, on_progress=machine)
         counts = [each["requests"] for stats in running.stats().values() for each in stats["stats"].values()]
-    return load, counts[0] / sum(counts)
+    return load, counts[0] / sum(counts), machine.contention(load)
 
 
 def _simulated(plan: PolicyComparison, setting: Setting, policy: PolicyName) -> Simulated:
