@@ -1,7 +1,7 @@
 """A histogram of durations in nanoseconds, in the layout of HdrHistogram at three significant digits.
 
-Bins are those of HdrHistogram (1 ns to 1 h), so the encoded form is read by every HdrHistogram library. numpy
-fills them, many samples at a time; sum, minimum and maximum are kept exactly.
+Bins are those of HdrHistogram (1 ns to 7 days), so the encoded form is read by every HdrHistogram library.
+numpy fills them, many samples at a time; sum, minimum and maximum are kept exactly.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from numpy.typing import ArrayLike, NDArray
 
 __all__ = ["BINS", "HIGHEST_NS", "Histogram", "bin_of"]
 
-HIGHEST_NS = 3_600_000_000_000
+HIGHEST_NS = 7 * 24 * 3_600_000_000_000
 """Longer durations are counted here; sum and maximum still hold their length."""
 _HALF = 1024  # sub-buckets of every power of two but the first: 1/1024 is finer than three digits
 _HALF_BITS = 10
-BINS = 33 * _HALF
+BINS = 41 * _HALF
 
 
 def bin_of(durations_ns: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -120,7 +120,8 @@ class Histogram:
     def from_json(cls, data: dict[str, Any]) -> Histogram:
         """Read what `to_json` gave."""
         twin = HdrHistogram.decode(data["hdr"])
-        counts = np.ctypeslib.as_array(twin.counts).astype(np.int64)
+        counts = np.zeros(BINS, dtype=np.int64)  # of older files, which end at an hour, there are fewer
+        counts[: len(twin.counts)] = np.ctypeslib.as_array(twin.counts)
         return cls(counts, data["sum_ns"], data["min_ns"], data["max_ns"])
 
 

@@ -18,6 +18,7 @@ from collections import ChainMap, Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from lab import errors
@@ -87,6 +88,16 @@ class GeneratorProcess:
         text = self._stderr.read()[-4000:].decode(errors="replace").strip()
         return f"; its last words:\n{text}" if text else ""
 
+    def gone_quiet(self, key: str, patience_s: float) -> GeneratorFailed:
+        """Return what to raise where `key` has not come within `patience_s` seconds: it hung, or starved."""
+        silence = f"no {key} within {patience_s:g} s"
+        if _starved(self._process.pid, patience_s):
+            return GeneratorFailed(
+                f"{self.name} starved: {silence}, most of which it waited for a processor; "
+                "end what else computes here, or allow this more"
+            )
+        return GeneratorFailed(f"{self.name} hung: {silence}{self.last_words()}")
+
     def close(self) -> None:
         """Kill the process if it still runs, and give back what it held."""
         self._process.kill()
@@ -126,9 +137,7 @@ def collect(
             ready = selector.select(max(0.0, until - time.monotonic()))
             if not ready and time.monotonic() >= until:
                 late = next(process for process in processes if process.name not in sent)
-                raise GeneratorFailed(
-                    f"{late.name} hung: no {key} within {patience_s:g} s{late.last_words()}"
-                )
+                raise late.gone_quiet(key, patience_s)
             for selected, _ in ready:
                 process = selected.data
                 for message in process.receive():
@@ -140,6 +149,16 @@ def collect(
                 on_progress(list(progress.values()))
                 progress.clear()
     return [sent[process.name] for process in processes]
+
+
+def _starved(pid: int, of_s: float) -> bool:
+    """Tell whether a process could have run in the last `of_s` seconds and mostly was not let. Linux only."""
+    try:
+        used_ns, waited_ns, _ = map(int, Path(f"/proc/{pid}/schedstat").read_text().split())
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (OSError, ValueError):
+        return False
+    return waited_ns > of_s / 2 * 1e9 or (state == "R" and used_ns < of_s / 4 * 1e9)
 
 
 _START_S = 30.0

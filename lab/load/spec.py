@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import math
 import stat
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -21,6 +20,8 @@ __all__ = ["MOST_IN_FLIGHT", "LoadSpec", "PipelineBody", "WarmupMode", "processe
 
 MOST_IN_FLIGHT = 256
 """Connections of an open loop by default."""
+A_WEEK_S = 604_800.0
+"""The longest time, in seconds, that may be asked for: histograms end there."""
 MOST_DUE = 50_000_000
 """Most intended starts of one schedule: every generator makes it whole, in some seconds and 2 GB."""
 
@@ -80,10 +81,14 @@ class LoadSpec:
         loopback and not allowed.
         """
         for name in ("duration_s", "connect_timeout_s", "read_timeout_s"):
-            within = math.isfinite(getattr(self, name)) and getattr(self, name) > 0
-            _require(within, name, self, "a number of seconds above 0")
-        within = math.isfinite(self.warmup_s) and self.warmup_s >= 0
-        _require(within, "warmup_s", self, "a number of seconds, 0 or more")
+            _require(
+                0 < getattr(self, name) <= A_WEEK_S, name, self, "a number of seconds above 0, at most a week"
+            )
+        _require(
+            0 <= self.warmup_s <= A_WEEK_S, "warmup_s", self, "a number of seconds, 0 or more, at most a week"
+        )
+        if isinstance(self.load, Closed) and not self.load.think_time_s <= A_WEEK_S:
+            raise BadParameter(f"think_time is {self.load.think_time_s:g} s: it must be at most a week")
         _require(self.seed >= 0, "seed", self, "0 or more")
         _require(self.processes >= 1, "processes", self, "at least 1")
         _require(self.max_connections >= 1, "max_connections", self, "at least 1")

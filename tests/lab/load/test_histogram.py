@@ -50,6 +50,21 @@ def test_bins_are_those_of_hdrhistogram(samples: np.ndarray) -> None:
     assert bin_of(samples).tolist() == [twin._counts_index_for(value) for value in samples.tolist()]
 
 
+def test_durations_of_over_an_hour_keep_their_place() -> None:
+    hour = 3_600_000_000_000
+    histogram = Histogram.of([hour // 2, 2 * hour, 30 * hour])
+    assert histogram.percentile_ns(50) == pytest.approx(2 * hour, rel=0.001)
+    assert Histogram.from_json(histogram.to_json()) == histogram
+
+
+def test_a_histogram_that_ends_at_an_hour_is_read() -> None:
+    old = HdrHistogram(1, 3_600_000_000_000, 3)
+    for value in (1000, 2_000_000):
+        old.record_value(value)
+    data = {"hdr": old.encode().decode("ascii"), "sum_ns": 2_001_000, "min_ns": 1000, "max_ns": 2_000_000}
+    assert Histogram.from_json(data) == Histogram.of([1000, 2_000_000])
+
+
 @given(durations)
 def test_hdrhistogram_reads_the_encoded_form(samples: np.ndarray) -> None:
     twin = HdrHistogram.decode(Histogram.of(samples).encoded())

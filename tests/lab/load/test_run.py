@@ -177,6 +177,23 @@ def test_a_generator_that_says_nothing_is_given_up_and_killed(
     assert set(psutil.Process().children()) <= before
 
 
+def test_a_generator_that_was_not_let_run_starved(
+    other_child, server: ScriptedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lab.load.run._START_S", 0.5)
+    monkeypatch.setattr("lab.load.run._starved", lambda *_: True)
+    other_child("import time; time.sleep(600)")
+    with pytest.raises(GeneratorFailed, match=r"starved: no ready within 0\.5 s"):
+        run(LoadSpec(url=server.url, load=Closed(1)))
+
+
+def test_a_process_that_sleeps_does_not_starve() -> None:
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
+        assert _comes_true(lambda: psutil.Process(process.pid).status() == psutil.STATUS_SLEEPING)
+        assert not generators._starved(process.pid, 600.0)
+        process.kill()
+
+
 @pytest.mark.parametrize("death", [signal.SIGKILL, signal.SIGTERM])
 def test_the_generator_dies_with_its_parent_whatever_it_dies_of(death: signal.Signals) -> None:
     with serving(lambda _: Manner.ANSWER) as server:

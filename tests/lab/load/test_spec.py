@@ -58,6 +58,11 @@ def test_a_closed_loop_has_no_more_generators_than_users() -> None:
     ("changed", "name"),
     [
         ({"duration_s": 0}, "duration_s"),
+        ({"read_timeout_s": 1e300}, "read_timeout_s"),
+        ({"warmup_s": 1e300}, "warmup_s"),
+        ({"load": Closed(1, think_time_s=1e300)}, "think_time"),
+        ({"headers": (("Content-Length", "3"),), "body": b"four"}, "Content-Length"),
+        ({"headers": (("Content-Length", "3"),), "body": PipelineBody()}, "Content-Length"),
         ({"duration_s": float("inf")}, "duration_s"),
         ({"duration_s": float("nan")}, "duration_s is nan: it must be a number of seconds above 0"),
         ({"warmup_s": -1}, "warmup_s"),
