@@ -16,10 +16,12 @@ __all__ = ["median_ratio", "swept"]
 
 
 def swept(preset: str = "quick", *, trials: int, **factors: object) -> pd.DataFrame:
-    """Run a sweep and return its rows."""
+    """Run a sweep and return its rows, invalid ones as they are."""
     with tempfile.TemporaryDirectory(prefix="lab-benchmark-") as folder:
         offset = free_offset(Topology.parallel())
-        plan = plan_sweep(preset, trials=trials, folder=folder, port_offset=offset, **factors)
+        plan = plan_sweep(
+            preset, trials=trials, folder=folder, port_offset=offset, redo_invalid=False, **factors
+        )
         print(f"         {plan}", flush=True)
         return results.read(run_sweep(plan))
 

@@ -191,6 +191,13 @@ def plan_comparison(
             f"work_ms {work_ms} and duration_s {duration_s} must be above 0, and simulated_requests "
             f"{simulated_requests} at least {SIMULATED_WARMUP}"
         )
+    slowest = min(Setting(scenario, float(work_ms), part).rate for scenario, part in parts.items())
+    if duration_s * slowest < sample_floor(0.5):
+        raise BadParameter(
+            f"duration_s {duration_s:g} is too short: at {slowest:.3g} requests a second it holds "
+            f"{duration_s * slowest:.2g}, and a median needs {sample_floor(0.5)}. Take "
+            f"{sample_floor(0.5) / slowest:.3g} or more"
+        )
     try:
         chosen = tuple(PolicyName(name) for name in policies or list(PolicyName))
     except ValueError as error:

@@ -62,7 +62,13 @@ def test_a_row_passes_few_files_to_its_csv_and_they_are_the_documented_ones(
 
     monkeypatch.setattr(trial, "run", ran)
     monkeypatch.setattr(Results, "append", appended)
-    factors: dict[str, Any] = {"topology": "parallel", "concurrency": 2, "work_ms": 1, "duration_s": 0.5}
+    factors: dict[str, Any] = {
+        "redo_invalid": False,
+        "topology": "parallel",
+        "concurrency": 2,
+        "work_ms": 1,
+        "duration_s": 0.5,
+    }
     with reserved_offset(Topology.parallel()) as offset:
         run_sweep(plan_sweep("quick", name="small", folder=tmp_path, port_offset=offset, trials=1, **factors))
     assert len(called.files) <= LONGEST_ROW, called.files

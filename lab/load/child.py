@@ -110,6 +110,7 @@ async def _run(generator: Generator, spec: LoadSpec, receive: Receive) -> None:
             "succeeded": generator.recorder.succeeded,
             "failed": generator.recorder.failed,
             "in_flight": generator.in_flight.count,
+            "p50_ms": generator.recorder.latest_p50_ms,
         }
         _send("progress", progress)
     agreeing.cancel()

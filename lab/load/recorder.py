@@ -84,6 +84,16 @@ class PackedRows:
         self.rows += len(packed)
         return packed
 
+    def latest(self, most: int) -> NDArray[np.int64]:
+        """Return up to so many of the newest rows, of four columns, and leave them there."""
+        found, rows = [np.empty((0, 4), dtype=np.int64)], 0
+        for packed in reversed(self._arrays):
+            if rows >= most:
+                break
+            found.append(packed[-most:])
+            rows += len(packed)
+        return np.concatenate(found)
+
     def pop(self, least: int) -> NDArray[np.int64]:
         """Take out and return the oldest rows: `least` or a few more, or all where there are fewer."""
         found, rows = [], 0
@@ -96,6 +106,8 @@ class PackedRows:
 
 _MOST_ROWS = 1 << 21
 """Rows (64 MB) beyond which some are binned while the run goes on."""
+_LATEST = 200
+"""Rows that tell how long answers take just now."""
 _PIECE = 1 << 13
 """Rows binned at a time then: a pause of three or four milliseconds."""
 _LARGE_PIECE = 1 << 16
@@ -159,6 +171,13 @@ class Recorder:
         """Every row of `ended` so far; none unless the request log was asked for."""
         self._bin_all()
         return [row for rows in self._request_log or () for row in rows.tolist()]
+
+    @property
+    def latest_p50_ms(self) -> float | None:
+        """Return the median response_time in ms of some of the latest successes; None without any."""
+        ended = self._packed_ended.latest(_LATEST)
+        times = (ended[:, 2] - ended[:, 0])[_are_successes(ended[:, 3])]
+        return float(np.median(times)) / 1e6 if len(times) else None
 
     def flush(self) -> None:
         """Pack what was appended. The lists are emptied in place, so bound appends stay good."""

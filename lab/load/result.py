@@ -187,6 +187,8 @@ class Progress:
     succeeded: int
     failed: int
     in_flight: int
+    p50_ms: float | None = None
+    """Median response_time of the latest answers."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from lab import errors
@@ -275,10 +276,12 @@ def _send_all(generators: Sequence[GeneratorProcess], message: dict[str, Any]) -
 
 
 def _together(parts: Sequence[dict[str, Any]]) -> Progress:
+    known = [part["p50_ms"] for part in parts if part["p50_ms"] is not None]
     return Progress(
         elapsed_s=max(part["elapsed_s"] for part in parts),
         total_s=max(part["total_s"] for part in parts),
         succeeded=sum(part["succeeded"] for part in parts),
         failed=sum(part["failed"] for part in parts),
         in_flight=sum(part["in_flight"] for part in parts),
+        p50_ms=median(known) if known else None,
     )

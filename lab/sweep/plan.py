@@ -5,27 +5,30 @@ Planning starts nothing, and refuses whatever is wrong before anything starts.
 
 from __future__ import annotations
 
+import math
 import random
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from lab.errors import BadParameter
 from lab.load import requests
 from lab.measure.columns import Factors
-from lab.measure.factors import cell_id, corpus_of, load_of, topology_of
+from lab.measure.factors import Combination, cell_id, corpus_of, load_of, topology_of
 from lab.measure.measurement import Measurement
 from lab.measure.row import Trial
+from lab.measure.validity import InvalidReason
 from lab.names import PlacementName
 from lab.results.folder import HOME
 from lab.sweep.levels import Grid, Level, factor_names, read_levels, unknown
 from lab.sweep.presets import PresetName, preset_named
 from lab.sweep.trial import Generators, read_cores
-from lab.sweep.windows import Windows
+from lab.sweep.windows import LEAST_ANSWERS, TrialWindow, Windows, predicted_rps
 
 __all__ = ["Plan", "parameters_in", "plan_sweep", "seconds"]
 
@@ -46,8 +49,9 @@ class Plan:
     folder: Path
     port_offset: int = 0
     """Added to every documented port, where those are taken."""
-    redo_invalid: bool = False
-    """Whether a resumed sweep makes up for its invalid trials, by further ones beside them."""
+    redo_invalid: bool | int = True
+    """How many further trials may make up for invalid ones, beside them: True stands for a third of all
+    trials, False for none. What a further trial would suffer from too is not made up for."""
     generators: Generators = field(default_factory=Generators)
 
     @property
@@ -86,15 +90,26 @@ class Plan:
         """Return the trials that are still to be run where `rows` are there already."""
         done = {(row.what.cell_id, row.what.trial) for row in rows}
         left = [each for each in self.order() if (each[0].cell_id, each[0].number) not in done]
-        return [*left, *self._again(rows)] if self.redo_invalid else left
+        return [*left, *islice(self._again(rows), max(0, self.most_redone - self.redone(rows)))]
+
+    @property
+    def most_redone(self) -> int:
+        """How many further trials may make up for invalid ones: `redo_invalid`, or a third of all trials."""
+        if not isinstance(self.redo_invalid, bool):
+            return self.redo_invalid
+        return math.ceil(self.trials * len(self.cells()) / 3) if self.redo_invalid else 0
+
+    def redone(self, rows: Sequence[Measurement]) -> int:
+        """Return how many of these rows made up for others already."""
+        return sum(row.what.trial > self.trials for row in rows)
 
     def _again(self, rows: Sequence[Measurement]) -> Iterator[tuple[Trial, Factors]]:
         """Yield further trials of each cell that lacks valid ones, as many as it lacks."""
         for name, factors in self.cells().items():
-            valid = {row.what.trial: row.health.valid for row in rows if row.what.cell_id == name}
-            coming = sum(number not in valid for number in range(1, self.trials + 1))
-            last = max(self.trials, *valid, 0)
-            for number in range(last + 1, last + 1 + self.trials - coming - sum(valid.values())):
+            settled = {row.what.trial: _settled(row) for row in rows if row.what.cell_id == name}
+            coming = sum(number not in settled for number in range(1, self.trials + 1))
+            last = max(self.trials, *settled, 0)
+            for number in range(last + 1, last + 1 + self.trials - coming - sum(settled.values())):
                 yield Trial(self.name, name, number), factors
 
     @property
@@ -114,6 +129,15 @@ class Plan:
 
     def _repr_markdown_(self) -> str:
         return str(self)
+
+
+_LASTING = frozenset({InvalidReason.GENERATOR_BOUND, InvalidReason.TOO_FEW_SAMPLES})
+"""Reasons that lie in what was planned, and that a further trial has too."""
+
+
+def _settled(row: Measurement) -> bool:
+    """Tell whether a trial need not be made up for: it is valid, or another would be as invalid."""
+    return row.health.valid or bool(_LASTING & set((row.health.invalid_reason or "").split()))
 
 
 def seconds(factors: Factors) -> float:
@@ -163,7 +187,7 @@ def plan_sweep(
     trials: object = None,
     port_offset: object = 0,
     folder: str | Path = "results",
-    redo_invalid: bool = False,
+    redo_invalid: object = True,
     processes: object = 1,
     cpu: object = None,
     **factors: object,
@@ -188,7 +212,7 @@ def plan_sweep(
         base.windows,
         Path(folder),
         _whole("port_offset", port_offset, 0, MOST_OFFSET),
-        redo_invalid,
+        redo_invalid if isinstance(redo_invalid, bool) else _whole("redo_invalid", redo_invalid, 0),
         Generators(_whole("processes", processes, 1, MOST_PROCESSES), read_cores(cpu)),
     )
     _check(planned)
@@ -202,8 +226,26 @@ def _check(planned: Plan) -> None:
     for combination in planned.grid.combinations():
         topology_of(combination).shifted(planned.port_offset)
         load_of(combination)
+        _require_answers(planned.windows.of(combination), combination)
     for name in planned.grid.levels["corpus"]:
         requests.load_corpus(corpus_of(str(name)))
+
+
+def _require_answers(window: TrialWindow, combination: Combination) -> None:
+    """Refuse a window that is sure to be invalid: too short for the answers that a median needs.
+
+    Raises BadParameter. Only a duration that was given can be: others are as long as that takes.
+    """
+    rate = predicted_rps(combination)
+    if rate and window.duration_s * rate < LEAST_ANSWERS:
+        needed_s = math.ceil(10 * LEAST_ANSWERS / rate) / 10
+        level = combination["concurrency"] or f"{combination['requested_rate']:g}/s"
+        raise BadParameter(
+            f"duration_s {window.duration_s:g} is too short for {combination['topology']} at {level}: at "
+            f"{rate:.3g} answers a second it holds {window.duration_s * rate:.2g}, and a median needs "
+            f"{LEAST_ANSWERS}. Take {LEAST_ANSWERS} / {rate:.3g} = {needed_s:g} "
+            "or more, or leave it out"
+        )
 
 
 def _preset_name(value: str | None) -> PresetName:

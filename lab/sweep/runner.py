@@ -2,32 +2,48 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from lab.load.result import Progress
+from lab.machine import busy_programs, processes_of_trial, program_times
 from lab.measure.columns import Factors
 from lab.measure.factors import topology_of
 from lab.measure.row import Trial
 from lab.names import PlacementName
 from lab.placement.ports import require_free
-from lab.progress import SecondsBar, note, seconds_bar
+from lab.progress import note, seconds_bar
 from lab.results.csv_file import Results, read_measurements
 from lab.results.folder import HOME
 from lab.sweep.plan import Plan, seconds
+from lab.sweep.sweep_events import (
+    ProgressLine,
+    SweepEvent,
+    SweepListener,
+    TrialBegun,
+    TrialEnded,
+    TrialProgress,
+)
 from lab.sweep.trial import place, run_trial
 
 __all__ = ["run_sweep"]
 
+LOOK_S = 0.3
+"""For how long it is looked who else computes, before the first trial."""
 
-def run_sweep(plan: Plan) -> Path:
+
+def run_sweep(plan: Plan, *listeners: SweepListener) -> Path:
     """Run what the plan has and the CSV has not, and return the path of the CSV.
 
     Every row is on the disk before the next trial starts: an interrupted sweep keeps what it has, and goes
     on where it stopped when a plan of the same name and parameters is run. Raises SweepMismatch if the name
     is that of a sweep with other parameters; NotSupported, ProgramMissing and PortInUse where a trial
     could not start, before the first does; StartFailed, and whatever loading raises.
+
+    Trials that are invalid are made up for by further ones, up to the bound that the plan names. `listeners`
+    are told what happens, beside the line that shows it.
     """
     if not plan.path.exists():
         _require_placeable(plan)
@@ -38,12 +54,56 @@ def run_sweep(plan: Plan) -> Path:
         left = plan.left(read_measurements(plan.path))
         if left:
             note(f"{len(left)} trials into {_shown(plan.path)}; interrupted, name {plan.name} goes on")
-        with seconds_bar(sum(seconds(factors) for _, factors in left)) as bar:
-            for place, (trial, factors) in enumerate(left, start=1):
-                bar.say(f"trial {place} of {len(left)}: {_name(factors)}")
-                _one(plan, trial, factors, results, bar)
+            _say_who_computes(plan)
+        while left:
+            _run_all(plan, left, results, listeners)
+            left = plan.left(read_measurements(plan.path))
+            if left:
+                note(f"{len(left)} more trials make up for invalid ones (redo_invalid {plan.most_redone})")
     note(_summary(plan))
     return plan.path
+
+
+def _run_all(
+    plan: Plan,
+    trials: Sequence[tuple[Trial, Factors]],
+    results: Results,
+    listeners: Sequence[SweepListener],
+) -> None:
+    with seconds_bar(sum(seconds(factors) for _, factors in trials)) as bar:
+        views: tuple[SweepListener, ...] = (ProgressLine(bar), *listeners)
+        for place, (trial, factors) in enumerate(trials, start=1):
+            begun = TrialBegun(trial, factors, place, len(trials), seconds(factors))
+            _run_one(plan, begun, results, views)
+
+
+def _run_one(plan: Plan, begun: TrialBegun, results: Results, views: Sequence[SweepListener]) -> None:
+    def tell(event: SweepEvent) -> None:
+        for view in views:
+            view(event)
+
+    tell(begun)
+    row = run_trial(
+        begun.trial,
+        begun.factors,
+        plan.generators,
+        port_offset=plan.port_offset,
+        on_progress=lambda progress: tell(TrialProgress(begun, progress)),
+        keep=results.append,
+    )
+    tell(TrialEnded(begun, row))
+
+
+def _say_who_computes(plan: Plan) -> None:
+    """Name the programs that others run, before the first trial, and what to do about them."""
+    before = program_times()
+    time.sleep(LOOK_S)
+    busy = busy_programs(before, program_times(), LOOK_S, processes_of_trial())
+    if busy:
+        note(
+            f"other programs compute here: {', '.join(busy)}. End them, or some trials may not count: "
+            f"up to {plan.most_redone} are made up for (redo_invalid)"
+        )
 
 
 def _summary(plan: Plan) -> str:
@@ -53,8 +113,8 @@ def _summary(plan: Plan) -> str:
     invalid = sum(not row.health.valid for row in rows)
     why = ", ".join(f"{reason} {count}" for reason, count in reasons.most_common())
     said = f"{_shown(plan.path)}: {len(rows)} trials, {invalid} invalid" + (f" ({why})" if invalid else "")
-    lacking = len(replace(plan, redo_invalid=True).left(rows))
-    remedy = f"the same with name {plan.name} and redo_invalid true adds those"
+    lacking = len(replace(plan, redo_invalid=len(rows)).left(rows))
+    remedy = f"the same with name {plan.name} and redo_invalid {plan.redone(rows) + lacking} adds those"
     return f"{said}; cells lack {lacking} valid trials: {remedy}" if lacking else said
 
 
@@ -77,24 +137,3 @@ def _require_free_ports(plan: Plan) -> None:
             topology = topology_of(combination).shifted(plan.port_offset)
             wanted |= {(host, port): (name, host, port) for name, host, port in topology.addresses()}
     require_free(wanted.values())
-
-
-def _one(plan: Plan, trial: Trial, factors: Factors, results: Results, bar: SecondsBar) -> None:
-    planned_s = seconds(factors)
-
-    def show(progress: Progress) -> None:
-        bar.within(progress.elapsed_s, planned_s)
-
-    run_trial(
-        trial,
-        factors,
-        plan.generators,
-        port_offset=plan.port_offset,
-        on_progress=show,
-        keep=results.append,
-    )
-    bar.finish(planned_s)
-
-
-def _name(factors: Factors) -> str:
-    return f"{factors.topology} at {factors.concurrency or f'{factors.requested_rate:g}/s'}"

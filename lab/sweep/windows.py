@@ -7,13 +7,18 @@ from dataclasses import dataclass
 
 from lab.arrivals import Closed
 from lab.measure.factors import Combination, load_of, topology_of
+from lab.measure.percentiles import sample_floor
 from lab.names import PlacementName
 from lab.theory.bounds import processor, throughput_bound
 from lab.theory.prediction import predict_closed
 from services.names import ClientName, WorkKind
 
-__all__ = ["TrialWindow", "Windows", "predicted_rps"]
+__all__ = ["LEAST_ANSWERS", "TrialWindow", "Windows", "predicted_rps"]
 
+LEAST_ANSWERS = sample_floor(0.5)
+"""A trial with fewer is invalid, whatever else it is."""
+SPARE = 1.2
+"""Factor on the time that these are predicted to take."""
 LONGEST_S = 120.0
 """The longest window in s, whatever a longer one could say."""
 TURNS = 1.2
@@ -56,7 +61,9 @@ class Windows:
     def seconds(self, rate: float | None) -> float:
         """Return the window in s where `rate` answers a second are expected; the shortest where None are."""
         needed_s = self.answers / rate if rate else 0.0
-        return round(min(max(needed_s, self.shortest_s), self.longest_s), 1)
+        usual_s = min(max(needed_s, self.shortest_s), self.longest_s)
+        least_s = SPARE * LEAST_ANSWERS / rate if rate else 0.0
+        return round(max(usual_s, least_s), 1)
 
 
 def predicted_rps(combination: Combination) -> float | None:

@@ -172,3 +172,14 @@ def test_what_is_due_while_a_server_stands_still_waits_in_the_response_time_thou
     assert window.response_time.percentile_ns(99) == pytest.approx(expected_ns, rel=0.05)
     assert window.service_time.percentile_ns(99) < 20 * MS
     assert window.service_time.max_ns >= STOPPED_FOR
+
+
+def test_the_median_of_the_latest_successes_is_told_while_the_run_goes_on() -> None:
+    recorder = Recorder(0, 10**8, 10)
+    assert recorder.latest_p50_ms is None
+    recorder.ended.extend((0, 1, 9_000_000, 200) for _ in range(100))
+    recorder.flush()
+    recorder.ended.extend((0, 1, 5_000_000, 200) for _ in range(300))
+    recorder.ended.extend((0, 1, 1_000, code_of(Outcome.RESET)) for _ in range(50))
+    recorder.flush()
+    assert recorder.latest_p50_ms == 5.0

@@ -224,3 +224,27 @@ def test_levels_in_another_order_make_the_same_sweep() -> None:
     assert given.parameters == turned.parameters
     assert given.parameters["concurrency"] == [9, 10]
     assert set(given.cells()) == set(turned.cells())
+
+
+def test_a_preset_is_lengthened_until_a_median_has_its_answers() -> None:
+    """Four services of 1.5 s answer a sixth of a request a second."""
+    slow = plan_sweep("quick", topology="sequential", concurrency=1, work_ms=1500).cells().values()
+    slower = plan_sweep("full", topology="sequential", concurrency=1, work_ms=15000).cells().values()
+    assert [cell.duration_s for cell in slow if cell.work_distribution == "constant"] == [108]
+    assert all(cell.duration_s / 60 >= 11 for cell in slower)
+
+
+def test_a_duration_that_holds_too_few_answers_is_refused_with_the_arithmetic() -> None:
+    with pytest.raises(BadParameter, match=r"at 6.25 answers a second it holds 6.2.*11 / 6.25 = 1.8 or more"):
+        plan_sweep(topology="sequential", concurrency=1, duration_s=1)
+    assert plan_sweep(topology="sequential", concurrency=1, duration_s=1.8)
+
+
+@pytest.mark.parametrize(("told", "most"), [(True, 8), (False, 0), (3, 3), (0, 0)])
+def test_redo_invalid_is_a_third_of_the_trials_none_or_a_number(told: object, most: int) -> None:
+    assert plan_sweep(redo_invalid=told).most_redone == most
+
+
+def test_redo_invalid_takes_nothing_else() -> None:
+    with pytest.raises(BadParameter, match="redo_invalid cannot be 'often'"):
+        plan_sweep(redo_invalid="often")

@@ -20,6 +20,7 @@ from lab.placement.proxies.proxy import Program
 from lab.results import check, read, read_measurements
 from lab.results.sidecar import Sidecar
 from lab.sweep import Plan, plan_sweep, run_sweep, runner, trial
+from lab.sweep.sweep_events import SweepEvent, TrialBegun, TrialEnded, TrialProgress
 from lab.sweep.trial import trial_seed
 from lab.topology import Topology
 
@@ -30,7 +31,7 @@ Make = Callable[..., Plan]
 def make(tmp_path: Path) -> Iterator[Make]:
     """Plans small sweeps that no documented port is needed for."""
     small: dict[str, Any] = {"topology": "sequential", "concurrency": [1, 2], "work_ms": 1, "trials": 2}
-    brief = {"duration_s": 0.3, "warmup_s": 0.1}
+    brief = {"duration_s": 0.3, "warmup_s": 0.1, "redo_invalid": False}
 
     with reserved_offset(Topology.parallel()) as offset:
 
@@ -99,14 +100,74 @@ def test_invalid_trials_are_counted_and_made_up_for_by_further_ones_when_asked(
     run_sweep(plan)
     assert "2 trials, 1 invalid (not_steady 1)" in capfd.readouterr().err
     run_sweep(plan)
-    assert "name small and redo_invalid true adds those" in capfd.readouterr().err
-    again = make(concurrency=1, redo_invalid=True)
+    assert "name small and redo_invalid 1 adds those" in capfd.readouterr().err
+    again = make(concurrency=1, redo_invalid=1)
     run_sweep(again)
+    assert "1 more trials make up for invalid ones" not in capfd.readouterr().err, "they were left to do"
     run_sweep(again)
     assert [number for _, number in ids(plan)] == [1, 2, 3]
     capfd.readouterr()
     run_sweep(plan)
     assert "redo_invalid" not in capfd.readouterr().err
+
+
+def judging(monkeypatch: pytest.MonkeyPatch, *verdicts: str) -> None:
+    """Have trials judged so, in turn, by the reason against them; "" is valid."""
+    reasons, measure = iter(verdicts), trial.measure
+
+    def judged(*arguments: Any, **named: Any) -> Measurement:
+        row = measure(*arguments, **named)
+        row = replace(row, health=replace(row.health, valid=True, invalid_reason=None))
+        reason = next(reasons)
+        return row.invalidated([reason]) if reason else row
+
+    monkeypatch.setattr(trial, "measure", judged)
+
+
+def test_a_sweep_makes_up_for_spoilt_trials_unasked_up_to_its_bound(
+    make: Make, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    busy = "machine_busy"
+    judging(monkeypatch, busy, busy, "", busy)
+    plan = make(concurrency=1, trials=3, redo_invalid=True)
+    run_sweep(plan)
+    assert [number for _, number in ids(plan)] == [1, 2, 3, 4]
+    said = capfd.readouterr().err
+    assert said.count("2 trials are machine_busy so far") == 1
+    assert "valid so far 0 of 2" in said
+    assert "cells lack 2 valid trials" in said
+    assert "redo_invalid 3 adds those" in said
+
+
+def test_what_a_further_trial_would_suffer_from_too_is_not_made_up_for(
+    make: Make, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    judging(monkeypatch, "generator_bound", "too_few_samples")
+    plan = make(concurrency=1, redo_invalid=True)
+    run_sweep(plan)
+    assert len(ids(plan)) == 2
+    assert "redo_invalid" not in capfd.readouterr().err.replace("(redo_invalid)", "")
+
+
+def test_whoever_listens_is_told_of_every_trial_from_begin_to_end(make: Make) -> None:
+    seen: list[SweepEvent] = []
+    plan = make(concurrency=1)
+    run_sweep(plan, seen.append)
+    begun, ended = ([each for each in seen if isinstance(each, kind)] for kind in (TrialBegun, TrialEnded))
+    assert [each.place for each in begun] == [1, 2]
+    assert [(each.row.what.cell_id, each.row.what.trial) for each in ended] == ids(plan)
+    assert [each.begun for each in ended] == begun
+    under_way = [each for each in seen if isinstance(each, TrialProgress)]
+    assert under_way[-1].rate_rps > 0
+
+
+def test_programs_that_compute_are_named_before_the_first_trial(
+    make: Make, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(runner, "busy_programs", lambda *_: ["mprime (1.9 cores)"])
+    run_sweep(make(concurrency=1, trials=1))
+    said = capfd.readouterr().err
+    assert said.index("mprime (1.9 cores). End them") < said.index("trial 1 of 1")
 
 
 def test_a_row_is_on_the_disk_before_the_servers_stop(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -29,7 +29,9 @@ from lab.topology import Topology
 def swept(folder: Path, **factors: Any) -> list[Measurement]:
     brief = {"trials": 1, "duration_s": 0.4, "warmup_s": 0.1, "concurrency": 2, "replicas": 2, "work_ms": 2}
     with reserved_offset(Topology.parallel()) as offset:
-        plan = plan_sweep(name="placed", folder=folder, port_offset=offset, **(brief | factors))
+        plan = plan_sweep(
+            name="placed", folder=folder, port_offset=offset, redo_invalid=False, **(brief | factors)
+        )
         return read_measurements(run_sweep(plan))
 
 
