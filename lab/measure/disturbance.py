@@ -22,14 +22,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from lab.load.process_limits import WAIT_EDGES_MS
-from lab.measure.machine_watch import ProcessorUse
-
 __all__ = [
     "MOST_CPU",
     "TOLERANCE",
     "Disturbance",
     "DisturbanceSource",
+    "ProcessorUse",
     "StageTimes",
     "WindowFigures",
     "estimate",
@@ -61,6 +59,19 @@ class DisturbanceSource(StrEnum):
     """The generator's own use of the processor."""
     OTHERS = "others"
     """Programs outside the trial, which kept the generator or the servers waiting."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessorUse:
+    """What the threads of one process used of the processor in a window, in seconds a second."""
+
+    cpu_cores: float
+    run_delay: float
+    """Ready, and not let run."""
+    timeslices: float
+    """Times a second that a thread of it was let run."""
+    busiest: float
+    """Of its busiest thread, the share of time that it ran or was ready to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -291,6 +302,8 @@ def _of_stages(seen: WindowFigures, longer: Mapping[str, float]) -> Iterator[tup
 
 def _wait_at(seen: WindowFigures, quantile: float) -> float:
     """Return the wait in ms that others put on the way of the request at that quantile, above the mean."""
+    from lab.load.process_limits import WAIT_EDGES_MS  # charts read the names above, and load nothing
+
     if quantile <= MEDIAN:
         return 0.0
     slices = math.fsum(use.timeslices for use in seen.servers)

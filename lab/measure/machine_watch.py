@@ -18,8 +18,9 @@ import numpy as np
 
 from lab.load.process_limits import ThreadTimes, read_threads
 from lab.load.result import LoadResult, Progress
+from lab.measure.disturbance import ProcessorUse
 
-__all__ = ["Contention", "MachineWatch", "ProcessorUse"]
+__all__ = ["Contention", "MachineWatch"]
 
 _RESCAN_S = 1.0
 """How often it is looked for processes that were started meanwhile."""
@@ -33,19 +34,6 @@ _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _LISTENS = "0A"
 _ONLOOKERS = 0
 """Stands for the threads of this process that look on: servers in it have threads of their own."""
-
-
-@dataclass(frozen=True, slots=True)
-class ProcessorUse:
-    """What the threads of one process used of the processor in a window, in seconds a second."""
-
-    cpu_cores: float
-    run_delay: float
-    """Ready, and not let run."""
-    timeslices: float
-    """Times a second that a thread of it was let run."""
-    busiest: float
-    """Of its busiest thread, the share of time that it ran or was ready to."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,8 @@ from lab.load.histogram import Histogram
 from lab.load.result import GeneratorHealth, LoadResult
 from lab.load.spec import LoadSpec, PipelineBody
 from lab.measure.columns import Factors, TimeSpent, TrialHealth, TrialOutcome, What
-from lab.measure.disturbance import Disturbance, StageTimes, WindowFigures, estimate
-from lab.measure.machine_watch import Contention, ProcessorUse
+from lab.measure.disturbance import Disturbance, ProcessorUse, StageTimes, WindowFigures, estimate
+from lab.measure.machine_watch import Contention
 from lab.measure.measurement import Measurement
 from lab.measure.percentiles import sample_floor
 from lab.measure.references import References, references

@@ -10,8 +10,7 @@ from dataclasses import replace
 import pytest
 
 from lab.load.process_limits import WAIT_EDGES_MS
-from lab.measure.disturbance import DisturbanceSource, StageTimes, WindowFigures, estimate
-from lab.measure.machine_watch import ProcessorUse
+from lab.measure.disturbance import DisturbanceSource, ProcessorUse, StageTimes, WindowFigures, estimate
 
 SLOT = StageTimes(work_ms=40.3, queue_ms=0.0, set_ms=40.0, utilization=0.25)
 
