@@ -6,11 +6,13 @@ import asyncio
 import functools
 import inspect
 import signal
+from math import inf
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
 
+from lab.measure import disturbance
 from services.loops import new_event_loop
 
 # Hypothesis times each example by default; on a machine that does other things too that tells nothing.
@@ -45,3 +47,12 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> None:
                 await test(**arguments)
 
         pyfuncitem.obj = bounded
+
+
+@pytest.fixture(autouse=True)
+def quiet_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Put nothing down to other programs: tests run beside each other, and would spoil each other's trials.
+
+    The tests of lab.measure, which test just that, take the figure as it is.
+    """
+    monkeypatch.setattr(disturbance, "QUIET_CORES", inf)

@@ -28,7 +28,21 @@ def build(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def run(build: Path) -> Run:
+def quiet_kernels(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Have kernels put nothing down to other programs, as tests/conftest.py has it for this process."""
+    folder = tmp_path_factory.mktemp("ipython")
+    startup = folder / "profile_default" / "startup"
+    startup.mkdir(parents=True)
+    (startup / "quiet.py").write_text(
+        "from math import inf\n\nfrom lab.measure import disturbance\n\ndisturbance.QUIET_CORES = inf\n"
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("IPYTHONDIR", str(folder))
+        yield
+
+
+@pytest.fixture(scope="module")
+def run(build: Path, quiet_kernels: None) -> Run:  # noqa: ARG001 (for what it does to kernels)
     """Run a notebook with parameters and return what its last cell shows."""
 
     def run(notebook: str, /, **parameters: object) -> str:
@@ -53,7 +67,8 @@ def offset() -> Iterator[int]:
 @pytest.fixture(scope="module")
 def sweep(run: Run, build: Path) -> Path:
     """Have the notebook run a small sweep, and return its CSV."""
-    small = {"trials": 1, "concurrency": "[1, 2]", "work_ms": 1, "duration_s": 0.4, "warmup_s": 0.1}
+    brief = {"duration_s": 0.4, "warmup_s": 0.1, "redo_invalid": False}
+    small = {"trials": 1, "concurrency": "[1, 2]", "work_ms": 1, **brief}
     with reserved_offset(Topology.parallel()) as offset:
         run("02_sweep", name="mine", folder=build, port_offset=offset, **small)
     return build / "mine.csv"
