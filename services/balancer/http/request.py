@@ -8,14 +8,27 @@ Heads and lines met before are remembered (BoundedCache): most clients send the 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Generic, TypeVar
 
-__all__ = ["CHUNKED", "BoundedCache", "Refusal", "RequestHead", "Upload", "length_line", "parse_head"]
+__all__ = [
+    "CHUNKED",
+    "MEMORABLE_BYTES",
+    "BoundedCache",
+    "KnownLines",
+    "Refusal",
+    "RequestHead",
+    "Upload",
+    "length_line",
+    "parse_head",
+]
 
 CHUNKED = -1
 """The `length` of a body in chunked coding."""
 
 MAX_FIELDS = 128
+MEMORABLE_BYTES = 1024
+"""Lines and heads up to this long are remembered."""
 
 
 K = TypeVar("K")
@@ -41,6 +54,32 @@ class BoundedCache(dict[K, V], Generic[K, V]):
             self.clear()
         self[key] = value
         return value
+
+
+class KnownLines(BoundedCache[bytes, tuple[int, bytes, int]]):
+    """Header lines met before, each with its kind, what of its value matters, and its number if it is one.
+
+    A line that is new is learned as it is looked up, which raises what learning raises. Kept are those that
+    may well come again: no long ones, and none of the kinds that differ from request to request.
+    """
+
+    __slots__ = ("_changing", "_learn", "learned")
+
+    def __init__(
+        self, learn: Callable[[bytes], tuple[int, bytes, int]], changing: frozenset[int] = frozenset()
+    ) -> None:
+        super().__init__(4096)
+        self._learn = learn
+        self._changing = changing
+        self.learned = 0
+        """How many lines were new: what is made of lines that were not may be remembered as a whole."""
+
+    def __missing__(self, line: bytes) -> tuple[int, bytes, int]:
+        self.learned += 1
+        known = self._learn(line)
+        if known[0] in self._changing or len(line) > MEMORABLE_BYTES:
+            return known
+        return self.keep(line, known)
 
 
 class Refusal(Exception):  # noqa: N818  (an answer more than an error)
@@ -127,13 +166,9 @@ _ALLOWED = bytes(c for c in range(256) if c == 0x09 or (c >= 0x20 and c != 0x7F)
 _SLASH = ord("/")
 NONSENSE = -1
 
-MEMORABLE_BYTES = 1024
-
 _heads: BoundedCache[bytes, RequestHead] = BoundedCache(1024)
 """Heads made of known lines only."""
 _request_lines: BoundedCache[bytes, tuple[bytes, bytes, bytes, int, bytes]] = BoundedCache(1024)
-_lines: BoundedCache[bytes, tuple[int, bytes, int]] = BoundedCache(4096)
-"""Kind, value and number of header lines met before, without those that differ from request to request."""
 
 
 def parse_head(block: bytes) -> RequestHead:
@@ -178,13 +213,9 @@ def _learn_request_line(line: bytes) -> tuple[bytes, bytes, bytes, int, bytes]:
 def _headers(head: RequestHead, lines: list[bytes]) -> tuple[bool, bool]:
     """Sort the header lines into the head. Return whether there is a Host, and whether all were known."""
     keep = head.lines.append
-    hosted, all_known, options = False, True, b""
+    hosted, options, learned = False, b"", _lines.learned
     for line in lines:
-        known = _lines.get(line)
-        if known is None:
-            known = _learn(line)
-            all_known = False
-        kind, value, number = known
+        kind, value, number = _lines[line]
         if kind == PLAIN:
             keep(line)
         elif kind == HOST:
@@ -202,24 +233,21 @@ def _headers(head: RequestHead, lines: list[bytes]) -> tuple[bool, bool]:
             _rare(head, kind, value, number)
     if options:
         _connection(head, options)
-    return hosted, all_known
+    return hosted, _lines.learned == learned
 
 
 def _learn(line: bytes) -> tuple[int, bytes, int]:
-    """Return the kind of a header line, what of its value matters, and its number if it is one.
-
-    Remembers the line if it may well come again. Raises Refusal.
-    """
+    """Return the kind of a header line, what of its value matters, and its number. Raises Refusal."""
     if line.translate(None, _ALLOWED):
         raise Refusal(400, "a control character, or a line end that is not CR LF, in a header")
     name, colon, value = line.partition(b":")
     if not colon or not _TOKEN.fullmatch(name):
         raise Refusal(400, "a header without colon or name, with a space between them, or folded")
     kind = _FIELDS.get(name.lower(), PLAIN)
-    known = (kind, *_value(kind, value.strip(b" \t"))) if kind else (PLAIN, b"", 0)
-    if kind in _NEVER_AGAIN or len(line) > MEMORABLE_BYTES:
-        return known
-    return _lines.keep(line, known)
+    return (kind, *_value(kind, value.strip(b" \t"))) if kind else (PLAIN, b"", 0)
+
+
+_lines = KnownLines(_learn, _NEVER_AGAIN)
 
 
 def _value(kind: int, value: bytes) -> tuple[bytes, int]:

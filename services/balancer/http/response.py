@@ -5,14 +5,13 @@ from __future__ import annotations
 import re
 from http import HTTPStatus
 
-from services.balancer.http.request import CHUNKED, BoundedCache
+from services.balancer.http.request import CHUNKED, MEMORABLE_BYTES, BoundedCache, KnownLines
 
 __all__ = ["UNTIL_CLOSE", "Download", "ResponseHead", "local_response", "rewrite_head"]
 
 UNTIL_CLOSE = -2
 """The `length` of a body that ends where the connection does."""
 
-MEMORABLE_BYTES = 1024
 HELD_BYTES = 16 * 1024
 """A response up to this long is passed on in one piece."""
 
@@ -54,8 +53,6 @@ class ResponseHead:
 _heads: BoundedCache[tuple[bytes, int, bool, bool], ResponseHead] = BoundedCache(1024)
 """Heads made of known lines only."""
 _starts: BoundedCache[bytes, tuple[int, bytes]] = BoundedCache(256)
-_lines: BoundedCache[bytes, tuple[int, bytes, int]] = BoundedCache(4096)
-"""Kind, value and number of header lines met before."""
 
 
 def rewrite_head(raw: bytes, minor: int, keep_alive: bool, is_head: bool) -> ResponseHead | None:
@@ -85,13 +82,9 @@ def _rewrite(raw: bytes, minor: int, keep_alive: bool, is_head: bool) -> tuple[R
     status, start = _starts.get(first) or _learn_start(first)
     kept = [start]
     keep = kept.append
-    length, named, all_known, stated = UNTIL_CLOSE, b"", True, b""
+    length, named, stated, learned = UNTIL_CLOSE, b"", b"", _lines.learned
     for line in lines:
-        known = _lines.get(line)
-        if known is None:
-            known = _learn(line)
-            all_known = False
-        kind, value, number = known
+        kind, value, number = _lines[line]
         if kind == PLAIN:
             keep(line)
         elif kind == LENGTH:
@@ -113,7 +106,7 @@ def _rewrite(raw: bytes, minor: int, keep_alive: bool, is_head: bool) -> tuple[R
     elif not minor:
         kept.append(b"Connection: keep-alive")
     kept.append(b"\r\n")
-    return ResponseHead(b"\r\n".join(kept), status, length, expected), all_known
+    return ResponseHead(b"\r\n".join(kept), status, length, expected), _lines.learned == learned
 
 
 def _learn_start(line: bytes) -> tuple[int, bytes]:
@@ -140,8 +133,10 @@ def _learn(line: bytes) -> tuple[int, bytes, int]:
     if kind == LENGTH:
         number = int(value)
         value = b"Content-Length: %d" % number
-    known = kind, value, number
-    return _lines.keep(line, known) if len(line) <= MEMORABLE_BYTES else known
+    return kind, value, number
+
+
+_lines = KnownLines(_learn)
 
 
 _NAMES_NOTHING = (b"", b"close", b"keep-alive")
