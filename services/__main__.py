@@ -9,7 +9,7 @@ import sys
 import uvicorn
 
 from services.addresses import address_of
-from services.command import CANNOT_START, GRACE_S, listen, name_of, table
+from services.command import CANNOT_START, GRACE_S, listen, name_of, raise_descriptor_limit, table
 from services.pipeline import create_app
 from services.settings import VARIABLES, ServiceSettings, SettingsError
 
@@ -45,6 +45,7 @@ def main(arguments: list[str] | None = None) -> int:
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=GRACE_S,
     )
+    raise_descriptor_limit()
     address = address_of(*sock.getsockname()[:2])
     print(f"{settings.instance} listens on http://{address}{settings.path}", flush=True)
     with sock:

@@ -1,7 +1,7 @@
 """What every server that runs as a program of its own needs, from its command line to its end.
 
-Its name and the help's table of environment variables, its listening socket, and, but for what uvicorn runs,
-the time from the first connection to the signal that stops it.
+Its name and the help's table of environment variables, how many files it may open, its listening socket,
+and, but for what uvicorn runs, the time from the first connection to the signal that stops it.
 """
 
 from __future__ import annotations
@@ -9,17 +9,29 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import resource
 import signal
 import socket
 import sys
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import Protocol
 
 from services.addresses import address_of
 from services.environment import SettingsError, Variable
 from services.loops import run
 
-__all__ = ["BACKLOG", "Server", "die_with", "listen", "name_of", "not_installed", "serve", "table"]
+__all__ = [
+    "BACKLOG",
+    "Server",
+    "die_with",
+    "listen",
+    "name_of",
+    "not_installed",
+    "raise_descriptor_limit",
+    "serve",
+    "table",
+]
 
 BACKLOG = 2048
 """Connections that the kernel holds for a server that is busy accepting others."""
@@ -27,6 +39,10 @@ GRACE_S = 3
 """How long calls in flight may take to end once the server is told to stop, in seconds."""
 CANNOT_START = 2
 """The exit code of a program that cannot start."""
+
+MOST_DESCRIPTORS = 1024 * 1024
+MAC_DESCRIPTORS = 10240
+"""What macOS allows a process at most where it says that there is no limit (OPEN_MAX)."""
 
 _PR_SET_PDEATHSIG = 1
 
@@ -58,6 +74,25 @@ def table(variables: Iterable[Variable], instance: str, meaning: str) -> str:
     rows.append((f"{instance} …", meaning))
     width = max(len(name) for name, _ in rows)
     return "\n".join(f"  {name:<{width}}  {text}" for name, text in rows)
+
+
+def raise_descriptor_limit(wanted: int = MOST_DESCRIPTORS) -> int:
+    """Let this process, and those it starts, open `wanted` files, or as many as the system allows it.
+
+    Every connection is one, and the limit that a shell sets is often too low for a server (256 on macOS).
+    Returns the limit from now on, which is never lowered.
+    """
+    now, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if now == resource.RLIM_INFINITY:
+        return MOST_DESCRIPTORS
+    allowed = wanted if most == resource.RLIM_INFINITY else min(wanted, most)
+    for limit in (allowed, min(allowed, MAC_DESCRIPTORS)):
+        if limit <= now:
+            break
+        with suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (limit, most))
+            return limit
+    return now
 
 
 def listen(host: str, port: int, variable: str) -> socket.socket:
@@ -99,6 +134,7 @@ def serve(
     Says where it listens, as a URL of `scheme`, and then the `remark`, if any. Raises SettingsError, naming
     the `variable` that sets the port, where the port cannot be listened on.
     """
+    raise_descriptor_limit()
     run(_serve(make, name, listen(host, port, variable), scheme, remark))
 
 

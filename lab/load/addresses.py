@@ -8,7 +8,6 @@ the first that takes the connection wins (RFC 8305, "happy eyeballs").
 from __future__ import annotations
 
 import asyncio
-import errno
 import socket
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
@@ -18,7 +17,7 @@ from lab.errors import BadParameter
 from services.addresses import is_loopback
 from services.wire.errors import FailureKind, NotConnected
 
-__all__ = ["STAGGER_S", "can_reach", "look_up", "race"]
+__all__ = ["STAGGER_S", "look_up", "race"]
 
 STAGGER_S = 0.25
 """How long one address is tried before the next is tried too, in seconds: RFC 8305's advice."""
@@ -32,7 +31,6 @@ _TELLING = (
     FailureKind.UNRESOLVED,
 )
 """Kinds of failure, the most telling first: of two addresses, one often has no server at all."""
-_NOT_HERE = {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT, errno.ENETUNREACH}
 
 C = TypeVar("C")
 
@@ -53,17 +51,6 @@ def look_up(host: str) -> tuple[str, ...]:
     if is_local:
         addresses = [address for address in addresses if is_loopback(address)] + [*_LOOPBACKS]
     return tuple(dict.fromkeys(addresses))
-
-
-def can_reach(address: str) -> bool:
-    """Tell whether this machine has an address of its own to reach an IP address from."""
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    try:
-        with socket.socket(family, socket.SOCK_DGRAM) as sock:
-            sock.connect((address, 9))  # which sends nothing
-    except OSError as error:
-        return error.errno not in _NOT_HERE
-    return True
 
 
 async def race(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import ssl
 import time
 from collections.abc import Coroutine, Sequence
@@ -11,14 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from lab.errors import BadParameter
 from lab.imports import Extra, needing
-from lab.load.addresses import can_reach, race
+from lab.load.addresses import race
 from lab.load.http_connection import LoadConnection
 from lab.load.requests import sends_close, split_url
 from lab.load.spec import LoadSpec
 from services.addresses import address_of
 from services.wire.connecting import connect, connect_unix
 from services.wire.deadlines import Deadlines
-from services.wire.errors import FailureKind, NotConnected
 
 if TYPE_CHECKING:
     from lab.load.grpc_endpoint import GrpcEndpoint
@@ -74,18 +72,7 @@ class HttpEndpoint:
 
         if not self.port:
             return await connect_unix(connection, address, timeout_s=timeout_s)
-        try:
-            return await connect(connection, address, self.port, timeout_s=timeout_s, ssl=self.tls)
-        except NotConnected as error:
-            if _lacks_port(error) and not can_reach(address):
-                text = "this machine has no address to reach it from"
-                raise NotConnected(FailureKind.UNREACHABLE, peer, text) from None
-            raise
-
-
-def _lacks_port(error: NotConnected) -> bool:
-    """Tell whether an error is the system's that no local address and port could be had."""
-    return isinstance(error.__cause__, OSError) and error.__cause__.errno == errno.EADDRNOTAVAIL
+        return await connect(connection, address, self.port, timeout_s=timeout_s, ssl=self.tls)
 
 
 def endpoint_of(spec: LoadSpec, addresses: Sequence[str]) -> HttpEndpoint | GrpcEndpoint:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
 
@@ -106,13 +105,6 @@ _NO_CONNECTION = frozenset(
         *OWN_LIMITS,
     }
 )
-_LACKING = {
-    errno.EADDRNOTAVAIL: Outcome.NO_LOCAL_PORT,
-    errno.EMFILE: Outcome.NO_DESCRIPTOR,
-    errno.ENFILE: Outcome.NO_DESCRIPTOR,
-    errno.ENOMEM: Outcome.NO_MEMORY,
-    errno.ENOBUFS: Outcome.NO_MEMORY,
-}
 _LACKED = {
     Outcome.NO_LOCAL_PORT: "no local port is left to connect from (ip_local_port_range)",
     Outcome.NO_DESCRIPTOR: "the generator can open no more files (ulimit -n)",
@@ -140,9 +132,6 @@ def code_of_no_connection(error: NotConnected) -> int:
 
     So a reset in the middle of connecting is not taken for that of a request that the server may have seen.
     """
-    cause = error.__cause__
-    if error.kind is FailureKind.UNREACHABLE and isinstance(cause, OSError) and cause.errno in _LACKING:
-        return _CODES[_LACKING[cause.errno]]
     code = code_of(error.kind)
     return code if _CLASSES[-code - 1] in _NO_CONNECTION else _CODES[Outcome.UNREACHABLE]
 

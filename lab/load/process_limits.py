@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import resource
 import time
 from bisect import bisect_right
 from collections.abc import Sequence
@@ -15,6 +14,7 @@ from itertools import pairwise
 import numpy as np
 
 from lab.errors import BadParameter
+from services.command import raise_descriptor_limit
 
 __all__ = [
     "WAIT_EDGES_MS",
@@ -151,13 +151,9 @@ def raise_fd_limit(connections: int) -> None:
     system allows.
     """
     wanted = connections + _OTHER_FILES
-    now, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if now == resource.RLIM_INFINITY or now >= wanted:
-        return
-    try:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
-    except (OSError, ValueError) as error:
+    may = raise_descriptor_limit(wanted)
+    if may < wanted:
         raise BadParameter(
-            f"{connections} connections cannot be had: a process may open {most} files here (ulimit -Hn); "
+            f"{connections} connections cannot be had: a process may open {may} files here (ulimit -Hn); "
             "ask for fewer, or for more processes"
-        ) from error
+        )

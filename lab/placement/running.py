@@ -20,6 +20,7 @@ from lab.errors import BadParameter, NotRunning, NotSupported, PlacementError
 from lab.placement.cores import kept_on
 from lab.placement.protocol import ProtocolAdapter
 from lab.topology import Balancer, Instance, Topology
+from services.command import raise_descriptor_limit
 from services.names import ProtocolName
 
 __all__ = ["Running", "Usage", "adapter_of"]
@@ -89,6 +90,7 @@ class Running(ABC):
                 raise PlacementError(
                     f"{self._topology.name} is up already: leave its block before entering it again"
                 )
+            raise_descriptor_limit()  # of this process, and of all that it starts
             try:
                 with kept_on(self._cores):
                     self._open()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 import socket
 import ssl as tls
 import struct
@@ -12,7 +14,7 @@ from typing import Any, TypeVar
 
 from services.wire.errors import FailureKind, NotConnected
 
-__all__ = ["NO_LINGER", "connect", "connect_unix", "reset_on_close", "tls_text"]
+__all__ = ["NO_LINGER", "can_reach", "connect", "connect_unix", "reset_on_close", "shortage_of", "tls_text"]
 
 NO_LINGER = struct.pack("ii", 1, 0)
 """A `struct linger`: on, for 0 seconds."""
@@ -25,17 +27,19 @@ async def connect(
 ) -> P:
     """Connect a protocol to `host:port` within `timeout_s` seconds. Raises NotConnected and no other."""
     loop = asyncio.get_running_loop()
-    return await _made(loop.create_connection(factory, host, port, ssl=ssl), f"{host}:{port}", timeout_s, ssl)
+    connecting = loop.create_connection(factory, host, port, ssl=ssl)
+    return await _made(connecting, host, f"{host}:{port}", timeout_s, ssl)
 
 
 async def connect_unix(factory: Callable[[], P], path: str, *, timeout_s: float) -> P:
     """Connect a protocol to a unix socket within `timeout_s` seconds. Raises NotConnected and no other."""
     loop = asyncio.get_running_loop()
-    return await _made(loop.create_unix_connection(factory, path), path, timeout_s, None)
+    return await _made(loop.create_unix_connection(factory, path), "", path, timeout_s, None)
 
 
 async def _made(
     connecting: Coroutine[Any, Any, tuple[asyncio.Transport, P]],
+    host: str,
     peer: str,
     timeout_s: float,
     ssl: tls.SSLContext | None,
@@ -44,20 +48,75 @@ async def _made(
         async with asyncio.timeout(timeout_s):
             _, protocol = await connecting
             return protocol
-    except TimeoutError as error:
-        raise NotConnected(FailureKind.CONNECT_TIMEOUT, peer, f"not within {timeout_s:.3g} s") from error
-    except ConnectionRefusedError as error:
-        raise NotConnected(FailureKind.REFUSED, peer) from error
-    except tls.SSLError as error:
-        raise NotConnected(FailureKind.TLS, peer, tls_text(error)) from error
-    except (socket.gaierror, UnicodeError) as error:
-        raise NotConnected(FailureKind.UNRESOLVED, peer, str(error)) from error
-    except ConnectionError as error:
-        if ssl is None:
-            raise NotConnected(FailureKind.UNREACHABLE, peer, str(error)) from error
-        raise NotConnected(FailureKind.TLS, peer, "the server closed during the handshake") from error
     except OSError as error:
-        raise NotConnected(FailureKind.UNREACHABLE, peer, str(error)) from error
+        raise _not_made(error, host, peer, timeout_s, ssl) from error
+    except UnicodeError as error:
+        raise NotConnected(FailureKind.UNRESOLVED, peer, str(error)) from error
+
+
+def _not_made(
+    error: OSError, host: str, peer: str, timeout_s: float, ssl: tls.SSLContext | None
+) -> NotConnected:
+    """Return what an error in connecting says: of this side first, then of the other."""
+    if isinstance(error, TimeoutError):
+        return NotConnected(FailureKind.CONNECT_TIMEOUT, peer, f"not within {timeout_s:.3g} s")
+    short_of = shortage_of(error)
+    if short_of is FailureKind.NO_LOCAL_PORT and host and not can_reach(host):
+        return NotConnected(FailureKind.UNREACHABLE, peer, "this machine has no address to reach it from")
+    if short_of is not None:
+        return NotConnected(short_of, peer, error.strerror or str(error))
+    if isinstance(error, ConnectionRefusedError):
+        return NotConnected(FailureKind.REFUSED, peer)
+    if isinstance(error, tls.SSLError):
+        return NotConnected(FailureKind.TLS, peer, tls_text(error))
+    if isinstance(error, socket.gaierror):
+        return NotConnected(FailureKind.UNRESOLVED, peer, str(error))
+    if isinstance(error, ConnectionError) and ssl is not None:
+        return NotConnected(FailureKind.TLS, peer, "the server closed during the handshake")
+    return NotConnected(FailureKind.UNREACHABLE, peer, str(error))
+
+
+_SHORTAGES = {
+    errno.EMFILE: FailureKind.NO_DESCRIPTOR,
+    errno.ENFILE: FailureKind.NO_DESCRIPTOR,
+    errno.EADDRNOTAVAIL: FailureKind.NO_LOCAL_PORT,
+    errno.ENOBUFS: FailureKind.NO_MEMORY,
+    errno.ENOMEM: FailureKind.NO_MEMORY,
+}
+
+
+def shortage_of(error: BaseException | None) -> FailureKind | None:
+    """Return what this side was short of, where that is what an error says; else None."""
+    if isinstance(error, MemoryError):
+        return FailureKind.NO_MEMORY
+    if not isinstance(error, OSError) or isinstance(error, ConnectionError):
+        return None
+    if error.errno in _SHORTAGES and not isinstance(error, socket.gaierror):
+        return _SHORTAGES[error.errno]
+    return None if _may_open() else FailureKind.NO_DESCRIPTOR  # looking up a name hides the cause
+
+
+def can_reach(address: str) -> bool:
+    """Tell whether this machine has an address of its own to reach an IP address from."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as sock:
+            sock.connect((address, 9))  # which sends nothing
+    except OSError as error:
+        return error.errno not in _NOT_HERE
+    return True
+
+
+_NOT_HERE = {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT, errno.ENETUNREACH}
+
+
+def _may_open() -> bool:
+    """Return whether this process may open another file."""
+    try:
+        os.close(os.open(os.devnull, os.O_RDONLY))
+    except OSError as error:
+        return error.errno not in _SHORTAGES
+    return True
 
 
 _TLS_TEXTS = {

@@ -10,7 +10,7 @@ from typing import ClassVar, cast
 
 from httptools import HttpParserCallbackError, HttpParserError, HttpParserUpgrade, HttpResponseParser
 
-from services.wire.connecting import connect, tls_text
+from services.wire.connecting import connect, shortage_of, tls_text
 from services.wire.deadlines import Deadlines
 from services.wire.errors import BrokenAnswer, FailureKind, NoAnswer, NotSent, WireError
 from services.wire.exchange import Exchange, Headers
@@ -19,6 +19,8 @@ from services.wire.heads import EMPTY_LINE, MAX_HEAD_BYTES, RepeatedHead, final_
 __all__ = ["Connection", "HeaderConnection"]
 
 _NEVER = float("inf")
+_CLOSED = HttpResponseParser(object())
+"""The parser of connections that are closed: it is never fed."""
 
 
 class Connection(asyncio.Protocol):
@@ -108,6 +110,11 @@ class Connection(asyncio.Protocol):
     def idle(self) -> bool:
         """Whether a request can be sent now."""
         return self._exchange is None and not self._closed  # what is out of step is closed at once
+
+    @property
+    def answer_begun(self) -> bool:
+        """Whether anything of the present answer has come."""
+        return self._bytes_seen > 0
 
     @property
     def raw_head(self) -> bytes:
@@ -200,9 +207,10 @@ class Connection(asyncio.Protocol):
         problem = ""
         try:
             self._parser.feed_data(data)
-        except HttpParserCallbackError:
+        except HttpParserCallbackError as error:
             # Not `aborted`, since the answer was wanted: it could not be dealt with.
-            self._fail(FailureKind.PROTOCOL_ERROR, "an exchange's callback raised")
+            kind = shortage_of(error.__context__) or FailureKind.PROTOCOL_ERROR
+            self._fail(kind, "an exchange's callback raised")
             raise
         except HttpParserUpgrade:
             problem = "protocol was switched unasked"
@@ -347,7 +355,7 @@ class Connection(asyncio.Protocol):
         if isinstance(exc, SSLError):
             self._fail(FailureKind.TLS, tls_text(exc))
         elif exc is not None:
-            self._fail(FailureKind.RESET)
+            self._fail(shortage_of(exc) or FailureKind.RESET)
         else:
             self._fail(FailureKind.SHORT_BODY if self._head_done else FailureKind.CLOSED_EARLY)
 
@@ -372,6 +380,8 @@ class Connection(asyncio.Protocol):
             return
         self._closed = True
         self._deadlines.forget(self)
+        self._parser = _CLOSED  # its own holds this connection: a cycle, which would hold what came
+        self._head_seen = self._raw_head = b""
         if self._transport is not None:
             self._transport.abort()
         if self.on_closed is not None:

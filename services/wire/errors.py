@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-__all__ = ["BrokenAnswer", "FailureKind", "NoAnswer", "NotConnected", "NotSent", "WireError"]
+__all__ = ["SHORTAGES", "BrokenAnswer", "FailureKind", "NoAnswer", "NotConnected", "NotSent", "WireError"]
 
 
 class FailureKind(StrEnum):
@@ -42,6 +42,20 @@ class FailureKind(StrEnum):
     """The answer is larger than the receiver holds."""
     ABORTED = "aborted"
     """This side gave up: `Connection.abort` was called, or the task that waited was cancelled."""
+    NO_DESCRIPTOR = "no_descriptor"
+    """This side may open no more files: a connection is one."""
+    NO_LOCAL_PORT = "no_local_port"
+    """This side has no port left for another connection to that address."""
+    NO_MEMORY = "no_memory"
+    """This side, or its system's network, has no memory or buffers left."""
+
+
+SHORTAGES = {
+    FailureKind.NO_DESCRIPTOR: "out of descriptors",
+    FailureKind.NO_LOCAL_PORT: "out of ports",
+    FailureKind.NO_MEMORY: "out of memory",
+}
+"""Causes that lie with this side alone and say nothing about the other, as people read them."""
 
 
 class WireError(Exception):

@@ -98,6 +98,14 @@ class Pool:
         if self._timer is None:
             self._timer = self._loop.call_later(self.idle_timeout_s, self._expire)
 
+    def shed(self) -> bool:
+        """Close the connection that has been idle the longest. Returns False if there is none."""
+        connection = next(iter(self._idle), None)
+        if connection is None:
+            return False
+        connection.close()
+        return True
+
     def close(self) -> None:
         """Close idle connections; those in use are closed when they are given back.
 

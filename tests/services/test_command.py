@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import errno
+import resource
 import socket
 
 import pytest
 
-from services.command import listen
+from services.command import listen, raise_descriptor_limit
 from services.environment import SettingsError
 
 
@@ -41,3 +42,28 @@ def test_each_reason_has_a_remedy_of_its_own(
     monkeypatch.setattr(socket, "create_server", fail)
     with pytest.raises(SettingsError, match=remedy):
         listen("here", 80, "BALANCER_PORT")
+
+
+@pytest.fixture
+def low_limit():
+    """The limit that a Mac's shell sets."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
+    yield hard
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@pytest.mark.usefixtures("low_limit")
+def test_a_server_may_open_as_many_files_as_the_system_allows() -> None:
+    limit = raise_descriptor_limit()
+    assert limit == resource.getrlimit(resource.RLIMIT_NOFILE)[0] > 256
+
+
+@pytest.mark.usefixtures("low_limit")
+def test_a_limit_that_is_high_enough_already_stays() -> None:
+    assert raise_descriptor_limit(100) == 256
+
+
+def test_what_the_system_does_not_allow_is_not_had(low_limit: int) -> None:
+    most = low_limit if low_limit != resource.RLIM_INFINITY else 1 << 40
+    assert raise_descriptor_limit(most + 1) <= most

@@ -21,6 +21,7 @@ from lab.load.outcomes import (
     was_sent,
 )
 from lab.load.spec import LoadSpec
+from services.wire.connecting import shortage_of
 from services.wire.errors import FailureKind, NotConnected
 from tests.support.generating import generate
 from tests.support.scripted_server import Manner, serving
@@ -142,8 +143,7 @@ def test_a_connection_that_was_not_made_counts_as_nothing_sent(kind: FailureKind
     ],
 )
 def test_what_the_generator_itself_lacks_is_no_failure_of_the_server(number: int, named: str) -> None:
-    error = NotConnected(FailureKind.UNREACHABLE, "peer")
-    error.__cause__ = OSError(number, "no")
+    error = NotConnected(shortage_of(OSError(number, "no")) or FailureKind.UNREACHABLE, "peer")
     assert name_of(code_of_no_connection(error)) == named
     assert set(own_failures({named: 2, "reset": 1})) == {named} - {"unreachable"}
 

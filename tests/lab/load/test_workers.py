@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import socket
 import time
 from typing import Any
@@ -163,8 +162,7 @@ def test_a_port_that_the_generator_lacks_is_its_own_failure(
         made += 1
         if made <= 2:
             return await really_connect(*arguments, **more)
-        error = NotConnected(FailureKind.UNREACHABLE, "127.0.0.1:1")
-        raise error from OSError(errno.EADDRNOTAVAIL, "Cannot assign requested address")
+        raise NotConnected(FailureKind.NO_LOCAL_PORT, "127.0.0.1:1")
 
     really_connect = endpoints.connect
     monkeypatch.setattr(endpoints, "connect", connect)
