@@ -145,9 +145,8 @@ def write_whole(path: Path, content: bytes) -> None:
 
 def _git(root: Path, *arguments: str) -> str | None:
     try:
-        answer = subprocess.run(
-            ("git", "-C", str(root), *arguments), capture_output=True, text=True, timeout=10, check=True
-        )
+        command = ("git", "--no-optional-locks", "-C", str(root), *arguments)  # on a full disk one would stay
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
     except (OSError, subprocess.SubprocessError):
         return None
     return answer.stdout.strip()
