@@ -26,9 +26,17 @@ __all__ = [
     "Steps",
     "load_from_json",
     "load_to_json",
+    "require_schedulable",
+    "require_time",
 ]
 
 Nanoseconds: TypeAlias = NDArray[np.int64]
+
+LONGEST_S = 604_800.0
+"""A week, in seconds: a longer time is a slip of the finger, and histograms end there."""
+MOST_USERS = 1_000_000
+MOST_DUE = 50_000_000
+"""Most intended starts of one schedule: every generator makes it whole, in some seconds and 2 GB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +67,9 @@ class Closed:
     model = LoadModel.CLOSED
 
     def __post_init__(self) -> None:
-        _require(self.concurrency >= 1, "concurrency", self.concurrency, "at least 1")
-        _require(self.think_time_s >= 0, "think_time_s", self.think_time_s, "0 or more")
+        users, wanted = self.concurrency, f"a whole number from 1 to {MOST_USERS:,}"
+        _require(1 <= users <= MOST_USERS and users == int(users), "concurrency", users, wanted)
+        require_time("think_time_s", self.think_time_s)
 
     @property
     def requested_rate(self) -> None:
@@ -69,49 +78,47 @@ class Closed:
 
     def schedule(self, warmup_s: float, duration_s: float, seed: int = 0) -> Schedule:
         """Return a schedule without intended starts, as answers make them. The digest covers the rest."""
+        require_schedulable(self, warmup_s, duration_s)
         return _schedule(self, np.empty(0, dtype=np.int64), warmup_s, duration_s, seed)
 
 
 @dataclass(frozen=True, slots=True)
-class Constant:
-    """An open loop of `rate` requests a second, evenly spaced."""
+class _SteadyLoad:
+    """An open loop of one rate, in requests a second."""
 
     rate: float
-
-    model = LoadModel.CONSTANT
 
     def __post_init__(self) -> None:
         _require_rate("rate", self.rate)
 
     @property
     def requested_rate(self) -> float:
-        """Requests a second."""
+        """Requests a second; on average, where they come by chance."""
         return self.rate
+
+
+@dataclass(frozen=True, slots=True)
+class Constant(_SteadyLoad):
+    """An open loop of `rate` requests a second, evenly spaced."""
+
+    model = LoadModel.CONSTANT
 
     def schedule(self, warmup_s: float, duration_s: float, seed: int = 0) -> Schedule:
         """Return a start every 1/rate s over warm-up and window, each rounded on its own: no drift."""
+        require_schedulable(self, warmup_s, duration_s)
         total = warmup_s + duration_s
         return _schedule(self, _along([(self.rate, self.rate, total)]), warmup_s, duration_s, seed)
 
 
 @dataclass(frozen=True, slots=True)
-class Poisson:
+class Poisson(_SteadyLoad):
     """An open loop of `rate` independent requests a second on average: gaps are exponential."""
-
-    rate: float
 
     model = LoadModel.POISSON
 
-    def __post_init__(self) -> None:
-        _require_rate("rate", self.rate)
-
-    @property
-    def requested_rate(self) -> float:
-        """Requests a second, on average."""
-        return self.rate
-
     def schedule(self, warmup_s: float, duration_s: float, seed: int = 0) -> Schedule:
         """Draw gaps by inversion, -ln(1 - u) / rate (Devroye 1986, II.2), each rounded to nanoseconds."""
+        require_schedulable(self, warmup_s, duration_s)
         end = round((warmup_s + duration_s) * 1e9)
         stream = np.random.Generator(np.random.PCG64(seed))
         batch = max(64, int(self.rate * (warmup_s + duration_s) * 1.1))
@@ -143,6 +150,7 @@ class Ramp:
 
     def schedule(self, warmup_s: float, duration_s: float, seed: int = 0) -> Schedule:
         """Return a start wherever the integral of the rate passes a whole number."""
+        require_schedulable(self, warmup_s, duration_s)
         pieces = [(self.start_rate, self.start_rate, warmup_s), (self.start_rate, self.end_rate, duration_s)]
         return _schedule(self, _along(pieces), warmup_s, duration_s, seed)
 
@@ -167,6 +175,7 @@ class Steps:
 
     def schedule(self, warmup_s: float, duration_s: float, seed: int = 0) -> Schedule:
         """Return a start wherever the integral of the rate passes a whole number."""
+        require_schedulable(self, warmup_s, duration_s)
         share = duration_s / len(self.rates)
         pieces = [(self.rates[0], self.rates[0], warmup_s), *((rate, rate, share) for rate in self.rates)]
         return _schedule(self, _along(pieces), warmup_s, duration_s, seed)
@@ -192,6 +201,28 @@ def load_from_json(data: Mapping[str, Any]) -> Load:
         raise BadParameter(
             f"load {dict(data)} is not understood: {error}; models are {[*LoadModel]}"
         ) from error
+
+
+def require_schedulable(load: Load, warmup_s: float, duration_s: float) -> None:
+    """Check that a load can have a schedule over that time. Raises BadParameter."""
+    require_time("warmup_s", warmup_s)
+    require_time("duration_s", duration_s)
+    due = (load.requested_rate or 0.0) * (warmup_s + duration_s)
+    if due > MOST_DUE:
+        raise BadParameter(
+            f"rate is {load.requested_rate:g}: that makes {due:.2g} requests, and a schedule holds "
+            f"{MOST_DUE:,}; ask for less, or for a shorter time"
+        )
+
+
+def require_time(name: str, seconds: float, least: float = 0.0) -> None:
+    """Check a time in seconds: `least` or more, and at most a week. Raises BadParameter."""
+    _require(
+        least <= seconds <= LONGEST_S,
+        name,
+        seconds,
+        f"a number of seconds, {least:g} or more, at most a week",
+    )
 
 
 def _along(pieces: Sequence[tuple[float, float, float]]) -> Nanoseconds:

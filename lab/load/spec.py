@@ -9,7 +9,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from lab.arrivals import Closed, Load, Schedule, load_from_json, load_to_json
+from lab.arrivals import (
+    Closed,
+    Load,
+    Schedule,
+    load_from_json,
+    load_to_json,
+    require_schedulable,
+    require_time,
+)
 from lab.errors import BadParameter, RemoteRefused
 from lab.load.addresses import look_up
 from lab.load.requests import head, socket_path, split_url
@@ -20,10 +28,10 @@ __all__ = ["MOST_IN_FLIGHT", "LoadSpec", "PipelineBody", "WarmupMode", "processe
 
 MOST_IN_FLIGHT = 256
 """Connections of an open loop by default."""
-A_WEEK_S = 604_800.0
-"""The longest time, in seconds, that may be asked for: histograms end there."""
-MOST_DUE = 50_000_000
-"""Most intended starts of one schedule: every generator makes it whole, in some seconds and 2 GB."""
+LEAST_TIME_S = 0.001
+"""The shortest window or time-out, in seconds: a window is cut into slices of whole nanoseconds."""
+MOST_SLICES = 40_000
+"""Slices of a warm-up: each takes half a megabyte of a generator's addresses, and a part of it in memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,24 +89,18 @@ class LoadSpec:
         loopback and not allowed.
         """
         for name in ("duration_s", "connect_timeout_s", "read_timeout_s"):
-            _require(
-                0 < getattr(self, name) <= A_WEEK_S, name, self, "a number of seconds above 0, at most a week"
+            require_time(name, getattr(self, name), least=LEAST_TIME_S)
+        require_schedulable(self.load, self.warmup_s, self.duration_s)
+        if self.warmup_slices > MOST_SLICES:
+            longest_s = MOST_SLICES * self.slice_ns / 1e9
+            raise BadParameter(
+                f"warmup_s is {self.warmup_s:g}: for a window of {self.duration_s:g} s it must be at most "
+                f"{longest_s:g}; ask for less, or for a longer window"
             )
-        _require(
-            0 <= self.warmup_s <= A_WEEK_S, "warmup_s", self, "a number of seconds, 0 or more, at most a week"
-        )
-        if isinstance(self.load, Closed) and not self.load.think_time_s <= A_WEEK_S:
-            raise BadParameter(f"think_time is {self.load.think_time_s:g} s: it must be at most a week")
         _require(self.seed >= 0, "seed", self, "0 or more")
         _require(self.processes >= 1, "processes", self, "at least 1")
         _require(self.max_connections >= 1, "max_connections", self, "at least 1")
         _require(self._most_in_flight >= self.processes, "processes", self, "no more than may be in flight")
-        due = (self.load.requested_rate or 0.0) * (self.warmup_s + self.duration_s)
-        if due > MOST_DUE:
-            raise BadParameter(
-                f"rate is {self.load.requested_rate:g}: that makes {due:.2g} requests, and a schedule holds "
-                f"{MOST_DUE:,}; ask for less, or for a shorter time"
-            )
         if isinstance(self.body, PipelineBody) and self.body.payload_bytes < 1:
             raise BadParameter(f"payload_bytes is {self.body.payload_bytes}: it must be at least 1")
         if isinstance(self.body, PipelineBody) and "content-length" in {n.lower() for n, _ in self.headers}:
