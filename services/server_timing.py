@@ -14,6 +14,7 @@ from collections.abc import Iterable, Sequence
 __all__ = [
     "SERVER_TIMING",
     "compose",
+    "durations_in",
     "find",
     "find_in_head",
     "metric_names",
@@ -84,6 +85,11 @@ def parse(value: bytes) -> list[tuple[bytes, float]]:
     """Return name and duration in milliseconds of each metric that has a duration, in the order they came."""
     found = [(name, float(duration)) for name, duration in _METRIC.findall(value)]
     return [(name, duration) for name, duration in found if duration < math.inf]
+
+
+def durations_in(value: bytes) -> list[tuple[bytes, int, int]]:
+    """Return for each metric that has a duration its name, and where in the value the number stands."""
+    return [(found[1], *found.span(2)) for found in _METRIC.finditer(value)]
 
 
 def metric_names(value: str) -> set[str]:

@@ -21,6 +21,7 @@ what the process used (process_limits.py).
 
 A run goes through warm-up, window and drain: sending ends with the window, and what is in flight then is
 waited for, little longer than `read_timeout_s`. The recorder bins all by slice, as histograms (histogram.py)
-and as a timeline (timeline.py), from which any window can be read; with warm-up mode `auto`, run.py chooses
+and as a timeline (timeline.py), from which any window can be read, and adds up what Server-Timing said
+(timing_values.py); with warm-up mode `auto`, run.py chooses
 the begin of the window from the timeline (`mser5`).
 """

@@ -23,7 +23,7 @@ from lab.load.histogram import BINS, Histogram, bin_of
 from lab.load.outcomes import SUCCEEDED, name_of, text_of
 from lab.load.result import MeasurementWindow, ServiceTimes
 from lab.load.timeline import Timeline, by_slice
-from services import server_timing
+from lab.load.timing_values import TimingValues
 from services.wire.errors import WireError
 
 __all__ = ["PackedRows", "Recorder", "SlicedHistogram"]
@@ -86,13 +86,13 @@ class PackedRows:
 
     def latest(self, most: int) -> NDArray[np.int64]:
         """Return up to so many of the newest rows, of four columns, and leave them there."""
-        found, rows = [np.empty((0, 4), dtype=np.int64)], 0
+        found: list[NDArray[np.int64]] = []
         for packed in reversed(self._arrays):
-            if rows >= most:
+            if most <= 0:
                 break
             found.append(packed[-most:])
-            rows += len(packed)
-        return np.concatenate(found)
+            most -= len(packed)
+        return np.concatenate([np.empty((0, 4), dtype=np.int64), *reversed(found)])
 
     def pop(self, least: int) -> NDArray[np.int64]:
         """Take out and return the oldest rows: `least` or a few more, or all where there are fewer."""
@@ -120,7 +120,7 @@ class Recorder:
 
     def __init__(self, start_ns: int, slice_ns: int, slices: int, *, journal: bool = False) -> None:
         self.ended: list[tuple[int, int, int, int]] = []
-        """(intended start, send or 0, end, outcome's code): for appending, as are the next four lists."""
+        """(intended start, send or 0, end, outcome's code): for appending, as are the next lists."""
         self.lags: list[tuple[int, int]] = []
         """(intended start, lag)."""
         self.dropped: list[int] = []
@@ -128,8 +128,10 @@ class Recorder:
         self.waited: list[int] = []
         self.errors: dict[int, str] = {}
         """By outcome's code, what the first such failure was about."""
-        self.timings: list[tuple[int, bytes]] = []
-        """(intended start, value of Server-Timing), of successes."""
+        self.timings: list[bytes] = []
+        """Values of Server-Timing, of successes."""
+        self.timed: list[int] = []
+        """The intended start that each of them belongs to."""
         self.succeeded = 0
         """As of the last `flush`; so is `failed`."""
         self.failed = 0
@@ -143,7 +145,7 @@ class Recorder:
         self._lag = SlicedHistogram(slices)
         self._service_times = ServiceTimes()
         self._outcomes: Counter[tuple[int, int]] = Counter()
-        self._stages: dict[tuple[int, bytes], tuple[float, int]] = {}
+        self._timing_values = TimingValues(start_ns, slice_ns)
 
     @property
     def timeline(self) -> Timeline:
@@ -189,7 +191,7 @@ class Recorder:
         if self.lags:
             self._packed_lags.append(self.lags)
         if self.timings:
-            self._take_timings()
+            self._timing_values.append(self.timed, self.timings)
         if self._packed_ended.rows > _MOST_ROWS:
             self._bin_ended(self._packed_ended.pop(_PIECE))
         if self._packed_lags.rows > _MOST_ROWS:
@@ -202,11 +204,6 @@ class Recorder:
         for (position, code), count in self._outcomes.items():
             if first <= position < last:
                 outcomes[name_of(code)] += count
-        stages: dict[str, tuple[float, int]] = {}
-        for (position, metric), (total, count) in self._stages.items():
-            if first <= position < last:
-                before = stages.get(metric.decode("ascii"), (0.0, 0))
-                stages[metric.decode("ascii")] = (before[0] + total, before[1] + count)
         return MeasurementWindow(
             outcomes=dict(outcomes),
             dropped=self._count_between(self.dropped, first, last),
@@ -214,30 +211,13 @@ class Recorder:
             response_time=self._response.window(first, last),
             service_time=self._service.window(first, last),
             schedule_lag=self._lag.window(first, last),
-            stages=stages,
+            stages=self._timing_values.window(first, last),
         )
 
     def note_failure(self, code: int, error: WireError) -> None:
         """Keep what a failure was about, if it is the first of its class."""
         if code not in self.errors:
             self.errors[code] = text_of(error)
-
-    def _take_timings(self) -> None:
-        """Add up what Server-Timing said, slice by slice; mostly there is one."""
-        intended, read = zip(*self.timings, strict=True)
-        self.timings.clear()
-        begin, slice_ns = self._start_ns, self._timeline.slice_ns
-        first, last = ((each - begin) // slice_ns for each in (min(intended), max(intended)))
-        by_position: dict[int, list[bytes]] = {}
-        if first == last:
-            by_position[first] = list(read)
-        else:
-            for at_ns, value in zip(intended, read, strict=True):
-                by_position.setdefault((at_ns - begin) // slice_ns, []).append(value)
-        for position, values in by_position.items():
-            for metric, (milliseconds, times) in server_timing.totals(values).items():
-                total, count = self._stages.get((position, metric), (0.0, 0))
-                self._stages[position, metric] = (total + milliseconds, count + times)
 
     def _count_between(self, times_ns: list[int], first: int, last: int) -> int:
         positions = self._slices(np.array(times_ns, dtype=np.int64))

@@ -70,6 +70,7 @@ class Worker(LoadExchange):
         "_events",
         "_intended_ns",
         "_record",
+        "_record_timed",
         "_record_timing",
         "_render",
         "_sent_ns",
@@ -83,6 +84,7 @@ class Worker(LoadExchange):
         self._events = events
         self._record = events.recorder.ended.append
         self._record_timing = events.recorder.timings.append
+        self._record_timed = events.recorder.timed.append
         self._render = events.render
         self._intended_ns = self._sent_ns = self._status = 0
         self._timing = b""
@@ -120,7 +122,8 @@ class Worker(LoadExchange):
         connection.end_exchange()
         self._record((self._intended_ns, self._sent_ns, now, status))
         if timing and connection.reads_timing:
-            self._record_timing((self._intended_ns, timing))
+            self._record_timing(timing)
+            self._record_timed(self._intended_ns)
         self._events.ended(self, now)
 
     def on_complete(self) -> None:
@@ -148,7 +151,8 @@ class Worker(LoadExchange):
 
     def _flush_timing(self) -> None:
         """Record the Server-Timing of an answer, once it is known to be a success's, and whole."""
-        self._record_timing((self._intended_ns, self._timing))
+        self._record_timing(self._timing)
+        self._record_timed(self._intended_ns)
         self._timing = b""
 
     def _on_closed(self, _: Connection) -> None:
@@ -177,7 +181,8 @@ class ClosedLoopWorker(Worker):
         now = _clock()
         self._record((self._intended_ns, self._sent_ns, now, status))
         if timing and connection.reads_timing:
-            self._record_timing((self._intended_ns, timing))
+            self._record_timing(timing)
+            self._record_timed(self._intended_ns)
         if now < self._events.end_ns:
             self._intended_ns = self._sent_ns = now
             connection.send_next(self._render())

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from lab.arrivals import Constant
 from lab.load.histogram import Histogram
 from lab.load.outcomes import Outcome, code_of
-from lab.load.recorder import Recorder
+from lab.load.recorder import PackedRows, Recorder
 from lab.load.result import MeasurementWindow
 from lab.load.timeline import Timeline
 
@@ -76,7 +76,8 @@ def _trimmed(timeline: Timeline) -> dict[str, list[int]]:
 @given(rows)
 def test_a_window_and_a_timeline_survive_json(rows) -> None:
     recorder = _recorded([_row(*row) for row in rows])
-    recorder.timings.append((START, b"a;dur=1.5"))
+    recorder.timings.append(b"a;dur=1.5")
+    recorder.timed.append(START)
     window = recorder.window(0, 99)
     assert MeasurementWindow.from_json(window.to_json()) == window
     assert Timeline.from_json(recorder.timeline.to_json()) == recorder.timeline
@@ -105,9 +106,8 @@ def test_dropped_requests_lags_and_stages_belong_to_their_windows() -> None:
     recorder = Recorder(START, SLICE, 10)
     recorder.dropped.extend([START, START + SLICE, START + SLICE + 1])
     recorder.lags.extend([(START, 7), (START + SLICE, 9)])
-    recorder.timings.extend(
-        [(START, b"a;dur=1, b;dur=3"), (START + SLICE, b"a;dur=2"), (START + SLICE, b"a;dur=4")]
-    )
+    recorder.timings.extend([b"a;dur=1, b;dur=3", b"a;dur=2", b"a;dur=4"])
+    recorder.timed.extend([START, START + SLICE, START + SLICE])
     window = recorder.window(1, 2)
     assert window.dropped == 2
     assert len(recorder.dropped) == 3
@@ -135,6 +135,17 @@ def test_binning_in_the_run_gives_the_same_as_binning_after_it(rows) -> None:
     late = _recorded(samples)
     late.lags.extend((row[0], row[1]) for row in samples)
     assert window == late.window(0, 99)
+
+
+@given(st.lists(st.integers(1, 7), max_size=8), st.integers(0, 30))
+def test_the_latest_rows_are_the_newest_and_no_more_than_asked_for(sizes: list[int], most: int) -> None:
+    packed, number, every = PackedRows(), 0, []
+    for size in sizes:
+        rows = [(number + n, 0, 0, 0) for n in range(size)]
+        every += [row[0] for row in rows]
+        number += size
+        packed.append(rows)
+    assert packed.latest(most)[:, 0].tolist() == every[max(0, len(every) - most) :]
 
 
 def test_successes_and_failures_are_counted_as_they_come() -> None:
