@@ -109,7 +109,7 @@ def _lab(url: str, body: bytes | None) -> _Run:
     assert result.failed == 0
     assert len(result.window.response_time) == result.requests  # all of them recorded
     assert bool(result.stages_ms) is url.endswith("timed")
-    used_s = sum(generator.cpu_cores for generator in result.generators) * result.window_s
+    used_s = sum(each.cpu_cores * result.window_s + each.reading_cpu_s for each in result.generators)
     return _Run(result.throughput_rps, used_s / result.requests * 1e6)
 
 

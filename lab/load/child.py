@@ -6,7 +6,7 @@
     child   {"progress": {…}}                   now and then
     child   {"first_answers": {"slice"}}        from which on each of its users has had an answer
     parent  {"first_slice"}                     where the window begins, the same for all generators
-    parent  {"stop_slice"}                      only where the run is cut short: it ends with that slice
+    parent  {"stop_slice"}                      at any time: the run is cut short, and ends with that slice
     child   {"done": {"timeline", "totals", "dropped", "service_times", "errors"}}
     parent  {"first_slice", "last_slice"}       the window to report, also the same
     child   {"window": {"window", "health", "journal"}}
@@ -23,6 +23,7 @@ import json
 import os
 import signal
 import sys
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from typing import Any
@@ -73,6 +74,7 @@ async def _generate(task: dict[str, Any]) -> None:
     generator = Generator(spec, endpoint, share, schedule, render, (await receive())["start_ns"])
     async with asyncio.timeout(spec.deadline_s):
         await _run(generator, spec, receive)
+    used_s = time.process_time()
     done = {
         "timeline": generator.recorder.timeline.to_json(),
         "totals": generator.recorder.totals,
@@ -81,19 +83,20 @@ async def _generate(task: dict[str, Any]) -> None:
         "errors": {name_of(code): text for code, text in generator.recorder.errors.items()},
     }
     _send("done", done)
-    while "stop_slice" in (asked := await receive()):
+    while "last_slice" not in (asked := await receive()):
         pass  # it came when the run was over
     first, last = asked["first_slice"], asked["last_slice"]
     used = usage_between(generator.usage, first * spec.slice_ns, last * spec.slice_ns)
+    window = generator.recorder.window(first, last).to_json()
     health = {
         **asdict(used),
+        "reading_cpu_s": time.process_time() - used_s,
         "pid": os.getpid(),
         "connections": generator.in_flight.peak,
         "core": core,
         "timer": generator.timer,
         "loop": loop_name(),
     }
-    window = generator.recorder.window(first, last).to_json()
     _send("window", {"window": window, "health": health, "journal": generator.recorder.journal})
     await receive()  # nothing more comes: the parent ends this process once it has heard all of them
 
@@ -118,13 +121,14 @@ async def _run(generator: Generator, spec: LoadSpec, receive: Receive) -> None:
 
 
 async def _agree(generator: Generator, receive: Receive) -> None:
-    """Report when every user here has had an answer, and learn where the window of all generators begins.
-
-    Then wait for the message that cuts the run short, which mostly does not come.
-    """
-    _send("first_answers", {"slice": await generator.first_answers})
-    generator.begin_window((await receive())["first_slice"])
-    generator.cut_short((await receive())["stop_slice"])
+    """Report when every user here has had an answer, and do what is agreed on: it may be to end the run."""
+    generator.first_answers.add_done_callback(lambda known: _send("first_answers", {"slice": known.result()}))
+    while True:
+        asked = await receive()
+        if "stop_slice" in asked:
+            generator.cut_short(asked["stop_slice"])
+        else:
+            generator.begin_window(asked["first_slice"])
 
 
 def _renderer(spec: LoadSpec, prefix: str) -> requests.Render:

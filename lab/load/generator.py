@@ -108,11 +108,13 @@ class Generator:
     def begin_window(self, first_slice: int) -> None:
         """Have the window begin at that slice, the same for all generators of a load."""
         self.first_slice = first_slice
-        self.end_ns = self._start_ns + self.last_slice * self._spec.slice_ns
+        self.end_ns = min(self.end_ns, self._start_ns + self.last_slice * self._spec.slice_ns)
 
     def cut_short(self, last_slice: int) -> None:
         """End the run now, in that slice or behind it, and wait only a moment for what is in flight."""
         self.end_ns = min(time.monotonic_ns(), self._start_ns + last_slice * self._spec.slice_ns)
+        if not self.first_answers.done():
+            self.first_answers.set_result(last_slice)
         asyncio.get_running_loop().call_later(_CUT_SHORT_S, self._drained.set)
 
     async def run(self) -> None:

@@ -212,6 +212,8 @@ class GeneratorHealth:
     """Times a second that a thread was let run; None but on Linux."""
     waits: tuple[int, ...] = ()
     """How many waits lasted about as long as each of WAIT_EDGES_MS (lab.load.process_limits)."""
+    reading_cpu_s: float = 0.0
+    """Processor time in s that it took, once the run was over, to read what had been recorded."""
 
 
 _SHORTAGES = {
@@ -255,6 +257,11 @@ class LoadResult:
     """Of the whole run."""
     interrupted: bool = False
     """Whether the run was cut short: all figures are of what came before."""
+
+    @property
+    def before_window(self) -> bool:
+        """Whether the run was cut short before its window began, so that all figures are of the warm-up."""
+        return self.interrupted and self.first_slice < self.spec.warmup_slices
 
     @property
     def requests(self) -> int:

@@ -178,74 +178,119 @@ def run(
     """Put the load on and wait for its end; `on_progress` is called a few times a second.
 
     As often `stop` is asked: once it is true, the run ends and the result is of what came before, marked
-    interrupted. Raises KeyboardInterrupt where that was nothing.
+    interrupted; of the warm-up where the window had not begun.
 
     Takes no longer than `spec.deadline_s` and the time to start. Raises BadParameter or RemoteRefused for a
     spec that cannot or may not be run, CorpusError, and GeneratorFailed when a generator died or hung.
     """
     addresses = spec.check()
-
-    ends: list[int] = []
-    """The slices with which the window begins and ends, once they are known."""
-    cut_ns: list[int] = []
-    """When it was cut short, if it was."""
-    start_ns = 0
-
-    def report(parts: list[dict[str, Any]]) -> None:
-        if on_progress is not None:
-            on_progress(_together(parts))
-        if stop is not None and not cut_ns and stop():
-            cut_ns.append(time.monotonic_ns() - start_ns)
-            past = cut_ns[0] // spec.slice_ns
-            if not ends or cut_ns[0] <= ends[0] * spec.slice_ns:
-                raise KeyboardInterrupt
-            short = past - ends[0] < FEWEST_SLICES  # then what has begun of a slice is of use
-            ends[1] = min(past + short, ends[1])
-            _send_all(generators, {"stop_slice": ends[1]})
-
     with _started(spec, addresses) as generators:
-        schedule_hash = collect(generators, "ready", _START_S)[0]["schedule_hash"]
+        return _Run(spec, generators, on_progress, stop).result()
+
+
+class _Run:
+    """One run of generators that are started: its start, its window, and what was recorded in it."""
+
+    def __init__(
+        self,
+        spec: LoadSpec,
+        generators: Sequence[GeneratorProcess],
+        on_progress: Callable[[Progress], None] | None,
+        stop: Callable[[], bool] | None,
+    ) -> None:
+        self._spec = spec
+        self._generators = generators
+        self._on_progress = on_progress
+        self._stop = stop
+        self._start_ns = 0
+        self._first = self._last = 0
+        """The slices with which the window begins and ends; both 0 until that is known."""
+        self._cut_ns: int | None = None
+        """When the run was cut short, in ns from its start."""
+
+    def result(self) -> LoadResult:
+        """Wait for the run's end (see `run`)."""
+        schedule_hash = collect(self._generators, "ready", _START_S)[0]["schedule_hash"]
         started_at = datetime.now(UTC)
-        start_ns = time.monotonic_ns() + _LEAD_NS
-        _send_all(generators, {"start_ns": start_ns})
-        until = time.monotonic() + spec.deadline_s
-        answers = collect(generators, "first_answers", spec.deadline_s, report)
-        answered = max(one["slice"] for one in answers)
-        first = max(answered, spec.warmup_slices)
-        last = first + spec.slices
-        _send_all(generators, {"first_slice": first})
-        ends += first, last
-        done = collect(generators, "done", until - time.monotonic(), report)
-        last = ends[1]
+        until = time.monotonic() + self._spec.deadline_s
+        self._start_ns = time.monotonic_ns() + _LEAD_NS
+        self._send({"start_ns": self._start_ns})
+        answered = self._agree_on_window()
+        done = collect(self._generators, "done", until - time.monotonic(), self._report)
         timeline = Timeline.merged(Timeline.from_json(one["timeline"]) for one in done)
-        if spec.warmup_mode is WarmupMode.AUTO:
-            first = answered + mser5(timeline.mean_response_ns(answered, last), first - answered)
-        _send_all(generators, {"first_slice": first, "last_slice": last})
-        parts = collect(generators, "window", _START_S)
-    window = MeasurementWindow.merged(MeasurementWindow.from_json(part["window"]) for part in parts)
-    totals = sum((Counter(one["totals"]) for one in done), Counter[str]())
-    failures = dict(ChainMap(*(one["errors"] for one in done)))
-    if cut_ns:  # what was in flight then is no failure
-        for by_outcome in (window.outcomes, totals, failures):
-            by_outcome.pop(Outcome.UNANSWERED, None)
-    return LoadResult(
-        spec=spec,
-        started_at=started_at,
-        schedule_hash=schedule_hash,
-        warmup_s=first * spec.slice_ns / 1e9,
-        window_s=(min([last * spec.slice_ns, *cut_ns]) - first * spec.slice_ns) / 1e9,
-        window=window,
-        totals=dict(totals),
-        dropped_in_all=sum(one["dropped"] for one in done) + sum(own_failures(totals).values()),
-        timeline=timeline,
-        first_slice=first,
-        last_slice=last,
-        generators=tuple(GeneratorHealth(**part["health"]) for part in parts),
-        journal=records_of(row for part in parts for row in part["journal"]),
-        errors=failures,
-        interrupted=bool(cut_ns),
-        service_times=ServiceTimes.merged(ServiceTimes(**one["service_times"]) for one in done),
-    )
+        if self._spec.warmup_mode is WarmupMode.AUTO and self._cut_ns is None:
+            settling = timeline.mean_response_ns(answered, self._last)
+            self._first = answered + mser5(settling, self._first - answered)
+        self._send({"first_slice": self._first, "last_slice": self._last})
+        parts = collect(self._generators, "window", _START_S)
+        return self._merged(schedule_hash, started_at, timeline, done, parts)
+
+    def _agree_on_window(self) -> int:
+        """Tell all generators where the window begins. Returns the slice in which every user was answered."""
+        deadline_s = self._spec.deadline_s
+        answers = collect(self._generators, "first_answers", deadline_s, self._report)
+        answered = max(int(one["slice"]) for one in answers)
+        if self._cut_ns is None:
+            self._first = max(answered, self._spec.warmup_slices)
+            self._last = self._first + self._spec.slices
+            self._send({"first_slice": self._first})
+        return answered
+
+    def _report(self, parts: Sequence[Message]) -> None:
+        """Pass on how far the generators are, and see whether to go on."""
+        if self._on_progress is not None:
+            self._on_progress(_together(parts))
+        if self._stop is not None and self._cut_ns is None and self._stop():
+            self._cut_short(time.monotonic_ns() - self._start_ns)
+
+    def _cut_short(self, now_ns: int) -> None:
+        """End the run now. Its window ends with it; before its first slice is over, it is all that was."""
+        self._cut_ns = now_ns
+        past = now_ns // self._spec.slice_ns
+        if past <= self._first or not self._last:
+            self._first = 0
+        short = past - self._first < FEWEST_SLICES  # then what has begun of a slice is of use
+        self._last = min(past + short, self._last or past + 1)
+        self._send({"stop_slice": self._last})
+
+    def _send(self, message: Message) -> None:
+        for generator in self._generators:
+            generator.send(message)
+
+    def _merged(
+        self,
+        schedule_hash: str,
+        started_at: datetime,
+        timeline: Timeline,
+        done: Sequence[Message],
+        parts: Sequence[Message],
+    ) -> LoadResult:
+        """Return what all generators recorded, in the whole run and in the window."""
+        window = MeasurementWindow.merged(MeasurementWindow.from_json(part["window"]) for part in parts)
+        totals = sum((Counter(one["totals"]) for one in done), Counter[str]())
+        failures = dict(ChainMap(*(one["errors"] for one in done)))
+        if self._cut_ns is not None:  # what was in flight then is no failure
+            for by_outcome in (window.outcomes, totals, failures):
+                by_outcome.pop(Outcome.UNANSWERED, None)
+        begin_ns, end_ns = (n * self._spec.slice_ns for n in (self._first, self._last))
+        return LoadResult(
+            spec=self._spec,
+            started_at=started_at,
+            schedule_hash=schedule_hash,
+            warmup_s=begin_ns / 1e9,
+            window_s=(min(end_ns, self._cut_ns or end_ns) - begin_ns) / 1e9,
+            window=window,
+            totals=dict(totals),
+            dropped_in_all=sum(one["dropped"] for one in done) + sum(own_failures(totals).values()),
+            timeline=timeline,
+            first_slice=self._first,
+            last_slice=self._last,
+            generators=tuple(GeneratorHealth(**part["health"]) for part in parts),
+            journal=records_of(row for part in parts for row in part["journal"]),
+            errors=failures,
+            interrupted=self._cut_ns is not None,
+            service_times=ServiceTimes.merged(ServiceTimes(**one["service_times"]) for one in done),
+        )
 
 
 @contextmanager
@@ -268,11 +313,6 @@ def _started(spec: LoadSpec, addresses: Sequence[str]) -> Iterator[list[Generato
             }
             generator.send(task)
         yield generators
-
-
-def _send_all(generators: Sequence[GeneratorProcess], message: dict[str, Any]) -> None:
-    for generator in generators:
-        generator.send(message)
 
 
 def _together(parts: Sequence[dict[str, Any]]) -> Progress:

@@ -16,7 +16,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from lab.arrivals import Closed, Constant, Poisson
+from lab.arrivals import Closed, Constant, Load, Poisson
 from lab.errors import BadParameter, CorpusError, GeneratorFailed, RemoteRefused
 from lab.load import run as generators
 from lab.load.result import Progress
@@ -233,9 +233,25 @@ def test_a_run_that_is_stopped_ends_with_what_came_before(server: ScriptedServer
     assert result.throughput_rps > 0
 
 
-def test_a_run_that_is_stopped_in_its_warm_up_gives_nothing(server: ScriptedServer) -> None:
-    with pytest.raises(KeyboardInterrupt):
-        run(LoadSpec(url=server.url, load=Constant(100), warmup_s=600), stop=lambda: True)
+@pytest.mark.parametrize("load", [Constant(100), Closed(3, think_time_s=0.01)])
+def test_a_run_that_is_stopped_in_its_warm_up_gives_what_was_seen_of_that(
+    server: ScriptedServer, load: Load
+) -> None:
+    seen: list[Progress] = []
+    spec = LoadSpec(url=server.url, load=load, warmup_s=600, processes=2)
+    result = run(spec, on_progress=seen.append, stop=lambda: seen[-1].succeeded > 20)
+    assert result.interrupted
+    assert result.before_window
+    assert (result.warmup_s, result.failed) == (0, 0)
+    assert result.succeeded > 20
+    assert result.throughput_rps > 0
+
+
+def test_a_run_that_is_stopped_before_its_users_were_answered_ends_with_what_was_seen() -> None:
+    with serving(lambda _: Manner.SILENCE) as server:
+        spec = LoadSpec(url=server.url, load=Closed(3), warmup_s=0, processes=2)
+        result = run(spec, stop=lambda: True)
+    assert (result.interrupted, result.requests) == (True, 0)
 
 
 def test_a_run_that_nobody_stops_is_whole(server: ScriptedServer) -> None:
