@@ -21,7 +21,7 @@ from lab.load.result import LoadResult
 from lab.load.run import run
 from lab.load.spec import LoadSpec
 from lab.measure.machine_watch import Contention, MachineWatch
-from lab.measure.percentiles import sample_floor
+from lab.measure.percentiles import sample_floor, too_short_for
 from lab.measure.row import Servers, Trial, factors_of, measure
 from lab.measure.statistics import Interval, batch_means, mean_interval
 from lab.measure.validity import InvalidReason
@@ -192,12 +192,8 @@ def plan_comparison(
             f"{simulated_requests} at least {SIMULATED_WARMUP}"
         )
     slowest = min(Setting(scenario, float(work_ms), part).rate for scenario, part in parts.items())
-    if duration_s * slowest < sample_floor(0.5):
-        raise BadParameter(
-            f"duration_s {duration_s:g} is too short: at {slowest:.3g} requests a second it holds "
-            f"{duration_s * slowest:.2g}, and a median needs {sample_floor(0.5)}. Take "
-            f"{sample_floor(0.5) / slowest:.3g} or more"
-        )
+    if why := too_short_for(duration_s, slowest):
+        raise BadParameter(f"duration_s {duration_s:g} is too short: {why}")
     try:
         chosen = tuple(PolicyName(name) for name in policies or list(PolicyName))
     except ValueError as error:

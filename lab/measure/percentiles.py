@@ -25,6 +25,7 @@ __all__ = [
     "order_statistics_interval",
     "percentile_intervals",
     "sample_floor",
+    "too_short_for",
 ]
 
 ASSURANCE = 0.99
@@ -53,6 +54,21 @@ def sample_floor(quantile: float) -> int:
         else:
             high = middle
     return low
+
+
+def too_short_for(duration_s: float, rate: float) -> str | None:
+    """Return why a window is sure to hold fewer answers than a median needs, and what to do; else None.
+
+    `rate` is the answers a second to expect.
+    """
+    least = sample_floor(0.5)
+    if duration_s * rate >= least * (1 - 1e-9):
+        return None
+    needed_s = math.ceil(10 * least / rate) / 10
+    return (
+        f"at {rate:.3g} answers a second it holds {duration_s * rate:.3g}, and a median needs {least}. "
+        f"Take {least} / {rate:.3g} = {needed_s:g} s or more"
+    )
 
 
 def interval_ranks(quantile: float, samples: int, confidence: float = 0.95) -> tuple[int, int] | None:

@@ -21,6 +21,7 @@ from lab.load import requests
 from lab.measure.columns import Factors
 from lab.measure.factors import Combination, cell_id, corpus_of, load_of, topology_of
 from lab.measure.measurement import Measurement
+from lab.measure.percentiles import too_short_for
 from lab.measure.row import Trial
 from lab.measure.validity import InvalidReason
 from lab.names import PlacementName
@@ -28,7 +29,7 @@ from lab.results.folder import HOME
 from lab.sweep.levels import Grid, Level, factor_names, read_levels, unknown
 from lab.sweep.presets import PresetName, preset_named
 from lab.sweep.trial import Generators, read_cores
-from lab.sweep.windows import LEAST_ANSWERS, TrialWindow, Windows, predicted_rps
+from lab.sweep.windows import TrialWindow, Windows, predicted_rps
 
 __all__ = ["Plan", "parameters_in", "plan_sweep", "seconds"]
 
@@ -237,14 +238,11 @@ def _require_answers(window: TrialWindow, combination: Combination) -> None:
     Raises BadParameter. Only a duration that was given can be: others are as long as that takes.
     """
     rate = predicted_rps(combination)
-    if rate and window.duration_s * rate < LEAST_ANSWERS:
-        needed_s = math.ceil(10 * LEAST_ANSWERS / rate) / 10
+    if rate and (why := too_short_for(window.duration_s, rate)):
         level = combination["concurrency"] or f"{combination['requested_rate']:g}/s"
         raise BadParameter(
-            f"duration_s {window.duration_s:g} is too short for {combination['topology']} at {level}: at "
-            f"{rate:.3g} answers a second it holds {window.duration_s * rate:.2g}, and a median needs "
-            f"{LEAST_ANSWERS}. Take {LEAST_ANSWERS} / {rate:.3g} = {needed_s:g} "
-            "or more, or leave it out"
+            f"duration_s {window.duration_s:g} is too short for {combination['topology']} at {level}: {why}, "
+            "or leave it out"
         )
 
 

@@ -13,7 +13,7 @@ from lab.theory.bounds import processor, throughput_bound
 from lab.theory.prediction import predict_closed
 from services.names import ClientName, WorkKind
 
-__all__ = ["LEAST_ANSWERS", "TrialWindow", "Windows", "predicted_rps"]
+__all__ = ["TrialWindow", "Windows", "predicted_rps"]
 
 LEAST_ANSWERS = sample_floor(0.5)
 """A trial with fewer is invalid, whatever else it is."""
