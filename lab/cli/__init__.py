@@ -5,9 +5,9 @@
 what it needs only when it runs, so that `lab --help` stays quick. What several commands share of options is
 in `options`.
 
-**A URL of anybody's.** `url` holds `load` and `saturate`. Both read what was typed into a LoadSpec by
-`load_run`, which also runs one load, appends its row to a CSV and prints it; `saturation_run` runs a search,
-probe by probe.
+**A URL of anybody's.** `url` holds `load` and `saturate`, and reads what was typed into a LoadSpec.
+`load_run` runs one load and appends its row to a CSV, `load_report` says what came of it; `saturation_run`
+runs a search, probe by probe.
 
 **A topology that stays up.** `up` turns its options into TopologyOptions (`topology_options`), and `keeper`
 starts what they build. The keeper is the process of `lab up` itself or, with --detach, a child that runs the

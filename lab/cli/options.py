@@ -5,11 +5,13 @@ And which of them help with a status that is not wanted.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from lab.errors import BadParameter
 from services.names import ProtocolName
 
 __all__ = [
@@ -34,6 +36,8 @@ __all__ = [
     "UpOffset",
     "UpProtocol",
     "WindowTime",
+    "require_between",
+    "require_writable",
 ]
 
 INTERRUPTED = 130
@@ -102,3 +106,45 @@ HINTS = {
     "http_429": "the server limits how much one client may ask: lift that, or load less",
 }
 """What to do about a status, by its outcome."""
+
+
+def require_between(option: str, value: float | None, least: float, most: float) -> None:
+    """Check a number that was typed, if one was. Raises BadParameter, also for nan."""
+    if value is not None and not least <= value <= most:
+        raise BadParameter(f"{option} is {value:g}: give a number from {least:g} to {most:,g}")
+
+
+def require_writable(path: Path) -> None:
+    """Check that a CSV and its sidecar can be written there, and leave nothing. Raises BadParameter."""
+    from lab.results.sidecar import Sidecar
+
+    try:
+        if path.is_dir():
+            raise BadParameter(f"--csv {path} is a directory: name a file in it, such as {path / 'mine.csv'}")
+        sidecar = Sidecar.path_for(path)
+        if path.exists() and not path.is_file():
+            raise BadParameter(f"--csv {path} is no regular file: name one, such as mine.csv")
+        if sidecar == path:
+            raise BadParameter(
+                f"--csv {path} has the name of its own sidecar: name the CSV {path.with_suffix('.csv')}"
+            )
+        if not path.parent.is_dir():
+            raise BadParameter(f"--csv {path} cannot be written: make the directory {path.parent}")
+        if sidecar.is_dir():
+            raise BadParameter(f"--csv {path} needs a sidecar {sidecar}, which is a directory: name another")
+        _try_to_write(path)
+    except OSError as error:
+        raise BadParameter(
+            f"--csv {path} cannot be written ({error.strerror}): see its permissions, or name another"
+        ) from None
+
+
+def _try_to_write(path: Path) -> None:
+    """Open a file for appending, and remove it if it was not there. Raises OSError."""
+    is_new = not path.exists()
+    with path.open("ab"):
+        pass
+    if is_new:
+        path.unlink()
+    if not os.access(path.parent, os.W_OK | os.X_OK):  # where the sidecar is replaced
+        raise PermissionError(None, "its directory is read-only")

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from lab.arrivals import Load
-from lab.cli.load_run import require_writable, show_progress, written_to
+from lab.cli.load_run import show_progress, written_to
+from lab.cli.options import require_writable
 from lab.errors import BadParameter, LabError
 from lab.load.result import Progress
 from lab.load.spec import LoadSpec

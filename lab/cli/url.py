@@ -7,8 +7,9 @@ only once that is done, so that a slip of the finger is answered at once.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -32,14 +33,16 @@ from lab.cli.options import (
     Seed,
     Timeout,
     WindowTime,
+    require_between,
+    require_writable,
 )
-from lab.errors import BadParameter, LabError
+from lab.errors import BadParameter
 from lab.measure.times import read_seconds
 from lab.names import LoadModel, WarmupMode
 
 if TYPE_CHECKING:
     from lab.arrivals import Load
-    from lab.load.spec import PipelineBody
+    from lab.load.spec import LoadSpec, PipelineBody
 
 __all__ = ["load", "saturate"]
 
@@ -99,79 +102,48 @@ def load(
     Ctrl-C ends the run and prints what there is. Exits with 1 if nothing succeeded, or where --fail-if
     holds or cannot be told, and with 130 after Ctrl-C.
     """
-    import json
-    from datetime import datetime
-
     from lab.measure.conditions import Condition
 
     conditions = [Condition.parse_failure(text) for text in fail_if or []]
-    content = _read_body(body, body_text, payload_bytes)
     think_time_s = read_seconds("--think-time", think_time, bare="ms")
-    duration_s = read_seconds("--duration", duration, least=0.5)
-    warmup_s = read_seconds("--warmup", warmup)
-    timeout_s = read_seconds("--timeout", timeout, least=0.1)
-    headers, cpus = _read_headers(header or []), _read_cpus(cpu)
-    from lab.load.spec import MOST_IN_FLIGHT, LoadSpec
-
-    spec = LoadSpec(
+    times = {
+        "duration_s": read_seconds("--duration", duration, least=0.5),
+        "warmup_s": read_seconds("--warmup", warmup),
+        "read_timeout_s": read_seconds("--timeout", timeout, least=0.1),
+    }
+    if csv:
+        require_writable(csv)
+    target = _Target(
         url=url,
-        load=_read_load(arrivals, rate, concurrency, think_time_s),
-        duration_s=duration_s,
-        warmup_s=warmup_s,
-        read_timeout_s=timeout_s,
-        warmup_mode=warmup_mode,
-        seed=seed,
-        method=(method or ("GET" if content is None else "POST")).upper(),
-        headers=headers,
-        body=content,
-        max_connections=(None if rate is None else concurrency) or MOST_IN_FLIGHT,
+        method=method,
+        headers=_read_headers(header or []),
+        body=_read_body(body, body_text, payload_bytes),
         processes=processes,
-        cpus=cpus,
+        cpus=_read_cpus(cpu),
+        seed=seed,
         ca_file=ca_file,
         cert_file=cert,
         key_file=key,
         remote=remote,
+        max_connections=None if rate is None else concurrency,
     )
-    spec.check()
-    from lab.cli.load_run import (
-        append_row,
-        details_of,
-        load_once,
-        require_csv,
-        row_json,
-        row_text,
-        say,
+    spec = target.spec(
+        _read_load(arrivals, rate, concurrency, think_time_s), warmup_mode=warmup_mode, **times
     )
+    _require_answers(spec)
 
-    if csv:
-        require_csv(csv, spec)
+    from lab.cli.load_report import say_conditions
+    from lab.cli.load_run import Output, load_and_print
+
+    output = Output(csv=csv, keep_interrupted=keep_interrupted, show_invalid=show_invalid, as_json=as_json)
     try:
-        measured, loaded, others = load_once(spec)
+        measured, loaded = load_and_print(spec, output)
     except KeyboardInterrupt:
         typer.echo("lab: interrupted before anything was measured", err=True)
         raise typer.Exit(INTERRUPTED) from None
-    unwritten = None
-    if csv and (keep_interrupted or not loaded.interrupted):
-        try:
-            measured = append_row(csv, spec, measured, loaded)
-        except LabError as error:  # what was measured is printed all the same
-            unwritten = error
-    details = details_of(measured, loaded, others, show_invalid=show_invalid)
-    if as_json:
-        say(json.dumps(row_json(measured, details), default=datetime.isoformat))
-    else:
-        say(row_text(spec, measured, details))
-    if unwritten:
-        raise unwritten
     if loaded.interrupted:
         raise typer.Exit(INTERRUPTED)
-    broken = 0 if measured.outcome.succeeded else 1
-    for condition in conditions:
-        holds = condition.holds(measured)
-        verdict = "cannot be told" if holds is None else "holds" if holds else "does not hold"
-        typer.echo(f"{condition}: {verdict}" + ("" if holds is False else ", so the run fails"), err=True)
-        broken += holds is not False
-    if broken:
+    if not say_conditions(conditions, measured) or not measured.outcome.succeeded:
         raise typer.Exit(1)
 
 
@@ -218,33 +190,31 @@ def saturate(
     if concurrency and arrivals is LoadModel.CLOSED:
         raise BadParameter("--concurrency does not go with --arrivals closed, which searches for it")
     goal = tuple(Condition.parse(text) for text in slo)
-    content = _read_body(body, body_text, payload_bytes)
     duration_s = read_seconds("--duration", duration, least=0.5)
     timeout_s = read_seconds("--timeout", timeout, least=0.1)
-    headers, cpus = _read_headers(header or []), _read_cpus(cpu)
-
-    from lab.arrivals import Closed
-    from lab.load.spec import MOST_IN_FLIGHT, LoadSpec
-
-    base = LoadSpec(
+    require_between("--guess", guess, 0.001, MOST_USERS)
+    require_between("--precision", precision, 0.001, 0.5)
+    if csv:
+        require_writable(csv)
+    target = _Target(
         url=url,
-        load=Closed(processes),
-        method=(method or ("GET" if content is None else "POST")).upper(),
-        headers=headers,
-        body=content,
-        read_timeout_s=timeout_s,
-        max_connections=concurrency or MOST_IN_FLIGHT,
+        method=method,
+        headers=_read_headers(header or []),
+        body=_read_body(body, body_text, payload_bytes),
         processes=processes,
-        cpus=cpus,
+        cpus=_read_cpus(cpu),
         seed=seed,
         ca_file=ca_file,
         cert_file=cert,
         key_file=key,
         remote=remote,
+        max_connections=concurrency,
     )
-    base.check()
+    from lab.arrivals import Closed
 
-    from lab.cli.load_run import say
+    base = target.spec(Closed(processes), read_timeout_s=timeout_s)
+
+    from lab.cli.load_report import say
     from lab.cli.saturation_run import search
     from lab.saturation import Ending, SearchSpec
 
@@ -274,6 +244,44 @@ def saturate(
         raise typer.Exit(INTERRUPTED)
     if found.highest_kept is None:
         raise typer.Exit(1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Target:
+    """What is loaded, and from where: the options that both commands have, as they were typed."""
+
+    url: str
+    method: str | None
+    headers: tuple[tuple[str, str], ...]
+    body: PipelineBody | bytes | None
+    processes: int
+    cpus: tuple[int, ...]
+    seed: int
+    ca_file: str | None
+    cert_file: str | None
+    key_file: str | None
+    remote: bool
+    max_connections: int | None
+
+    def spec(self, load: Load, **more: Any) -> LoadSpec:
+        """Return the spec of a load on it, which may be run. Raises as `LoadSpec.check`."""
+        from lab.load.spec import MOST_IN_FLIGHT, LoadSpec
+
+        typed = {each.name: getattr(self, each.name) for each in fields(self)}
+        typed["method"] = (self.method or ("GET" if self.body is None else "POST")).upper()
+        typed["max_connections"] = self.max_connections or MOST_IN_FLIGHT
+        spec = LoadSpec(load=load, **typed, **more)
+        spec.check()
+        return spec
+
+
+def _require_answers(spec: LoadSpec) -> None:
+    """Refuse an open loop that is sure to be invalid. Raises BadParameter, with the arithmetic."""
+    from lab.measure.percentiles import too_short_for
+
+    rate = spec.load.requested_rate
+    if rate and (why := too_short_for(spec.duration_s, rate)):
+        raise BadParameter(f"--duration {spec.duration_s:g}s is too short: {why}, or a higher --rate")
 
 
 def _read_load(

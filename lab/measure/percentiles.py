@@ -67,7 +67,7 @@ def too_short_for(duration_s: float, rate: float) -> str | None:
     needed_s = math.ceil(10 * least / rate) / 10
     return (
         f"at {rate:.3g} answers a second it holds {duration_s * rate:.3g}, and a median needs {least}. "
-        f"Take {least} / {rate:.3g} = {needed_s:g} s or more"
+        f"Take {least} / {rate:.3g} = {needed_s:g} or more"
     )
 
 

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from lab.arrivals import Closed, Ramp, Steps
-from lab.cli.load_run import Details, cell_of, row_text
+from lab.cli.load_report import Details, row_text
+from lab.cli.load_run import cell_of
 from lab.load.spec import LoadSpec, PipelineBody
 from lab.measure.measurement import Measurement
 from lab.measure.statistics import Interval

@@ -25,6 +25,7 @@ from lab.cli.saturation_run import probe_line
 from lab.results.csv_file import Results, read_measurements
 from tests.support.command_line import CommandLine
 from tests.support.measurements import make_measurement
+from tests.support.scripted_server import Manner, serving
 
 
 class Hello(BaseHTTPRequestHandler):
@@ -70,7 +71,7 @@ def short(*arguments: str | int) -> tuple[str | int, ...]:
     return ("--duration", "0.5", "--warmup", "0.1", *arguments)
 
 
-def test_a_load_walks_through_four_files_of_the_command_line(lab: CommandLine, url: str) -> None:
+def test_a_load_walks_through_five_files_of_the_command_line(lab: CommandLine, url: str) -> None:
     importlib.import_module("lab.cli.app")  # as long as that takes, classes are made in many files
     folder, walked = str(Path(cli.__file__).parent), set()
 
@@ -84,7 +85,7 @@ def test_a_load_walks_through_four_files_of_the_command_line(lab: CommandLine, u
         lab("load", url, *short())
     finally:
         sys.setprofile(None)
-    assert walked == {"__init__.py", "app.py", "url.py", "load_run.py"}
+    assert walked == {"__init__.py", "app.py", "url.py", "load_run.py", "load_report.py"}
 
 
 def test_load_prints_one_object_with_the_columns_of_a_row(lab: CommandLine, url: str) -> None:
@@ -141,7 +142,7 @@ def test_a_condition_that_holds_makes_load_exit_with_1(lab: CommandLine, url: st
 
 
 def test_a_condition_that_cannot_be_told_makes_load_exit_with_1(lab: CommandLine, url: str) -> None:
-    done = lab("load", url, *short("--rate", 10, "--fail-if", "p99>1s"))
+    done = lab("load", url, *short("--rate", 30, "--fail-if", "p99>1s"))
     assert done.returncode == 1
     assert "p99 > 1000 ms: cannot be told, so the run fails" in done.stderr
 
@@ -234,6 +235,11 @@ def test_the_concurrency_of_an_open_loop_bounds_what_is_in_flight_at_once(lab: C
         (("--rate", "inf"), "rate is inf"),
         (("--rate", "1e300"), "rate is 1e+300"),
         (("--rate", "-5"), "rate is -5"),
+        (("--rate", "5", "--duration", "2s"), "Take 11 / 5 = 2.2 or more, or a higher --rate"),
+        (
+            ("--arrivals", "ramp", "--rate", "1,3", "--duration", "5s"),
+            "at 2 answers a second it holds 10, and a median needs 11",
+        ),
         (("--rate", ""), "--rate is ''"),
         (("--concurrency", "1e300"), "Invalid value for '--concurrency'"),
         (("--concurrency", 0), "Invalid value for '--concurrency'"),
@@ -254,6 +260,9 @@ def test_the_concurrency_of_an_open_loop_bounds_what_is_in_flight_at_once(lab: C
         (("--csv", "/nonexistent/dir/x.csv"), "make the directory /nonexistent/dir"),
         (("--csv", "/nonexistent/rows.json"), "name the CSV /nonexistent/rows.csv"),
         (("--csv", "/"), "is a directory"),
+        (("--csv", "/dev/full"), "is no regular file"),
+        (("--csv", "/proc/mine.csv"), "cannot be written"),
+        (("--csv", "x" * 300), "File name too long"),
         (("--processes", 2), "processes is 2: it must be no more than may be in flight"),
         (("--rate", "5", "--concurrency", 2, "--processes", 3), "no more than may be in flight"),
     ],
@@ -392,6 +401,12 @@ def interrupted(when_s: float, url: str, *arguments: str | int | Path) -> subpro
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
+@pytest.fixture
+def silent_url() -> Iterator[str]:
+    with serving(lambda _: Manner.SILENCE) as server:
+        yield server.url
+
+
 def test_ctrl_c_prints_what_there_is_marked_and_writes_no_row(url: str, tmp_path: Path) -> None:
     times = ("--duration", "5min", "--warmup", 0)
     done = interrupted(1.5, url, *times, "--csv", tmp_path / "mine.csv")
@@ -414,7 +429,18 @@ def test_the_row_of_an_interrupted_run_is_kept_when_asked_for(url: str, tmp_path
     assert kept.outcome.requests == row["requests"]
 
 
-def test_ctrl_c_before_anything_was_measured_says_so(url: str) -> None:
-    done = interrupted(0.2, url, "--duration", "5s", "--warmup", "1h")
-    assert (done.returncode, done.stdout) == (130, "")
-    assert done.stderr == "lab: interrupted before anything was measured\n"
+def test_ctrl_c_in_the_warm_up_prints_what_was_seen_of_it_and_keeps_no_row(url: str, tmp_path: Path) -> None:
+    asked = ("--keep-interrupted", "--csv", tmp_path / "mine.csv")
+    done = interrupted(0.2, url, "--duration", "5s", "--warmup", "1h", *asked)
+    assert done.returncode == 130
+    assert done.stdout.startswith("interrupted   so all figures are of the warm-up")
+    assert " req/s\n" in done.stdout
+    assert done.stderr.splitlines()[-1].endswith("gets no row: Ctrl-C came before the measurement began")
+    assert not list(tmp_path.iterdir())
+
+
+def test_ctrl_c_before_the_first_answer_says_so(silent_url: str) -> None:
+    done = interrupted(0.2, silent_url, "--warmup", 0)
+    assert done.returncode == 130
+    assert done.stdout.startswith("interrupted ")
+    assert "0 succeeded, 0 failed" in done.stdout
