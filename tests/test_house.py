@@ -27,6 +27,7 @@ FLOORS = (
         "lab.rounding",
         "lab.arrivals",
         "lab.topology",
+        "lab.pipeline",
         "lab.expectations",
         "lab.theory",
         "lab.machine",
@@ -127,7 +128,7 @@ def test_public_class_names_are_unique() -> None:
 
 def test_files_are_few_and_of_a_length_to_read_in_one_sitting() -> None:
     lengths = {path: len(path.read_text(encoding="utf-8").splitlines()) for _, path in code_files()}
-    assert len(lengths) <= 240
+    assert len(lengths) <= 280  # 240, and the packages that pipelines of one's own bring
     assert {path: length for path, length in lengths.items() if length > 400} == {}
 
 

@@ -16,6 +16,7 @@ import typer
 from lab.cli.benchmark import benchmark
 from lab.cli.doctor import doctor
 from lab.cli.options import INTERRUPTED
+from lab.cli.pipeline_file import init, show
 from lab.cli.results import chart, check, compare
 from lab.cli.running import down, kill, logs, restart, stats, test
 from lab.cli.up import up
@@ -48,6 +49,8 @@ app.command()(saturate)
 app.command()(compare)
 app.command()(chart)
 app.command()(check)
+app.command()(init)
+app.command()(show)
 
 
 _MISTAKES: tuple[type[Any], ...] = typer.BadParameter.__mro__[:3]
