@@ -24,6 +24,7 @@ from services.loops import run
 __all__ = [
     "BACKLOG",
     "Server",
+    "descriptor_limit",
     "die_with",
     "listen",
     "name_of",
@@ -76,15 +77,19 @@ def table(variables: Iterable[Variable], instance: str, meaning: str) -> str:
     return "\n".join(f"  {name:<{width}}  {text}" for name, text in rows)
 
 
+def descriptor_limit() -> int:
+    """Return how many files this process may open."""
+    now, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return MOST_DESCRIPTORS if now == resource.RLIM_INFINITY else now
+
+
 def raise_descriptor_limit(wanted: int = MOST_DESCRIPTORS) -> int:
     """Let this process, and those it starts, open `wanted` files, or as many as the system allows it.
 
     Every connection is one, and the limit that a shell sets is often too low for a server (256 on macOS).
     Returns the limit from now on, which is never lowered.
     """
-    now, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if now == resource.RLIM_INFINITY:
-        return MOST_DESCRIPTORS
+    now, most = descriptor_limit(), resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     allowed = wanted if most == resource.RLIM_INFINITY else min(wanted, most)
     for limit in (allowed, min(allowed, MAC_DESCRIPTORS)):
         if limit <= now:

@@ -8,7 +8,7 @@ import time
 from services.addresses import address_of
 from services.balancer.balancer import LoadBalancer
 from services.balancer.instances import InstanceState
-from services.wire import WireClient, WireError
+from services.wire import SHORTAGES, WireClient, WireError
 
 __all__ = ["ActiveChecks"]
 
@@ -59,8 +59,9 @@ class ActiveChecks:
             try:
                 response = await self._client.get(url, timeout_s=settings.check_timeout_s)
                 healthy = response.status < 500  # an instance without such a route is alive all the same
-            except WireError:
+            except WireError as error:
                 healthy = False
-            instances = self._balancer.instances
-            report = instances.check_passed if healthy else instances.check_failed
-            report(instance, time.monotonic())
+                if error.kind in SHORTAGES:  # which says nothing about the instance
+                    self._balancer.fell_short(error.kind)
+                    continue
+            self._balancer.checked(instance, healthy=healthy, now=time.monotonic())

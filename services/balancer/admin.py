@@ -7,6 +7,7 @@ for programs on the same machine (AdminAccess).
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import accumulate
@@ -23,6 +24,9 @@ from services.balancer.health import State
 
 __all__ = ["ADMIN", "Admin", "AdminAccess", "Metrics"]
 
+KEPT_S = 0.1
+"""How long the text of the metrics is good for."""
+
 
 class Metrics:
     """A collector over one balancer's counters. Label values are the service's name and instance labels."""
@@ -31,12 +35,16 @@ class Metrics:
 
     def __init__(self, balancer: LoadBalancer) -> None:
         self._balancer = balancer
+        self._text, self._until = b"", 0.0
         self._registry = CollectorRegistry(auto_describe=False)
         self._registry.register(self)
 
     def text(self) -> bytes:
-        """Return the answer to GET /metrics."""
-        return bytes(generate_latest(self._registry))
+        """Return the answer to GET /metrics: for KEPT_S the same one, since making it takes a millisecond."""
+        now = time.monotonic()
+        if now >= self._until:
+            self._text, self._until = bytes(generate_latest(self._registry)), now + KEPT_S
+        return self._text
 
     def collect(self) -> Iterator[Metric]:
         """Yield every metric, as prometheus-client asks for them."""
@@ -47,6 +55,11 @@ class Metrics:
         )
         yield self._by_reason(
             "balancer_denials", "Requests that might have, and did not.", self._balancer.counters.denials
+        )
+        yield self._by_reason(
+            "balancer_shortages",
+            "Times that the balancer itself ran out of something.",
+            self._balancer.counters.shortages,
         )
         yield self._durations()
         yield from self._instances()
@@ -77,8 +90,7 @@ class Metrics:
         counters = self._balancer.counters
         for label, number in counters.answered_attempts(self._balancer.instances).items():
             family.add_metric([self._service, label, "answered"], number)
-            family.add_metric([self._service, label, "abandoned"], counters.released[label])
-        for (label, kind), number in counters.failures.items():
+        for (label, kind), number in (*counters.unjudged.items(), *counters.failures.items()):
             family.add_metric([self._service, label, str(kind)], number)
         return family
 

@@ -15,13 +15,18 @@ from services.wire import (
     Exchange,
     FailureKind,
     Headers,
+    NoAnswer,
     NotConnected,
+    NotSent,
     Opening,
     Pool,
     WireError,
 )
 
 __all__ = ["Attempt", "Attempted", "ResponseSink"]
+
+
+_CLOSED = frozenset({FailureKind.RESET, FailureKind.CLOSED_EARLY})
 
 
 class ResponseSink(Protocol):
@@ -102,6 +107,8 @@ class Attempt(Exchange):
     """The response so far, where it does not come whole."""
     passing = False
     """Whether some of the response was passed on."""
+    fresh = False
+    """Whether the connection was made for this attempt."""
     held_up = False
     """Whether the instance takes in the body more slowly than it comes."""
     _opening: Opening | None = None
@@ -118,7 +125,11 @@ class Attempt(Exchange):
 
     def open(self) -> None:
         """Send the request over a new connection."""
+        self.fresh = True
         self._opening = self._pool.open(self._on_opened)
+        request = self._request
+        if request.deadline < self.begun + self._pool.connect_timeout_s:
+            request.balancer.deadlines.watch(self, request.deadline)
 
     def send(self, connection: Connection, now: float) -> None:
         """Send the request over this connection."""
@@ -145,11 +156,21 @@ class Attempt(Exchange):
 
     def give_up(self) -> None:
         """End the attempt without a word to the request, whose response is wanted no more."""
-        if self._opening is not None:
-            self._opening.cancel()
+        self._stop_opening()
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.abort()
+
+    def met_closing(self, error: WireError) -> bool:
+        """Tell whether what failed was a kept connection alone, which the instance was about to close."""
+        closed = isinstance(error, NotSent) or (isinstance(error, NoAnswer) and error.kind in _CLOSED)
+        return closed and not self.fresh
+
+    @property
+    def unanswered(self) -> bool:
+        """Whether nothing of an answer has come."""
+        connection = self._connection
+        return self._opening is not None or (connection is not None and not connection.answer_begun)
 
     def send_more(self, upload: Upload) -> bool:
         """Send what has come of the body. Returns False if nothing can be sent yet."""
@@ -250,8 +271,21 @@ class Attempt(Exchange):
 
     # The rest.
 
+    def on_deadline(self) -> None:
+        """Give up connecting: the request's time is over."""
+        self._stop_opening()
+        peer = self.instance.label
+        self._request.failed(NotConnected(FailureKind.READ_TIMEOUT, peer, "no connection in time"))
+
+    def _stop_opening(self) -> None:
+        if self._opening is not None:
+            self._opening.cancel()
+            self._opening = None
+            self._request.balancer.deadlines.forget(self)
+
     def _on_opened(self, result: Connection | NotConnected) -> None:
         self._opening = None
+        self._request.balancer.deadlines.forget(self)
         if isinstance(result, Connection):
             self.send(result, time.monotonic())
         else:

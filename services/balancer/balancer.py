@@ -6,6 +6,7 @@ import asyncio
 import secrets
 import time
 from collections.abc import Collection
+from typing import Protocol
 
 from services.addresses import Address
 from services.balancer.counters import Counters
@@ -18,10 +19,13 @@ from services.balancer.policies import build
 from services.balancer.queue import RequestQueue
 from services.balancer.retries import RetryBudget, RetryRules
 from services.balancer.settings import BalancerSettings
-from services.wire import Deadlines, Pool
+from services.command import descriptor_limit
+from services.wire import SHORTAGES, Deadlines, FailureKind, Pool
 
-__all__ = ["DuplicateInstance", "LoadBalancer", "UnknownInstance"]
+__all__ = ["Clients", "DuplicateInstance", "LoadBalancer", "UnknownInstance"]
 
+SPARE_DESCRIPTORS = 8
+"""What is kept back beside descriptors for connections, such as for a log."""
 _SAFE = frozenset((b"GET", b"HEAD", b"OPTIONS"))
 _MAKES_ROOM = frozenset((EventKind.RESTORED, EventKind.EJECTED))
 
@@ -34,6 +38,16 @@ class DuplicateInstance(ValueError):  # noqa: N818
     """There is an instance of that name and port already."""
 
 
+class Clients(Protocol):
+    """All clients of a balancer, as far as it acts on their connections and requests itself."""
+
+    def shed(self) -> bool:
+        """Close a client's connection that is idle. Returns False if there is none."""
+
+    def vacate(self, instance: InstanceState) -> None:
+        """Have requests go elsewhere that wait for an instance which is down, where that does no harm."""
+
+
 class LoadBalancer:
     """The instances of one service and their pools, the queue before them, the retry budget, the counters.
 
@@ -41,8 +55,9 @@ class LoadBalancer:
     too, but finer.
     """
 
-    def __init__(self, settings: BalancerSettings) -> None:
+    def __init__(self, settings: BalancerSettings, clients: Clients) -> None:
         self.settings = settings
+        self._clients = clients
         self.loop = asyncio.get_running_loop()
         self.deadlines = Deadlines(self.loop)
         self.counters = Counters()
@@ -67,6 +82,7 @@ class LoadBalancer:
         self.pools: dict[InstanceState, Pool] = {}
         self.draining = self.closed = False
         # What every request asks for, one step nearer.
+        self.descriptors = descriptor_limit()
         self.total_timeout_s = settings.total_timeout_s
         self.try_timeout_s = settings.try_timeout_s
         self.idle_timeout_s = settings.idle_timeout_s
@@ -120,6 +136,40 @@ class LoadBalancer:
     def budget_after(self, tried: Collection[InstanceState]) -> RetryBudget | None:
         """Return what pays for another attempt at a request that was `tried`; None if it was everywhere."""
         return None if all(instance in tried for instance in self.instances) else self.budget
+
+    def checked(self, instance: InstanceState, *, healthy: bool, now: float) -> None:
+        """Take note of an active check. Requests do not wait for an instance that checks find down."""
+        if healthy:
+            self.instances.check_passed(instance, now)
+            return
+        self.instances.check_failed(instance, now)
+        if self.instances.down_by_checks(instance):
+            self._clients.vacate(instance)
+
+    def fell_short(self, kind: FailureKind) -> str:
+        """Take note that the balancer itself ran out of something. Return what that is, in words."""
+        self.descriptors = descriptor_limit()
+        words = SHORTAGES[kind]
+        self.on_event(Event(EventKind.SHORT, time.monotonic(), None, words))
+        return f"the balancer is {words}"
+
+    def make_room(self) -> bool:
+        """Close a connection that is idle, so that its descriptor is free. Returns False if there is none."""
+        return any(pool.shed() for pool in self.pools.values()) or self._clients.shed()
+
+    def admits(self, descriptor: int, clients: int) -> bool:
+        """Decide whether a client may stay whose connection has this descriptor, as one of so many.
+
+        The system gives out the lowest number that is free, so those above are what is left. One is kept back
+        for the request of each client that has none at an instance yet, and for each instance's checks:
+        clients that are idle go before these run out.
+        """
+        at_instances = sum(each.in_flight + len(pool) for each, pool in self.pools.items())
+        kept_back = max(0, clients - at_instances) + len(self.pools) + SPARE_DESCRIPTORS
+        if descriptor + kept_back < self.descriptors:
+            return True
+        self.fell_short(FailureKind.NO_DESCRIPTOR)
+        return descriptor + kept_back < self.descriptors or self._clients.shed()
 
     def add(self, address: Address) -> InstanceState:
         """Add an instance, to which requests may go from now on. Raises DuplicateInstance."""

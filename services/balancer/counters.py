@@ -5,14 +5,31 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable
+from enum import StrEnum
 
 from services.balancer.events import Event, EventKind
 from services.balancer.instances import InstanceState
+from services.wire.errors import SHORTAGES
 
-__all__ = ["DURATION_BUCKETS_S", "Counters"]
+__all__ = ["DURATION_BUCKETS_S", "AttemptEnd", "Counters"]
 
 DURATION_BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
 """Upper bounds, as OpenTelemetry's semantic conventions advise for http.server.request.duration."""
+
+
+class AttemptEnd(StrEnum):
+    """How attempts end that were neither answered nor failed by their instance."""
+
+    ABANDONED = "abandoned"
+    """The client went away."""
+    LATE = "late"
+    """The time was over that the client gave the request, and not yet what a try may take."""
+    STARVED = "starved"
+    """The client did not send the body in time."""
+    STALE = "stale"
+    """The instance had just closed the kept connection, or was closing it as the request came."""
+    SHORT = "short"
+    """The balancer ran out of something with the request on its way."""
 
 
 class Counters:
@@ -28,10 +45,11 @@ class Counters:
         "denials",
         "ejections",
         "failures",
-        "released",
         "retries",
         "seconds",
+        "shortages",
         "timings",
+        "unjudged",
     )
 
     def __init__(self) -> None:
@@ -43,8 +61,10 @@ class Counters:
         """How long all requests took together."""
         self.failures: Counter[tuple[str, str]] = Counter()
         """Failed attempts by instance and kind of failure."""
-        self.released: Counter[str] = Counter()
-        """Attempts given up, because the client went away."""
+        self.unjudged: Counter[tuple[str, AttemptEnd]] = Counter()
+        """Attempts that were neither answered nor failed, by instance and how they ended."""
+        self.shortages: Counter[str] = Counter(dict.fromkeys(SHORTAGES.values(), 0))
+        """How often the balancer itself ran out of what."""
         self.retries: Counter[str] = Counter()
         self.denials: Counter[str] = Counter()
         self.ejections: Counter[str] = Counter()
@@ -69,6 +89,8 @@ class Counters:
             self.denials[event.reason] += 1
         elif event.kind is EventKind.EJECTED and event.instance is not None:
             self.ejections[event.instance.label] += 1
+        elif event.kind is EventKind.SHORT:
+            self.shortages[event.reason] += 1
 
     def removed(self, instance: InstanceState) -> None:
         """Keep what an instance that was removed has counted, and will count until its last attempt ends."""
@@ -82,4 +104,6 @@ class Counters:
         numbers = self._past.copy()
         for instance in (*present, *self._leaving):
             numbers[instance.label] += instance.requests - instance.errors - instance.in_flight
-        return {label: number - self.released[label] for label, number in numbers.items()}
+        for (label, _), number in self.unjudged.items():
+            numbers[label] -= number
+        return dict(numbers)

@@ -5,118 +5,22 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from abc import abstractmethod
 from typing import cast
 
 from services.balancer.admin import ADMIN, Admin, AdminAccess
 from services.balancer.balancer import LoadBalancer
+from services.balancer.downstream_flow import PIPELINED_BYTES, DownstreamFlow
 from services.balancer.forward import Forward
 from services.balancer.http.request import Refusal, RequestHead
 from services.balancer.http.request_reader import Expected, RequestReader
 from services.balancer.http.response import local_response
-from services.wire.connecting import reset_on_close
+from services.balancer.instances import InstanceState
+from services.wire import SHORTAGES, FailureKind
 
-__all__ = ["Downstream", "DownstreamSocket"]
-
-PIPELINED_BYTES = 64 * 1024
-"""How much of later requests is taken in while one is being answered."""
-LINGER_S = 1.0
-"""How long a client may stay after the last response on its connection was sent, to read it."""
+__all__ = ["Downstream"]
 
 
-class DownstreamSocket(asyncio.Protocol):
-    """The client's side below its requests: the transport, its inactivity deadline, and how it is closed."""
-
-    __slots__ = ("_balancer", "_due", "_held_up", "_lingering", "_paused", "_transport", "_unsent")
-
-    def __init__(self, balancer: LoadBalancer) -> None:
-        self._balancer = balancer
-        self._transport: asyncio.Transport | None = None
-        self._due = 0.0
-        """When the client will have been silent for too long."""
-        self._paused = self._lingering = False
-        self._held_up = False
-        """Whether the client must take something in before more is written."""
-        self._unsent = 0
-        """How many bytes the client had still to take in when last looked at, while `_held_up`."""
-
-    def pause_writing(self) -> None:
-        self._held_up = True
-        self._await_progress()
-
-    def resume_writing(self) -> None:
-        self._held_up = False
-        if self._lingering:
-            self._watch(LINGER_S)
-
-    def on_deadline(self) -> None:
-        """Act on a client that was silent, or slow, for too long."""
-        if self._transport is None:
-            return
-        if self._due > time.monotonic() + 0.001:  # it was moved, which costs less than being watched anew
-            self._balancer.deadlines.watch(self, self._due)
-        elif self._held_up and self._transport.get_write_buffer_size() < self._unsent:
-            self._await_progress()  # it is slow, but not stuck
-        elif self._held_up or self._lingering:
-            self.abort()
-        else:
-            self.on_silence(self._transport)
-
-    @abstractmethod
-    def on_silence(self, transport: asyncio.Transport) -> None:
-        """Act on a client that has sent nothing in time."""
-
-    @abstractmethod
-    def abort(self) -> None:
-        """Cut the connection, and give up at once what was asked for on it."""
-
-    def write(self, data: bytes) -> None:
-        """Send bytes to the client, if it is still there."""
-        if self._transport is not None:
-            self._transport.write(data)
-
-    def reset(self) -> None:
-        """Cut the connection with a reset, whatever is in flight, as a crash would."""
-        if self._transport is not None:
-            reset_on_close(self._transport)
-        self.abort()
-
-    def _close(self) -> None:
-        """Close in good order: say that no more comes, and let the client read before the socket goes."""
-        transport = self._transport
-        self._lingering = True
-        if transport is None or transport.is_closing():
-            return
-        if not transport.can_write_eof():
-            transport.close()
-            return
-        self._resume_reading()
-        transport.set_write_buffer_limits(0)  # so that it is held up until the very last byte is sent
-        transport.write_eof()
-        if not self._held_up:
-            self._watch(LINGER_S)
-
-    def _await_progress(self) -> None:
-        assert self._transport is not None
-        self._unsent = self._transport.get_write_buffer_size()
-        self._watch(self._balancer.settings.body_timeout_s)
-
-    def _watch(self, seconds: float) -> None:
-        self._due = time.monotonic() + seconds
-        self._balancer.deadlines.watch(self, self._due)
-
-    def _pause_reading(self) -> None:
-        if self._transport is not None and not self._paused and not self._lingering:
-            self._paused = True
-            self._transport.pause_reading()
-
-    def _resume_reading(self) -> None:
-        if self._transport is not None and self._paused:
-            self._paused = False
-            self._transport.resume_reading()
-
-
-class Downstream(DownstreamSocket):
+class Downstream(DownstreamFlow):
     """One client's connection: a RequestReader reads its requests, and a Forward sends each of them on.
 
     Three attributes say in which state the connection is. There is no enum: `_answering` and `_forward` are
@@ -137,22 +41,25 @@ class Downstream(DownstreamSocket):
     __slots__ = (
         "_address",
         "_admin",
-        "_answering",
         "_connections",
         "_forward",
         "_own_paths",
         "_provenance",
-        "_reader",
     )
 
-    def __init__(self, balancer: LoadBalancer, admin: Admin, connections: set[Downstream]) -> None:
-        super().__init__(balancer)
+    def __init__(self, balancer: LoadBalancer, admin: Admin, connections: dict[Downstream, None]) -> None:
+        self._balancer = balancer
+        self._transport = None
+        self._due = 0.0
+        self._unsent = 0
+        self._paused = self._lingering = self._held_up = self._upload_held = False
+        self._turn = None
         self._admin = admin
         self._own_paths = admin.paths
         self._connections = connections
         self._reader = RequestReader(balancer, self)
         self._address = self._provenance = b""
-        self._answering: RequestHead | None = None
+        self._answering = None
         self._forward: Forward | None = None
 
     # What the loop calls.
@@ -165,7 +72,10 @@ class Downstream(DownstreamSocket):
         peer = transport.get_extra_info("peername")
         self._address = str(peer[0]).encode() if peer else b"unknown"
         self._provenance = b"\r\nX-Forwarded-For: " + self._address + self._balancer.via % 1
-        self._connections.add(self)
+        descriptor = transport.get_extra_info("socket").fileno()
+        if 3 * descriptor > self._balancer.descriptors and not self._admitted(descriptor):
+            return
+        self._connections[self] = None
         self._watch(self._balancer.settings.head_timeout_s)
 
     def data_received(self, data: bytes) -> None:
@@ -175,7 +85,13 @@ class Downstream(DownstreamSocket):
             self._reader.feed(data)
         except Refusal as refusal:
             self._refuse_midway(refusal)
-        if self._reader.buffer and self._answering is not None and len(self._reader.buffer) > PIPELINED_BYTES:
+        except MemoryError:
+            self._balancer.fell_short(FailureKind.NO_MEMORY)
+            self._refuse_midway(Refusal(503, "the balancer is out of memory"))
+        reader = self._reader
+        if reader.turn_over:
+            self._await_turn()
+        elif reader.buffer and reader.busy and len(reader.buffer) > PIPELINED_BYTES:
             self._pause_reading()
 
     def eof_received(self) -> bool:
@@ -185,7 +101,7 @@ class Downstream(DownstreamSocket):
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
-        self._connections.discard(self)
+        self._connections.pop(self, None)
         self._balancer.deadlines.forget(self)
         self._transport = None
         self._reader.stop()
@@ -280,11 +196,13 @@ class Downstream(DownstreamSocket):
             self._close()
             return
         self._due = now + self._balancer.idle_timeout_s
+        if self._reader.buffer:
+            self._reader.turn_over = True
+            self._await_turn()
+            return
         if self._paused:
             self._resume_reading()
         self._reader.busy = False
-        if self._reader.buffer:
-            self.data_received(b"")
 
     def refuse(self, status: int, detail: str, retry_after_s: int | None = None) -> None:
         """Answer with an error. The connection stays open only where the request was read to its end."""
@@ -304,18 +222,22 @@ class Downstream(DownstreamSocket):
         if self._transport is not None:
             self._transport.abort()
 
-    def pause_upload(self) -> None:
-        """Read no more of the body: the instance cannot take it in for now."""
-        if self._reader.coming is not None:
-            self._pause_reading()
-
-    def resume_upload(self) -> None:
-        """Read the body again."""
-        if self._paused and self._reader.coming is not None:
-            self.on_waiting(Expected.BODY)  # it was not the client that was slow
-        self._resume_reading()
+    def write(self, data: bytes) -> None:
+        """Send bytes to the client, if it is still there."""
+        if self._transport is not None:
+            self._transport.write(data)
 
     # What the server calls.
+
+    @property
+    def idle(self) -> bool:
+        """Whether no request is under way that has come so far as to have its head read."""
+        return not (self._reader.busy or self._reader.coming)
+
+    def vacate(self, instance: InstanceState) -> None:
+        """Have the request go elsewhere if it waits for this instance, which is down."""
+        if self._forward is not None:
+            self._forward.vacate(instance)
 
     def drain(self) -> None:
         """Close if idle; otherwise let the response under way be the last one."""
@@ -325,6 +247,19 @@ class Downstream(DownstreamSocket):
             self._transport.close()
 
     # The rest.
+
+    def _watch(self, seconds: float) -> None:
+        self._due = time.monotonic() + seconds
+        self._balancer.deadlines.watch(self, self._due)
+
+    def _admitted(self, descriptor: int) -> bool:
+        """Return whether the balancer has descriptors enough for this client; turn it away if not."""
+        if self._balancer.admits(descriptor, len(self._connections) + 1):
+            return True
+        self.refuse(503, f"the balancer is {SHORTAGES[FailureKind.NO_DESCRIPTOR]}", 1)
+        if self._transport is not None:
+            self._transport.close()  # at once, since what it takes up is what is short
+        return False
 
     def _give_up(self) -> None:
         """Cancel the forward: nothing waits for its response any more."""

@@ -22,11 +22,14 @@ class EventKind(StrEnum):
     RESTORED = "restored"
     """An instance is chosen again."""
     RETRIED = "retried"
-    """A request goes to another instance, after the one named failed it."""
+    """A request goes to another instance, after the one named failed it; or there again, over a connection
+    that is new, where it met one that was `stale`."""
     DENIED = "denied"
     """A request might have gone to another instance, and does not, for the reason named."""
     QUEUED_OUT = "queued_out"
     """A request found no room in the queue, or waited there too long."""
+    SHORT = "short"
+    """The balancer itself ran out of something, as the reason says."""
 
 
 @dataclass(frozen=True, slots=True)

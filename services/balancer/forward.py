@@ -7,13 +7,14 @@ from enum import Enum, auto
 
 from services.balancer.attempt import Attempt, ResponseSink
 from services.balancer.balancer import LoadBalancer
+from services.balancer.counters import AttemptEnd
 from services.balancer.events import Event, EventKind
-from services.balancer.health import FailureCause, cause_of
+from services.balancer.health import EJECTED, FailureCause, State, cause_of
 from services.balancer.http.request import RequestHead, Upload
 from services.balancer.http.response import UNTIL_CLOSE, ResponseHead
 from services.balancer.instances import InstanceState
 from services.balancer.retries import RetryDecision, after_failure, after_status
-from services.wire import FailureKind, NotConnected, NotSent, WireError
+from services.wire import SHORTAGES, FailureKind, NotConnected, NotSent, WireError
 
 __all__ = ["ABANDONED", "Forward", "ForwardState"]
 
@@ -53,6 +54,8 @@ class Forward:
     _failures: tuple[str, ...] = ()
     _slowed = False
     """Whether the client ever took in the response too slowly."""
+    _short = ""
+    """What the balancer itself ran out of over this request, in words."""
 
     def __init__(
         self,
@@ -103,8 +106,7 @@ class Forward:
         by = None
         if attempt is not None:
             attempt.give_up()
-            balancer.counters.released[attempt.instance.label] += 1
-            balancer.instances.released(attempt.instance, attempt.begun, now)
+            self._acquit(attempt, AttemptEnd.ABANDONED, now)
             by = None if refused else attempt.instance
         balancer.counters.answered(by, refused or ABANDONED, now - self._begun)
         balancer.queue.dispatch()
@@ -127,6 +129,21 @@ class Forward:
         if self._attempt is not None:
             self._attempt.resume()
 
+    def vacate(self, instance: InstanceState) -> None:
+        """Go elsewhere from an instance that is down, if it has begun no answer and twice does no harm.
+
+        As long as no other is fit, or the budget for retries is spent, the request stays where it is.
+        """
+        attempt, balancer = self._attempt, self.balancer
+        if attempt is None or attempt.instance is not instance or not attempt.unanswered:
+            return
+        now = time.monotonic()
+        fit = self._may_repeat and balancer.instances.fit_beside(self.tried)
+        if fit and balancer.budget.spend(now):
+            attempt.give_up()
+            self._note(attempt, EJECTED, now, FailureCause.NONE)
+            self._begin_anew(instance, EJECTED)
+
     # Where to.
 
     def _try(self, now: float) -> None:
@@ -145,9 +162,9 @@ class Forward:
                 self._refuse(503, "no instance has room, and too many requests wait for it", 1)
         else:
             detail = "all instances failed" if self.tried else "no instance is left"
-            self._refuse(503, self._with_failures(detail), 1)
+            self._refuse(503, self._with_failures(self._short or detail), 1)
 
-    def _go(self, instance: InstanceState, now: float) -> None:
+    def _go(self, instance: InstanceState, now: float, fresh: bool = False) -> None:
         balancer = self.balancer
         if self._again is not None:
             balancer.on_event(Event(EventKind.RETRIED, now, *self._again))
@@ -155,7 +172,7 @@ class Forward:
         self.tried += (instance,)
         balancer.instances.started(instance, now)
         pool = balancer.pools[instance]
-        connection = pool.take()
+        connection = None if fresh else pool.take()
         self._attempt = attempt = Attempt(self, instance, pool, now)
         if connection is not None:
             attempt.send(connection, now)
@@ -221,21 +238,28 @@ class Forward:
         attempt = self._attempt
         assert attempt is not None
         balancer, now = self.balancer, time.monotonic()
+        stale = attempt.met_closing(error)
+        if error.kind in SHORTAGES:
+            self._fall_short(attempt, error, now)
+            return
+        if stale and (isinstance(error, NotSent) or self._may_repeat):
+            self._renew(attempt, now)
+            return
         timed_out = error.kind is FailureKind.READ_TIMEOUT
         spent = timed_out and now + 0.002 >= self.deadline
         if spent and self._slowed:  # by the client, which took too long to take it all in
             self.sink.abort()
             return
         starved = timed_out and not attempt.held_up and self.upload is not None and not self.upload.whole
-        hurried = timed_out and now - attempt.begun < balancer.try_timeout_s - 0.01
-        # Neither a client's slowness nor its impatience says anything about the instance.
-        cause = FailureCause.NONE if starved or hurried or (spent and attempt.passing) else cause_of(error)
-        self._note(attempt, error.kind, now, cause)
+        hurried = spent and now - attempt.begun < balancer.try_timeout_s - 0.01
+        if starved or hurried:  # neither a client's slowness nor its impatience is the instance's failure
+            self._acquit(attempt, AttemptEnd.STARVED if starved else AttemptEnd.LATE, now)
+            self._failures += (f"{attempt.instance.label} {error.kind}",)
+        else:
+            says_nothing = stale or (spent and attempt.passing)
+            self._note(attempt, error.kind, now, FailureCause.NONE if says_nothing else cause_of(error))
         if attempt.passing:
-            self._finish()
-            status = attempt.download.head.status if attempt.download else 0
-            balancer.counters.answered(attempt.instance, status, now - self._begun)
-            self.sink.abort()
+            self._cut_off(attempt)
         elif spent:
             self._refuse(504, self._with_failures("the request's time is over"))
         elif starved:
@@ -246,12 +270,69 @@ class Forward:
 
     # What follows a failed attempt.
 
+    @property
+    def _may_repeat(self) -> bool:
+        """Whether the request was kept, and twice does no harm."""
+        return self.upload is None and self.balancer.rules(self.head).idempotent
+
+    def _acquit(self, attempt: Attempt, end: AttemptEnd, now: float) -> None:
+        """Record an attempt that ended by no doing of its instance."""
+        self.balancer.counters.unjudged[attempt.instance.label, end] += 1
+        self.balancer.instances.released(attempt.instance, attempt.begun, now)
+
+    def _renew(self, attempt: Attempt, now: float) -> None:
+        """Go once more to the same instance, over a new connection: the kept one was being closed there.
+
+        That is an attempt more, and neither a failure of the instance nor a retry to be paid for.
+        """
+        instance, balancer = attempt.instance, self.balancer
+        up = instance in balancer.instances and balancer.instances.state(instance) is not State.EJECTED
+        self._acquit(attempt, AttemptEnd.STALE, now)
+        self._attempt = None
+        self._again = instance, AttemptEnd.STALE
+        if up:
+            self.tried = self.tried[:-1]
+            self._go(instance, now, fresh=True)
+        else:
+            self._try(now)
+            balancer.queue.dispatch()
+
+    def _fall_short(self, attempt: Attempt, error: WireError, now: float) -> None:
+        """Go on where the balancer itself ran out of something, for which the instance is not to blame."""
+        balancer, instance = self.balancer, attempt.instance
+        short, self._short = self._short, balancer.fell_short(error.kind)
+        if not isinstance(error, NotConnected):
+            self._acquit(attempt, AttemptEnd.SHORT, now)
+            if attempt.passing:
+                self._cut_off(attempt)
+            else:
+                self._refuse(502, f"{self._short}, with the request on its way to {instance.label}")
+        else:
+            self._attempt = None
+            balancer.instances.withdrawn(instance, attempt.begun, now)
+            if error.kind is FailureKind.NO_LOCAL_PORT:  # there may be some for other addresses
+                self._try(now)
+            elif not short and balancer.make_room():
+                self.tried = self.tried[:-1]
+                self._try(now)
+            else:
+                self._refuse(503, self._with_failures(self._short), 1)
+        balancer.queue.dispatch()
+
     def _note(self, attempt: Attempt, kind: str, now: float, cause: FailureCause) -> None:
         """Record the failure in the counters, in the instance's health, and for the client's detail."""
         label = attempt.instance.label
         self.balancer.counters.failures[label, kind] += 1
         self.balancer.instances.failed(attempt.instance, attempt.begun, now, cause)
         self._failures += (f"{label} {kind}",)
+        self._short = ""
+
+    def _cut_off(self, attempt: Attempt) -> None:
+        """End the request in the middle of its response."""
+        now = self._finish()
+        status = attempt.download.head.status if attempt.download else 0
+        self.balancer.counters.answered(attempt.instance, status, now - self._begun)
+        self.sink.abort()
 
     def _next(self, error: WireError, instance: InstanceState, now: float) -> None:
         balancer = self.balancer
@@ -259,8 +340,6 @@ class Forward:
         budget = balancer.budget_after(self.tried)
         decision = after_failure(error, balancer.rules(self.head), budget, now, replayable=replayable)
         if decision is RetryDecision.RETRY:
-            if isinstance(error, NotSent):
-                self.tried = self.tried[:-1]  # only that one connection had been closed
             self._begin_anew(instance, error.kind)
         else:
             balancer.on_event(Event(EventKind.DENIED, now, instance, decision))

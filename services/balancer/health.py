@@ -14,25 +14,29 @@ from math import inf
 
 from services.balancer.events import Event, EventKind
 from services.balancer.instances import InstanceState
-from services.wire.errors import FailureKind, NotSent, WireError
+from services.wire.errors import SHORTAGES, FailureKind, WireError
 
-__all__ = ["FailureCause", "Health", "HealthRules", "State", "TransitionReason", "cause_of"]
+__all__ = ["EJECTED", "FailureCause", "Health", "HealthRules", "State", "TransitionReason", "cause_of"]
 
 
 class FailureCause(StrEnum):
     """What a failed attempt says of the instance it went to."""
 
     NONE = "none"
-    """Nothing: this side gave up, or a kept-alive connection had just been closed."""
+    """Nothing: this side gave up or ran short, or a kept-alive connection had just been closed."""
     FAILED = "failed"
     """The instance did not answer, or not well."""
     UNREACHABLE = "unreachable"
     """No program listens there."""
 
 
+EJECTED = "ejected"
+"""How an attempt fails whose instance checks find down while the attempt waits for it."""
+
+
 def cause_of(error: WireError) -> FailureCause:
     """Return what a failed attempt says of the instance it went to."""
-    if error.kind is FailureKind.ABORTED or isinstance(error, NotSent):
+    if error.kind is FailureKind.ABORTED or error.kind in SHORTAGES:
         return FailureCause.NONE
     return FailureCause.UNREACHABLE if error.kind in _UNREACHABLE else FailureCause.FAILED
 
@@ -136,6 +140,11 @@ class Health:
         if ejection is None:
             return State.SERVING
         return State.EJECTED if ejection.trial_at is None else State.TRIAL
+
+    def down_by_checks(self, instance: InstanceState) -> bool:
+        """Return whether checks say that the instance is down."""
+        ejection = self._out.get(instance)
+        return ejection is not None and ejection.by_checks
 
     def due(self, now: float) -> InstanceState | None:
         """Return an ejected instance that may have its trial now, or None."""

@@ -179,10 +179,15 @@ class InstanceSet:
             self._apply(self._health.failed(instance, begun, now, cause))
 
     def released(self, instance: InstanceState, begun: float, now: float) -> None:
-        """Record that the attempt was given up because the client went away: no error, nothing learned."""
+        """Record that the attempt ended by no doing of the instance: no error, and nothing was learned."""
         self._policy.finished(instance, now, None)
         if self._out:
             self._health.released(instance, begun)
+
+    def withdrawn(self, instance: InstanceState, begun: float, now: float) -> None:
+        """Record that there was no attempt after all: nothing came to the instance."""
+        instance.requests -= 1
+        self.released(instance, begun, now)
 
     def check_passed(self, instance: InstanceState, now: float) -> None:
         """Record an active check that was answered well."""
@@ -193,6 +198,14 @@ class InstanceSet:
         """Record an active check that was not answered, or not well."""
         if instance in self._members:
             self._apply(self._health.check_failed(instance, now))
+
+    def down_by_checks(self, instance: InstanceState) -> bool:
+        """Return whether checks say that the instance is down."""
+        return self._health.down_by_checks(instance)
+
+    def fit_beside(self, tried: Collection[InstanceState]) -> bool:
+        """Return whether an instance serves that was not `tried`."""
+        return any(one not in self._out and one not in tried for one in self._members)
 
     def _last_resort(self, tried: Collection[InstanceState]) -> InstanceState | None:
         """Return the instance ejected longest ago that was not `tried`, once no fit one can take it."""

@@ -98,8 +98,7 @@ def after_failure(
     back counts as none, where the instance died in the midst of it.
     Give no `budget` where no other instance is left: then nothing needs paying for.
 
-    A request of which nothing was sent may always be tried elsewhere, for nothing. After `NotSent` that
-    includes the same instance over a new connection: only the old connection had been closed.
+    A request of which nothing was sent may always be tried elsewhere, for nothing.
     """
     if isinstance(error, BrokenAnswer) and error.kind not in CUT_OFF:
         return RetryDecision.BROKEN_ANSWER

@@ -17,6 +17,8 @@ from services.command import BACKLOG
 
 __all__ = ["BalancerServer"]
 
+LOOKED_AT = 64
+"""How many connections are looked at for one that is idle."""
 CLOSE_S = 0.5
 """How long cut connections may take to go."""
 
@@ -26,7 +28,8 @@ class BalancerServer:
 
     def __init__(self, settings: BalancerSettings) -> None:
         self.settings = settings
-        self._connections: set[Downstream] = set()
+        self._connections: dict[Downstream, None] = {}
+        """The clients' connections: of those that are idle, the longest looked at last comes first."""
         self._balancer: LoadBalancer | None = None
         self._checks: ActiveChecks | None = None
         self._listener: asyncio.Server | None = None
@@ -40,7 +43,7 @@ class BalancerServer:
 
     async def start(self, sock: socket.socket) -> None:
         """Accept connections on a bound socket, and own the socket from now on."""
-        balancer = self._balancer = LoadBalancer(self.settings)
+        balancer = self._balancer = LoadBalancer(self.settings, self)
         checks = self._checks = ActiveChecks(balancer)
         await checks.start()
         admin = Admin(balancer, self.add_instance, self.remove_instance)
@@ -91,6 +94,22 @@ class BalancerServer:
         instance = self.balancer.remove(name)
         if self._checks is not None:
             self._checks.remove(instance)
+
+    def shed(self) -> bool:
+        """Close a client's connection that is idle. Returns False if none is found soon."""
+        for _ in range(min(len(self._connections), LOOKED_AT)):
+            connection = next(iter(self._connections))
+            del self._connections[connection]
+            self._connections[connection] = None  # last from now on, so that all have their turn
+            if connection.idle:
+                connection.abort()
+                return True
+        return False
+
+    def vacate(self, instance: InstanceState) -> None:
+        """Have requests go elsewhere that wait for an instance which is down, where that does no harm."""
+        for connection in list(self._connections):
+            connection.vacate(instance)
 
     async def _until_closed(self, timeout_s: float) -> None:
         end = asyncio.get_running_loop().time() + timeout_s

@@ -16,11 +16,13 @@ gives the same UNAVAILABLE to a caller whose connection broke; without a signatu
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 
 import grpc
 
 from services.server_timing import SERVER_TIMING
+from services.wire.connecting import SHORTAGE_OF
 from services.wire.errors import FailureKind, NoAnswer, NotConnected, WireError
 
 __all__ = [
@@ -45,6 +47,8 @@ _BROKEN = frozenset(
     }
 )
 _CONNECT_FAILED = "failed to connect to all addresses"
+_SHORTAGES = {os.strerror(number): kind for number, kind in SHORTAGE_OF.items()}
+"""What gRPC says where this side ran out of something: the system's own words."""
 _QUOTED_CHARS = 500
 
 
@@ -79,6 +83,9 @@ def failure_of(error: grpc.aio.AioRpcError, peer: str) -> WireError | None:
         return NoAnswer(FailureKind.READ_TIMEOUT, peer)
     if code not in _BROKEN:
         return None
+    short_of = next((kind for text, kind in _SHORTAGES.items() if text in details), None)
+    if short_of is not None:
+        return NotConnected(short_of, peer, details)
     if details.startswith(_CONNECT_FAILED):
         refused = "refused" in details
         return NotConnected(FailureKind.REFUSED if refused else FailureKind.CONNECT_TIMEOUT, peer, details)

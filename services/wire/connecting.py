@@ -14,7 +14,16 @@ from typing import Any, TypeVar
 
 from services.wire.errors import FailureKind, NotConnected
 
-__all__ = ["NO_LINGER", "can_reach", "connect", "connect_unix", "reset_on_close", "shortage_of", "tls_text"]
+__all__ = [
+    "NO_LINGER",
+    "SHORTAGE_OF",
+    "can_reach",
+    "connect",
+    "connect_unix",
+    "reset_on_close",
+    "shortage_of",
+    "tls_text",
+]
 
 NO_LINGER = struct.pack("ii", 1, 0)
 """A `struct linger`: on, for 0 seconds."""
@@ -76,13 +85,14 @@ def _not_made(
     return NotConnected(FailureKind.UNREACHABLE, peer, str(error))
 
 
-_SHORTAGES = {
+SHORTAGE_OF = {
     errno.EMFILE: FailureKind.NO_DESCRIPTOR,
     errno.ENFILE: FailureKind.NO_DESCRIPTOR,
     errno.EADDRNOTAVAIL: FailureKind.NO_LOCAL_PORT,
     errno.ENOBUFS: FailureKind.NO_MEMORY,
     errno.ENOMEM: FailureKind.NO_MEMORY,
 }
+"""What this side is short of, by the system's error."""
 
 
 def shortage_of(error: BaseException | None) -> FailureKind | None:
@@ -91,8 +101,8 @@ def shortage_of(error: BaseException | None) -> FailureKind | None:
         return FailureKind.NO_MEMORY
     if not isinstance(error, OSError) or isinstance(error, ConnectionError):
         return None
-    if error.errno in _SHORTAGES and not isinstance(error, socket.gaierror):
-        return _SHORTAGES[error.errno]
+    if error.errno in SHORTAGE_OF and not isinstance(error, socket.gaierror):
+        return SHORTAGE_OF[error.errno]
     return None if _may_open() else FailureKind.NO_DESCRIPTOR  # looking up a name hides the cause
 
 
@@ -115,7 +125,7 @@ def _may_open() -> bool:
     try:
         os.close(os.open(os.devnull, os.O_RDONLY))
     except OSError as error:
-        return error.errno not in _SHORTAGES
+        return error.errno not in SHORTAGE_OF
     return True
 
 

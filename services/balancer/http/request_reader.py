@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from enum import Enum, auto
-from typing import Protocol
+from typing import Protocol, cast
 
 from services.balancer.http.request import CHUNKED, Refusal, RequestHead, parse_head
 
@@ -15,43 +15,57 @@ __all__ = ["ChunkDecoder", "Expected", "Limits", "RequestHandler", "RequestReade
 
 _SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})(?:[ \t]*;[\t\x20-\x7e\x80-\xff]*)?")
 _TRAILER = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t\x20-\x7e\x80-\xff]*")
+_EMPTY_LINES = re.compile(rb"(?:\r\n)+")
 MAX_LINE = 4096
 MAX_TRAILERS = 16 * 1024
+STEPS = 256
+"""How many chunks are taken in one turn of the loop, so that no client keeps the others waiting."""
+FRAMING_PER_CHUNK = 16
+FRAMING_PER_BYTE = 2
+MAX_FRAMING = 16 * 1024
+"""What chunks may have around their bytes: so much each, and so much more over all, as in Go's net/http.
+
+Small chunks are legitimate, and have five bytes of framing for each of theirs; what is more is extensions.
+"""
 
 
 class ChunkDecoder:
     """A decoder of a chunked body in pieces of any size. Extensions and trailers are checked and dropped."""
 
-    __slots__ = ("_at", "_buffer", "_in_trailers", "_left", "_trailer_bytes", "done")
+    __slots__ = ("_at", "_buffer", "_framing", "_in_trailers", "_left", "_trailer_bytes", "done", "rest")
 
     def __init__(self) -> None:
         self.done = False
         """Whether the end of the body has come."""
+        self.rest = b""
+        """The bytes that came after the end: the next request's. Before it: what is for the next turn."""
         self._buffer = b""
         self._at = 0
         """How far the buffer was taken: to cut it at each chunk would cost its whole length every time."""
         self._left = 0
         """Bytes of the present chunk still to come, its CR LF included; 0 between chunks."""
+        self._framing = 0
         self._in_trailers = False
         self._trailer_bytes = 0
 
-    @property
-    def rest(self) -> bytes:
-        """The bytes that came after the end: the next request's."""
-        return self._buffer if self.done else b""
-
     def feed(self, data: bytes) -> bytes:
-        """Return the plain bytes that `data` completes. Raises Refusal for what is not well formed."""
-        self._buffer += data
+        """Return the plain bytes that `data` completes, or the first STEPS chunks of them.
+
+        What is left over then is `rest`, to be fed in the next turn. Raises Refusal for what is not well
+        formed.
+        """
+        self._buffer = self._buffer + data if self._buffer else data
         out: list[bytes] = []
-        while not self.done and self._step(out):
-            pass
-        self._buffer = self._buffer[self._at :]
+        steps = STEPS
+        while steps and not self.done and self._step(out):
+            steps -= 1
+        left = self._buffer[self._at :]
         self._at = 0
+        self._buffer, self.rest = (b"", left) if self.done or not steps else (left, b"")
         return b"".join(out)
 
     def _step(self, out: list[bytes]) -> bool:
-        """Take one line or one piece of a chunk from the buffer. Returns False if there is no whole one."""
+        """Take one line or one chunk from the buffer, or a part of it. Returns False for a part."""
         if self._left:
             return self._chunk(out)
         buffer, at = self._buffer, self._at
@@ -64,22 +78,22 @@ class ChunkDecoder:
         self._at = end + 2
         if self._in_trailers:
             self._trailer(line)
-        else:
-            self._size(line)
-        return True
+            return True
+        return not self._size(line) or self._chunk(out)
 
     def _chunk(self, out: list[bytes]) -> bool:
         payload = self._left - 2
         if payload > 0:
             piece = self._take(payload)
             out.append(piece)
-            return bool(piece)
+            if len(piece) < payload:
+                return False
         # Even the first of the two bytes is checked as it comes: waiting for both would hold a liar's socket.
         expected = b"\r\n"[-self._left :]
         piece = self._take(len(expected))
         if not expected.startswith(piece):
             raise Refusal(400, "a chunk longer than it says")
-        return bool(piece)
+        return not self._left
 
     def _take(self, most: int) -> bytes:
         """Take up to `most` bytes of the present chunk."""
@@ -88,15 +102,19 @@ class ChunkDecoder:
         self._left -= len(piece)
         return piece
 
-    def _size(self, line: bytes) -> None:
+    def _size(self, line: bytes) -> int:
+        """Begin the chunk of the size in a line, and return how many bytes of it are to come."""
         match = _SIZE.fullmatch(line)
         if match is None:
             raise Refusal(400, "a bad chunk size")
         size = int(match.group(1), 16)
-        if size:
-            self._left = size + 2
-        else:
-            self._in_trailers = True
+        framing = self._framing + len(line) + 4 - FRAMING_PER_CHUNK - FRAMING_PER_BYTE * size
+        self._framing = max(0, framing)
+        if framing > MAX_FRAMING:
+            raise Refusal(400, "a chunked body that is mostly extensions")
+        self._left = size + 2 if size else 0
+        self._in_trailers = not size
+        return self._left
 
     def _trailer(self, line: bytes) -> None:
         self._trailer_bytes += len(line) + 2
@@ -143,13 +161,16 @@ class RequestHandler(Protocol):
 
 
 _CR = 0x0D
+_NOBODY = cast(RequestHandler, None)
+"""What a reader that was stopped hands requests to: it has none, and holds on to no connection."""
 
 
 class RequestReader:
     """A reader of one request at a time: the next only once `busy` is set to False, as the last is answered.
 
     What comes before that is kept in `buffer`. Raises Refusal for what is not well formed or too long; after
-    that nothing more can be read.
+    that nothing more can be read. A body in many small chunks is not taken at once: where `turn_over` is
+    true, `feed` is to be called again, in another turn of the loop.
 
     Two attributes say in which state the reader is. There is no enum: for a request that comes whole, which
     is nearly every one, `busy` alone changes.
@@ -176,6 +197,7 @@ class RequestReader:
         "buffer",
         "busy",
         "coming",
+        "turn_over",
     )
 
     def __init__(self, limits: Limits, handler: RequestHandler) -> None:
@@ -186,6 +208,8 @@ class RequestReader:
         """Whether a request was handed over that is not answered yet."""
         self.coming: RequestHead | None = None
         """The head of the request whose body is still coming; it was handed over already if `busy`."""
+        self.turn_over = False
+        """Whether more of `buffer` could be taken, and is left for another turn."""
         self._head_begun = False
         self._last: RequestHead | None = None
         """The head of the last request that came as a whole: a client's next one often has the same."""
@@ -201,11 +225,11 @@ class RequestReader:
             self._hand_over(last, data[len(data) - last.length :])
             return
         self.buffer = self.buffer + data if self.buffer else data
-        if self._reading:
+        if self._reading or (data and self.turn_over):
             return
-        self._reading = True
+        self._reading, self.turn_over = True, False
         try:
-            while self.buffer:
+            while self.buffer and not self.turn_over:
                 if self.coming is not None:
                     self._take_body(self.coming)
                 elif self.busy or not self._take_head():
@@ -214,10 +238,13 @@ class RequestReader:
             self._reading = False
 
     def stop(self) -> None:
-        """Read nothing more."""
+        """Read nothing more, and let go of what has come."""
         self.buffer = b""
-        self.coming = None
+        self._body.clear()
+        self._decoder = self._last = self.coming = None
+        self._handler = _NOBODY
         self.busy = True
+        self.turn_over = False
 
     def _take_head(self) -> bool:
         buffer, limits = self.buffer, self._limits
@@ -251,11 +278,9 @@ class RequestReader:
     def _no_head_yet(self, end: int) -> bool:
         """Deal with a buffer that begins with no whole head. Return whether there is more to look at."""
         buffer, limit = self.buffer, self._limits.head_limit
-        if buffer.startswith(b"\r\n"):  # empty lines before a request are to be ignored (RFC 9112, 2.2)
-            begin = 2  # to cut each of many off would cost the buffer's length every time
-            while buffer.startswith(b"\r\n", begin):
-                begin += 2
-            self.buffer = buffer[begin:]
+        empty = _EMPTY_LINES.match(buffer)
+        if empty is not None:  # before a request they are to be ignored (RFC 9112, 2.2)
+            self.buffer = buffer[empty.end() :]
             return True
         if end > limit or (end < 0 and len(buffer) > limit):
             raise Refusal(431, f"the head is over {limit} bytes")
@@ -299,10 +324,14 @@ class RequestReader:
 
     def _piece(self) -> tuple[bytes, bool]:
         """Take what there is of the body in the buffer, and whether it ends there."""
-        if self._decoder is not None:
-            piece = self._decoder.feed(self.buffer)
-            self.buffer = self._decoder.rest
-            return piece, self._decoder.done
+        decoder = self._decoder
+        if decoder is not None:
+            piece = decoder.feed(self.buffer)
+            self.buffer = decoder.rest
+            self.turn_over = bool(decoder.rest) and not decoder.done
+            if decoder.done:
+                self._decoder = None
+            return piece, decoder.done
         piece, self.buffer = self.buffer[: self._left], self.buffer[self._left :]
         self._left -= len(piece)
         return piece, not self._left

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from typing import Protocol
 
 import grpc
 from grpc_health.v1 import health_pb2
@@ -15,6 +16,8 @@ from services.balancer.retries import RetryRules
 from services.balancer.settings import BalancerSettings
 from services.rpc.channels import open_channel
 from services.rpc.methods import PATH_OF
+from services.rpc.statuses import failure_of
+from services.wire.errors import SHORTAGES, FailureKind
 
 __all__ = ["GrpcLoadBalancer", "InstanceChannel"]
 
@@ -38,12 +41,16 @@ class InstanceChannel:
             method = self._methods[name] = self._channel.unary_unary(name)
         return method
 
-    async def is_healthy(self, timeout_s: float) -> bool:
-        """Return whether the standard health check is answered SERVING within `timeout_s` seconds."""
+    async def is_healthy(self, timeout_s: float) -> bool | FailureKind:
+        """Return whether the standard health check is answered SERVING within `timeout_s` seconds.
+
+        Where this side ran out of something, that tells nothing: then return what that is.
+        """
         try:
             answer = await self._check(health_pb2.HealthCheckRequest(), timeout=timeout_s)
-        except grpc.aio.AioRpcError:
-            return False
+        except grpc.aio.AioRpcError as error:
+            failure = failure_of(error, "")
+            return failure.kind if failure is not None and failure.kind in SHORTAGES else False
         return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
 
     async def close(self) -> None:
@@ -51,12 +58,17 @@ class InstanceChannel:
         await self._channel.close()
 
 
+class _Movable(Protocol):
+    def vacate(self, instance: InstanceState) -> None: ...
+
+
 class GrpcLoadBalancer:
     """A LoadBalancer, and a channel and active checks for each instance. It belongs to the running loop."""
 
     def __init__(self, settings: BalancerSettings) -> None:
         self.settings = settings
-        self.balancer = LoadBalancer(settings)
+        self.balancer = LoadBalancer(settings, self)
+        self.calls: set[_Movable] = set()
         self.channels: dict[InstanceState, InstanceChannel] = {}
         self._checks: dict[InstanceState, asyncio.Task[None]] = {}
         self._closing: set[asyncio.Task[None]] = set()
@@ -79,6 +91,15 @@ class GrpcLoadBalancer:
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
 
+    def shed(self) -> bool:
+        """Close no client's connection: gRPC gives no hold of them."""
+        return False
+
+    def vacate(self, instance: InstanceState) -> None:
+        """Have calls go elsewhere that wait for an instance which is down, where that does no harm."""
+        for call in list(self.calls):
+            call.vacate(instance)
+
     async def close(self) -> None:
         """Cut every channel, and end the checks."""
         self.balancer.close()
@@ -100,9 +121,11 @@ class GrpcLoadBalancer:
 
     async def _watch(self, instance: InstanceState) -> None:
         interval_s = self.settings.check_interval_s
-        channel, instances = self.channels[instance], self.balancer.instances
+        channel = self.channels[instance]
         while interval_s:
             await asyncio.sleep(interval_s)
             healthy = await channel.is_healthy(self.settings.check_timeout_s)
-            report = instances.check_passed if healthy else instances.check_failed
-            report(instance, time.monotonic())
+            if isinstance(healthy, FailureKind):
+                self.balancer.fell_short(healthy)
+            else:
+                self.balancer.checked(instance, healthy=healthy, now=time.monotonic())

@@ -11,13 +11,14 @@ from math import inf
 import grpc
 
 from services.balancer.balancer import LoadBalancer
+from services.balancer.counters import AttemptEnd
 from services.balancer.events import Event, EventKind
-from services.balancer.health import FailureCause, cause_of
+from services.balancer.health import EJECTED, FailureCause, cause_of
 from services.balancer.instances import InstanceState
 from services.balancer.retries import RetryDecision, after_failure
 from services.rpc.balancer.balancer import GrpcLoadBalancer
 from services.rpc.statuses import ANSWERED_BY, RETRY_AFTER, RefusedError, failure_of
-from services.wire.errors import FailureKind, WireError
+from services.wire.errors import SHORTAGES, FailureKind, WireError
 
 __all__ = ["CallOutcome", "GrpcForward", "Metadata", "NoRoomError", "QueuedCall"]
 
@@ -32,21 +33,27 @@ class QueuedCall:
     def __init__(self, balancer: LoadBalancer, tried: list[InstanceState]) -> None:
         self.tried = tried
         self._balancer = balancer
-        self._given: asyncio.Future[InstanceState] = balancer.loop.create_future()
+        self._given: asyncio.Future[InstanceState | None] = balancer.loop.create_future()
+        """None where the call waited too long: an error in it would hold this call, and be held by it."""
 
     async def instance(self) -> InstanceState:
         """Wait for the instance to call, and begin an attempt there. Raises NoRoomError."""
         if not self._balancer.queue.join(self, time.monotonic()):
             raise NoRoomError("no instance has room, and too many calls wait for it")
         try:
-            return await self._given
+            instance = await self._given
         except asyncio.CancelledError:
             self._balancer.queue.leave(self)
-            if self._given.done() and not self._given.cancelled():  # given at the same moment
+            given = None if self._given.cancelled() or not self._given.done() else self._given.result()
+            if given is not None:  # at the same moment
                 now = time.monotonic()
-                self._balancer.instances.released(self._given.result(), now, now)
+                self._balancer.instances.withdrawn(given, now, now)
                 self._balancer.queue.dispatch()
             raise
+        if instance is None:
+            timeout_s = self._balancer.settings.queue_timeout_s
+            raise NoRoomError(f"no instance had room within {timeout_s:g} s")
+        return instance
 
     def on_room(self, instance: InstanceState) -> None:
         """Begin an attempt at `instance`, which has room."""
@@ -59,8 +66,7 @@ class QueuedCall:
     def on_queue_timeout(self) -> None:
         """Give up: the call waited too long."""
         if not self._given.done():
-            timeout_s = self._balancer.settings.queue_timeout_s
-            self._given.set_exception(NoRoomError(f"no instance had room within {timeout_s:g} s"))
+            self._given.set_result(None)
 
 
 Metadata = Sequence[tuple[str, str | bytes]]
@@ -100,9 +106,29 @@ class GrpcForward:
         self._deadline = self._begun + min(self._balancer.total_timeout_s, inf if left_s is None else left_s)
         self._tried: list[InstanceState] = []
         self._failures: list[str] = []
+        self._call: grpc.aio.UnaryUnaryCall[bytes, bytes] | None = None
+        self._vacated = False
+        """Whether the present call was cancelled because its instance is down."""
 
     async def answer(self) -> CallOutcome:
         """Return the outcome at the first instance that answers. Raises RefusedError where none does."""
+        self._grpc_balancer.calls.add(self)
+        try:
+            return await self._answer()
+        finally:
+            self._grpc_balancer.calls.discard(self)
+
+    def vacate(self, instance: InstanceState) -> None:
+        """Go elsewhere from an instance that is down, as services.balancer's Forward does."""
+        if self._call is None or self._tried[-1] is not instance or self._vacated:
+            return
+        fit = self._grpc_balancer.rules(self._method).idempotent
+        fit = fit and self._balancer.instances.fit_beside(self._tried)
+        if fit and self._balancer.budget.spend(time.monotonic()):
+            self._vacated = True
+            self._call.cancel()
+
+    async def _answer(self) -> CallOutcome:
         self._balancer.budget.requests += 1
         failed: tuple[InstanceState, str] | None = None
         while True:
@@ -112,10 +138,14 @@ class GrpcForward:
                 self._balancer.on_event(Event(EventKind.RETRIED, begun, *failed))
             self._tried.append(instance)
             try:
-                return await self._attempt(instance, begun)
-            except WireError as error:
-                self._after(error, instance)
-                failed = instance, error.kind
+                outcome = await self._attempt(instance, begun)
+                if isinstance(outcome, CallOutcome):
+                    return outcome
+                if isinstance(outcome, WireError):
+                    self._after(outcome, instance)
+                    failed = instance, outcome.kind
+                else:
+                    failed = instance, EJECTED
             finally:
                 self._balancer.queue.dispatch()
 
@@ -146,11 +176,15 @@ class GrpcForward:
                 grpc.StatusCode.DEADLINE_EXCEEDED, "the call's time was over before an instance had room"
             ) from error
 
-    async def _attempt(self, instance: InstanceState, begun: float) -> CallOutcome:
-        """Return the outcome of the call at the instance. Raises WireError where there is none."""
+    async def _attempt(self, instance: InstanceState, begun: float) -> CallOutcome | WireError | None:
+        """Return the outcome of the call at the instance, or why there is none; None where it was vacated.
+
+        An error that was raised would hold this frame, and with it the request, until garbage is collected.
+        """
         instances = self._balancer.instances
         timeout_s = min(self._balancer.try_timeout_s, self._deadline - begun)
-        call = self._grpc_balancer.channels[instance].method(self._method)(
+        self._vacated = False
+        call = self._call = self._grpc_balancer.channels[instance].method(self._method)(
             self._request, timeout=timeout_s, metadata=self._metadata
         )
         try:
@@ -162,15 +196,20 @@ class GrpcForward:
             failure = failure_of(error, instance.label)
             if failure is not None:
                 self._note(failure, instance, begun, time.monotonic())
-                raise failure from error
+                return failure
             told = tuple(error.initial_metadata()), tuple(error.trailing_metadata())
             outcome = CallOutcome(*told, code=error.code(), details=error.details() or "")
         except asyncio.CancelledError:
             now = time.monotonic()
-            self._balancer.counters.released[instance.label] += 1
-            instances.released(instance, begun, now)
+            task = asyncio.current_task()
+            if self._vacated and task is not None and not task.cancelling():
+                self._fail(EJECTED, instance, begun, now, FailureCause.NONE)
+                return None
+            self._acquit(AttemptEnd.ABANDONED, instance, begun, now)
             self._count(instance, grpc.StatusCode.CANCELLED, now)
             raise
+        finally:
+            self._call = None
         now = time.monotonic()
         instances.succeeded(instance, begun, now)
         self._count(instance, outcome.code, now)
@@ -179,16 +218,33 @@ class GrpcForward:
     def _note(self, failure: WireError, instance: InstanceState, begun: float, now: float) -> None:
         """Record the failure in the counters, in the instance's health, and for the client's details."""
         timed_out = failure.kind is FailureKind.READ_TIMEOUT
-        hurried = timed_out and now - begun < self._balancer.try_timeout_s - _SLACK_S
-        # A client's impatience says nothing about the instance.
-        cause = FailureCause.NONE if hurried else cause_of(failure)
-        self._balancer.counters.failures[instance.label, failure.kind] += 1
+        if failure.kind in SHORTAGES:
+            self._balancer.instances.withdrawn(instance, begun, now)
+        elif timed_out and now - begun < self._balancer.try_timeout_s - _SLACK_S:
+            # A client's impatience is not the instance's failure.
+            self._acquit(AttemptEnd.LATE, instance, begun, now)
+            self._failures.append(f"{instance.label} {failure.kind}")
+        else:
+            self._fail(failure.kind, instance, begun, now, cause_of(failure))
+
+    def _fail(
+        self, kind: str, instance: InstanceState, begun: float, now: float, cause: FailureCause
+    ) -> None:
+        self._balancer.counters.failures[instance.label, kind] += 1
         self._balancer.instances.failed(instance, begun, now, cause)
-        self._failures.append(f"{instance.label} {failure.kind}")
+        self._failures.append(f"{instance.label} {kind}")
+
+    def _acquit(self, end: AttemptEnd, instance: InstanceState, begun: float, now: float) -> None:
+        """Record an attempt that ended by no doing of its instance."""
+        self._balancer.counters.unjudged[instance.label, end] += 1
+        self._balancer.instances.released(instance, begun, now)
 
     def _after(self, failure: WireError, instance: InstanceState) -> None:
         """Go on after a failed attempt. Raises RefusedError unless the call may be tried elsewhere."""
         balancer, now = self._balancer, time.monotonic()
+        if failure.kind in SHORTAGES:
+            short = balancer.fell_short(failure.kind)
+            raise self._refusal(grpc.StatusCode.UNAVAILABLE, self._with_failures(short), retry_after_s=1)
         timed_out = failure.kind is FailureKind.READ_TIMEOUT
         if timed_out and now + _SLACK_S >= self._deadline:
             raise self._refusal(

@@ -8,12 +8,18 @@ import json
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from services.balancer import admin
 from services.balancer.admin import AdminAccess
 from services.wire import Connection
 from tests.support.balancing import Instance, balanced, echo, post, silent
 from tests.support.waiting import eventually
 
 JSON = "Content-Type: application/json\r\n"
+
+
+@pytest.fixture(autouse=True)
+def fresh_metrics(monkeypatch):
+    monkeypatch.setattr(admin, "KEPT_S", 0.0)
 
 
 def get(path, method="GET", body=None, headers=None):
@@ -235,6 +241,14 @@ async def test_metrics_count_requests_and_attempts_apart():
         assert value("balancer_request_duration_seconds_bucket", le="+Inf") == 3
         bounds = [dict(labels)["le"] for name, labels in seen if name.endswith("_seconds_bucket")]
         assert bounds[:3] == ["0.005", "0.01", "0.025"]
+
+
+async def test_the_text_of_metrics_is_not_made_anew_for_each_who_asks(monkeypatch):
+    monkeypatch.setattr(admin, "KEPT_S", 3600.0)
+    async with balanced(echo) as b:
+        before = await samples(b)
+        await b.ask(post())
+        assert await samples(b) == before
 
 
 async def test_requests_and_attempts_add_up_whatever_becomes_of_them():

@@ -7,6 +7,7 @@ import pytest
 from services.addresses import Address
 from services.balancer.balancer import LoadBalancer
 from services.balancer.policies import PolicyName
+from services.balancer.server import BalancerServer
 from services.balancer.settings import BalancerSettings
 
 INSTANCES = tuple(Address(f"service1{letter}", "127.0.0.1", 8051) for letter in "abcd")
@@ -15,7 +16,7 @@ INSTANCES = tuple(Address(f"service1{letter}", "127.0.0.1", 8051) for letter in 
 async def choices(service: str, policy: PolicyName, seed: int, name: str = "") -> list[str]:
     """The instances that a new balancer chooses for 64 requests, each of which stays in flight."""
     settings = BalancerSettings(service, 0, INSTANCES, name=name, policy=policy, seed=seed)
-    balancer = LoadBalancer(settings)
+    balancer = LoadBalancer(settings, BalancerServer(settings))
     chosen = []
     for now in range(64):
         instance = balancer.choose(float(now), ())

@@ -10,7 +10,7 @@ from contextlib import suppress
 
 import pytest
 
-from services.balancer import downstream
+from services.balancer import downstream_flow
 from tests.support.balancing import balanced, echo, let_time_pass, post, silent
 from tests.support.waiting import eventually
 
@@ -54,7 +54,7 @@ LAST = [b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", b"GET / HTTP/
 async def test_the_last_answer_on_a_connection_waits_for_a_client_that_is_slow_to_read_it(
     monkeypatch, last_request
 ):
-    monkeypatch.setattr(downstream, "LINGER_S", 0.05)
+    monkeypatch.setattr(downstream_flow, "LINGER_S", 0.05)
 
     async with balanced(long_answer) as b:
         client, end = await slow_client(b, sends=last_request)
@@ -75,7 +75,7 @@ async def test_a_client_that_was_answered_its_last_and_does_not_read_is_cut_off_
 
 
 async def test_a_client_that_was_answered_its_last_and_has_read_it_may_stay_but_a_moment(monkeypatch):
-    monkeypatch.setattr(downstream, "LINGER_S", 0.05)
+    monkeypatch.setattr(downstream_flow, "LINGER_S", 0.05)
 
     async with balanced(long_answer, body_timeout_s=1000.0) as b:
         client, end = await slow_client(b, sends=LAST[0])

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+import socket
 import time
 from collections import Counter
 
 import pytest
 
+from services.addresses import Address
 from services.balancer.retries import RetryBudget
 from services.wire import WireClient, WireError
 from tests.support.balancing import balanced, echo, let_time_pass, post, silent
@@ -150,7 +152,7 @@ async def test_the_clients_deadline_ends_a_request_and_is_not_the_instances_faul
         assert answer.status == 504
         assert b.events("ejected") == []
         assert (await b.ask(post(headers="X-Request-Deadline-Ms: 0\r\n"))).status == 504
-        assert b.counts() == [{"requests": 1, "errors": 1}]
+        assert b.counts() == [{"requests": 1, "errors": 0}]
 
 
 async def test_an_answer_that_trickles_on_ends_with_the_requests_time_and_is_not_the_instances_fault():
@@ -167,7 +169,7 @@ async def test_an_answer_that_trickles_on_ends_with_the_requests_time_and_is_not
         b.connections[0]._forward.deadline = time.monotonic()
         with pytest.raises((asyncio.IncompleteReadError, ConnectionError)):
             await client.reader.readexactly(100_000)
-        assert b.counts() == [{"requests": 1, "errors": 1}]
+        assert b.counts() == [{"requests": 1, "errors": 0}]
         assert b.events("ejected") == []
 
 
@@ -486,3 +488,130 @@ async def test_every_request_is_accounted_for_whatever_instances_do():
         sent = balancer.counters.retries.total() - balancer.counters.retries["refused"]
         assert sent <= per_s + ratio * total + per_s * (time.monotonic() - begun)
         assert all(instance.in_flight == 0 for instance in balancer.instances)
+
+
+def closes_on_second(seen):
+    """Answer the first request on each connection, and close at the second: a keep-alive race, every time."""
+
+    async def answer(request):
+        seen[request.wire] = seen.get(request.wire, 0) + 1
+        if seen[request.wire] == 2:
+            request.wire.writer.close()
+            raise ConnectionError
+        await echo(request)
+
+    return answer
+
+
+@pytest.mark.parametrize("request_", [post(b"x"), b"GET /any HTTP/1.1\r\nHost: x\r\n\r\n"])
+async def test_a_kept_connection_that_the_instance_closes_is_not_its_failure(request_):
+    async with balanced(closes_on_second({}), retry_ratio=0.0, retry_per_s=0.0, failures=1) as b:
+        assert [(await b.ask(request_)).status for _ in range(40)] == [200] * 40
+        assert b.counts() == [{"requests": 40 + 39, "errors": 0}]
+        assert b.events("ejected") == b.events("denied") == []
+        assert {event["reason"] for event in b.events("retried")} == {"stale"}
+
+
+async def test_what_is_not_idempotent_is_never_sent_again_over_another_connection():
+    async with balanced(closes_on_second({}), failures=1) as b:
+        answers = [await b.ask(post(b"%d" % i, path="/order")) for i in range(4)]
+        assert [answer.status for answer in answers] == [200, 502, 200, 502]
+        assert [r.body for r in b.instances[0].requests] == [b"0", b"1", b"2", b"3"]
+        assert b.events("ejected") == []
+
+
+async def test_a_new_connection_that_fails_too_is_the_instances_failure():
+    async def second_drops(request):
+        if len(request.instance.requests) > 1:
+            await drop(request)
+        await echo(request)
+
+    async with balanced(second_drops, echo) as b:
+        assert (await b.ask(post(b"a"))).body == b"service1a:a"
+        assert (await b.ask(post(b"b"))).body == b"service1b:b"
+        assert (await b.ask(post(b"c"))).body == b"service1b:c"
+        assert b.counts()[0] == {"requests": 3, "errors": 1}
+
+
+async def test_an_instance_that_accepts_and_closes_is_tried_once_by_each_request():
+    async def accept_and_close(_, writer):
+        writer.close()
+
+    async with balanced(failures=1000) as b:
+        closing = await asyncio.start_server(accept_and_close, "127.0.0.1", 0)
+        port = closing.sockets[0].getsockname()[1]
+        b.server.add_instance(Address("service1x", "127.0.0.1", port))
+        answers = [await b.ask(post(b"x", path="/order")) for _ in range(10)]
+        assert {answer.status for answer in answers} <= {502, 503}
+        assert b.counts() == [{"requests": 10, "errors": 10}]
+        closing.close()
+
+
+async def test_checks_free_what_waits_for_the_instance_that_they_eject():
+    async with balanced(silent, echo) as b:
+        asking = asyncio.ensure_future(b.ask(post(b"x")))
+        await eventually(lambda: b.instances[0].requests)
+        frozen, _ = b.server.balancer.instances
+        for _ in range(3):
+            b.server.balancer.checked(frozen, healthy=False, now=time.monotonic())
+        assert (await asking).body == b"service1b:x"
+        assert b.counts() == [{"requests": 1, "errors": 1}, {"requests": 1, "errors": 0}]
+        assert [event["reason"] for event in b.events("retried")] == ["ejected"]
+
+
+@pytest.mark.parametrize(
+    ("path", "budget", "answerers"),
+    [("/order", 10.0, 2), ("/process", 0.0, 2), ("/process", 10.0, 1)],
+    ids=["not idempotent", "no budget", "no other instance"],
+)
+async def test_what_may_not_go_elsewhere_stays_with_the_instance_that_checks_ejected(path, budget, answerers):
+    thawed = asyncio.Event()
+
+    async def frozen(request):
+        await thawed.wait()
+        await echo(request)
+
+    async with balanced(frozen, *[echo] * (answerers - 1), retry_ratio=0.0, retry_per_s=budget) as b:
+        asking = asyncio.ensure_future(b.ask(post(b"x", path=path)))
+        await eventually(lambda: b.instances[0].requests)
+        first, *_ = b.server.balancer.instances
+        for _ in range(3):
+            b.server.balancer.checked(first, healthy=False, now=time.monotonic())
+        thawed.set()
+        assert (await asking).body == b"service1a:x"
+
+
+async def test_an_answer_that_has_begun_is_not_fetched_elsewhere_when_checks_eject():
+    release = asyncio.Event()
+
+    async def slow(request):
+        await request.begin(b"HTTP/1.1 200 OK\r\n")
+        release.set()
+        await thawed.wait()
+        request.wire.send(b"Content-Length: 1\r\n\r\nx")
+
+    thawed = asyncio.Event()
+    async with balanced(slow, echo) as b:
+        asking = asyncio.ensure_future(b.ask(post()))
+        await release.wait()
+        first, *_ = b.server.balancer.instances
+        for _ in range(3):
+            b.server.balancer.checked(first, healthy=False, now=time.monotonic())
+        thawed.set()
+        assert (await asking).body == b"x"
+
+
+async def test_the_clients_deadline_also_ends_connecting():
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as full:
+        waiting = [socket.socket() for _ in range(4)]
+        for each in waiting:
+            each.setblocking(False)
+            each.connect_ex(full.getsockname())
+        async with balanced(failures=1, connect_timeout_s=1000.0) as b:
+            b.server.add_instance(Address("service1x", *full.getsockname()))
+            answer = await b.ask(post(headers="X-Request-Deadline-Ms: 50\r\n"))
+            assert answer.status == 504
+            assert b.counts() == [{"requests": 1, "errors": 0}]
+            assert b.events("ejected") == []
+        for each in waiting:
+            each.close()
