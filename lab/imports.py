@@ -55,8 +55,11 @@ def lazily(
         home = home_of.get(name)
         if home is None:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
-        value = getattr(import_module(home), name)
-        setattr(sys.modules[package], name, value)  # the next look-up finds it without coming here
+        module = import_module(home)
+        value = getattr(module, name)
+        # The next look-up finds them without coming here, and finds no module of the name that it is in.
+        own = vars(sys.modules[package])
+        own.update({each: getattr(module, each) for each in homes[home] if hasattr(module, each)})
         return value
 
     def known() -> list[str]:
