@@ -7,8 +7,8 @@ unlike sizes.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 import numpy as np
@@ -20,6 +20,7 @@ from lab.faults.injector import begin
 from lab.load.result import LoadResult
 from lab.load.run import run
 from lab.load.spec import LoadSpec
+from lab.measure.factors import read_tuning
 from lab.measure.machine_watch import Contention, MachineWatch
 from lab.measure.percentiles import sample_floor, too_short_for
 from lab.measure.row import Servers, Trial, factors_of, measure
@@ -29,6 +30,7 @@ from lab.placement import start
 from lab.theory.model import Stage, stages_of
 from lab.theory.simulator import Simulated, simulate
 from lab.topology import Balancer, Instance, Service, Topology
+from services.balancer.tuning import Tuning
 from services.documented import DOCUMENTED, balancer_name
 from services.names import Distribution, PolicyName
 from services.work import Work
@@ -70,6 +72,8 @@ class Setting:
     utilization: float
     """The arrival rate as a part of what all instances together could do."""
     seed: int = 1
+    tuning: Tuning = field(default_factory=Tuning)
+    """What differs from the balancer's own settings."""
 
     def topology(self, policy: PolicyName) -> Topology:
         """Return the topology to measure, on the documented ports of service4."""
@@ -79,11 +83,12 @@ class Setting:
             Instance(name, port, weight=1 if name == _SLOW or not slow else round(SLOWDOWN))
             for name, port in _SERVICE.instances
         )
+        name, port = balancer_name(_SERVICE.name), _SERVICE.balancer_port
         service = Service(
             _SERVICE.name,
             _SERVICE.path,
             instances,
-            Balancer(balancer_name(_SERVICE.name), _SERVICE.balancer_port, policy=policy, seed=self.seed),
+            Balancer(name, port, policy=policy, seed=self.seed, tuning=self.tuning),
             Work(mean_ms=self.work_ms, distribution=distribution, seed=self.seed, queue_limit=1000),
             faults=slow,
         )
@@ -161,7 +166,8 @@ class PolicyComparison:
             for s in self.settings
         ]
         policies = ", ".join(self.policies)
-        return "\n".join(lines) + f"\n\n{policies}; about {self.expected_s:.0f} s"
+        tuned = f"; tuning {self.settings[0].tuning}" if self.settings[0].tuning else ""
+        return "\n".join(lines) + f"\n\n{policies}{tuned}; about {self.expected_s:.0f} s"
 
     def _repr_markdown_(self) -> str:
         return str(self)
@@ -177,6 +183,7 @@ def plan_comparison(
     simulated_requests: int = 200_000,
     seed: int = 1,
     port_offset: int = 0,
+    tuning: Mapping[str, object] | str | None = None,
 ) -> PolicyComparison:
     """Plan a comparison, and start nothing. Raises BadParameter, naming what makes no sense."""
     parts = {
@@ -198,7 +205,8 @@ def plan_comparison(
         chosen = tuple(PolicyName(name) for name in policies or list(PolicyName))
     except ValueError as error:
         raise BadParameter(f"{error}: choose from {', '.join(PolicyName)}") from None
-    settings = tuple(Setting(scenario, float(work_ms), part, seed) for scenario, part in parts.items())
+    tuned = read_tuning(tuning)
+    settings = tuple(Setting(scenario, float(work_ms), part, seed, tuned) for scenario, part in parts.items())
     for setting in settings:
         _require_sustained(setting, chosen)
     return PolicyComparison(settings, chosen, float(duration_s), simulated_requests, port_offset)

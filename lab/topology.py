@@ -9,11 +9,12 @@ import operator
 import string
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from itertools import product
+from itertools import islice, product
 from urllib.parse import urlsplit
 
 from lab.names import TopologyName
 from services.addresses import address_of
+from services.balancer.tuning import Tuning
 from services.documented import DOCUMENTED, PATHS, SPARE_PORT, balancer_name
 from services.names import ClientName, PolicyName, ProtocolName, choice
 from services.rpc.methods import METHODS, PATH_OF
@@ -55,9 +56,12 @@ class Balancer:
     policy: PolicyName = PolicyName.ROUND_ROBIN
     seed: int = 0
     """The seed of a policy that draws lots. A balancer's lots follow from the seed and its name."""
+    tuning: Tuning = field(default_factory=Tuning)
+    """What differs from the built-in balancer's own settings; a plain mapping does too."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "policy", choice(PolicyName, "policy", self.policy))
+        object.__setattr__(self, "tuning", Tuning.read(self.tuning))
 
     @property
     def url(self) -> str:
@@ -101,6 +105,17 @@ class Service:
         """The base URL that callers use: the balancer's where there is one, else the only instance's."""
         return self.balancer.url if self.balancer else self.instances[0].url
 
+    @property
+    def in_flight_limit(self) -> int:
+        """How many requests at once the balancer gives each instance; 0 is any number.
+
+        The policy `central_queue` gives an instance as many as it has slots, unless it is tuned otherwise.
+        """
+        if self.balancer is None:
+            return 0
+        queues = self.balancer.policy is PolicyName.CENTRAL_QUEUE
+        return int(self.balancer.tuning.fields.get("in_flight_limit", self.work.slots if queues else 0))
+
 
 @dataclass(frozen=True, slots=True)
 class Topology:
@@ -130,6 +145,12 @@ class Topology:
                     known = ", ".join(METHODS)
                     raise ValueError(
                         f"{service.name} answers {service.path}, and only {known} have methods in gRPC"
+                    )
+                beyond = service.balancer.tuning.beyond_grpc() if service.balancer else ()
+                if beyond:
+                    raise ValueError(
+                        f"tuning cannot set {', '.join(beyond)} over grpc, whose balancer has no such "
+                        "setting: leave it out, or take http"
                     )
         names = [name for name, _ in self.ports()]
         if len(set(names)) < len(names):
@@ -248,27 +269,27 @@ class Topology:
 
     def next_instance(self, name: str) -> Instance:
         """Make one more instance of that service: with the next letter, on the lowest spare port."""
-        service = self.service(name)
-        used = {instance.name for instance in service.instances}
-        letter = next(s for s in _suffixes() if service.name + s not in used)
-        taken = {port for _, port in self.ports()}
-        port = next(p for p in range(self.spare_port, 65536) if p not in taken)
-        return Instance(service.name + letter, port, service.instances[0].host)
+        return next(self._further_instances(self.service(name)))
 
     def with_replicas(self, name: str, replicas: int) -> Topology:
         """Return a copy with `replicas` instances of one service; added ones take spare ports.
 
-        Raises TypeError or ValueError for anything but a whole number from 1.
+        Raises TypeError or ValueError for anything but a whole number from 1, and where ports run out.
         """
         service = self.service(name)
         _check_replicas(replicas)
-        topology = self._with_service(replace(service, instances=service.instances[:replicas]))
-        for _ in range(replicas - len(service.instances)):
-            more = topology.service(name)
-            topology = topology._with_service(
-                replace(more, instances=(*more.instances, topology.next_instance(name)))
-            )
-        return topology
+        more = islice(self._further_instances(service), max(0, replicas - len(service.instances)))
+        return self._with_service(replace(service, instances=(*service.instances[:replicas], *more)))
+
+    def _further_instances(self, service: Service) -> Iterator[Instance]:
+        """Yield more instances of a service. Raises ValueError where ports run out."""
+        used = {instance.name for instance in service.instances}
+        taken = {port for _, port in self.ports()}
+        letters = (letter for letter in _suffixes() if service.name + letter not in used)
+        for port in range(self.spare_port, 65536):
+            if port not in taken:
+                yield Instance(service.name + next(letters), port, service.instances[0].host)
+        raise ValueError(f"{service.name} wants more instances than there are ports: give fewer replicas")
 
     def without_instance(self, name: str) -> Topology:
         """Return a copy without that instance.
@@ -299,6 +320,27 @@ class Topology:
                 s, balancer=replace(s.balancer, policy=policy, seed=seed) if s.balancer else None
             )
         )
+
+    def with_tuning(
+        self, tuning: Mapping[str, object] | str | None = None, /, **settings: object
+    ) -> Topology:
+        """Return a copy in which every balancer has these settings, and its own defaults in all others.
+
+        `with_tuning(retry_ratio=0, retry_statuses=[502, 503])`, or a mapping, or text as in "retry_ratio=0".
+        Raises ValueError for a setting that does not exist, that the topology itself owns or that does not
+        fit, and where there is no balancer to tune.
+        """
+        read = Tuning.read({**Tuning.read(tuning), **settings})
+        if read and not any(service.balancer for service in self.services):
+            raise ValueError(f"{self.name} has no balancer, so there is nothing to tune: leave tuning out")
+        return self._each(
+            lambda s: replace(s, balancer=replace(s.balancer, tuning=read) if s.balancer else None)
+        )
+
+    @property
+    def tuned(self) -> bool:
+        """Whether any balancer has settings that differ from its defaults."""
+        return any(service.balancer and service.balancer.tuning for service in self.services)
 
     def with_timeout(self, timeout_s: float) -> Topology:
         """Return a copy in which each hop may take `timeout_s` seconds."""

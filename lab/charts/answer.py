@@ -33,7 +33,7 @@ _MOVED = {
     ComparedAs.FAILS_MORE: "that fail more",
     ComparedAs.BETTER: "better",
 }
-_REGIME = ("placement", "client", "work", "work_ms", "work_distribution", "slots")
+_REGIME = ("placement", "client", "work", "work_ms", "work_distribution", "slots", "tuning")
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,6 +33,7 @@ _FACTORS = (
     "concurrency",
     "think_time_ms",
     "requested_rate",
+    "tuning",
 )
 """The factors that tell two curves apart. Duration and seed do not."""
 _LABELS = {
@@ -50,7 +51,8 @@ _LABELS = {
 _AXES = ("concurrency", "requested_rate")
 _STRUCTURE = ("topology", "replicas", "work", "work_ms", "slots")
 """Factors that say which topology a row is of, as theory needs it."""
-_OF_PARALLEL = ("replicas", "policy", "balancer")
+_OF_PARALLEL = ("replicas", "policy", "balancer", "tuning")
+_UNTUNED = "no tuning"
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +123,7 @@ def panels_of(rows: pd.DataFrame, series: str = "topology") -> tuple[Panel, ...]
     require_columns(rows, series, *_STRUCTURE, *axes)
     require_cells_apart(rows)
     told = rows.copy()
+    told["tuning"] = told["tuning"].fillna(_UNTUNED)  # a blank is a level here, beside others
     for name in _OF_PARALLEL:
         told[name] = told[name].mask(told["topology"] == TopologyName.SEQUENTIAL)
     varied = [name for name in _FACTORS if name not in (series, *_AXES) and told[name].nunique() > 1]
@@ -140,7 +143,8 @@ def _panel(rows: pd.DataFrame, told: pd.DataFrame, series: str, key: Mapping[str
         inside &= told[name].isna() | (told[name] == level).fillna(False)
     axis = next((name for name in _AXES if rows.loc[inside, name].notna().any()), _AXES[0])
     inside &= rows[axis].notna()
-    groups = {str(name): group for name, group in rows[inside].groupby(series, sort=True)}
+    of = told.loc[inside, series] if series == "tuning" else series
+    groups = {str(name): group for name, group in rows[inside].groupby(of, sort=True)}
     for group in groups.values():
         group.attrs = rows.attrs  # which columns the file lacks: groupby forgets it
     names = sorted(groups, key=lambda name: (name == TopologyName.PARALLEL, name))

@@ -81,6 +81,7 @@ def _topology_factors(options: TopologyOptions, topology: Topology) -> Factors:
         work_ms=",".join(f"{mean:g}" for mean in options.work_ms),
         work_distribution=options.work_distribution,
         slots=options.slots,
+        tuning=options.tuning or None,
         load_model=LoadModel.CLOSED,
         duration_s=0.0,
     )

@@ -103,5 +103,7 @@ def _print_banner(options: TopologyOptions, ending: str) -> None:
         balancer = str(service.balancer.port) if service.balancer else "–"
         table.add_row(service.name, service.path, balancer, ports)
     console.print(table)
+    if options.tuning:
+        console.print(f"balancers tuned: {options.tuning}", soft_wrap=True)
     console.print(f"post to {topology.entry_url}", soft_wrap=True)
     console.print(ending, soft_wrap=True)

@@ -37,6 +37,8 @@ class TopologyOptions:
     placement: PlacementName = PlacementName.IN_PROCESS
     balancer: BalancerName = BalancerName.BUILTIN
     protocol: ProtocolName = ProtocolName.HTTP
+    tuning: str = ""
+    """Settings of the balancers that differ from their defaults, as `Tuning.read` reads them."""
 
     def arguments(self) -> list[str]:
         """Return the words of a command line that gives these options: only what differs from a default."""
@@ -54,7 +56,8 @@ class TopologyOptions:
         try:
             topology = Topology.named(self.topology, self.replicas).shifted(self.offset)
             topology = topology.with_policy(self.policy, self.seed).with_work(self._work(topology))
-            return topology.with_client(self.client).with_protocol(self.protocol)
+            topology = topology.with_client(self.client).with_tuning(self.tuning)
+            return topology.with_protocol(self.protocol)
         except ValueError as error:
             raise BadParameter(str(error)) from None
 

@@ -48,10 +48,16 @@ def up(
     protocol: Annotated[
         ProtocolName, typer.Option(help="What clients and services speak.")
     ] = ProtocolName.HTTP,
+    tuning: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=VALUE", help="A setting of the balancers: retry_ratio=0. Repeatable."),
+    ] = None,
     offset: Offset = 0,
 ) -> None:
     """Start a topology. It stays up until Ctrl-C, or in the background until `lab down`."""
     from lab.cli.keeper import keep, keep_in_background
+    from lab.measure.factors import read_tuning
+    from lab.placement import require_tunable
 
     if topology is TopologyName.SEQUENTIAL and replicas is not None:
         raise BadParameter("--replicas is for parallel: sequential has one instance of each service")
@@ -69,8 +75,10 @@ def up(
         placement=PlacementName(placement),
         balancer=balancer,
         protocol=protocol,
+        tuning=str(read_tuning(" ".join(tuning or ()))),
     )
-    options.build()  # what makes no topology should be said before anything is started
+    # What makes no topology should be said before anything is started.
+    require_tunable(options.build(), options.placement, options.balancer)
     if detach:
         keep_in_background(options)
     else:

@@ -142,6 +142,7 @@ def _row(
         work=str(first.work.kind),
         work_distribution=str(first.work.distribution),
         slots=first.work.slots,
+        tuning=(str(first.balancer.tuning) or None) if first.balancer else None,
         load_model=str(load.spec.load.model),
         duration_s=load.spec.duration_s,
     )

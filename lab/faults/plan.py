@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from lab.errors import BadParameter
@@ -37,7 +37,9 @@ class FaultPlan:
     def __str__(self) -> str:
         faults = "\n".join(f"- {fault}" for fault in self.faults)
         behind = ", then ".join(self.balancers)
-        return f"{faults}\n\nat {self.rate:g} req/s, behind {behind}: about {self.expected_s:.0f} s"
+        first = self.topology.services[0].balancer
+        tuned = f", tuning {first.tuning}" if first and first.tuning else ""
+        return f"{faults}\n\nat {self.rate:g} req/s, behind {behind}{tuned}: about {self.expected_s:.0f} s"
 
     def _repr_markdown_(self) -> str:
         return str(self)
@@ -59,6 +61,7 @@ def plan_faults(
     placement: str = PlacementName.IN_PROCESS,
     balancers: Sequence[str] | str = (BalancerName.BUILTIN,),
     port_offset: int = 0,
+    tuning: Mapping[str, object] | str | None = None,
 ) -> FaultPlan:
     """Plan what is to be played, and start nothing.
 
@@ -70,7 +73,7 @@ def plan_faults(
         work = Work(mean_ms=work_ms, slots=2)
         topology = Topology.parallel(replicas).with_work(work).with_policy(PolicyName(policy))
         topology = topology.with_client(ClientName(client)).with_timeout(timeout_s)
-        topology = topology.with_protocol(ProtocolName(protocol))
+        topology = topology.with_tuning(tuning).with_protocol(ProtocolName(protocol))
         plan = FaultPlan(
             timeline(faults),
             topology.shifted(port_offset),

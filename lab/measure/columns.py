@@ -37,6 +37,7 @@ SCHEMA_HISTORY: Mapping[int, str] = {
     1: "The columns from sweep_id to predicted_response_time_ms; sidecars name no version.",
     2: "What others did to the numbers: others_cpu_cores disturbance_ms disturbance_share disturbed_by; a "
     "number that may have moved by more than 5 % is blank, throughput too, and machine_busy is a reason.",
+    3: "What balancers were tuned to: tuning.",
 }
 """What each version of the format added."""
 SCHEMA_VERSION = max(SCHEMA_HISTORY)
@@ -109,6 +110,12 @@ class Factors:
     duration_s: float = _column("Length of the measurement window in s.", required=True, minimum=0)
     warmup_s: float | None = _amount("What was cut off before the window in fact, in s.")
     warmup_mode: str | None = _column("How that cut was found: fixed, or found automatically.")
+    tuning: str | None = _column(
+        "Settings of the balancers that differ from their defaults, in order of name, as name=value "
+        "separated by spaces; blank for none, and without a balancer.",
+        since=3,
+        pattern=r"[a-z0-9_]+=\S+( [a-z0-9_]+=\S+)*",
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

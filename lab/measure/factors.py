@@ -17,6 +17,7 @@ from lab.measure.measurement import Column, Measurement
 from lab.names import TopologyName
 from lab.topology import Topology
 from services.balancer.settings import PolicyName
+from services.balancer.tuning import Tuning
 from services.names import ClientName, Distribution, ProtocolName, WorkKind
 from services.work import Work
 
@@ -28,6 +29,7 @@ __all__ = [
     "corpus_of",
     "factor_columns",
     "load_of",
+    "read_tuning",
     "topology_of",
 ]
 
@@ -68,9 +70,19 @@ def topology_of(factors: Combination, seed: int = 0) -> Topology:
     }
     if factors["policy"]:
         topology = topology.with_policy(PolicyName(factors["policy"]), seed)
+    if factors.get("tuning"):
+        topology = topology.with_tuning(factors["tuning"])
     if factors["client"]:
         topology = topology.with_client(ClientName(factors["client"]))
     return topology.with_work(works).with_protocol(ProtocolName(factors.get("protocol") or ProtocolName.HTTP))
+
+
+def read_tuning(given: object) -> Tuning:
+    """Return a tuning from a mapping, text or None. Raises BadParameter, naming the setting."""
+    try:
+        return Tuning.read(given)
+    except ValueError as error:
+        raise BadParameter(str(error)) from None
 
 
 def load_of(factors: Combination) -> Load:

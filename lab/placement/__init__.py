@@ -37,15 +37,15 @@ from lab.imports import lazily
 if TYPE_CHECKING:
     from lab.names import BalancerName, PlacementName
     from lab.placement.running import Running, Usage
-    from lab.placement.start import start
+    from lab.placement.start import require_tunable, start
 
-__all__ = ["BalancerName", "PlacementName", "Running", "Usage", "start"]
+__all__ = ["BalancerName", "PlacementName", "Running", "Usage", "require_tunable", "start"]
 
 __getattr__, __dir__ = lazily(
     __name__,
     {
         "lab.names": ("BalancerName", "PlacementName"),
         "lab.placement.running": ("Running", "Usage"),
-        "lab.placement.start": ("start",),
+        "lab.placement.start": ("require_tunable", "start"),
     },
 )

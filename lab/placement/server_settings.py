@@ -10,7 +10,7 @@ from typing import Any
 
 from lab.errors import BadParameter
 from lab.topology import Instance, Service, Topology
-from services.balancer.settings import Address, BalancerSettings, PolicyName
+from services.balancer.settings import Address, BalancerSettings
 from services.settings import ServiceSettings
 
 __all__ = ["IMPORTED_LATE", "balancer_settings", "create_app", "service_settings"]
@@ -49,8 +49,7 @@ def service_settings(topology: Topology, service: Service, instance: Instance) -
 def balancer_settings(topology: Topology, service: Service) -> BalancerSettings:
     """Return the settings of the balancer of a service: its instances, and how it spreads requests over them.
 
-    The policy `central_queue` limits an instance to as many requests at once as it has slots. Raises
-    BadParameter for a value that makes no sense.
+    Raises BadParameter for a value that makes no sense.
     """
     assert service.balancer is not None, f"{service.name} has no balancer"
     later = topology.services[topology.services.index(service) + 1 :]
@@ -62,10 +61,10 @@ def balancer_settings(topology: Topology, service: Service) -> BalancerSettings:
             port=service.balancer.port,
             policy=service.balancer.policy,
             seed=service.balancer.seed,
-            in_flight_limit=service.work.slots if service.balancer.policy is PolicyName.CENTRAL_QUEUE else 0,
             instances=tuple(Address(i.name, i.host, i.port, i.weight) for i in service.instances),
             hops_left=1 + _servers_in(later),
             timeout_s=service.timeout_s,
+            **{**service.balancer.tuning.fields, "in_flight_limit": service.in_flight_limit},
         )
 
 

@@ -17,7 +17,7 @@ from lab.placement.remote import Remote
 from lab.placement.running import Running
 from lab.topology import Topology
 
-__all__ = ["start"]
+__all__ = ["require_tunable", "start"]
 
 N = TypeVar("N", bound=StrEnum)
 
@@ -46,13 +46,15 @@ def start(
     `expose` allows servers to listen where other machines can reach them; otherwise that is a BadParameter.
 
     Raises NotSupported for an external load balancer that lacks the policy or is not set up for the
-    topology's protocol, and ProgramMissing where it is not installed. Entering the block raises PortInUse
+    topology's protocol, for tuning of any balancer but the built-in one, and ProgramMissing where a program
+    is not installed. Entering the block raises PortInUse
     or StartFailed where a server cannot come up, and leaves none running.
     """
     if not isinstance(topology, Topology):
         raise BadParameter(f"{topology!r} is no topology: give one, such as lab.Topology.parallel()")
     placement, balancer = _choice(PlacementName, placement), _choice(BalancerName, balancer)
     profile = _choice(Profile, profile)
+    require_tunable(topology, placement, balancer)
     if placement is PlacementName.REMOTE:
         if cores:
             raise NotSupported("a remote topology cannot be kept on cores from here: leave cores out")
@@ -64,6 +66,19 @@ def start(
         return kind(topology, cores=cores)
     inner = kind(topology, balancers=False, cores=cores)
     return ExternalBalancers(topology, inner, balancer, profile, cores=cores)
+
+
+def require_tunable(topology: Topology, placement: PlacementName, balancer: BalancerName) -> None:
+    """Raise NotSupported where the topology is tuned and its balancers cannot be: starts nothing."""
+    if not topology.tuned:
+        return
+    if placement is PlacementName.REMOTE:
+        raise NotSupported("tuning cannot reach remote balancers, which run already: leave tuning out")
+    if balancer is not BalancerName.BUILTIN:
+        raise NotSupported(
+            f"tuning sets the built-in balancer, and {balancer} has a configuration of its own: "
+            "take builtin, or leave tuning out"
+        )
 
 
 def _choice(names: type[N], name: str) -> N:

@@ -18,7 +18,7 @@ from typing import Any
 from lab.arrivals import LoadModel
 from lab.errors import BadParameter
 from lab.load.spec import WarmupMode
-from lab.measure.factors import Combination, factor_columns
+from lab.measure.factors import Combination, factor_columns, read_tuning
 from lab.measure.measurement import Column
 from lab.names import BalancerName, PlacementName, TopologyName
 from services.balancer.settings import PolicyName
@@ -43,12 +43,12 @@ _CHOICES: Mapping[str, tuple[StrEnum, ...]] = {
     "load_model": _LOAD_MODELS,
     "warmup_mode": tuple(WarmupMode),
 }
-_WITH_COMMAS = ("work_ms", "corpus")
+_WITH_COMMAS = ("work_ms", "corpus", "tuning")
 _POSITIVE = ("requested_rate", "duration_s", "payload_bytes")
 
 _OF_AN_OPEN_LOOP = ("requested_rate",)
 _OF_A_CLOSED_LOOP = ("concurrency", "think_time_ms")
-_OF_BALANCERS = ("policy", "balancer")
+_OF_BALANCERS = ("policy", "balancer", "tuning")
 _OF_SERVICE_TIMES = ("work_ms", "work_distribution")
 _OF_HTTP = ("client",)
 
@@ -61,8 +61,9 @@ def factor_names() -> tuple[str, ...]:
 def read_levels(name: str, value: Any) -> tuple[Level, ...]:
     """Return the levels of a factor, without repeats, from a scalar, a list, or text with commas.
 
-    `work_ms` keeps its commas ("0,0,40,0" is one level, a service time for each service), and so does the
-    path of a corpus. Raises BadParameter for an unknown factor and for what does not fit it.
+    `work_ms` keeps its commas ("0,0,40,0" is one level, a service time for each service), and so do the
+    path of a corpus and the settings of `tuning`, a level of which may be a mapping; an empty one stands for
+    none. Raises BadParameter for an unknown factor and for what does not fit it.
     """
     column = _factors().get(name)
     if column is None:
@@ -94,6 +95,8 @@ def _each(name: str, value: Any) -> list[Any]:
 
 def _read(column: Column, value: Any) -> Level:
     """Return a value as the column holds it. Raises BadParameter."""
+    if column.name == "tuning":
+        return str(read_tuning(value))
     choices = _CHOICES.get(column.name)
     read = (
         _choice(value, choices) if choices else {int: _whole, float: _number}.get(column.type, _text)(value)
@@ -144,6 +147,8 @@ def _allowed(column: Column, value: Level) -> bool:
 def _wanted(column: Column) -> str:
     if column.name in _CHOICES:
         return " or ".join(_CHOICES[column.name])
+    if column.name == "tuning":
+        return "a mapping of settings, as {retry_ratio: 0}"
     if column.name == "work_ms":
         return "ms of every service, as 40, or of each, as 0,0,40,0"
     if column.type is str:
@@ -198,3 +203,5 @@ def _idle_in(combination: Combination) -> Iterator[str]:
         yield from _OF_SERVICE_TIMES
     if combination["work_distribution"] == Distribution.NONE:
         yield "work_ms"
+    if combination.get("tuning") == "":
+        yield "tuning"

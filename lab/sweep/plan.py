@@ -24,7 +24,8 @@ from lab.measure.measurement import Measurement
 from lab.measure.percentiles import too_short_for
 from lab.measure.row import Trial
 from lab.measure.validity import InvalidReason
-from lab.names import PlacementName
+from lab.names import BalancerName, PlacementName
+from lab.placement import require_tunable
 from lab.results.folder import HOME
 from lab.sweep.levels import Grid, Level, factor_names, read_levels, unknown
 from lab.sweep.presets import PresetName, preset_named
@@ -203,6 +204,8 @@ def plan_sweep(
     for strange in factors.keys() - set(factor_names()):
         raise unknown(strange, [*_Setting, *factor_names()])
     given = {each: read_levels(each, value) for each, value in factors.items() if value is not None}
+    if given.get("tuning") == ("",):  # no tuning, as where nothing is said
+        del given["tuning"]
     grid = Grid({**base.levels, **given})
     for idle in set(grid.idle()) & set(given):
         raise BadParameter(f"{idle} says nothing here: no cell of this sweep uses it")
@@ -225,11 +228,21 @@ def _check(planned: Plan) -> None:
     if planned.generators.cores_of_servers and PlacementName.REMOTE in planned.grid.levels["placement"]:
         raise BadParameter("cpu says nothing of remote servers, which are wherever they are: leave it out")
     for combination in planned.grid.combinations():
-        topology_of(combination).shifted(planned.port_offset)
+        _require_topology(combination, planned.port_offset)
         load_of(combination)
         _require_answers(planned.windows.of(combination), combination)
     for name in planned.grid.levels["corpus"]:
         requests.load_corpus(corpus_of(str(name)))
+
+
+def _require_topology(combination: Combination, port_offset: int) -> None:
+    """Raise BadParameter for factors that make no topology, NotSupported for tuning that nothing heeds."""
+    try:
+        topology = topology_of(combination).shifted(port_offset)
+    except ValueError as error:
+        raise BadParameter(str(error)) from None
+    placement = PlacementName(combination["placement"])
+    require_tunable(topology, placement, BalancerName(combination["balancer"] or BalancerName.BUILTIN))
 
 
 def _require_answers(window: TrialWindow, combination: Combination) -> None:

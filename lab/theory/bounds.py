@@ -40,12 +40,17 @@ class Station:
 
 
 def stations_of(topology: Topology) -> list[Station]:
-    """Make a station of each instance, with its slots as servers; balancers spread requests evenly.
+    """Make a station of each instance; balancers spread requests evenly.
+
+    Its servers are its slots, or as many of them as its balancer ever gives work at once.
 
     The text's own processing counts as nothing: under `text` work every demand is 0.
     """
     return [
-        Station(service.work.mean_s / len(service.instances), service.work.slots)
+        Station(
+            service.work.mean_s / len(service.instances),
+            min(service.work.slots, service.in_flight_limit or service.work.slots),
+        )
         for service in topology.services
         for _ in service.instances
     ]

@@ -90,7 +90,7 @@ class Stage:
             distribution=service.work.distribution,
             policy=policy,
             slots=service.work.slots,
-            limit=service.work.slots if policy is PolicyName.CENTRAL_QUEUE else None,
+            limit=service.in_flight_limit or None,
             weights=tuple(instance.weight for instance in service.instances),
         )
 

@@ -178,9 +178,11 @@ def _paths(text: str) -> frozenset[str]:
 
 
 def _statuses(text: str) -> frozenset[int]:
+    if text.strip() == NONE:
+        return frozenset()
     statuses = frozenset(whole(part) for part in text.split(",") if part.strip())
     if not all(500 <= status <= 599 for status in statuses):
-        raise ValueError("give statuses from 500 to 599, such as 502,503")
+        raise ValueError("give statuses from 500 to 599, such as 502,503, or none")
     return statuses
 
 

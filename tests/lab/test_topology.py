@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from lab.names import TopologyName
 from lab.topology import Balancer, Instance, Service, Topology
 from services.balancer.settings import PolicyName
+from services.balancer.tuning import Tuning
 from services.names import ClientName, ProtocolName, WorkKind
 from services.work import Work
 
@@ -274,3 +275,38 @@ def test_the_entrys_url_leads_back_to_it(topology: Topology, protocol: ProtocolN
 def test_what_is_no_url_to_post_to_is_refused(url: str) -> None:
     with pytest.raises(ValueError, match="is no URL to post to"):
         Topology.at(url)
+
+
+def test_every_balancer_is_tuned_and_a_second_tuning_takes_the_place_of_the_first() -> None:
+    topology = Topology.parallel().with_tuning(retry_ratio=0).with_tuning({"failures": 3}, rise=1)
+    assert topology.tuned
+    assert {s.balancer.tuning for s in topology.services if s.balancer} == {Tuning.read("failures=3 rise=1")}
+    assert not topology.with_tuning().tuned
+    assert hash(topology) != hash(topology.with_tuning())
+
+
+def test_a_topology_without_balancers_refuses_a_tuning_that_nothing_would_heed() -> None:
+    assert Topology.sequential().with_tuning({}) == Topology.sequential()
+    with pytest.raises(ValueError, match="sequential has no balancer, so there is nothing to tune"):
+        Topology.sequential().with_tuning(retry_ratio=0)
+
+
+def test_over_grpc_a_tuning_that_its_balancer_does_not_know_is_refused() -> None:
+    tuned = Topology.parallel().with_tuning(head_limit_bytes=1000, retry_ratio=0)
+    with pytest.raises(ValueError, match="tuning cannot set head_limit_bytes over grpc"):
+        tuned.with_protocol(ProtocolName.GRPC)
+    with pytest.raises(ValueError, match="over grpc"):
+        Topology.parallel().with_protocol(ProtocolName.GRPC).with_tuning("connect_timeout_s=1")
+    assert Topology.parallel().with_tuning(retry_ratio=0).with_protocol(ProtocolName.GRPC).tuned
+
+
+@pytest.mark.parametrize(
+    ("policy", "tuning", "limit"),
+    [("random", {}, 0), ("central_queue", {}, 3), ("central_queue", {"in_flight_limit": 2}, 2)],
+)
+def test_an_instance_gets_as_many_at_once_as_policy_or_tuning_say(
+    policy: str, tuning: dict[str, object], limit: int
+) -> None:
+    topology = Topology.parallel().with_policy(PolicyName(policy)).with_tuning(tuning)
+    topology = topology.with_work(Work(slots=3))
+    assert {service.in_flight_limit for service in topology.services} == {limit}

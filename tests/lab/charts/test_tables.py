@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from lab.charts import cells, verdicts
+from lab.charts.series import panels_of
 from tests.support.chart_rows import made_up_rows
 
 
@@ -37,3 +38,20 @@ def test_a_table_is_markdown() -> None:
     lines = str(verdicts(made_up_rows())).splitlines()
     assert len({line.count("|") for line in lines}) == 1
     assert lines[1].replace(" ", "") == "|:--|:--|:--|:--|:--|"
+
+
+def test_cells_that_differ_in_their_tuning_stand_apart_and_are_named_by_it() -> None:
+    def tuned(made: list[dict[str, Any]]) -> None:
+        made += [row | {"tuning": "retry_ratio=0"} for row in made if row["topology"] == "parallel"]
+
+    names = [line[0] for line in cells(made_up_rows(tuned, concurrencies=(1,))).rows]
+    assert names == [
+        "sequential, no tuning",
+        "parallel, no tuning",
+        "sequential, retry_ratio=0",
+        "parallel, retry_ratio=0",
+    ]
+    assert [panel.label for panel in panels_of(made_up_rows(concurrencies=(1,)))] == [""]
+    rows = made_up_rows(tuned, concurrencies=(1,))
+    (panel,) = panels_of(rows[rows["topology"] == "parallel"], series="tuning")
+    assert [series.name for series in panel.series] == ["no tuning", "retry_ratio=0"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from lab.cli.state import everything_up
 from tests.support.command_line import CommandLine, connects, process, read_until
 
 
@@ -20,6 +22,10 @@ from tests.support.command_line import CommandLine, connects, process, read_unti
         (("sequential", "--work-ms", "-1"), "--work-ms is '-1'"),
         (("sequential", "--replicas", "3"), "--replicas is for parallel"),
         (("sequential", "--offset", "60000"), "port"),
+        (("sequential", "--tuning", "retry_ratio=0"), "no balancer"),
+        (("parallel", "--tuning", "retry_ratoi=0"), "did you mean retry_ratio"),
+        (("parallel", "--tuning", "retry_ratio"), "write name=value"),
+        (("parallel", "--tuning", "port=1"), "tuning cannot set port"),
     ],
 )
 def test_an_option_that_makes_no_sense_is_misuse_said_in_one_line(
@@ -30,6 +36,12 @@ def test_an_option_that_makes_no_sense_is_misuse_said_in_one_line(
     assert done.stderr.startswith("lab: ")
     assert said in done.stderr
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_other_balancers_refuse_a_tuning_before_anything_starts(lab: CommandLine) -> None:
+    done = lab("up", "parallel", "--detach", "--balancer", "nginx", "--tuning", "retry_ratio=0")
+    assert done.returncode == 1
+    assert done.stderr.startswith("lab: tuning sets the built-in balancer, and nginx has")
 
 
 def test_a_topology_may_be_kept_up_in_processes(lab: CommandLine, offset: int) -> None:
@@ -101,3 +113,14 @@ def test_a_folder_that_holds_modules_named_as_the_labs_own_does_not_break_the_ba
     placement = ("--placement", "processes", "--work-ms", 1)
     assert lab("up", "sequential", "--detach", "--offset", offset, *placement).returncode == 0
     assert "all as documented" in lab("test").stdout
+
+
+def test_what_is_tuned_is_said_kept_for_other_shells_and_measured(lab: CommandLine, offset: int) -> None:
+    options = ("--replicas", 1, "--work-ms", 1, "--offset", offset)
+    up = lab("up", "parallel", "--detach", *options, "--tuning", "rise=1", "--tuning", "retry_ratio=0")
+    assert "balancers tuned: retry_ratio=0 rise=1" in up.stdout, up.stderr
+    (upkeep,) = everything_up()
+    assert upkeep.options.tuning == "retry_ratio=0 rise=1"
+    assert lab("restart", "service1-loadbalancer").returncode == 0
+    done = lab("benchmark", "--duration", 0.5, "--trials", 1, "--concurrency", "1", "--json")
+    assert [row["tuning"] for row in json.loads(done.stdout)] == ["retry_ratio=0 rise=1"]

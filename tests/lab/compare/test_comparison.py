@@ -330,3 +330,14 @@ def test_two_files_are_compared_with_their_sidecars(tmp_path: Path) -> None:
     assert findings(comparison) == [Change.WORSE]
     assert comparison.differences == ("Parameter seed: 1 in A, 2 in B.",)
     assert comparison.sentences()[-1].startswith("Geometric mean")
+
+
+def test_cells_of_unlike_tunings_are_not_compared_and_are_named_by_it() -> None:
+    both = pd.concat([rows(STEADY), rows(STEADY, tuning="retry_ratio=0")])
+    labels = [cell.label for cell in compare(both, both).cells]
+    assert labels == [
+        "concurrency 1",
+        "concurrency 1, tuning retry_ratio=0",
+        "concurrency 3",
+        "concurrency 3, tuning retry_ratio=0",
+    ]

@@ -8,7 +8,7 @@ from itertools import combinations
 import pytest
 
 import lab
-from lab.errors import BadParameter
+from lab.errors import BadParameter, NotSupported
 from lab.placement.server_settings import balancer_settings, service_settings
 from services.balancer.settings import PolicyName
 from tests.support.placing import attempts, claimed, post
@@ -77,3 +77,34 @@ def test_the_balancers_of_a_topology_share_a_seed_and_draw_from_seeds_of_their_o
     settings = [balancer_settings(topology, service) for service in topology.services]
     assert {each.seed for each in settings} == {5}
     assert len({each.policy_seed for each in settings}) == 4
+
+
+def test_a_balancers_settings_are_its_defaults_but_for_what_is_tuned() -> None:
+    untuned = lab.Topology.parallel()
+    topology = untuned.with_tuning(retry_ratio=0, retry_statuses=[503])
+    for before, after in zip(untuned.services, topology.services, strict=True):
+        plain, tuned = balancer_settings(untuned, before), balancer_settings(topology, after)
+        assert tuned == replace(plain, retry_ratio=0, retry_statuses=frozenset({503}))
+
+
+@pytest.mark.parametrize("placement", [lab.PlacementName.IN_PROCESS, lab.PlacementName.PROCESSES])
+def test_a_balancer_that_runs_heeds_its_tuning_and_a_restarted_one_too(placement: lab.PlacementName) -> None:
+    with (
+        claimed(lab.Topology.parallel(1).with_tuning(body_limit_bytes=20)) as topology,
+        lab.start(topology, placement=placement) as running,
+    ):
+        assert post(running.entry_url) == 413
+        running.restart("service1-loadbalancer")
+        assert post(running.entry_url) == 413
+
+
+@pytest.mark.parametrize("balancer", [b for b in lab.BalancerName if b is not lab.BalancerName.BUILTIN])
+def test_other_balancers_refuse_a_tuning_with_the_reason(balancer: lab.BalancerName) -> None:
+    tuned = lab.Topology.parallel().with_tuning(retry_ratio=0)
+    with pytest.raises(NotSupported, match=f"the built-in balancer, and {balancer} has a configuration"):
+        lab.start(tuned, balancer=balancer)
+
+
+def test_a_remote_topology_refuses_a_tuning_which_cannot_reach_it() -> None:
+    with pytest.raises(NotSupported, match="tuning cannot reach remote balancers"):
+        lab.start(lab.Topology.parallel().with_tuning(rise=1), placement=lab.PlacementName.REMOTE)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lab.errors import BadParameter
+from lab.errors import BadParameter, NotSupported
 from lab.measure.columns import Factors
 from lab.sweep import Plan, parameters_in, plan_sweep
 from lab.sweep.presets import PresetName
@@ -248,3 +248,36 @@ def test_redo_invalid_is_a_third_of_the_trials_none_or_a_number(told: object, mo
 def test_redo_invalid_takes_nothing_else() -> None:
     with pytest.raises(BadParameter, match="redo_invalid cannot be 'often'"):
         plan_sweep(redo_invalid="often")
+
+
+def test_a_tuning_makes_cells_of_parallel_and_leaves_the_ids_of_untuned_ones_alone() -> None:
+    plain = plan_sweep(concurrency=8).cells()
+    tuned = plan_sweep(concurrency=8, tuning=[{}, {"rise": 1, "retry_ratio": 0}]).cells()
+    assert set(plain) < set(tuned)
+    (more,) = set(tuned) - set(plain)
+    assert (tuned[more].topology, tuned[more].tuning) == ("parallel", "retry_ratio=0 rise=1")
+
+
+@pytest.mark.parametrize("nothing", [{}, [{}], [None], ""])
+def test_no_tuning_is_the_same_sweep_as_none_said(nothing: object) -> None:
+    assert plan_sweep(name="a", tuning=nothing) == plan_sweep(name="a")
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ({"tuning": {"retry_ratoi": 0}}, "did you mean retry_ratio"),
+        ({"tuning": {"port": 0}}, "tuning cannot set port"),
+        ({"tuning": {"head_limit_bytes": 99}, "protocol": ["http", "grpc"]}, "over grpc"),
+        ({"tuning": {"rise": 1}, "topology": "sequential"}, "tuning says nothing here"),
+    ],
+)
+def test_a_tuning_that_nothing_would_heed_is_refused(asked: dict[str, Any], said: str) -> None:
+    with pytest.raises(BadParameter, match=said):
+        plan_sweep(**asked)
+
+
+@pytest.mark.parametrize("where", [{"balancer": ["builtin", "nginx"]}, {"placement": "remote"}])
+def test_a_tuning_of_balancers_that_are_not_the_labs_is_refused(where: dict[str, Any]) -> None:
+    with pytest.raises(NotSupported, match="tuning"):
+        plan_sweep(tuning={"rise": 1}, **where)

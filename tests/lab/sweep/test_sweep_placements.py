@@ -132,3 +132,9 @@ def test_every_other_balancer_gives_a_row_with_its_cpu(tmp_path: Path, balancer:
     assert measured.outcome.succeeded > 0
     assert measured.health.balancers_cpu_cores is not None
     assert measured.health.retries == 0
+
+
+def test_a_row_says_what_its_balancers_were_tuned_to(tmp_path: Path) -> None:
+    measured = swept(tmp_path, topology="parallel", tuning=[{}, {"retry_ratio": 0, "failures": 3}])
+    assert {row.factors.tuning for row in measured} == {None, "failures=3 retry_ratio=0"}
+    assert len({row.what.cell_id for row in measured}) == 2
