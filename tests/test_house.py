@@ -40,6 +40,7 @@ FLOORS = (
         "lab.faults",
         "lab.policy_comparison",
         "lab.progress",
+        "lab.trials",
         "lab.protocol_costs",
         "lab.compare",
         "lab.charts",

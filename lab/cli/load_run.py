@@ -21,14 +21,14 @@ from typing import Any
 from lab.arrivals import Closed, LoadModel
 from lab.cli.load_report import details_of, row_json, row_text, say, was_disturbed
 from lab.errors import LabError, ResultsError
-from lab.load.requests import split_url
 from lab.load.result import LoadResult, Progress
 from lab.load.run import run
 from lab.load.spec import LoadSpec
-from lab.machine import ProgramTimes, busy_programs, processes_of_trial, program_times
+from lab.machine import ProgramTimes, busy_programs, program_times
 from lab.measure.machine_watch import MachineWatch
 from lab.measure.measurement import Measurement
 from lab.measure.row import Servers, Trial, factors_of, histograms_of, measure
+from lab.measure.trial_processes import processes_of_trial
 from lab.measure.validity import InvalidReason
 from lab.progress import SecondsBar, note, seconds_bar
 from lab.results.csv_file import Results, require_resumable
@@ -147,9 +147,7 @@ def _ctrl_c() -> Iterator[Callable[[], bool]]:
 
 def _others(spec: LoadSpec, before: ProgramTimes, seconds: float) -> list[str]:
     """Name the programs that computed meanwhile, but for the generator and a server of this machine."""
-    parts = split_url(spec.url)
-    port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
-    return busy_programs(before, program_times(), seconds, processes_of_trial(port))
+    return busy_programs(before, program_times(), seconds, processes_of_trial(spec.url))
 
 
 def cell_of(spec: LoadSpec) -> str:

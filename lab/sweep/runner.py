@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from lab.machine import busy_programs, processes_of_trial, program_times
 from lab.measure.columns import Factors
 from lab.measure.factors import topology_of
 from lab.measure.row import Trial
@@ -26,12 +24,10 @@ from lab.sweep.sweep_events import (
     TrialEnded,
     TrialProgress,
 )
-from lab.sweep.trial import place, run_trial
+from lab.sweep.trial import place, run_trial, urls_served
+from lab.trials import made_up_for, say_who_computes
 
 __all__ = ["run_sweep"]
-
-LOOK_S = 0.3
-"""For how long it is looked who else computes, before the first trial."""
 
 
 def run_sweep(plan: Plan, *listeners: SweepListener) -> Path:
@@ -54,7 +50,8 @@ def run_sweep(plan: Plan, *listeners: SweepListener) -> Path:
         left = plan.left(read_measurements(plan.path))
         if left:
             note(f"{len(left)} trials into {_shown(plan.path)}; interrupted, name {plan.name} goes on")
-            _say_who_computes(plan)
+            served = {url for each in plan.grid.combinations() for url in urls_served(each, plan.port_offset)}
+            say_who_computes(made_up_for(plan.most_redone), *served)
         while left:
             _run_all(plan, left, results, listeners)
             left = plan.left(read_measurements(plan.path))
@@ -92,18 +89,6 @@ def _run_one(plan: Plan, begun: TrialBegun, results: Results, views: Sequence[Sw
         keep=results.append,
     )
     tell(TrialEnded(begun, row))
-
-
-def _say_who_computes(plan: Plan) -> None:
-    """Name the programs that others run, before the first trial, and what to do about them."""
-    before = program_times()
-    time.sleep(LOOK_S)
-    busy = busy_programs(before, program_times(), LOOK_S, processes_of_trial())
-    if busy:
-        note(
-            f"other programs compute here: {', '.join(busy)}. End them, or some trials may not count: "
-            f"up to {plan.most_redone} are made up for (redo_invalid)"
-        )
 
 
 def _summary(plan: Plan) -> str:

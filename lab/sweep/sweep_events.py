@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -10,13 +9,10 @@ from lab.load.result import Progress
 from lab.measure.columns import Factors
 from lab.measure.measurement import Measurement
 from lab.measure.row import Trial
-from lab.measure.validity import MEANING, InvalidReason
-from lab.progress import SecondsBar, note
+from lab.progress import SecondsBar
+from lab.trials import InvalidTrials
 
 __all__ = ["ProgressLine", "SweepEvent", "SweepListener", "TrialBegun", "TrialEnded", "TrialProgress"]
-
-TOLD_AT = 2
-"""So many invalid trials of one kind are said at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +61,7 @@ class ProgressLine:
     def __init__(self, bar: SecondsBar) -> None:
         self._bar = bar
         self._ended = 0
-        self._invalid: Counter[str] = Counter()
+        self._invalid = InvalidTrials()
         self._valid = 0
 
     def __call__(self, event: SweepEvent) -> None:
@@ -93,10 +89,7 @@ class ProgressLine:
     def _count(self, row: Measurement) -> None:
         self._ended += 1
         self._valid += row.health.valid
-        for reason in (row.health.invalid_reason or "").split():
-            self._invalid[reason] += 1
-            if self._invalid[reason] == TOLD_AT:
-                note(f"{TOLD_AT} trials are {reason} so far: {MEANING[InvalidReason(reason)]}. Going on")
+        self._invalid.count(row.health.invalid_reason)
 
 
 def name_of(factors: Factors) -> str:
