@@ -5,7 +5,6 @@ Planning starts nothing, and refuses whatever is wrong before anything starts.
 
 from __future__ import annotations
 
-import math
 import random
 import re
 from collections.abc import Iterator, Mapping, Sequence
