@@ -114,6 +114,7 @@ async def _run(generator: Generator, spec: LoadSpec, receive: Receive) -> None:
             "failed": generator.recorder.failed,
             "in_flight": generator.in_flight.count,
             "p50_ms": generator.recorder.latest_p50_ms,
+            "p99_ms": generator.recorder.latest_p99_ms,
         }
         _send("progress", progress)
     agreeing.cancel()

@@ -177,9 +177,17 @@ class Recorder:
     @property
     def latest_p50_ms(self) -> float | None:
         """Return the median response_time in ms of some of the latest successes; None without any."""
+        return self._latest_ms(0.5)
+
+    @property
+    def latest_p99_ms(self) -> float | None:
+        """Return the 99th percentile of the same response times in ms, however few they are."""
+        return self._latest_ms(0.99)
+
+    def _latest_ms(self, quantile: float) -> float | None:
         ended = self._packed_ended.latest(_LATEST)
         times = (ended[:, 2] - ended[:, 0])[_are_successes(ended[:, 3])]
-        return float(np.median(times)) / 1e6 if len(times) else None
+        return float(np.quantile(times, quantile)) / 1e6 if len(times) else None
 
     def flush(self) -> None:
         """Pack what was appended. The lists are emptied in place, so bound appends stay good."""

@@ -189,6 +189,8 @@ class Progress:
     in_flight: int
     p50_ms: float | None = None
     """Median response_time of the latest answers."""
+    p99_ms: float | None = None
+    """99th percentile of the response_time of the latest answers, however few they are."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,6 +48,7 @@ class GeneratorProcess:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._stderr,
+            process_group=0,  # an interrupt of the parent's group may wish for its end after this run
             # The zeros of its histograms are to take no memory, so no huge pages; and one thread is enough.
             env={**os.environ, "NUMPY_MADVISE_HUGEPAGE": "0", "OPENBLAS_NUM_THREADS": "1"},
         )
@@ -316,12 +317,13 @@ def _started(spec: LoadSpec, addresses: Sequence[str]) -> Iterator[list[Generato
 
 
 def _together(parts: Sequence[dict[str, Any]]) -> Progress:
-    known = [part["p50_ms"] for part in parts if part["p50_ms"] is not None]
+    known = [(part["p50_ms"], part["p99_ms"]) for part in parts if part["p50_ms"] is not None]
     return Progress(
         elapsed_s=max(part["elapsed_s"] for part in parts),
         total_s=max(part["total_s"] for part in parts),
         succeeded=sum(part["succeeded"] for part in parts),
         failed=sum(part["failed"] for part in parts),
         in_flight=sum(part["in_flight"] for part in parts),
-        p50_ms=median(known) if known else None,
+        p50_ms=median(p50 for p50, _ in known) if known else None,
+        p99_ms=max(p99 for _, p99 in known) if known else None,
     )

@@ -194,3 +194,4 @@ def test_the_median_of_the_latest_successes_is_told_while_the_run_goes_on() -> N
     recorder.ended.extend((0, 1, 1_000, code_of(Outcome.RESET)) for _ in range(50))
     recorder.flush()
     assert recorder.latest_p50_ms == 5.0
+    assert recorder.latest_p99_ms == 5.0
