@@ -26,6 +26,7 @@ class Extra(StrEnum):
     """An optional part of the distribution, as in `pip install 'pipeline-lab[grpc]'`."""
 
     GRPC = "grpc"
+    JUPYTER = "jupyter"
 
 
 @contextmanager

@@ -39,13 +39,13 @@ FLOORS = (
         "lab.saturation",
         "lab.faults",
         "lab.policy_comparison",
+        "lab.experiment_events",
         "lab.progress",
-        "lab.trials",
         "lab.protocol_costs",
         "lab.compare",
         "lab.charts",
     ),
-    ("lab.notebook", "lab.cli"),
+    ("lab.notebook", "lab.live", "lab.cli"),
 )
 
 

@@ -63,11 +63,13 @@ def _busy_ports() -> Fact:
 
 def _startups() -> list[Fact]:
     """Start each topology in each placement, in a fresh process each, and return what that costs."""
-    from tqdm import tqdm
+    from rich.console import Console
+    from rich.progress import track
 
     starts = [(name, placement) for name in TopologyName for placement in LIMITS]
-    with tqdm(starts, desc="starting each", leave=False) as bar:
-        return [_startup(name, placement) for name, placement in bar]
+    console = Console(stderr=True)
+    shown = track(starts, "starting each", console=console, transient=True, disable=not console.is_terminal)
+    return [_startup(name, placement) for name, placement in shown]
 
 
 def _startup(name: TopologyName, placement: PlacementName) -> Fact:

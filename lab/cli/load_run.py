@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-import signal
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -21,14 +19,15 @@ from typing import Any
 from lab.arrivals import Closed, LoadModel
 from lab.cli.load_report import details_of, row_json, row_text, say, was_disturbed
 from lab.errors import LabError, ResultsError
+from lab.experiment_events import Interrupts
+from lab.load.requests import split_url
 from lab.load.result import LoadResult, Progress
 from lab.load.run import run
 from lab.load.spec import LoadSpec
-from lab.machine import ProgramTimes, busy_programs, program_times
+from lab.machine import ProgramTimes, busy_programs, processes_of_trial, program_times
 from lab.measure.machine_watch import MachineWatch
 from lab.measure.measurement import Measurement
 from lab.measure.row import Servers, Trial, factors_of, histograms_of, measure
-from lab.measure.trial_processes import processes_of_trial
 from lab.measure.validity import InvalidReason
 from lab.progress import SecondsBar, note, seconds_bar
 from lab.results.csv_file import Results, require_resumable
@@ -117,8 +116,8 @@ def load_once(spec: LoadSpec) -> tuple[Measurement, LoadResult, list[str]]:
             show_progress(bar, so_far, total_s)
 
         watch = MachineWatch(progress, spec.url)
-        with _ctrl_c() as came:
-            loaded = run(spec, on_progress=watch, stop=came)
+        with Interrupts() as interrupts:
+            loaded = run(spec, on_progress=watch, stop=lambda: interrupts.asked)
         bar.finish(total_s)
     planned = {InvalidReason.NOT_STEADY} if spec.load.model in CHANGING else set()
     trial = Trial(NAME, cell_of(spec))
@@ -128,26 +127,11 @@ def load_once(spec: LoadSpec) -> tuple[Measurement, LoadResult, list[str]]:
     return measured, loaded, others
 
 
-@contextmanager
-def _ctrl_c() -> Iterator[Callable[[], bool]]:
-    """Return a function that tells whether Ctrl-C came, which then raises nothing unless it comes again."""
-    came = threading.Event()
-
-    def note_it(*_: object) -> None:
-        if came.is_set():
-            raise KeyboardInterrupt
-        came.set()
-
-    before = signal.signal(signal.SIGINT, note_it)
-    try:
-        yield came.is_set
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
 def _others(spec: LoadSpec, before: ProgramTimes, seconds: float) -> list[str]:
     """Name the programs that computed meanwhile, but for the generator and a server of this machine."""
-    return busy_programs(before, program_times(), seconds, processes_of_trial(spec.url))
+    parts = split_url(spec.url)
+    port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+    return busy_programs(before, program_times(), seconds, processes_of_trial(port))
 
 
 def cell_of(spec: LoadSpec) -> str:

@@ -2,44 +2,44 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+from lab.experiment_events import Course, Listener, TrialBegun, TrialEnded, name_of
+from lab.machine import busy_programs, processes_of_trial, program_times
 from lab.measure.columns import Factors
 from lab.measure.factors import topology_of
+from lab.measure.measurement import Measurement
 from lab.measure.row import Trial
 from lab.names import PlacementName
 from lab.placement.ports import require_free
-from lab.progress import note, seconds_bar
+from lab.progress import follow, note
 from lab.results.csv_file import Results, read_measurements
 from lab.results.folder import HOME
 from lab.sweep.plan import Plan, seconds
-from lab.sweep.sweep_events import (
-    ProgressLine,
-    SweepEvent,
-    SweepListener,
-    TrialBegun,
-    TrialEnded,
-    TrialProgress,
-)
-from lab.sweep.trial import place, run_trial, urls_served
-from lab.trials import made_up_for, say_who_computes
+from lab.sweep.trial import place, run_trial
 
 __all__ = ["run_sweep"]
 
+LOOK_S = 0.3
+"""For how long it is looked who else computes, before the first trial."""
 
-def run_sweep(plan: Plan, *listeners: SweepListener) -> Path:
+
+def run_sweep(plan: Plan, *listeners: Listener) -> Path:
     """Run what the plan has and the CSV has not, and return the path of the CSV.
 
     Every row is on the disk before the next trial starts: an interrupted sweep keeps what it has, and goes
-    on where it stopped when a plan of the same name and parameters is run. Raises SweepMismatch if the name
+    on where it stopped when a plan of the same name and parameters is run. The first interrupt ends it after
+    the present trial, a second one at once; either way the path is returned. Raises SweepMismatch if the name
     is that of a sweep with other parameters; NotSupported, ProgramMissing and PortInUse where a trial
     could not start, before the first does; StartFailed, and whatever loading raises.
 
     Trials that are invalid are made up for by further ones, up to the bound that the plan names. `listeners`
-    are told what happens, beside the line that shows it.
+    are told what happens, beside the view that shows it.
     """
     if not plan.path.exists():
         _require_placeable(plan)
@@ -47,48 +47,73 @@ def run_sweep(plan: Plan, *listeners: SweepListener) -> Path:
     with Results(plan.path, plan.parameters) as results:
         if results.set_aside:
             note(results.set_aside)
-        left = plan.left(read_measurements(plan.path))
+        rows = read_measurements(plan.path)
+        left = plan.left(rows)
         if left:
             note(f"{len(left)} trials into {_shown(plan.path)}; interrupted, name {plan.name} goes on")
-            served = {url for each in plan.grid.combinations() for url in urls_served(each, plan.port_offset)}
-            say_who_computes(made_up_for(plan.most_redone), *served)
-        while left:
-            _run_all(plan, left, results, listeners)
-            left = plan.left(read_measurements(plan.path))
-            if left:
-                note(f"{len(left)} more trials make up for invalid ones (redo_invalid {plan.most_redone})")
+            with follow(plan, len(left), _planned_s(left), listeners, rows, resumes=True) as course:
+                _say_who_computes(plan)
+                _run_rounds(plan, left, results, course)
+            if course.stopped:
+                return plan.path
     note(_summary(plan))
     return plan.path
 
 
-def _run_all(
-    plan: Plan,
-    trials: Sequence[tuple[Trial, Factors]],
-    results: Results,
-    listeners: Sequence[SweepListener],
-) -> None:
-    with seconds_bar(sum(seconds(factors) for _, factors in trials)) as bar:
-        views: tuple[SweepListener, ...] = (ProgressLine(bar), *listeners)
-        for place, (trial, factors) in enumerate(trials, start=1):
-            begun = TrialBegun(trial, factors, place, len(trials), seconds(factors))
-            _run_one(plan, begun, results, views)
+def _run_rounds(plan: Plan, left: list[tuple[Trial, Factors]], results: Results, course: Course) -> None:
+    """Run all trials that are left, then those that make up for invalid ones, until none is or a stop."""
+    while left:
+        for number, (trial, factors) in enumerate(left, start=1):
+            if course.stopping:
+                return
+            begun = TrialBegun(
+                name_of(factors),
+                number,
+                len(left),
+                planned_s=seconds(factors),
+                left_s=_planned_s(left[number - 1 :]),
+                cell_id=trial.cell_id,
+                factors=factors,
+            )
+            _run_one(plan, begun, trial, results, course)
+        left = plan.left(read_measurements(plan.path))
+        course.left = len(left)
+        if left and not course.stopping:
+            note(f"{len(left)} more trials make up for invalid ones (redo_invalid {plan.most_redone})")
 
 
-def _run_one(plan: Plan, begun: TrialBegun, results: Results, views: Sequence[SweepListener]) -> None:
-    def tell(event: SweepEvent) -> None:
-        for view in views:
-            view(event)
+def _run_one(plan: Plan, begun: TrialBegun, trial: Trial, results: Results, course: Course) -> None:
+    def keep(row: Measurement, histograms: dict[str, Any]) -> None:
+        with course.undisturbed():
+            results.append(row, histograms)
 
-    tell(begun)
+    assert begun.factors is not None
+    course.tell(begun)
     row = run_trial(
-        begun.trial,
+        trial,
         begun.factors,
         plan.generators,
         port_offset=plan.port_offset,
-        on_progress=lambda progress: tell(TrialProgress(begun, progress)),
-        keep=results.append,
+        on_progress=course.on_progress(begun),
+        keep=keep,
     )
-    tell(TrialEnded(begun, row))
+    course.tell(TrialEnded(begun, row))
+
+
+def _planned_s(trials: Sequence[tuple[Trial, Factors]]) -> float:
+    return sum(seconds(factors) for _, factors in trials)
+
+
+def _say_who_computes(plan: Plan) -> None:
+    """Name the programs that others run, before the first trial, and what to do about them."""
+    before = program_times()
+    time.sleep(LOOK_S)
+    busy = busy_programs(before, program_times(), LOOK_S, processes_of_trial())
+    if busy:
+        note(
+            f"other programs compute here: {', '.join(busy)}. End them, or some trials may not count: "
+            f"up to {plan.most_redone} are made up for (redo_invalid)"
+        )
 
 
 def _summary(plan: Plan) -> str:

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from lab import trials
 from lab.errors import NotSupported, PortInUse, ProgramMissing, SweepMismatch
+from lab.experiment_events import Event, TrialBegun, TrialEnded, TrialProgress
 from lab.measure.measurement import Measurement
 from lab.placement import Running
 from lab.placement.ports import reserved_offset
@@ -21,7 +21,6 @@ from lab.placement.proxies.proxy import Program
 from lab.results import check, read, read_measurements
 from lab.results.sidecar import Sidecar
 from lab.sweep import Plan, plan_sweep, run_sweep, runner, trial
-from lab.sweep.sweep_events import SweepEvent, TrialBegun, TrialEnded, TrialProgress
 from lab.sweep.trial import trial_seed
 from lab.topology import Topology
 
@@ -151,7 +150,7 @@ def test_what_a_further_trial_would_suffer_from_too_is_not_made_up_for(
 
 
 def test_whoever_listens_is_told_of_every_trial_from_begin_to_end(make: Make) -> None:
-    seen: list[SweepEvent] = []
+    seen: list[Event] = []
     plan = make(concurrency=1)
     run_sweep(plan, seen.append)
     begun, ended = ([each for each in seen if isinstance(each, kind)] for kind in (TrialBegun, TrialEnded))
@@ -165,7 +164,7 @@ def test_whoever_listens_is_told_of_every_trial_from_begin_to_end(make: Make) ->
 def test_programs_that_compute_are_named_before_the_first_trial(
     make: Make, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(trials, "busy_programs", lambda *_: ["mprime (1.9 cores)"])
+    monkeypatch.setattr(runner, "busy_programs", lambda *_: ["mprime (1.9 cores)"])
     run_sweep(make(concurrency=1, trials=1))
     said = capfd.readouterr().err
     assert said.index("mprime (1.9 cores). End them") < said.index("trial 1 of 1")
