@@ -11,7 +11,7 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 
 from lab.charts.axes import label_axes, legend_below, log_steps, log_values, panel_axes
-from lab.charts.findings import Claim, Finding, caption, findings_of
+from lab.charts.findings import Claim, Finding, caption, findings_of, judged_at
 from lab.charts.marks import (
     Limit,
     LimitOf,
@@ -28,7 +28,7 @@ from lab.charts.marks import (
 )
 from lab.charts.series import Panel, Point, Series, panels_of
 from lab.charts.style import Chart, Look, looks, styled
-from lab.expectations import Band, Expectation, expected_of
+from lab.expectations import Band, Expectation
 from lab.rounding import number
 
 __all__ = ["latency", "throughput"]
@@ -111,7 +111,7 @@ def _draw(ax: Axes, panel: Panel, quantity: _Quantity, look_of: dict[str, Look])
     log_steps(ax.xaxis, [x for series in panel.series for x in series.places])
     left, right = ax.get_xlim()
     for place, series in enumerate(panel.series):
-        look, limit, expected = look_of[series.name], _limit(series, quantity), _expected(series)
+        look, limit, expected = look_of[series.name], _limit(series, quantity), judged_at(series)
         if expected:
             draw_band(ax, quantity.band(expected), expected.concurrency, look)
         if limit:
@@ -132,7 +132,7 @@ def _heights(panels: tuple[Panel, ...], quantity: _Quantity) -> Iterator[float]:
     """Yield every value that the chart must have room for."""
     for series in (series for panel in panels for series in panel.series):
         yield from series.rows[quantity.column].dropna()
-        limit, expected = _limit(series, quantity), _expected(series)
+        limit, expected = _limit(series, quantity), judged_at(series)
         if limit:
             yield from (limit(x) for x in series.places)
         if expected:
@@ -143,7 +143,7 @@ def _handles(panels: tuple[Panel, ...], quantity: _Quantity, look_of: dict[str, 
     everything = [series for panel in panels for series in panel.series]
     for name, look in look_of.items():
         yield points_entry(name, look)
-    for name, expected in {series.name: _expected(series) for series in everything}.items():
+    for name, expected in {series.name: judged_at(series) for series in everything}.items():
         if expected:
             label = f"documented, {name}: {quantity.band(expected)}, judged at {expected.concurrency}"
             yield band_entry(label, look_of[name])
@@ -155,14 +155,6 @@ def _handles(panels: tuple[Panel, ...], quantity: _Quantity, look_of: dict[str, 
 
 def _limit(series: Series, quantity: _Quantity) -> Limit | None:
     return quantity.limit(series.factors, series.axis)
-
-
-def _expected(series: Series) -> Expectation | None:
-    """Find the documented figures of this series, if it was driven at their concurrency."""
-    expected = expected_of(series.name)
-    if expected is None or series.axis != "concurrency" or expected.concurrency not in series.places:
-        return None
-    return expected if (series.rows["replicas"] == expected.replicas).any() else None
 
 
 def _alternative(panels: tuple[Panel, ...], quantity: _Quantity) -> str:

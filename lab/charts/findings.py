@@ -10,7 +10,7 @@ from enum import StrEnum
 import pandas as pd
 
 from lab.charts.series import Panel, Series, panels_of
-from lab.expectations import RATIO, Band, Verdict, expected_of, judge, sentence
+from lab.expectations import RATIO, Band, Expectation, Verdict, expected_of, judge, sentence
 from lab.measure.factors import topology_of
 from lab.measure.statistics import Interval, log_interval, ratio_interval
 from lab.names import TopologyName
@@ -18,7 +18,7 @@ from lab.results.counted import counted
 from lab.rounding import numbers
 from lab.theory.bounds import knee, stations_of
 
-__all__ = ["Claim", "Finding", "caption", "findings_of"]
+__all__ = ["Claim", "Finding", "caption", "findings_of", "judged_at"]
 
 
 class Claim(StrEnum):
@@ -77,6 +77,14 @@ def findings_of(rows: pd.DataFrame, claim: Claim) -> list[Finding]:
         else:
             found.extend(each for series in panel.series for each in _at_its_point(panel, series, claim))
     return found
+
+
+def judged_at(series: Series) -> Expectation | None:
+    """Return the documented figures of a series; None where it was not driven at their concurrency."""
+    expected = expected_of(series.name)
+    if expected is None or series.axis != "concurrency" or expected.concurrency not in series.places:
+        return None
+    return expected if (series.rows["replicas"] == expected.replicas).any() else None
 
 
 def _at_its_point(panel: Panel, series: Series, claim: Claim) -> Iterator[Finding]:

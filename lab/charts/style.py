@@ -138,14 +138,15 @@ class Chart:
         self.figure.savefig(buffer, format="png", facecolor="white")
         return buffer.getvalue()
 
-    def _ipython_display_(self) -> None:
-        from IPython.display import (  # only a notebook has it, and only there it is wanted
-            Image,
-            Markdown,
-            display,
-        )
+    def image(self) -> Any:
+        """Return the picture alone, as IPython displays it."""
+        from IPython.display import Image  # only a notebook has it, and only there it is wanted
 
         width_px = round(self.figure.get_size_inches()[0] * 100)
-        picture = Image(self.png(), width=width_px, alt=self.alternative)  # type: ignore[no-untyped-call]
-        for each in (picture, Markdown(self.caption)):  # type: ignore[no-untyped-call]
+        return Image(self.png(), width=width_px, alt=self.alternative)  # type: ignore[no-untyped-call]
+
+    def _ipython_display_(self) -> None:
+        from IPython.display import Markdown, display
+
+        for each in (self.image(), Markdown(self.caption)):  # type: ignore[no-untyped-call]
             display(each)  # type: ignore[no-untyped-call]

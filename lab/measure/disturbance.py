@@ -72,8 +72,6 @@ class ProcessorUse:
     """Times a second that a thread of it was let run."""
     busiest: float
     """Of its busiest thread, the share of time that it ran or was ready to."""
-    stolen: float = 0.0
-    """Time that the host of a virtual machine took while it ran."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +184,8 @@ def _lag_ms(seen: WindowFigures) -> float:
 def _waited_ms(seen: WindowFigures) -> float:
     """Return what others made a request wait at the servers, in ms."""
     return math.fsum(
-        _kept(seen, use) * _standing(seen, use) / seen.answers_per_s * 1000 for use in seen.servers
+        use.run_delay * _caused(seen, use) * _standing(seen, use) / seen.answers_per_s * 1000
+        for use in seen.servers
     )
 
 
@@ -199,7 +198,8 @@ def _sending_ms(seen: WindowFigures) -> float:
     needed = 1.0 if seen.closed else 2.0
     each_s = seen.answers_per_s / max(1, len(seen.generators))
     waits_ms = (
-        _kept(seen, use) / use.timeslices * min(needed, use.timeslices / each_s) * 1000 * _standing(seen, use)
+        use.run_delay / use.timeslices * min(needed, use.timeslices / each_s) * 1000
+        * _caused(seen, use) * _standing(seen, use)
         for use in seen.generators
         if use.timeslices > 0
     )  # fmt: skip
@@ -234,12 +234,6 @@ def _caused(seen: WindowFigures, use: ProcessorUse) -> float:
     if others is None or others < QUIET_CORES:
         return 0.0
     return others / (others + max(0.0, seen.own_cpu_cores - use.cpu_cores))
-
-
-def _kept(seen: WindowFigures, use: ProcessorUse) -> float:
-    """Return what others kept a process from running, in seconds a second."""
-    caused = _caused(seen, use)
-    return use.run_delay * caused + (use.stolen if caused else 0.0)
 
 
 def _standing(seen: WindowFigures, use: ProcessorUse) -> float:
@@ -282,7 +276,9 @@ def _of_rates(seen: WindowFigures, added_ms: float, longer: Mapping[str, float])
     if seen.behind <= NOTABLE:  # what arrives is answered, however long it takes
         return {"throughput_rps": 0.0}
     slots = (added / seen.stages[name].work_ms for name, added in longer.items() if added > 0)
-    threads = (_kept(seen, use) / max(use.busiest, use.cpu_cores, 1e-9) for use in seen.servers)
+    threads = (
+        use.run_delay * _caused(seen, use) / max(use.busiest, use.cpu_cores, 1e-9) for use in seen.servers
+    )
     return {"throughput_rps": min(max([*slots, *threads], default=0.0), seen.behind)}
 
 

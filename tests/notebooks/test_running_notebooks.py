@@ -13,6 +13,7 @@ from lab.notebook.__main__ import main
 from lab.placement.ports import reserved_offset
 from lab.results.csv_file import check
 from lab.topology import Topology
+from tests.support.kernels import quiet_profile
 
 # A kernel, a sweep and a run of faults, each with servers and generators of its own, take a minute on a busy
 # machine. Nothing here depends on how long they take.
@@ -30,14 +31,9 @@ def build(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def quiet_kernels(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Have kernels put nothing down to other programs, as tests/conftest.py has it for this process."""
-    folder = tmp_path_factory.mktemp("ipython")
-    startup = folder / "profile_default" / "startup"
-    startup.mkdir(parents=True)
-    (startup / "quiet.py").write_text(
-        "from math import inf\n\nfrom lab.measure import disturbance\n\ndisturbance.QUIET_CORES = inf\n"
-    )
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("IPYTHONDIR", str(folder))
+        for name, value in quiet_profile(tmp_path_factory.mktemp("ipython")).items():
+            patch.setenv(name, value)
         yield
 
 
