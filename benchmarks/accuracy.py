@@ -11,6 +11,7 @@ from benchmarks.cpu_starved import cpu_starved
 from benchmarks.delay import delay
 from benchmarks.goals import main
 from benchmarks.histograms import histograms, intervals
+from benchmarks.neighbours import neighbours, quiet, swamped
 from benchmarks.pacing import pacing
 from benchmarks.peaks import peaks
 from benchmarks.queue import queue
@@ -27,6 +28,9 @@ GOALS = {
     "histograms": histograms,
     "intervals": intervals,
     "starved": cpu_starved,
+    "neighbours": neighbours,
+    "quiet": quiet,
+    "swamped": swamped,
     "capacity": capacity,
     "peaks": peaks,
     "schedules": schedules,

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 
 from benchmarks.goals import GoalFigure, at_least, at_most, reference
+from benchmarks.neighbour_programs import busy_on
 from benchmarks.server import serving
 from lab.arrivals import Poisson
 from lab.load.run import run
@@ -35,7 +33,7 @@ def cpu_starved() -> Iterator[GoalFigure]:
     with serving("null", cpu=cores[0]) as server:
         rate = _rate_of_half_a_core(server.url, cores[-1])
         yield reference("load that takes the generator half a core", rate, "req/s")
-        with _neighbour(cores[-1]):
+        with busy_on(cores[-1]):
             rows = [_row(server.url, cores[-1], rate, seed) for seed in range(RUNS)]
         disturbed = sum(row.health.disturbed_by == DisturbanceSource.OTHERS for row in rows)
         yield at_least("runs beside the neighbour that say they were disturbed, of 20", disturbed, RUNS)
@@ -58,7 +56,7 @@ def _row(url: str, core: int, rate: float, seed: int) -> Measurement:
         stages=False,
     )
     factors = Factors(load_model=spec.load.model, requested_rate=rate, duration_s=SECONDS)
-    watch = MachineWatch(url=url)
+    watch = MachineWatch(None, url)
     load = run(spec, on_progress=watch)
     servers = Servers(contention=watch.contention(load))
     return measure(Trial("starved", f"rate {rate:g}", seed + 1), factors, load, servers)
@@ -68,16 +66,3 @@ def _rate_of_half_a_core(url: str, core: int) -> float:
     """Return the rate in req/s that takes half a core, from a run at 4,000/s: CPU grows with the rate."""
     probe = LoadSpec(url=url, load=Poisson(4000), duration_s=2.0, warmup_s=0.3, cpus=(core,), stages=False)
     return round(4000 * 0.5 / run(probe).generators[0].cpu_cores, -2)
-
-
-@contextmanager
-def _neighbour(core: int) -> Iterator[None]:
-    """Burn the core in another process until the block ends."""
-    while_we_live = f"while os.getppid() == {os.getpid()}: sum(range(10**5))"
-    burn = f"import os\nos.sched_setaffinity(0, ({core},))\n{while_we_live}"
-    process = subprocess.Popen([sys.executable, "-c", burn])
-    try:
-        yield
-    finally:
-        process.kill()
-        process.wait()

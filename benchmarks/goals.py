@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -59,6 +61,7 @@ def main(name: str, goals: Mapping[str, Goal]) -> int:
     unknown = sorted(set(wanted) - set(goals))
     if unknown:
         parser.error(f"no goal {unknown}: there are {list(goals)}")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # blocks end what they began
     for fact in facts():
         if not fact.ok:
             print(f"  note   {fact.name} {fact.value}: {fact.remedy}", flush=True)

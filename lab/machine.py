@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import platform
 import sys
@@ -21,8 +20,8 @@ __all__ = [
     "ProgramTimes",
     "busy_programs",
     "facts",
-    "processes_of_trial",
     "program_times",
+    "tells_waits",
     "usable_cores",
 ]
 
@@ -62,6 +61,11 @@ def usable_cores() -> float:
     return bound if quota is None else min(float(bound), quota)
 
 
+def tells_waits() -> bool:
+    """Tell whether the system counts what a thread waits for a processor, as only Linux does."""
+    return bool(_read("/proc/self/schedstat") or _read("/proc/thread-self/schedstat"))
+
+
 ProgramTimes = Mapping[tuple[int, float], tuple[str, float]]
 """By process (its id, and when it began): the name of its program, and the seconds of CPU it has used."""
 
@@ -92,20 +96,6 @@ def busy_programs(
             cores[name] = cores.get(name, 0.0) + (used - begun) / seconds
     busiest = sorted(cores.items(), key=lambda each: -each[1])[:MOST_NAMED]
     return [f"{name} ({used:.2g} cores)" for name, used in busiest if used >= LEAST_CORES]
-
-
-def processes_of_trial(port: int | None = None) -> frozenset[int]:
-    """Return the ids of this process, of who listens on a port of this machine, and of all they started."""
-    heads = {psutil.Process()}
-    with contextlib.suppress(psutil.Error, OSError):  # macOS tells nobody but root
-        for each in psutil.net_connections("tcp") if port else ():
-            if each.status == psutil.CONN_LISTEN and each.pid and each.laddr[1:2] == (port,):
-                heads.add(psutil.Process(each.pid))
-    own = {head.pid for head in heads}
-    for head in heads:
-        with contextlib.suppress(psutil.Error):
-            own |= {child.pid for child in head.children(recursive=True)}
-    return frozenset(own)
 
 
 def _python() -> Iterator[Fact]:
@@ -163,6 +153,11 @@ def _timer() -> Iterator[Fact]:
         yield Fact("timer", "loop timers and a short spin", "only Linux has timerfd: expect later sends")
 
 
+def _waits() -> Iterator[Fact]:
+    none = "what other programs do to a measurement cannot be told: measure where nobody else computes"
+    yield Fact("waits for a processor", *(("counted",) if tells_waits() else ("not counted", none)))
+
+
 def _descriptors() -> Iterator[Fact]:
     import resource  # not on every platform, and only asked for here
 
@@ -185,9 +180,15 @@ def _versions() -> Iterator[Fact]:
 
 
 def _quota() -> float | None:
-    """Read the quota of CPU time that a control group grants, in cores; None where there is no quota."""
-    limit, _, period = (_read("/sys/fs/cgroup/cpu.max") or "max").partition(" ")
-    return None if limit == "max" else int(limit) / int(period)
+    """Read the quota of CPU time that a control group grants, in cores; None where there is no quota.
+
+    Of a container's own group, as it sees it: in cgroup version 2, and in version 1.
+    """
+    limit, _, period = (_read("/sys/fs/cgroup/cpu.max") or "").partition(" ")
+    if not limit:
+        limit = _read("/sys/fs/cgroup/cpu/cpu.cfs_quota_us") or "max"
+        period = _read("/sys/fs/cgroup/cpu/cpu.cfs_period_us") or "100000"
+    return None if limit in ("max", "-1") else int(limit) / int(period)
 
 
 def _read(path: str) -> str | None:
@@ -206,6 +207,7 @@ _PROBES: tuple[Callable[[], Iterator[Fact]], ...] = (
     _memory,
     _loop,
     _timer,
+    _waits,
     _descriptors,
     _versions,
 )

@@ -20,6 +20,7 @@ from lab.faults.injector import begin
 from lab.load.result import LoadResult
 from lab.load.run import run
 from lab.load.spec import LoadSpec
+from lab.measure.disturbance import DisturbanceSource
 from lab.measure.factors import read_tuning
 from lab.measure.machine_watch import Contention, MachineWatch
 from lab.measure.percentiles import sample_floor, too_short_for
@@ -30,6 +31,7 @@ from lab.placement import start
 from lab.theory.model import Stage, stages_of
 from lab.theory.simulator import Simulated, simulate
 from lab.topology import Balancer, Instance, Service, Topology
+from lab.trials import made_up_for, most_redone, run_trials, say_who_computes
 from services.balancer.tuning import Tuning
 from services.documented import DOCUMENTED, balancer_name
 from services.names import Distribution, PolicyName
@@ -153,6 +155,13 @@ class PolicyComparison:
     duration_s: float
     simulated_requests: int
     port_offset: int = 0
+    redo_invalid: bool | int = True
+    """How many further runs may make up for those that others spoilt: True stands for a third of all."""
+
+    @property
+    def most_redone(self) -> int:
+        """How many further runs may make up for those that others spoilt."""
+        return most_redone(self.redo_invalid, len(self.settings) * len(self.policies))
 
     @property
     def expected_s(self) -> float:
@@ -184,6 +193,7 @@ def plan_comparison(
     seed: int = 1,
     port_offset: int = 0,
     tuning: Mapping[str, object] | str | None = None,
+    redo_invalid: bool | int = True,
 ) -> PolicyComparison:
     """Plan a comparison, and start nothing. Raises BadParameter, naming what makes no sense."""
     parts = {
@@ -209,7 +219,11 @@ def plan_comparison(
     settings = tuple(Setting(scenario, float(work_ms), part, seed, tuned) for scenario, part in parts.items())
     for setting in settings:
         _require_sustained(setting, chosen)
-    return PolicyComparison(settings, chosen, float(duration_s), simulated_requests, port_offset)
+    plan = PolicyComparison(
+        settings, chosen, float(duration_s), simulated_requests, port_offset, redo_invalid
+    )
+    _ = plan.most_redone  # refuses what it cannot be
+    return plan
 
 
 def _require_sustained(setting: Setting, policies: Sequence[PolicyName]) -> None:
@@ -226,9 +240,18 @@ def _require_sustained(setting: Setting, policies: Sequence[PolicyName]) -> None
 def compare_policies(plan: PolicyComparison) -> tuple[PolicyResult, ...]:
     """Measure and simulate each policy in each setting, on fresh topologies.
 
-    Raises what starting and loading a topology raise.
+    What others spoilt is measured again, as often as the plan allows; the last measurement counts. Raises
+    what starting and loading a topology raise.
     """
-    return tuple(_result(plan, setting, policy) for setting in plan.settings for policy in plan.policies)
+    results: dict[tuple[Setting, PolicyName], PolicyResult] = {}
+
+    def run_one(planned: tuple[Setting, PolicyName]) -> str | None:
+        results[planned] = _result(plan, *planned)
+        return results[planned].invalid_reason
+
+    say_who_computes(made_up_for(plan.most_redone))
+    run_trials([(s, p) for s in plan.settings for p in plan.policies], run_one, plan.most_redone)
+    return tuple(results.values())
 
 
 def _result(plan: PolicyComparison, setting: Setting, policy: PolicyName) -> PolicyResult:
@@ -254,11 +277,13 @@ def _result(plan: PolicyComparison, setting: Setting, policy: PolicyName) -> Pol
 def _doubt(
     setting: Setting, policy: PolicyName, load: LoadResult, contention: Contention | None
 ) -> str | None:
-    """Say why the times of a run cannot be believed, by the rules for every row."""
+    """Say why the mean of a run cannot be believed, by the rules for every row."""
     trial = Trial("policies", f"{setting.scenario}-{policy}")
     row = measure(trial, factors_of(load.spec), load, Servers(contention=contention), exempt=EXEMPT)
-    blank = f"disturbed by {row.health.disturbed_by}" if row.health.disturbed_by else "no mean"
-    return row.health.invalid_reason or (blank if row.outcome.response_time_mean_ms is None else None)
+    if row.health.valid and row.outcome.response_time_mean_ms is None:
+        by_others = row.health.disturbed_by == DisturbanceSource.OTHERS
+        return InvalidReason.MACHINE_BUSY if by_others else InvalidReason.GENERATOR_BOUND
+    return row.health.invalid_reason
 
 
 def _measured(

@@ -8,7 +8,6 @@ of each step.
 from __future__ import annotations
 
 import sys
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.metadata import entry_points
@@ -31,7 +30,6 @@ from lab.experiment_events import (
     TrialProgress,
 )
 from lab.measure.measurement import Measurement
-from lab.measure.validity import MEANING, InvalidReason
 
 __all__ = ["VIEWS", "ProgressLine", "SecondsBar", "follow", "note", "seconds_bar"]
 
@@ -39,8 +37,6 @@ VIEWS = "pipeline_lab.views"
 """The group of entry points that make views, so that this floor knows none that stands above it.
 
 `notebook` returns a listener for where a person sits before a notebook."""
-TOLD_AT = 2
-"""So many invalid trials of one kind are said at once."""
 
 
 class SecondsBar:
@@ -174,15 +170,11 @@ def _view() -> Listener:
 
 
 class ProgressLine:
-    """The view of a terminal: a bar with rate, median and valid trials so far, and what goes wrong.
-
-    It says so once two trials were invalid for one reason, and the experiment goes on.
-    """
+    """The view of a terminal: a bar with rate, median and valid trials so far."""
 
     def __init__(self) -> None:
         self._bar = SecondsBar(0.0)
         self._ended = 0
-        self._invalid: Counter[str] = Counter()
         self._valid = 0
 
     def __call__(self, event: Event) -> None:
@@ -197,7 +189,8 @@ class ProgressLine:
                 self._say(event.begun, *_figures(event))
                 self._bar.within(event.progress.elapsed_s, event.begun.planned_s)
             case TrialEnded():
-                self._count(event.row)
+                self._ended += 1
+                self._valid += event.row.health.valid
                 self._say(event.begun, *_of_row(event.row))
                 self._bar.finish(event.begun.planned_s)
             case StopAsked():
@@ -209,14 +202,6 @@ class ProgressLine:
         so_far = [f"valid so far {self._valid} of {self._ended}"] if self._ended else []
         where = f"trial {begun.place} of {begun.trials}: {begun.name}"
         self._bar.say(", ".join([where, *figures, *so_far]))
-
-    def _count(self, row: Measurement) -> None:
-        self._ended += 1
-        self._valid += row.health.valid
-        for reason in (row.health.invalid_reason or "").split():
-            self._invalid[reason] += 1
-            if self._invalid[reason] == TOLD_AT:
-                note(f"{TOLD_AT} trials are {reason} so far: {MEANING[InvalidReason(reason)]}. Going on")
 
 
 def _figures(event: TrialProgress) -> list[str]:

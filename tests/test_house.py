@@ -41,6 +41,7 @@ FLOORS = (
         "lab.policy_comparison",
         "lab.experiment_events",
         "lab.progress",
+        "lab.trials",
         "lab.protocol_costs",
         "lab.compare",
         "lab.charts",

@@ -27,6 +27,10 @@ def benchmark(
         str | None,
         typer.Option(help="Cores for the generators alone, as in 1 or 2,3."),
     ] = None,
+    redo_invalid: Annotated[
+        int | None,
+        typer.Option(min=0, help="Further trials for those that others spoilt; else up to a third of all."),
+    ] = None,
     as_json: JSON = False,
     offset: UpOffset = None,
     protocol: UpProtocol = None,
@@ -51,8 +55,8 @@ def benchmark(
     interrupted = False
     try:
         with moved_to(generators.cores_of_servers, upkeep.pid):
-            for row in run_benchmark(options, levels, duration_s, trials, generators):
-                rows.append(row)  # noqa: PERF402 (so that those before Ctrl-C are there)
+            redone = True if redo_invalid is None else redo_invalid
+            run_benchmark(upkeep, levels, duration_s, trials, generators, rows.append, redo_invalid=redone)
     except KeyboardInterrupt:  # what was measured is printed all the same
         interrupted = True
     found = summaries(rows)

@@ -20,14 +20,14 @@ from lab.arrivals import Closed, LoadModel
 from lab.cli.load_report import details_of, row_json, row_text, say, was_disturbed
 from lab.errors import LabError, ResultsError
 from lab.experiment_events import Interrupts
-from lab.load.requests import split_url
 from lab.load.result import LoadResult, Progress
 from lab.load.run import run
 from lab.load.spec import LoadSpec
-from lab.machine import ProgramTimes, busy_programs, processes_of_trial, program_times
+from lab.machine import ProgramTimes, busy_programs, program_times
 from lab.measure.machine_watch import MachineWatch
 from lab.measure.measurement import Measurement
 from lab.measure.row import Servers, Trial, factors_of, histograms_of, measure
+from lab.measure.trial_processes import processes_of_trial
 from lab.measure.validity import InvalidReason
 from lab.progress import SecondsBar, note, seconds_bar
 from lab.results.csv_file import Results, require_resumable
@@ -129,9 +129,7 @@ def load_once(spec: LoadSpec) -> tuple[Measurement, LoadResult, list[str]]:
 
 def _others(spec: LoadSpec, before: ProgramTimes, seconds: float) -> list[str]:
     """Name the programs that computed meanwhile, but for the generator and a server of this machine."""
-    parts = split_url(spec.url)
-    port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
-    return busy_programs(before, program_times(), seconds, processes_of_trial(port))
+    return busy_programs(before, program_times(), seconds, processes_of_trial(spec.url))
 
 
 def cell_of(spec: LoadSpec) -> str:

@@ -16,6 +16,7 @@ from lab.progress import SecondsBar, seconds_bar
 from lab.results.csv_file import Results, read_measurements
 from lab.results.sidecar import Sidecar
 from lab.saturation import Probe, Saturation, SearchInterrupted, SearchSpec, probing, saturate
+from lab.trials import say_who_computes
 
 __all__ = ["probe_line", "search"]
 
@@ -30,6 +31,7 @@ def search(
     CSV that an interrupted search left without rows is made anew.
     """
     base.check()
+    say_who_computes(f"up to {wanted.most_redone} probes are made up for", base.url)
     if csv is None:
         return _searched(wanted, _watched(base, "saturation", say, lambda _: None)), None
     require_writable(csv)

@@ -26,7 +26,7 @@ from lab.placement import BalancerName, PlacementName, Running, start
 from lab.topology import Topology
 from services.names import ProtocolName
 
-__all__ = ["EXEMPT", "run_faults"]
+__all__ = ["EXEMPT", "run_faults", "window_s"]
 
 EXEMPT = frozenset(
     {
@@ -62,7 +62,7 @@ def run_faults(
     spec = LoadSpec(
         url=plain.entry_url,
         load=Constant(rate),
-        duration_s=max((fault.end_s for fault in planned), default=0.0) + SETTLE_S,
+        duration_s=window_s(planned),
         warmup_s=0.0,
         method="POST",
         body=PipelineBody(payload_bytes),
@@ -95,6 +95,11 @@ def run_faults(
         balancers_rss_mb=balancers_rss_mb,
         measurement=_row(load, plain, str(placement), str(balancer), machine.contention(load)),
     )
+
+
+def window_s(faults: Iterable[Fault]) -> float:
+    """Return how long the load lasts that faults are played on, in seconds."""
+    return max((fault.end_s for fault in faults), default=0.0) + SETTLE_S
 
 
 def _play(

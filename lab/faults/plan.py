@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from lab.errors import BadParameter
-from lab.faults.experiment import SETTLE_S, run_faults
+from lab.faults.experiment import run_faults, window_s
 from lab.faults.fault import Fault, timeline
 from lab.faults.injector import require_targets
 from lab.faults.report import FaultRun
+from lab.measure.percentiles import sample_floor
 from lab.placement import BalancerName, PlacementName, start
 from lab.topology import Topology
+from lab.trials import made_up_for, most_redone, run_trials, say_who_computes
 from services.names import ClientName, PolicyName, ProtocolName
 from services.work import Work
 
@@ -27,12 +30,23 @@ class FaultPlan:
     balancers: tuple[BalancerName, ...]
     placement: PlacementName
     rate: float
+    redo_invalid: bool | int = True
+    """How many further runs may make up for those that others spoilt: True stands for a third of all."""
+
+    @property
+    def most_redone(self) -> int:
+        """How many further runs may make up for those that others spoilt."""
+        return most_redone(self.redo_invalid, len(self.balancers))
+
+    @property
+    def window_s(self) -> float:
+        """How long the load of one run lasts, in seconds."""
+        return window_s(self.faults)
 
     @property
     def expected_s(self) -> float:
         """About how long playing takes, in seconds."""
-        once = max((fault.end_s for fault in self.faults), default=0.0) + SETTLE_S + START_S
-        return once * len(self.balancers)
+        return (self.window_s + START_S) * len(self.balancers)
 
     def __str__(self) -> str:
         faults = "\n".join(f"- {fault}" for fault in self.faults)
@@ -62,6 +76,7 @@ def plan_faults(
     balancers: Sequence[str] | str = (BalancerName.BUILTIN,),
     port_offset: int = 0,
     tuning: Mapping[str, object] | str | None = None,
+    redo_invalid: bool | int = True,
 ) -> FaultPlan:
     """Plan what is to be played, and start nothing.
 
@@ -80,26 +95,43 @@ def plan_faults(
             tuple(BalancerName(name) for name in names),
             PlacementName(placement),
             float(rate),
+            redo_invalid,
         )
     except (TypeError, ValueError) as error:
         raise BadParameter(str(error)) from None
     require_targets(plan.topology, plan.faults)
     if not (plan.balancers and rate > 0 and timeout_s > 0):
         raise BadParameter("it takes a balancer, and a rate and timeout_s above 0: give all three")
+    _ = plan.most_redone  # refuses what it cannot be
+    least = sample_floor(0.5)
+    if plan.window_s * rate < least:
+        raise BadParameter(
+            f"rate {rate:g} is too low: in the {plan.window_s:g} s that the faults take it makes "
+            f"{plan.window_s * rate:.2g} requests, and a median needs {least}. Take {least} / "
+            f"{plan.window_s:g} = {math.ceil(10 * least / plan.window_s) / 10:g} or more"
+        )
     for balancer in plan.balancers:
         start(plan.topology, placement=plan.placement, balancer=balancer)  # says what it lacks, and no more
     return plan
 
 
 def play(plan: FaultPlan) -> tuple[FaultRun, ...]:
-    """Play the timeline once behind each balancer, each time on a fresh topology. Raises as `run_faults`."""
-    return tuple(
-        run_faults(
+    """Play the timeline once behind each balancer, each time on a fresh topology. Raises as `run_faults`.
+
+    A run that others spoilt is played again, as often as the plan allows; the last one counts.
+    """
+    played: dict[BalancerName, FaultRun] = {}
+
+    def run_one(balancer: BalancerName) -> str | None:
+        played[balancer] = run_faults(
             plan.faults,
             rate=plan.rate,
             topology=plan.topology,
             placement=plan.placement,
             balancer=balancer,
         )
-        for balancer in plan.balancers
-    )
+        return played[balancer].measurement.health.invalid_reason
+
+    say_who_computes(made_up_for(plan.most_redone))
+    run_trials(plan.balancers, run_one, plan.most_redone)
+    return tuple(played.values())

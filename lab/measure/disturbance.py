@@ -72,6 +72,8 @@ class ProcessorUse:
     """Times a second that a thread of it was let run."""
     busiest: float
     """Of its busiest thread, the share of time that it ran or was ready to."""
+    stolen: float = 0.0
+    """Time that the host of a virtual machine took while it ran."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,8 +186,7 @@ def _lag_ms(seen: WindowFigures) -> float:
 def _waited_ms(seen: WindowFigures) -> float:
     """Return what others made a request wait at the servers, in ms."""
     return math.fsum(
-        use.run_delay * _caused(seen, use) * _standing(seen, use) / seen.answers_per_s * 1000
-        for use in seen.servers
+        _kept(seen, use) * _standing(seen, use) / seen.answers_per_s * 1000 for use in seen.servers
     )
 
 
@@ -198,8 +199,7 @@ def _sending_ms(seen: WindowFigures) -> float:
     needed = 1.0 if seen.closed else 2.0
     each_s = seen.answers_per_s / max(1, len(seen.generators))
     waits_ms = (
-        use.run_delay / use.timeslices * min(needed, use.timeslices / each_s) * 1000
-        * _caused(seen, use) * _standing(seen, use)
+        _kept(seen, use) / use.timeslices * min(needed, use.timeslices / each_s) * 1000 * _standing(seen, use)
         for use in seen.generators
         if use.timeslices > 0
     )  # fmt: skip
@@ -234,6 +234,12 @@ def _caused(seen: WindowFigures, use: ProcessorUse) -> float:
     if others is None or others < QUIET_CORES:
         return 0.0
     return others / (others + max(0.0, seen.own_cpu_cores - use.cpu_cores))
+
+
+def _kept(seen: WindowFigures, use: ProcessorUse) -> float:
+    """Return what others kept a process from running, in seconds a second."""
+    caused = _caused(seen, use)
+    return use.run_delay * caused + (use.stolen if caused else 0.0)
 
 
 def _standing(seen: WindowFigures, use: ProcessorUse) -> float:
@@ -276,9 +282,7 @@ def _of_rates(seen: WindowFigures, added_ms: float, longer: Mapping[str, float])
     if seen.behind <= NOTABLE:  # what arrives is answered, however long it takes
         return {"throughput_rps": 0.0}
     slots = (added / seen.stages[name].work_ms for name, added in longer.items() if added > 0)
-    threads = (
-        use.run_delay * _caused(seen, use) / max(use.busiest, use.cpu_cores, 1e-9) for use in seen.servers
-    )
+    threads = (_kept(seen, use) / max(use.busiest, use.cpu_cores, 1e-9) for use in seen.servers)
     return {"throughput_rps": min(max([*slots, *threads], default=0.0), seen.behind)}
 
 

@@ -1,37 +1,39 @@
 """Watch over the processor while a load runs: what the trial's own processes use of it, and what others do.
 
-The trial's own are this process, whatever it has started since the watch was made (generators, servers and
-balancers in processes), and on a URL of this machine the server that listens there. Only Linux tells.
+Which processes are the trial's is told by `trial_processes`. Only Linux tells what a thread waited.
 """
 
 from __future__ import annotations
 
+import gzip
 import os
+import platform
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import numpy as np
 
 from lab.load.process_limits import ThreadTimes, read_threads
 from lab.load.result import LoadResult, Progress
 from lab.measure.disturbance import ProcessorUse
+from lab.measure.trial_processes import back_ends, family, is_here, listeners, started_by
 
 __all__ = ["Contention", "MachineWatch"]
 
 _RESCAN_S = 1.0
 """How often it is looked for processes that were started meanwhile."""
-_IDLE = (3, 4)
-"""Columns of /proc/stat, from 0, of time in which nothing ran: idle, and idle with a disk at work."""
-_GUESTS = 8
-"""From which column on time is counted that the columns before have counted too."""
-
-
-_LOOPBACK = ("localhost", "127.0.0.1", "::1")
-_LISTENS = "0A"
+_SCANS_OF_BACK_ENDS = 2
+"""So often is it looked whom the servers are connected to, once there is load: connections are kept."""
+_WORKING = (0, 1, 2)
+"""Columns of /proc/stat, from 0, of time in which programs ran: user, nice and system."""
+_INTERRUPTED = (5, 6)
+"""Columns of time in which interrupts did."""
+_STOLEN = 7
+"""Column of the time in which the host had the cores."""
 _ONLOOKERS = 0
 """Stands for the threads of this process that look on: servers in it have threads of their own."""
 
@@ -46,13 +48,17 @@ class Contention:
     """Cores that the trial used: generators, servers, balancers, and this process."""
     servers: tuple[ProcessorUse, ...] = ()
     """The processes that requests pass, generators aside."""
+    stolen_share: float = 0.0
+    """Seconds that the host took for each second that programs ran."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Sample:
     at_s: float
     busy_s: float
-    """CPU time of the whole machine since it came up."""
+    """CPU time of all programs of the machine since it came up."""
+    stolen_s: float
+    """What the host took meanwhile."""
     threads: Mapping[tuple[int, int], ThreadTimes]
     """By process and thread."""
 
@@ -61,19 +67,30 @@ class MachineWatch:
     """Sampler of the machine, to be called with each progress of a load, as its `on_progress`.
 
     Make it before the servers start: what this process had started earlier is no part of the trial.
-    `then` is called with each progress too. The server that listens at `url` on this machine already, and
-    what it has started, is of the trial too.
+    `then` is called with each progress too. Whoever listens already at one of the `urls`, where it is of this
+    machine, is of the trial too, and so are the processes `servers`, with what both have started and the
+    back ends that they are connected to.
     """
 
-    def __init__(self, then: Callable[[Progress], None] | None = None, url: str = "") -> None:
+    def __init__(
+        self,
+        then: Callable[[Progress], None] | None = None,
+        *urls: str,
+        servers: Iterable[int] = (),
+    ) -> None:
         self._then = then
-        listening = set(_listening_at(url))
-        self._servers = listening - {os.getpid()}
+        found = [listeners(url) for url in urls if is_here(url)]
+        self._hidden = not all(found)
+        listening = frozenset(servers).union(*found)
+        self._servers = set(listening - {os.getpid()})
+        self._servers |= back_ends(self._servers)
         self._onlookers = {os.getpid()} if os.getpid() in listening else set(read_threads())
-        self._own = {os.getpid(), *self._servers}
-        self._earlier = set(_descendants(os.getpid()))
+        self._own = {os.getpid(), *family(self._servers)}
+        self._late: set[int] = set()
+        self._earlier = started_by(os.getpid())
         self._samples: list[_Sample] = []
         self._scanned_s = -_RESCAN_S
+        self._scans = 0
 
     def __call__(self, progress: Progress) -> None:
         """Take a sample at `progress.elapsed_s`."""
@@ -82,29 +99,43 @@ class MachineWatch:
             self._then(progress)
 
     def contention(self, load: LoadResult) -> Contention | None:
-        """Return who used the processor in the window of that load; None where the system does not tell."""
-        if len(self._samples) < 2:
+        """Return who used the processor in the window of that load.
+
+        None where the system does not tell, or hides who serves a URL of this machine: whoever it is would
+        be taken for others.
+        """
+        if len(self._samples) < 2 or self._hidden:
             return None
         begin, end = load.warmup_s, load.warmup_s + load.window_s
         no_servers = {_ONLOOKERS, *(generator.pid for generator in load.generators)}
-        uses = dict(self._uses(begin, end))
-        own = sum(use.cpu_cores for use in uses.values())
+        stolen = _slope([(each.at_s, each.stolen_s) for each in self._samples], begin, end)
         busy = _slope([(each.at_s, each.busy_s) for each in self._samples], begin, end)
+        share = stolen / busy if busy > 0 else 0.0
+        uses = dict(self._uses(begin, end, share))
+        own = sum(use.cpu_cores for use in uses.values())
         servers = tuple(use for of, use in uses.items() if of not in no_servers)
-        return Contention(max(0.0, busy - own), own, servers)
+        return Contention(max(0.0, busy - own) + stolen, own, servers, share)
 
     def _sample(self, at_s: float) -> None:
         now = time.monotonic()
         if now - self._scanned_s >= _RESCAN_S:
             self._scanned_s = now
-            self._own.update(set(_descendants(os.getpid())) - self._earlier)
-            self._own.update(child for pid in self._servers for child in _descendants(pid))
-        busy_s = _busy_s()
-        if busy_s is not None:
-            threads = {(p, t): times for p in self._own for t, times in read_threads(p).items()}
-            self._samples.append(_Sample(at_s, busy_s, threads))
+            self._scan()
+        machine = _machine_s()
+        threads = {(p, t): times for p in self._own for t, times in read_threads(p).items()}
+        if machine and threads:
+            self._samples.append(_Sample(at_s, *machine, threads))
 
-    def _uses(self, begin: float, end: float) -> Iterator[tuple[int, ProcessorUse]]:
+    def _scan(self) -> None:
+        self._own |= started_by(os.getpid()) - self._earlier
+        if self._servers and 0 < self._scans <= _SCANS_OF_BACK_ENDS:
+            behind = back_ends(self._servers) - self._own
+            self._servers |= behind
+            self._late |= family(behind)
+        self._scans += 1
+        self._own |= family(self._servers)
+
+    def _uses(self, begin: float, end: float, stolen: float) -> Iterator[tuple[int, ProcessorUse]]:
         """Yield what each process used between two times, and threads of this one that serve nobody apart."""
         parts: dict[int, list[tuple[float, float, float]]] = {}
         for thread in sorted({thread for sample in self._samples for thread in sample.threads}):
@@ -113,17 +144,20 @@ class MachineWatch:
         for of, each in parts.items():
             cpu, delay, slices = (sum(column) for column in zip(*each, strict=True))
             busiest = min(1.0, max(used[0] + used[1] for used in each))
-            yield of, ProcessorUse(cpu, delay, slices, busiest)
+            yield of, ProcessorUse(cpu, delay, slices, busiest, cpu * stolen)
 
     def _used(self, thread: tuple[int, int], begin: float, end: float) -> tuple[float, float, float]:
         """Return CPU time, wait and slices of one thread, each a second.
 
-        One that is not there yet has used nothing, and one that has ended uses nothing more.
+        One that is not there yet has used nothing, and one that has ended uses nothing more. Of a process
+        that was there before it was found, nothing is known before.
         """
-        times, last = [], ThreadTimes(0.0, 0.0, 0)
+        times: list[tuple[float, ThreadTimes]] = []
+        last = ThreadTimes(0.0, 0.0, 0)
         for sample in self._samples:
             last = sample.threads.get(thread, last)
-            times.append((sample.at_s, last))
+            if thread in sample.threads or thread[0] not in self._late or times:
+                times.append((sample.at_s, last))
         return (
             _slope([(at, each.cpu_s) for at, each in times], begin, end),
             _slope([(at, each.run_delay_s) for at, each in times], begin, end),
@@ -140,53 +174,24 @@ def _slope(points: list[tuple[float, float]], begin: float, end: float) -> float
     return float(np.interp(end, at, value) - np.interp(begin, at, value)) / (end - begin)
 
 
-def _busy_s() -> float | None:
-    """Return the CPU seconds that all cores have spent on anything; None but on Linux."""
+def _machine_s() -> tuple[float, float] | None:
+    """Return the CPU seconds that all programs ran, and those that the host took; None but on Linux.
+
+    Where the kernel counts interrupts apart from the programs that they hit, they are nobody's.
+    """
     try:
         line = Path("/proc/stat").read_text(encoding="ascii").split("\n", 1)[0]
     except OSError:
         return None
-    ticks = [int(field) for field in line.split()[1:]][:_GUESTS]
-    return sum(t for place, t in enumerate(ticks) if place not in _IDLE) / os.sysconf("SC_CLK_TCK")
+    ticks, second = [int(field) for field in line.split()[1:]], os.sysconf("SC_CLK_TCK")
+    columns = _WORKING if _interrupts_apart() else _WORKING + _INTERRUPTED
+    return sum(ticks[column] for column in columns) / second, sum(ticks[_STOLEN : _STOLEN + 1]) / second
 
 
-def _listening_at(url: str) -> Iterator[int]:
-    """Yield the processes that listen at a URL of this machine, as far as this user may know."""
-    parts = urlsplit(url)
-    if parts.hostname not in _LOOPBACK or parts.port is None:
-        return
-    wanted = {f"socket:[{inode}]" for inode in _sockets_at(parts.port)}
-    for process in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError):  # another user's, or it ended meanwhile
-            if any(os.readlink(file) in wanted for file in (process / "fd").iterdir()):
-                yield int(process.name)
-
-
-def _sockets_at(port: int) -> Iterator[str]:
-    """Yield the inodes of the sockets that listen on a port, of either family (proc(5), /proc/net/tcp).
-
-    Each table is read twice: a line may be missed while others come and go.
-    """
-    for table in ("tcp", "tcp6") * 2:
-        with suppress(OSError):
-            for line in Path("/proc/net", table).read_text(encoding="ascii").splitlines()[1:]:
-                (
-                    _,
-                    local,
-                    _,
-                    state,
-                    *_,
-                ) = fields = line.split()
-                if state == _LISTENS and int(local.rpartition(":")[2], 16) == port:
-                    yield fields[9]
-
-
-def _descendants(pid: int) -> Iterator[int]:
-    """Yield the processes that a process has started, and those that they have, as far as told."""
-    with suppress(OSError):
-        for task in os.listdir(f"/proc/{pid}/task"):
-            with suppress(OSError):  # it ended meanwhile
-                children = Path(f"/proc/{pid}/task/{task}/children").read_text(encoding="ascii")
-                for child in map(int, children.split()):
-                    yield child
-                    yield from _descendants(child)
+@cache
+def _interrupts_apart() -> bool:
+    """Tell whether a thread's CPU time leaves out the interrupts that came meanwhile, as far as told."""
+    for path, opened in (("/proc/config.gz", gzip.open), (f"/boot/config-{platform.release()}", open)):
+        with suppress(OSError), opened(path, "rt", encoding="utf-8") as lines:
+            return "CONFIG_IRQ_TIME_ACCOUNTING=y\n" in lines
+    return False

@@ -211,7 +211,9 @@ def _figures(
         lag_ms=_ms(load.window.schedule_lag.mean_ns) or 0.0,
         others_cpu_cores=contention.others_cpu_cores if contention else None,
         own_cpu_cores=contention.own_cpu_cores if contention else 0.0,
-        generators=tuple(_use(generator) for generator in load.generators),
+        generators=tuple(
+            _use(generator, contention.stolen_share if contention else 0.0) for generator in load.generators
+        ),
         servers=contention.servers if contention else (),
         waits=tuple(sum(counts) for counts in zip(*(g.waits for g in load.generators), strict=False)),
         waits_of=sum(generator.timeslices or 0.0 for generator in load.generators) * load.window_s,
@@ -266,10 +268,10 @@ def _utilization(factors: Factors, work_ms: float, answers_per_s: float) -> floa
     return min(1.0, answers_per_s * work_ms / 1000 / slots)
 
 
-def _use(generator: GeneratorHealth) -> ProcessorUse:
-    delay = generator.run_delay or 0.0
-    busiest = min(1.0, generator.cpu_cores + delay)
-    return ProcessorUse(generator.cpu_cores, delay, generator.timeslices or 0.0, busiest)
+def _use(generator: GeneratorHealth, stolen_share: float) -> ProcessorUse:
+    cores, delay = generator.cpu_cores, generator.run_delay or 0.0
+    busiest = min(1.0, cores + delay)
+    return ProcessorUse(cores, delay, generator.timeslices or 0.0, busiest, cores * stolen_share)
 
 
 def _evidence(load: LoadResult, measurement: Measurement, servers: Servers, found: Disturbance) -> Evidence:

@@ -10,7 +10,15 @@ from lab.errors import BadParameter
 from lab.measure.disturbance import MOST_CPU, TOLERANCE, Disturbance, DisturbanceSource
 from lab.measure.percentiles import sample_floor
 
-__all__ = ["EXEMPTIBLE", "MEANING", "THRESHOLD", "Evidence", "InvalidReason", "reasons_against"]
+__all__ = [
+    "EXEMPTIBLE",
+    "MEANING",
+    "THRESHOLD",
+    "Evidence",
+    "InvalidReason",
+    "is_spoilt",
+    "reasons_against",
+]
 
 THROUGHPUT = "throughput_rps"
 """The column without which a row says nothing."""
@@ -82,6 +90,8 @@ EXEMPTIBLE = frozenset(
     }
 )
 """Reasons that an experiment may mean to happen; a bound generator and too few samples never are."""
+_LASTING = frozenset({InvalidReason.GENERATOR_BOUND, InvalidReason.TOO_FEW_SAMPLES})
+"""Reasons that lie in what was planned, and that a further trial has too."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,6 +133,12 @@ def reasons_against(evidence: Evidence, exempt: Set[InvalidReason] = frozenset()
         InvalidReason.SERVERS_CHANGED: evidence.servers_changed,
     }
     return frozenset(reason for reason, holds in checks.items() if holds) - exempt
+
+
+def is_spoilt(text: str | None) -> bool:
+    """Tell whether a trial is invalid for what a further one need not have, by its invalid_reason."""
+    reasons = set((text or "").split())
+    return bool(reasons) and not reasons & _LASTING
 
 
 def _throughput_moved(evidence: Evidence, by: DisturbanceSource) -> bool:

@@ -13,12 +13,14 @@ from lab.load.run import run
 from lab.load.spec import LoadSpec, processes_for
 from lab.measure.columns import Factors, TrialOutcome
 from lab.measure.conditions import Condition, ConditionMetric
+from lab.measure.disturbance import TOLERANCE, DisturbanceSource
 from lab.measure.machine_watch import MachineWatch
 from lab.measure.measurement import Measurement
 from lab.measure.row import Servers, Trial, factors_of, measure
 from lab.measure.validity import InvalidReason
 from lab.rounding import numbers, trimmed
 from lab.saturation.search import Search, SearchResult
+from lab.trials import InvalidTrials, most_redone
 
 __all__ = [
     "Ending",
@@ -71,6 +73,8 @@ class SearchSpec:
     most_probes: int = 8
     duration_s: float = 5.0
     """Seconds of a probe's window; more where the goal needs more answers."""
+    redo_invalid: bool | int = True
+    """How many further probes may make up for those that others spoilt: True stands for a third of all."""
 
     def __post_init__(self) -> None:
         if self.model not in (LoadModel.CLOSED, LoadModel.CONSTANT, LoadModel.POISSON):
@@ -91,6 +95,12 @@ class SearchSpec:
         if self.guess is not None and self.guess > MOST_LEVEL:
             raise BadParameter(f"guess is {self.guess:g}: give a level up to {MOST_LEVEL:,.0f}")
         self.search(1.0 if self.guess is None else self.guess)  # before anything is probed for it
+        most_redone(self.redo_invalid, self.most_probes)
+
+    @property
+    def most_redone(self) -> int:
+        """How many further probes may make up for those that others spoilt."""
+        return most_redone(self.redo_invalid, self.most_probes)
 
     def search(self, guess: float) -> Search:
         """Return the search that begins at a guess."""
@@ -176,7 +186,9 @@ class Saturation:
             beyond = "" if self.highest_kept is None else f" beyond {kept}"
             return f"Not measurable{beyond}: {self.shortage} ({count})."
         if self.ending is Ending.NOT_MEASURABLE:
-            why = self.probes[-1].health.invalid_reason or "too few answers for the goal"
+            blank = "other programs moved what the goal is about"
+            few = blank if _moved_by_others(self.probes[-1]) else "too few answers for the goal"
+            why = self.probes[-1].health.invalid_reason or few
             beyond = "" if self.highest_kept is None else f" beyond {kept}"
             return f"Not measurable{beyond}: {why} ({count})."
         if self.ending is Ending.TOO_SLOW and self.lowest_broken is None:
@@ -219,6 +231,9 @@ class _Course:
     search: Search | None = None
     unjudged: int = 0
     """How many probes in a row could not be judged."""
+    redone: int = 0
+    """How many of them were made up for, because others spoilt them."""
+    invalid: InvalidTrials = field(default_factory=InvalidTrials)
     too_slow: bool = False
 
     def run(self) -> None:
@@ -227,7 +242,8 @@ class _Course:
         if guess is None:
             return
         self.search = self.spec.search(guess)
-        while len(self.probes) < self.spec.most_probes and self.unjudged < PATIENCE and not self._dead:
+        most = self.spec.most_probes
+        while len(self.probes) - self.redone < most and self.unjudged < PATIENCE and not self._dead:
             level = self.search.next_level()
             if level is None:
                 break
@@ -237,8 +253,15 @@ class _Course:
                 break
             self.probes.append(self.probe(self.spec.load(level), self.spec.seconds(rate)))
             found = _judged(self.spec, level, self.probes[-1])
-            self.unjudged = 0 if found else self.unjudged + 1
+            self.unjudged = 0 if found or self._made_up_for(self.probes[-1]) else self.unjudged + 1
             self.search = self.search.after(found) if found else self.search
+
+    def _made_up_for(self, row: Measurement) -> bool:
+        """Take in a probe that says nothing; return whether a further one makes up for it."""
+        self.invalid.count(" ".join(_untrusted(row)))
+        again = _moved_by_others(row) and self.redone < self.spec.most_redone
+        self.redone += again
+        return again
 
     def outcome(self) -> Saturation:
         """Return what the search has come to."""
@@ -307,7 +330,7 @@ def _judged(spec: SearchSpec, level: float, measurement: Measurement) -> SearchR
     A Poisson stream scatters about the rate asked for: its level is the rate at which requests arrived.
     """
     outcome = measurement.outcome
-    if UNTRUSTED & set((measurement.health.invalid_reason or "").split()):
+    if _untrusted(measurement):
         return None
     arrived = (outcome.requests + outcome.dropped) / measurement.factors.duration_s
     level = arrived if spec.model is LoadModel.POISSON else level
@@ -321,6 +344,15 @@ def _judged(spec: SearchSpec, level: float, measurement: Measurement) -> SearchR
             level, kept=False, capacity=answered or None if tells else None, shortage=shortage
         )
     return SearchResult(level, kept=True) if measurement.health.valid and None not in holds else None
+
+
+def _untrusted(row: Measurement) -> frozenset[str]:
+    return UNTRUSTED & set((row.health.invalid_reason or "").split())
+
+
+def _moved_by_others(row: Measurement) -> bool:
+    health = row.health
+    return health.disturbed_by == DisturbanceSource.OTHERS and (health.disturbance_share or 0.0) > TOLERANCE
 
 
 def _broken_by_the_server(spec: SearchSpec, outcome: TrialOutcome) -> bool:

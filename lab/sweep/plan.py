@@ -5,7 +5,6 @@ Planning starts nothing, and refuses whatever is wrong before anything starts.
 
 from __future__ import annotations
 
-import math
 import random
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,7 +22,7 @@ from lab.measure.factors import Combination, cell_id, corpus_of, load_of, topolo
 from lab.measure.measurement import Measurement
 from lab.measure.percentiles import too_short_for
 from lab.measure.row import Trial
-from lab.measure.validity import InvalidReason
+from lab.measure.validity import is_spoilt
 from lab.names import BalancerName, PlacementName
 from lab.placement import require_tunable
 from lab.results.folder import HOME
@@ -31,6 +30,7 @@ from lab.sweep.levels import Grid, Level, factor_names, read_levels, unknown
 from lab.sweep.presets import PresetName, preset_named
 from lab.sweep.trial import Generators, read_cores
 from lab.sweep.windows import TrialWindow, Windows, predicted_rps
+from lab.trials import most_redone
 
 __all__ = ["Plan", "parameters_in", "plan_sweep", "seconds"]
 
@@ -97,9 +97,7 @@ class Plan:
     @property
     def most_redone(self) -> int:
         """How many further trials may make up for invalid ones: `redo_invalid`, or a third of all trials."""
-        if not isinstance(self.redo_invalid, bool):
-            return self.redo_invalid
-        return math.ceil(self.trials * len(self.cells()) / 3) if self.redo_invalid else 0
+        return most_redone(self.redo_invalid, self.trials * len(self.cells()))
 
     def redone(self, rows: Sequence[Measurement]) -> int:
         """Return how many of these rows made up for others already."""
@@ -133,13 +131,9 @@ class Plan:
         return str(self)
 
 
-_LASTING = frozenset({InvalidReason.GENERATOR_BOUND, InvalidReason.TOO_FEW_SAMPLES})
-"""Reasons that lie in what was planned, and that a further trial has too."""
-
-
 def _settled(row: Measurement) -> bool:
     """Tell whether a trial need not be made up for: it is valid, or another would be as invalid."""
-    return row.health.valid or bool(_LASTING & set((row.health.invalid_reason or "").split()))
+    return row.health.valid or not is_spoilt(row.health.invalid_reason)
 
 
 def seconds(factors: Factors) -> float:

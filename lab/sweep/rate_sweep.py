@@ -30,6 +30,7 @@ from lab.saturation import Saturation, SearchSpec, probing, saturate
 from lab.sweep.trial import trial_seed
 from lab.sweep.windows import Windows
 from lab.topology import Topology
+from lab.trials import made_up_for, most_redone, run_trials, say_who_computes
 from services.names import ClientName
 from services.work import Work
 
@@ -130,6 +131,7 @@ def find_limit(target: Target, slo: str, *, arrivals: str = "poisson", duration_
     question = SearchSpec(goal=goal, model=_model(arrivals), duration_s=duration_s)
     step_s = target.spec.warmup_s + duration_s + OVERHEAD_S
     with target.up(), seconds_bar(question.most_probes * step_s) as bar:
+        say_who_computes(made_up_for(question.most_redone), target.spec.url)
         probe = probing(target.spec, _factors(target), on_progress=lambda progress: _show(bar, progress))
 
         def shown(load: Load, seconds: float) -> Measurement:
@@ -158,16 +160,20 @@ def run_rates(
     duration_s: float = 5.0,
     seed: int = 1,
     folder: str | Path = "build",
+    redo_invalid: bool | int = True,
 ) -> Path:
     """Load the target at each rate, `trials` times over in shuffled order; return the path of the CSV.
 
-    Each window is `duration_s` long, and longer where a 95th percentile needs that. Without a rate nothing
-    is started, and the CSV has no rows.
+    Each window is `duration_s` long, and longer where a 95th percentile needs that. Trials that others spoilt
+    are made up for by further ones: `redo_invalid` of them at most, where True stands for a third of all.
+    Without a rate nothing is started, and the CSV has no rows. Raises BadParameter for a `redo_invalid` that
+    is none of these.
     """
     model = _MODELS[_model(arrivals)]
     windows = replace(WINDOWS, shortest_s=duration_s)
     lengths = {rate: windows.seconds(rate) for rate in rates}
     path = HOME / folder / f"load-{datetime.now(UTC):%Y%m%d-%H%M%S}.csv"
+    most = most_redone(redo_invalid, trials * len(rates))
     parameters = {
         "url": target.spec.url,
         "rates": list(rates),
@@ -176,25 +182,36 @@ def run_rates(
         "processes": target.spec.processes,
     }
     plan = list(_order(rates, trials, seed))
+    numbers = dict.fromkeys(rates, trials)
     other_s = target.spec.warmup_s + OVERHEAD_S
     total_s = sum(lengths[rate] + other_s for rate, _ in plan)
+
+    def run_one(planned: tuple[float, int]) -> str | None:
+        rate, number = planned
+        bar.say(f"trial {number} of {trials} at {rate:g} req/s")
+        spec = replace(target.spec, load=model(rate), duration_s=lengths[rate], seed=trial_seed(seed, number))
+        watch = MachineWatch(lambda progress: _show(bar, progress), spec.url)
+        loaded = run(spec, on_progress=watch)
+        servers = Servers(contention=watch.contention(loaded))
+        trial = Trial(path.stem, f"{arrivals}-{rate:g}", number)
+        row = measure(trial, factors_of(spec, _factors(target)), loaded, servers)
+        results.append(row, histograms_of(loaded))
+        bar.finish(lengths[rate] + other_s)
+        return row.health.invalid_reason
+
+    def again(planned: tuple[float, int]) -> tuple[float, int]:
+        rate, _ = planned
+        numbers[rate] += 1
+        return rate, numbers[rate]
+
     with (
         target.up() if plan else nullcontext(),
         Results(path, parameters) as results,
         seconds_bar(total_s) as bar,
     ):
-        for place, (rate, number) in enumerate(plan, start=1):
-            bar.say(f"trial {place} of {len(plan)}: {rate:g} req/s")
-            load: Load = model(rate)
-            own_seed = trial_seed(seed, number)
-            spec = replace(target.spec, load=load, duration_s=lengths[rate], seed=own_seed)
-            watch = MachineWatch(lambda progress: _show(bar, progress), spec.url)
-            loaded = run(spec, on_progress=watch)
-            servers = Servers(contention=watch.contention(loaded))
-            trial = Trial(path.stem, f"{arrivals}-{rate:g}", number)
-            row = measure(trial, factors_of(spec, _factors(target)), loaded, servers)
-            results.append(row, histograms_of(loaded))
-            bar.finish(lengths[rate] + other_s)
+        if plan:
+            say_who_computes(made_up_for(most), target.spec.url)
+        run_trials(plan, run_one, most, again)
     return path
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -10,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from lab.experiment_events import Course, Listener, TrialBegun, TrialEnded, name_of
-from lab.machine import busy_programs, processes_of_trial, program_times
 from lab.measure.columns import Factors
 from lab.measure.factors import topology_of
 from lab.measure.measurement import Measurement
@@ -21,12 +19,10 @@ from lab.progress import follow, note
 from lab.results.csv_file import Results, read_measurements
 from lab.results.folder import HOME
 from lab.sweep.plan import Plan, seconds
-from lab.sweep.trial import place, run_trial
+from lab.sweep.trial import place, run_trial, urls_served
+from lab.trials import InvalidTrials, made_up_for, say_who_computes
 
 __all__ = ["run_sweep"]
-
-LOOK_S = 0.3
-"""For how long it is looked who else computes, before the first trial."""
 
 
 def run_sweep(plan: Plan, *listeners: Listener) -> Path:
@@ -51,8 +47,9 @@ def run_sweep(plan: Plan, *listeners: Listener) -> Path:
         left = plan.left(rows)
         if left:
             note(f"{len(left)} trials into {_shown(plan.path)}; interrupted, name {plan.name} goes on")
+            served = {url for each in plan.grid.combinations() for url in urls_served(each, plan.port_offset)}
             with follow(plan, len(left), _planned_s(left), listeners, rows, resumes=True) as course:
-                _say_who_computes(plan)
+                say_who_computes(made_up_for(plan.most_redone), *served)
                 _run_rounds(plan, left, results, course)
             if course.stopped:
                 return plan.path
@@ -62,6 +59,7 @@ def run_sweep(plan: Plan, *listeners: Listener) -> Path:
 
 def _run_rounds(plan: Plan, left: list[tuple[Trial, Factors]], results: Results, course: Course) -> None:
     """Run all trials that are left, then those that make up for invalid ones, until none is or a stop."""
+    invalid = InvalidTrials()
     while left:
         for number, (trial, factors) in enumerate(left, start=1):
             if course.stopping:
@@ -75,14 +73,15 @@ def _run_rounds(plan: Plan, left: list[tuple[Trial, Factors]], results: Results,
                 cell_id=trial.cell_id,
                 factors=factors,
             )
-            _run_one(plan, begun, trial, results, course)
+            row = _run_one(plan, begun, trial, results, course)
+            invalid.count(row.health.invalid_reason)
         left = plan.left(read_measurements(plan.path))
         course.left = len(left)
         if left and not course.stopping:
             note(f"{len(left)} more trials make up for invalid ones (redo_invalid {plan.most_redone})")
 
 
-def _run_one(plan: Plan, begun: TrialBegun, trial: Trial, results: Results, course: Course) -> None:
+def _run_one(plan: Plan, begun: TrialBegun, trial: Trial, results: Results, course: Course) -> Measurement:
     def keep(row: Measurement, histograms: dict[str, Any]) -> None:
         with course.undisturbed():
             results.append(row, histograms)
@@ -98,22 +97,11 @@ def _run_one(plan: Plan, begun: TrialBegun, trial: Trial, results: Results, cour
         keep=keep,
     )
     course.tell(TrialEnded(begun, row))
+    return row
 
 
 def _planned_s(trials: Sequence[tuple[Trial, Factors]]) -> float:
     return sum(seconds(factors) for _, factors in trials)
-
-
-def _say_who_computes(plan: Plan) -> None:
-    """Name the programs that others run, before the first trial, and what to do about them."""
-    before = program_times()
-    time.sleep(LOOK_S)
-    busy = busy_programs(before, program_times(), LOOK_S, processes_of_trial())
-    if busy:
-        note(
-            f"other programs compute here: {', '.join(busy)}. End them, or some trials may not count: "
-            f"up to {plan.most_redone} are made up for (redo_invalid)"
-        )
 
 
 def _summary(plan: Plan) -> str:

@@ -20,8 +20,9 @@ from lab.measure.references import references
 from lab.measure.row import Servers, Trial, histograms_of, measure
 from lab.placement import BalancerName, PlacementName, Running, Usage, start
 from lab.placement.cores import cores_beside
+from services.addresses import address_of
 
-__all__ = ["Generators", "place", "read_cores", "run_trial", "trial_seed"]
+__all__ = ["Generators", "place", "read_cores", "run_trial", "trial_seed", "urls_served"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,24 +75,28 @@ def run_trial(
     port_offset: int = 0,
     on_progress: Callable[[Progress], None] | None = None,
     keep: Callable[[Measurement, dict[str, Any]], None] | None = None,
+    told: Callable[[LoadResult], None] | None = None,
 ) -> Measurement:
     """Run one trial and return its row.
 
     `keep` is given the row and its histograms while the servers are still up, so that one that does not stop
-    costs no row. Raises what starting a topology and loading it raise.
+    costs no row; `told` is given all that was recorded. Raises what starting a topology and loading it raise.
     """
     levels = asdict(factors)
     seed = trial_seed(factors.seed or 0, trial.number)
     placed = place(levels, generators, seed=seed, port_offset=port_offset)
     spec = _spec(factors, generators, placed.entry_url, seed)
     against = references(spec.load, factors, placed.topology)
-    machine = MachineWatch()  # before servers start: what starts later is of the trial
+    served = urls_served(levels, port_offset)
+    machine = MachineWatch(None, *served)  # before servers start: what starts later is of the trial
     with placed as running:
         watch = _Watch(running, machine, on_progress)
         load = run(spec, on_progress=watch)
         row = measure(trial, factors, load, watch.servers(load), against=against)
         if keep:
             keep(row, histograms_of(load))
+        if told:
+            told(load)
     return row
 
 
@@ -108,6 +113,14 @@ def place(
         balancer=BalancerName(levels["balancer"] or BalancerName.BUILTIN),
         cores=generators.cores_of_servers,
     )
+
+
+def urls_served(levels: Combination, port_offset: int = 0) -> tuple[str, ...]:
+    """Return the URLs of all servers that run already before a trial; none where the trial starts them."""
+    if levels["placement"] != PlacementName.REMOTE:
+        return ()
+    topology = topology_of(levels).shifted(port_offset)
+    return tuple(f"http://{address_of(host, port)}" for _, host, port in topology.addresses())
 
 
 def trial_seed(seed: int, number: int) -> int:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 
 import psutil
 import pytest
 
 from lab import machine
-from lab.machine import busy_programs, processes_of_trial, program_times
+from lab.machine import busy_programs, program_times
 
 
 def remedy(name: str) -> str | None:
@@ -71,13 +69,3 @@ def test_a_process_is_seen_with_what_it_has_used() -> None:
     before = program_times()
     assert (os.getpid(), psutil.Process().create_time()) in before
     assert before[os.getpid(), psutil.Process().create_time()][1] > 0
-
-
-def test_the_server_on_a_port_is_of_the_trial_and_so_is_all_that_it_started() -> None:
-    listen = "s = socket.create_server(('127.0.0.1', 0)); print(s.getsockname()[1], flush=True)"
-    command = [sys.executable, "-c", f"import socket, sys; {listen}; sys.stdin.read()"]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
-        assert server.stdout is not None
-        port = int(server.stdout.readline())
-        assert {os.getpid(), server.pid} <= processes_of_trial(port)
-        server.communicate("")

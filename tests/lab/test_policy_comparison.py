@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import Any, cast
+
 import pytest
 
+from lab import policy_comparison
 from lab.errors import BadParameter
 from lab.placement.ports import reserved_offset
 from lab.policy_comparison import Scenario, Setting, compare_policies, plan_comparison
@@ -35,6 +39,7 @@ def test_unlike_requests_need_no_faults_and_no_weights() -> None:
         {"duration_s": -1},
         {"simulated_requests": 10},
         {"policies": ["best"]},
+        {"redo_invalid": -1},
     ],
 )
 def test_what_makes_no_sense_is_refused_before_anything_starts(wrong: dict[str, object]) -> None:
@@ -63,3 +68,18 @@ def test_every_policy_asked_for_is_measured_and_simulated_in_every_scenario() ->
     turns, noticed = (s for s in results if s.scenario is Scenario.ONE_SLOW)
     assert turns.share_of_first == pytest.approx(0.25, abs=0.02)
     assert noticed.simulated_ms < turns.simulated_ms
+
+
+def test_what_others_spoilt_is_measured_again_and_the_last_measurement_counts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    verdicts = iter(["machine_busy", None, None])
+
+    def result(_: object, setting: Setting, policy: PolicyName) -> object:
+        return SimpleNamespace(of=(setting.scenario, policy), invalid_reason=next(verdicts))
+
+    monkeypatch.setattr(policy_comparison, "_result", result)
+    results = compare_policies(plan_comparison(policies=["random"]))
+    assert [(cast(Any, each).of, each.invalid_reason) for each in results] == [
+        ((scenario, PolicyName.RANDOM), None) for scenario in Scenario
+    ]

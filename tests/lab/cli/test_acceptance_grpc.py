@@ -50,7 +50,18 @@ def test_the_test_command_finds_what_is_not_as_documented(lab, offset) -> None:
 
 def test_a_benchmark_in_grpc_gives_rows_that_say_so(lab, offset) -> None:
     lab("up", TopologyName.SEQUENTIAL, "--protocol", "grpc", "--offset", offset, "--work-ms", "1", "-d")
-    done = lab("benchmark", "--concurrency", "2", "--duration", "0.5", "--trials", "1", "--json")
+    done = lab(
+        "benchmark",
+        "--concurrency",
+        "2",
+        "--duration",
+        "0.5",
+        "--trials",
+        "1",
+        "--redo-invalid",
+        "0",
+        "--json",
+    )
     (row,) = json.loads(done.stdout)
     assert (row["protocol"], row["client"], row["failed"]) == ("grpc", None, 0)
     assert row["service4_work_ms"] >= 1

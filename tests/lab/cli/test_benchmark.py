@@ -15,10 +15,13 @@ from lab.load.result import LoadResult
 from lab.machine import usable_cores
 from tests.support.command_line import CommandLine
 
+ALONE = ("--redo-invalid", 0)
+"""No trial more than asked for, whoever computes beside a test."""
+
 
 def test_a_benchmark_drives_what_is_up_and_gives_a_row_for_each_trial(lab: CommandLine, offset: int) -> None:
     lab("up", "sequential", "--detach", "--work-ms", 2, "--offset", offset)
-    done = lab("benchmark", "--duration", 0.5, "--trials", 1, "--concurrency", "1,2", "--json")
+    done = lab("benchmark", "--duration", 0.5, "--trials", 1, "--concurrency", "1,2", *ALONE, "--json")
     rows = json.loads(done.stdout)
     assert [(row["concurrency"], row["trial"], row["failed"]) for row in rows] == [(1, 1, 0), (2, 1, 0)]
     assert all(row["topology"] == "sequential" and row["throughput_rps"] > 0 for row in rows)
@@ -40,7 +43,7 @@ def test_a_benchmark_keeps_what_is_up_off_the_cores_of_its_generators_and_gives_
         return load
 
     monkeypatch.setattr(benchmark_run, "run", run)
-    asked = ("--trials", 1, "--concurrency", "1,2", "--processes", 2, "--cpu", core)
+    asked = ("--trials", 1, "--concurrency", "1,2", "--processes", 2, "--cpu", core, *ALONE)
     lab("benchmark", "--duration", 0.5, *asked)  # 1 where others compute on that core: that is not asked here
     assert seen == [(before - {core}, [core]), (before - {core}, [core, core])]
     assert os.sched_getaffinity(upkeep.pid) == before
@@ -62,7 +65,14 @@ def test_ctrl_c_prints_the_trials_that_were_measured(
         return process_of_load.run(*arguments, **named)
 
     monkeypatch.setattr(benchmark_run, "run", run)
-    done = lab("benchmark", "--duration", 0.5, "--trials", 2, "--concurrency", 1, "--json")
+    done = lab("benchmark", "--duration", 0.5, "--trials", 2, "--concurrency", 1, *ALONE, "--json")
     assert done.returncode == 130
     assert [row["trial"] for row in json.loads(done.stdout)] == [1]
     assert "lab: interrupted after 1 of 2 trials" in done.stderr
+
+
+def test_a_window_that_is_too_short_is_refused_with_the_one_to_take(lab: CommandLine, offset: int) -> None:
+    lab("up", "sequential", "--detach", "--work-ms", 40, "--offset", offset)
+    refused = lab("benchmark", "--duration", 0.5, "--concurrency", 1)
+    assert refused.returncode == 2
+    assert "11 / 6.25 = 1.8 or more" in refused.stderr

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
 import lab
 from lab.errors import BadParameter, NotSupported
-from lab.faults import plan_faults
+from lab.faults import plan, plan_faults, play
 
 KILL = ("at 1 kill service2a for 1",)
 
@@ -28,6 +29,8 @@ def test_what_all_speak_may_be_grpc() -> None:
         {"balancers": "smoke"},
         {"balancers": []},
         {"rate": 0},
+        {"rate": 1},
+        {"redo_invalid": -1},
         {"replicas": 0},
         {"work_ms": -1},
     ],
@@ -41,3 +44,26 @@ def test_what_makes_no_sense_is_refused(asked: dict[str, Any]) -> None:
 def test_what_one_of_the_balancers_does_not_have_is_refused(asked: dict[str, Any]) -> None:
     with pytest.raises(NotSupported, match="traefik"):
         plan_faults(KILL, balancers=["builtin", "traefik"], **asked)
+
+
+def test_a_rate_that_gives_too_few_answers_is_refused_with_the_one_to_take() -> None:
+    with pytest.raises(BadParameter, match=r"11 / 6 = 1\.9 or more"):
+        plan_faults(KILL, rate=1.8)
+    assert plan_faults(KILL, rate=1.9)
+
+
+def test_a_run_that_others_spoilt_is_played_again_and_the_last_one_counts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    verdicts = iter(["machine_busy", None, None])
+    played: list[str] = []
+
+    def run_faults(*_: Any, balancer: str, **__: Any) -> Any:
+        played.append(str(balancer))
+        health = SimpleNamespace(invalid_reason=next(verdicts))
+        return SimpleNamespace(number=len(played), measurement=SimpleNamespace(health=health))
+
+    monkeypatch.setattr(plan, "run_faults", run_faults)
+    runs = play(plan_faults(KILL, balancers=["builtin", "haproxy"]))
+    assert played == ["builtin", "haproxy", "builtin"]
+    assert [run.number for run in cast(Any, runs)] == [3, 2]

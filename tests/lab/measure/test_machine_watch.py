@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 
+from lab.load.process_limits import ThreadTimes
 from lab.load.result import Progress
-from lab.measure.machine_watch import Contention, MachineWatch
+from lab.measure.machine_watch import Contention, MachineWatch, _Sample
 from lab.placement.ports import reserved_offset
 from lab.sweep import plan_sweep
 from lab.sweep.trial import run_trial
@@ -69,17 +70,47 @@ def test_a_server_that_listens_at_the_url_is_of_the_trial() -> None:
         try:
             assert server.stdout is not None
             port = int(server.stdout.readline())
-            assert len(watched(MachineWatch(url=f"http://127.0.0.1:{port}/")).servers) == 1
+            assert len(watched(MachineWatch(None, f"http://127.0.0.1:{port}/")).servers) == 1
         finally:
             server.kill()
 
 
-def test_nobody_is_taken_for_a_server_at_a_url_where_nobody_listens_or_that_is_elsewhere() -> None:
+def test_nobody_is_taken_for_a_server_at_a_url_that_is_elsewhere() -> None:
+    assert watched(MachineWatch(None, "http://192.0.2.1:80/")).servers == ()
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:{port}/", "unix:/run/nobody-listens.sock:/"])
+def test_where_it_is_not_known_who_serves_nobody_is_taken_for_others(url: str) -> None:
+    """As where the server is another user's: what it computes is the result, and no disturbance."""
     with closing(socket.socket()) as unused:
         unused.bind(("127.0.0.1", 0))
-        port = unused.getsockname()[1]
-        for url in (f"http://127.0.0.1:{port}/", f"http://192.0.2.1:{port}/", "unix:/run/app.sock:/"):
-            assert watched(MachineWatch(url=url)).servers == ()
+        watch = MachineWatch(None, url.format(port=unused.getsockname()[1]))
+        for each in (0.0, 1.0):
+            watch(Progress(elapsed_s=each, total_s=1.0, succeeded=0, failed=0, in_flight=0))
+        assert watch.contention(WINDOW) is None
+
+
+def test_a_back_end_that_was_there_before_has_used_only_what_it_uses_since_it_was_found() -> None:
+    late, thread = MachineWatch(), (1, 1)
+    late._late.add(1)
+    late._samples += [
+        _Sample(0.0, 0.0, 0.0, {}),
+        _Sample(1.0, 1.0, 0.0, {thread: ThreadTimes(500.0, 0.0, 10)}),
+        _Sample(2.0, 2.0, 0.0, {thread: ThreadTimes(500.25, 0.0, 20)}),
+    ]
+    assert dict(late._uses(0.0, 2.0, 0.0))[1].cpu_cores == pytest.approx(0.25)
+
+
+def test_what_the_host_took_while_programs_ran_is_told_of_each() -> None:
+    watch, thread = MachineWatch(), (1, 1)
+    watch._samples += [
+        _Sample(0.0, 0.0, 0.0, {thread: ThreadTimes(0.0, 0.0, 0)}),
+        _Sample(1.0, 1.0, 0.25, {thread: ThreadTimes(0.4, 0.0, 10)}),
+    ]
+    found = watch.contention(WINDOW)
+    assert found is not None
+    assert found.others_cpu_cores == pytest.approx(0.6 + 0.25)
+    assert found.servers[0].stolen == pytest.approx(0.1)
 
 
 def test_one_look_says_nothing() -> None:

@@ -161,6 +161,52 @@ def test_a_probe_that_was_disturbed_once_is_repeated(server: Callable[..., Serve
     assert [load for load, _ in probed.probes[1:3]] == [probed.probes[1][0]] * 2
 
 
+def busy(row: Measurement) -> Measurement:
+    health = replace(row.health, disturbed_by="others", disturbance_share=0.3)
+    return replace(row, health=health).invalidated(["machine_busy"])
+
+
+def test_probes_that_others_spoilt_are_made_up_for_and_cost_the_search_none(
+    server: Callable[..., Server], capfd: pytest.CaptureFixture[str]
+) -> None:
+    probed = server(100.0)
+
+    def often_disturbed(load: Load, duration_s: float) -> Measurement:
+        row = probed(load, duration_s)
+        return busy(row) if len(probed.probes) in (2, 3, 4) else row
+
+    plain = saturate(SearchSpec(goal=GOAL), server(100.0))
+    found = saturate(SearchSpec(goal=GOAL), often_disturbed)
+    assert found.ending is Ending.SETTLED
+    assert len(found.probes) == len(plain.probes) + 3
+    assert capfd.readouterr().err.count("machine_busy so far") == 1
+
+
+def test_no_more_probes_are_made_up_for_than_the_search_allows(server: Callable[..., Server]) -> None:
+    probed = server(100.0)
+    spec = SearchSpec(goal=GOAL, guess=50.0, redo_invalid=1)
+    found = saturate(spec, lambda load, duration_s: busy(probed(load, duration_s)))
+    assert found.ending is Ending.NOT_MEASURABLE
+    assert len(found.probes) == 3
+    assert "machine_busy" in found.sentence()
+    with pytest.raises(BadParameter, match="redo_invalid"):
+        replace(spec, redo_invalid=-1)
+
+
+def test_a_figure_that_others_moved_is_not_called_one_of_too_few_answers(
+    server: Callable[..., Server],
+) -> None:
+    probed = server(100.0)
+
+    def moved(load: Load, duration_s: float) -> Measurement:
+        row = probed(load, duration_s)
+        health = replace(row.health, disturbed_by="others", disturbance_share=0.3)
+        return replace(row, health=health).without(["response_time_p99_ms"])
+
+    found = saturate(SearchSpec(goal=GOAL, guess=50.0, redo_invalid=False), moved)
+    assert "other programs moved" in found.sentence()
+
+
 def test_a_server_that_answers_nothing_is_not_searched_for_long(server: Callable[..., Server]) -> None:
     probed = server(100.0)
 

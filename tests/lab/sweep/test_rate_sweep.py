@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -79,13 +80,34 @@ def test_every_rate_is_driven_as_often_as_asked_in_shuffled_order(
     example: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(rate_sweep, "WINDOWS", Windows(answers=5, shortest_s=0.3))
-    path = run_rates(example, [40, 60], trials=2, duration_s=0.3, folder=tmp_path)
+    path = run_rates(example, [40, 60], trials=2, duration_s=0.3, folder=tmp_path, redo_invalid=False)
     assert check(path) == 4
     rows = read_measurements(path)
     assert [row.what.trial for row in rows] == [1, 1, 2, 2]
     assert sorted(row.factors.requested_rate or 0 for row in rows) == [40, 40, 60, 60]
     assert {row.factors.topology for row in rows} == {"an example that the lab starts"}
     assert all(row.outcome.succeeded and not row.outcome.failed for row in rows)
+
+
+def test_trials_that_others_spoilt_are_made_up_for_with_numbers_of_their_own(
+    example: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rate_sweep, "WINDOWS", Windows(answers=5, shortest_s=0.3))
+    verdicts, measure = iter(["machine_busy", "", ""]), rate_sweep.measure
+
+    def judged(*arguments: Any, **named: Any) -> Measurement:
+        row = measure(*arguments, **named)
+        row = replace(row, health=replace(row.health, valid=True, invalid_reason=None))
+        reason = next(verdicts)
+        return row.invalidated([reason]) if reason else row
+
+    monkeypatch.setattr(rate_sweep, "measure", judged)
+    path = run_rates(example, [60], trials=2, duration_s=0.3, folder=tmp_path)
+    assert [(row.what.trial, row.health.valid) for row in read_measurements(path)] == [
+        (1, False),
+        (2, True),
+        (3, True),
+    ]
 
 
 def test_a_limit_is_searched_with_probes_of_the_target(monkeypatch: pytest.MonkeyPatch) -> None:

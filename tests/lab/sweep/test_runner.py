@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from lab import trials
 from lab.errors import NotSupported, PortInUse, ProgramMissing, SweepMismatch
 from lab.experiment_events import Event, TrialBegun, TrialEnded, TrialProgress
 from lab.measure.measurement import Measurement
@@ -164,7 +165,7 @@ def test_whoever_listens_is_told_of_every_trial_from_begin_to_end(make: Make) ->
 def test_programs_that_compute_are_named_before_the_first_trial(
     make: Make, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(runner, "busy_programs", lambda *_: ["mprime (1.9 cores)"])
+    monkeypatch.setattr(trials, "busy_programs", lambda *_: ["mprime (1.9 cores)"])
     run_sweep(make(concurrency=1, trials=1))
     said = capfd.readouterr().err
     assert said.index("mprime (1.9 cores). End them") < said.index("trial 1 of 1")
