@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from lab.load.histogram import BINS, Histogram, bin_of
 from lab.load.outcomes import SUCCEEDED, name_of, text_of
 from lab.load.result import MeasurementWindow, ServiceTimes
-from lab.load.timeline import Timeline, by_slice
+from lab.load.timeline import Timeline, by_slice, counted
 from lab.load.timing_values import TimingValues
 from services.wire.errors import WireError
 
@@ -43,9 +43,11 @@ class SlicedHistogram:
     def record(self, position: Column, durations_ns: Column) -> None:
         """Add durations in ns, each to the slice at its position. Slices are made as they are needed."""
         self._reach(int(position.max()))
+        durations_ns = np.maximum(durations_ns, 0)
+        all_bins = bin_of(durations_ns)
         for row, where in by_slice(position):
-            values = np.maximum(durations_ns[where], 0)
-            bins, counts = np.unique(bin_of(values), return_counts=True)
+            values = durations_ns[where]
+            bins, counts = counted(all_bins[where])
             self._counts[row, bins] += counts.astype(np.int32)
             self._sums[row] += values.sum()
             self._mins[row] = min(self._mins[row], values.min())
@@ -247,28 +249,33 @@ class Recorder:
     def _bin_ended(self, ended: Column) -> None:
         if self._request_log is not None:
             self._request_log.append(ended)
-        codes = ended[:, 3]
-        intended, done = self._slices(ended[:, 0]), self._slices(ended[:, 2])
-        self._count(intended, codes)
-        was_sent = ended[:, 1] > 0
-        service = ended[:, 2] - ended[:, 1]
-        if was_sent.any():
-            self._timeline.add_sent(done[was_sent], service[was_sent])
-        good = _are_successes(codes)
-        if good.any():
-            response = ended[good, 2] - ended[good, 0]
-            self._response.record(intended[good], response)
-            self._service.record(intended[good], service[good])
-            self._service_times.add(ended[good, 1], service[good], self.waited[0] if self.waited else None)
-            self._timeline.add_successes(
-                intended[good], response, done[good], ended[good, 2] - self._start_ns
-            )
+        columns = np.ascontiguousarray(ended.T)
+        self._count(self._slices(columns[0]), columns[3])
+        sent = _where(columns[1] > 0, columns)
+        if sent.size:
+            self._timeline.add_sent(self._slices(sent[2]), sent[2] - sent[1])
+        good = _where(_are_successes(columns[3]), columns)
+        if good.size:
+            self._bin_successes(*good[:3])
+
+    def _bin_successes(self, intended_ns: Column, sent_ns: Column, ended_ns: Column) -> None:
+        intended, done = self._slices(intended_ns), self._slices(ended_ns)
+        response_ns, service_ns = ended_ns - intended_ns, ended_ns - sent_ns
+        self._response.record(intended, response_ns)
+        self._service.record(intended, service_ns)
+        self._service_times.add(sent_ns, service_ns, self.waited[0] if self.waited else None)
+        self._timeline.add_successes(intended, response_ns, done, ended_ns - self._start_ns)
 
     def _count(self, intended: Column, codes: Column) -> None:
-        kinds, counts = np.unique(intended * _CODES + codes + _CODES // 2, return_counts=True)
+        kinds, counts = counted(intended * _CODES + codes + _CODES // 2)
         for kind, count in zip(kinds.tolist(), counts.tolist(), strict=True):
             position, code = divmod(kind, _CODES)
             self._outcomes[position, code - _CODES // 2] += count
+
+
+def _where(mask: NDArray[np.bool_], columns: Column) -> Column:
+    """Return the rows of columns where a mask says so; without a copy where that is all of them."""
+    return columns if mask.all() else columns[:, mask]
 
 
 def _are_successes(codes: Column) -> NDArray[np.bool_]:

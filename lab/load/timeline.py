@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Timeline", "by_slice", "mser5"]
+__all__ = ["Timeline", "by_slice", "counted", "mser5"]
 
 Column = NDArray[np.int64]
 
@@ -142,13 +143,31 @@ class Timeline:
         return int(self.response_ns[first:last].sum()) / total if total else math.nan
 
 
-def by_slice(positions: Column) -> Iterator[tuple[int, slice | NDArray[np.bool_]]]:
-    """Yield each slice among the positions, and where it is. Mostly there is one, so a loop is fast."""
-    if positions.min() == positions.max():
-        yield int(positions[0]), slice(None)
-    else:
-        for position in np.unique(positions):
-            yield int(position), positions == position
+def by_slice(positions: Column) -> Iterator[tuple[int, slice | Column]]:
+    """Yield each slice among the positions, and where it is. They are sorted for it where they are not."""
+    order = None
+    if len(positions) > 1 and (np.diff(positions) < 0).any():
+        low, high = positions.min(), positions.max()
+        narrow = high - low <= np.iinfo(np.int16).max  # whole numbers of 16 bits are sorted in one go
+        order = np.argsort((positions - low).astype(np.int16) if narrow else positions, kind="stable")
+        positions = positions[order]
+    edges = (np.flatnonzero(np.diff(positions)) + 1).tolist()
+    for begin, end in pairwise([0, *edges, len(positions)]):
+        yield int(positions[begin]), slice(begin, end) if order is None else order[begin:end]
+
+
+_MOST_SPAN = 8
+"""Times as many as there are values: so wide a span is counted without sorting."""
+
+
+def counted(values: Column) -> tuple[Column, Column]:
+    """Return each whole number among the values, ascending, and how often it is there."""
+    low = values.min()
+    if values.max() - low > _MOST_SPAN * len(values):
+        return np.unique(values, return_counts=True)
+    counts = np.bincount(values - low)
+    held = np.flatnonzero(counts)
+    return held + low, counts[held]
 
 
 def _columns() -> list[str]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lab.load.timeline import Timeline, mser5
+from lab.load.timeline import Timeline, by_slice, counted, mser5
 
 SLICE = 1_000
 
@@ -68,3 +70,24 @@ def test_drift_sets_the_last_third_against_the_first() -> None:
     timeline.add_successes(slices, response_ns, slices, slices * SLICE + response_ns)
     assert timeline.drift(0, 9) == pytest.approx(0.5)
     assert np.isnan(timeline.drift(50, 59))
+
+
+wholes = st.one_of(
+    st.lists(st.integers(0, 60), min_size=1, max_size=80), st.lists(st.integers(0, 2**40), min_size=1)
+)
+
+
+@given(wholes)
+def test_every_position_is_in_its_own_slice_and_in_no_other(positions: list[int]) -> None:
+    column = np.array(positions, dtype=np.int64)
+    found = [(row, np.arange(len(column))[where].tolist()) for row, where in by_slice(column)]
+    assert [row for row, _ in found] == sorted(set(positions))
+    for row, places in found:
+        assert places == [at for at, position in enumerate(positions) if position == row]
+
+
+@given(wholes)
+def test_whole_numbers_are_counted_whether_they_lie_close_or_far_apart(values: list[int]) -> None:
+    found, counts = counted(np.array(values, dtype=np.int64))
+    assert dict(zip(found.tolist(), counts.tolist(), strict=True)) == Counter(values)
+    assert found.tolist() == sorted(set(values))
