@@ -1,7 +1,9 @@
 """Timers that expire at a time of the monotonic clock, more punctually than a loop's own.
 
-Linux has timerfd, a timer that the loop reads as it reads a socket. Elsewhere a loop timer expires a little
-early and the rest is spun away, for two milliseconds at most and with the loop running: answers are read.
+Linux has timerfd, a timer that the loop reads as it reads a socket. It is set early by as long as a wake-up
+mostly takes, which is learned, and what is left is spun away: some microseconds, at most 50. Elsewhere a loop
+timer expires a little early and the rest is spun away, for two milliseconds at most and with the loop
+running: answers are read.
 """
 
 from __future__ import annotations
@@ -20,6 +22,12 @@ __all__ = ["SpinTimer", "Timer", "TimerfdTimer", "new_timer"]
 
 _SPIN_NS = 2_000_000
 """Loop timers of uvloop and asyncio may be late by a millisecond; the spin covers that and never more."""
+_MOST_EARLY_NS = 50_000
+"""Wake-ups that take longer mostly had to wait for a processor, and then it is no use to be early."""
+_LEARNED = 16
+"""Wake-ups that the time one takes is averaged over, about."""
+_LEAST_SLEEPS = 4
+"""Times as long as it is early, a timer has to sleep at least: so little of the time is spun away."""
 
 
 class Timer(Protocol):
@@ -42,14 +50,22 @@ class TimerfdTimer:
     def __init__(self, loop: asyncio.AbstractEventLoop, on_expiry: Callable[[], None]) -> None:
         self._loop = loop
         self._on_expiry = on_expiry
-        self._at_ns = 0
+        self._at_ns = self._wake_ns = 0
+        self._early_ns = 0
+        """How long a wake-up takes, mostly."""
+        self._learns = False
+        """Whether the next one tells, since the timer sleeps before it."""
         self._timer = _Timerfd()
         loop.add_reader(self._timer.fd, self._expired)
 
     def set(self, at_ns: int) -> None:
         """Expire at `at_ns` (see Timer)."""
-        self._at_ns = at_ns
-        self._timer.set(max(at_ns, 1))  # 0 would disarm it
+        self._at_ns = self._wake_ns = at_ns
+        sleeps_ns = at_ns - time.monotonic_ns()
+        self._learns = sleeps_ns > 0
+        if sleeps_ns > _LEAST_SLEEPS * self._early_ns:
+            self._wake_ns -= self._early_ns
+        self._timer.set(max(self._wake_ns, 1))  # 0 would disarm it
 
     def close(self) -> None:
         """Never expire again (see Timer)."""
@@ -58,9 +74,14 @@ class TimerfdTimer:
         os.close(self._timer.fd)
 
     def _expired(self) -> None:
-        at = self._at_ns
-        if time.monotonic_ns() < at:  # set anew between the wake-up and now
+        at, now = self._at_ns, time.monotonic_ns()
+        if now < self._wake_ns:  # set anew between the wake-up and now
             return
+        took_ns = now - self._wake_ns
+        if self._learns and took_ns < 4 * _MOST_EARLY_NS:  # else it was not let run
+            self._early_ns += (min(took_ns, _MOST_EARLY_NS) - self._early_ns) // _LEARNED
+        while now < at:
+            now = time.monotonic_ns()
         self._on_expiry()
         if self._at_ns == at:  # setting it anew would have made it unreadable, and saved the reading
             self._timer.clear()

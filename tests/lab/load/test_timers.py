@@ -35,6 +35,21 @@ async def test_a_timer_never_expires_early(kind: type[SpinTimer | TimerfdTimer])
 
 
 @pytest.mark.parametrize("kind", TIMERS)
+async def test_a_timer_never_expires_early_once_it_knows_how_long_a_wake_up_takes(
+    kind: type[SpinTimer | TimerfdTimer],
+) -> None:
+    expired = asyncio.Event()
+    timer = kind(asyncio.get_running_loop(), expired.set)
+    for _ in range(200):
+        expired.clear()
+        at = time.monotonic_ns() + 1_000_000
+        timer.set(at)
+        await expired.wait()
+        assert time.monotonic_ns() >= at
+    timer.close()
+
+
+@pytest.mark.parametrize("kind", TIMERS)
 async def test_a_timer_set_anew_forgets_what_it_was_set_to(kind: type[SpinTimer | TimerfdTimer]) -> None:
     expired = asyncio.Event()
     timer = kind(asyncio.get_running_loop(), expired.set)
