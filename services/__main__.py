@@ -5,11 +5,12 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from math import ceil
 
 import uvicorn
 
 from services.addresses import address_of
-from services.command import CANNOT_START, GRACE_S, listen, name_of, raise_descriptor_limit, table
+from services.command import CANNOT_START, listen, name_of, raise_descriptor_limit, table
 from services.pipeline import create_app
 from services.settings import VARIABLES, ServiceSettings, SettingsError
 
@@ -43,7 +44,7 @@ def main(arguments: list[str] | None = None) -> int:
         ws="none",
         lifespan="on",
         timeout_keep_alive=KEEP_ALIVE_S,
-        timeout_graceful_shutdown=GRACE_S,
+        timeout_graceful_shutdown=ceil(settings.grace_s),
     )
     raise_descriptor_limit()
     address = address_of(*sock.getsockname()[:2])

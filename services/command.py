@@ -36,8 +36,6 @@ __all__ = [
 
 BACKLOG = 2048
 """Connections that the kernel holds for a server that is busy accepting others."""
-GRACE_S = 3
-"""How long calls in flight may take to end once the server is told to stop, in seconds."""
 CANNOT_START = 2
 """The exit code of a program that cannot start."""
 
@@ -131,20 +129,22 @@ def serve(
     port: int,
     variable: str,
     *,
+    grace_s: float,
     scheme: str = "grpc",
     remark: str = "",
 ) -> None:
     """Serve until SIGINT or SIGTERM, with the server that `make` returns on the running loop.
 
+    Then lets requests in flight end for `grace_s` seconds.
     Says where it listens, as a URL of `scheme`, and then the `remark`, if any. Raises SettingsError, naming
     the `variable` that sets the port, where the port cannot be listened on.
     """
     raise_descriptor_limit()
-    run(_serve(make, name, listen(host, port, variable), scheme, remark))
+    run(_serve(make, name, listen(host, port, variable), grace_s, scheme, remark))
 
 
 async def _serve(
-    make: Callable[[], Server], name: str, sock: socket.socket, scheme: str, remark: str
+    make: Callable[[], Server], name: str, sock: socket.socket, grace_s: float, scheme: str, remark: str
 ) -> None:
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -157,7 +157,7 @@ async def _serve(
     if remark:
         print(f"{name} {remark}", flush=True)
     await stopping.wait()
-    await server.stop(GRACE_S)
+    await server.stop(grace_s)
 
 
 def not_installed(error: ModuleNotFoundError) -> SystemExit:

@@ -20,6 +20,7 @@ from services.environment import (
     whole,
     yes_or_no,
 )
+from services.limits import BODY_LIMIT_BYTES, GRACE_S, answer_limit, request_limit
 from services.names import ClientName, Distribution, WorkKind
 from services.work import Work
 
@@ -47,7 +48,10 @@ class ServiceSettings:
     timeout_s: float = 30.0
     client: ClientName = ClientName.WIRE
     work: Work = field(default_factory=Work)
-    body_limit_bytes: int = 64 * 1024 * 1024
+    body_limit_bytes: int = BODY_LIMIT_BYTES
+    """The largest body that clients of the pipeline may send; see `request_limit_bytes`."""
+    grace_s: float = GRACE_S
+    """How long requests in flight may take to end once the service is told to stop."""
     ledger_limit: int = 0
     """How many request ids GET /ledger remembers; 0 leaves the ledger out."""
     ledger_file: str = ""
@@ -71,6 +75,8 @@ class ServiceSettings:
             self._refuse("hops_left", "the next hop is one, so give 1 or more")
         if not (math.isfinite(self.timeout_s) and self.timeout_s > 0):
             self._refuse("timeout_s", "give a number of seconds above 0")
+        if not (math.isfinite(self.grace_s) and self.grace_s >= 0):
+            self._refuse("grace_s", "give a number of seconds from 0")
         if self.body_limit_bytes < 1:
             self._refuse("body_limit_bytes", "give 1 or more")
         if self.ledger_limit < 0:
@@ -80,6 +86,16 @@ class ServiceSettings:
     def hop(self) -> str:
         """The next hop as errors name it: by its service where that is known, and its URL."""
         return f"{self.next_service} ({self.next_url})" if self.next_service else f"{self.next_url}"
+
+    @property
+    def request_limit_bytes(self) -> int:
+        """The largest body that the service takes: what clients may send, and what services add to it."""
+        return request_limit(self.body_limit_bytes, path=self.path)
+
+    @property
+    def answer_limit_bytes(self) -> int:
+        """The largest body that the next hop may answer with."""
+        return answer_limit(self.body_limit_bytes)
 
     @property
     def hop_timeout_s(self) -> float:
@@ -159,6 +175,7 @@ VARIABLES = (
     Variable("SERVICE_QUEUE_LIMIT", "work.queue_limit", whole, "requests that may wait for a slot; else 128"),
     Variable("SERVICE_SEED", "work.seed", whole, "seed of the service times; else 0"),
     Variable("SERVICE_BODY_LIMIT_BYTES", "body_limit_bytes", whole, "largest request body; else 67108864"),
+    Variable("SERVICE_GRACE_S", "grace_s", number, "seconds to finish once told to stop; else 3"),
     Variable(
         "SERVICE_LEDGER_LIMIT", "ledger_limit", whole, "request ids that GET /ledger remembers; else 0: none"
     ),

@@ -41,6 +41,7 @@ def main(arguments: list[str] | None = None) -> int:
             settings.host,
             settings.port,
             "BALANCER_PORT",
+            grace_s=settings.grace_s,
             scheme="http",
             remark="" if settings.instances else missing,
         )

@@ -87,7 +87,7 @@ class LoadBalancer:
         self.try_timeout_s = settings.try_timeout_s
         self.idle_timeout_s = settings.idle_timeout_s
         self.head_limit = settings.head_limit_bytes
-        self.body_limit = settings.body_limit_bytes
+        self.body_limit = settings.request_limit_bytes
         self.replay_limit = settings.replay_limit_bytes
         self.retry_statuses = settings.retry_statuses
         self.try_deadline = b"\r\nX-Request-Deadline-Ms: %d" % (settings.try_timeout_s * 1000)

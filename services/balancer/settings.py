@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from services.addresses import Address, read_addresses
@@ -19,6 +20,7 @@ from services.environment import (
     refuse_unknown,
     whole,
 )
+from services.limits import BODY_LIMIT_BYTES, GRACE_S, request_limit
 from services.names import PolicyName
 
 __all__ = ["VARIABLES", "Address", "BalancerSettings", "PolicyName", "SettingsError"]
@@ -62,14 +64,21 @@ class BalancerSettings:
     fall: int = 3
     panic_threshold: float = 0.25
     slow_start_s: float = 0.0
+    admin_token: str = field(default="", repr=False)
+    """Where set, instances are changed by those alone who send it; where empty, from this machine alone."""
+    grace_s: float = GRACE_S
+    """How long requests in flight, and tunnels, may take to end once the balancer is told to stop."""
     unready_s: float = 0.0
     """How long a balancer that is to stop still accepts, so that those who check its /health send no more."""
     head_timeout_s: float = 10.0
     body_timeout_s: float = 30.0
     idle_timeout_s: float = 75.0
+    tunnel_idle_s: float = 3600.0
+    """How long nothing may go through a websocket before it is cut."""
     instance_idle_s: float = 4.0
     head_limit_bytes: int = 32 * 1024
-    body_limit_bytes: int = 64 * MIB
+    body_limit_bytes: int = BODY_LIMIT_BYTES
+    """The largest body that clients of the pipeline may send; see `request_limit_bytes`."""
     replay_limit_bytes: int = MIB
 
     def __post_init__(self) -> None:
@@ -91,6 +100,8 @@ class BalancerSettings:
                 self._refuse(variable.field, "give more than 0")
             if variable.field in _FROM_0 and value < 0:
                 self._refuse(variable.field, "give 0 or more")
+        if self.admin_token and not _TOKEN.fullmatch(self.admin_token):  # which no message shows
+            raise SettingsError("BALANCER_ADMIN_TOKEN: use letters, digits, '-', '.', '_', '~', '+' and '/'")
         if self.backoff_cap_s < self.backoff_s:
             self._refuse("backoff_cap_s", f"give at least BALANCER_BACKOFF_S, {self.backoff_s}")
         if self.panic_threshold > 1:
@@ -100,6 +111,11 @@ class BalancerSettings:
     def instances_variable(self) -> str:
         """The environment variable that lists the instances."""
         return _instances_variable(self.service)
+
+    @property
+    def request_limit_bytes(self) -> int:
+        """The largest body that the balancer takes: what clients may send, and what services add to it."""
+        return request_limit(self.body_limit_bytes, service=self.service)
 
     @property
     def policy_seed(self) -> int:
@@ -196,6 +212,8 @@ def _text(variable: Variable, settings: BalancerSettings) -> str:
 
 
 NONE = "none"
+_TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*")
+"""What Authorization: Bearer can carry (RFC 6750, 2.1)."""
 
 _ABOVE_0 = frozenset(
     (
@@ -211,6 +229,7 @@ _ABOVE_0 = frozenset(
         "head_timeout_s",
         "body_timeout_s",
         "idle_timeout_s",
+        "tunnel_idle_s",
         "instance_idle_s",
         "head_limit_bytes",
         "body_limit_bytes",
@@ -256,12 +275,17 @@ VARIABLES = (
         "BALANCER_PANIC_THRESHOLD", "panic_threshold", number, "part of instances fit, below: all; else 0.25"
     ),
     Variable("BALANCER_SLOW_START_S", "slow_start_s", number, "seconds of less load on return; else 0"),
+    Variable(
+        "BALANCER_ADMIN_TOKEN", "admin_token", str, "token to change instances with; else none: from here"
+    ),
+    Variable("BALANCER_GRACE_S", "grace_s", number, "seconds to finish once told to stop; else 3"),
     Variable("BALANCER_UNREADY_S", "unready_s", number, "seconds of 503 to checks before it stops; else 0"),
     Variable("BALANCER_HEAD_TIMEOUT_S", "head_timeout_s", number, "seconds for a request's head; else 10"),
     Variable(
         "BALANCER_BODY_TIMEOUT_S", "body_timeout_s", number, "seconds without progress of a body; else 30"
     ),
     Variable("BALANCER_IDLE_TIMEOUT_S", "idle_timeout_s", number, "seconds a client may be idle; else 75"),
+    Variable("BALANCER_TUNNEL_IDLE_S", "tunnel_idle_s", number, "seconds a websocket may idle; else 3600"),
     Variable("BALANCER_INSTANCE_IDLE_S", "instance_idle_s", number, "seconds idle to an instance; else 4"),
     Variable("BALANCER_HEAD_LIMIT_BYTES", "head_limit_bytes", whole, "largest request head; else 32768"),
     Variable("BALANCER_BODY_LIMIT_BYTES", "body_limit_bytes", whole, "largest request body; else 67108864"),

@@ -25,6 +25,7 @@ _OWNED = {
     "instances": "a topology lists them (set replicas)",
     "policy": "it is chosen by name (set policy)",
     "seed": "it is the topology's (set seed)",
+    "grace_s": "a topology gives its servers a time to finish",
     "hops_left": "it follows from the servers after this one",
     "timeout_s": "it is each service's too (Topology.with_timeout)",
 }

@@ -29,7 +29,12 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         settings = ServiceSettings.from_environ(os.environ, service)
         serve(
-            lambda: ServiceServer(settings), settings.instance, settings.host, settings.port, "SERVICE_PORT"
+            lambda: ServiceServer(settings),
+            settings.instance,
+            settings.host,
+            settings.port,
+            "SERVICE_PORT",
+            grace_s=settings.grace_s,
         )
     except SettingsError as error:
         print(f"{service or 'the service'} cannot start: {error}", file=sys.stderr)

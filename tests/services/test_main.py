@@ -9,18 +9,34 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
 
 from services.settings import VARIABLES
 from tests.support.serving import ask
+from tests.support.waiting import wait_until
 
 
-def start(*arguments: str, **environ: str) -> subprocess.Popen[str]:
+@contextmanager
+def balancing(port: int, **environ: str) -> Iterator[tuple[subprocess.Popen[str], int]]:
+    """Run the balancer of service4 before the instance on that port. Gives its process and its port."""
+    environ = {"SERVICE4_INSTANCES": f"127.0.0.1:{port}", "BALANCER_PORT": "0", **environ}
+    process = start("4", module="services.balancer", **environ)
+    try:
+        assert process.stdout
+        yield process, int(process.stdout.readline().rpartition(":")[2])
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def start(*arguments: str, module: str = "services", **environ: str) -> subprocess.Popen[str]:
     clean = {name: text for name, text in os.environ.items() if not name.startswith("SERVICE")}
     return subprocess.Popen(
-        [sys.executable, "-m", "services", *arguments],
+        [sys.executable, "-m", module, *arguments],
         env={**clean, **environ},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -73,6 +89,19 @@ def test_a_signal_ends_it_in_good_order(run: Any, number: int) -> None:
     _, said = process.communicate(timeout=20)
     assert process.returncode in (0, -number)
     assert said == ""
+
+
+def test_what_is_in_flight_at_a_signal_has_the_time_to_finish_that_is_set(run: Any) -> None:
+    """Longer than the time that is given where nothing is set; through a balancer, which waits as well."""
+    process, port = run("4", SERVICE_WORK_MS="3600", SERVICE_GRACE_S="60")
+    with ThreadPoolExecutor() as pool, balancing(port, BALANCER_GRACE_S="60") as (balancer, entry):
+        analysis = {"word_count": 1, "top_words": [["a", 1]], "unique_words": 1}
+        asked = pool.submit(ask, entry, "POST", "/report", {"analysis": analysis, "request_id": "r1"})
+        wait_until(lambda: ask(entry, "GET", "/admin/instances").json[0]["in_flight"] == 1)
+        for each in (balancer, process):
+            each.send_signal(signal.SIGTERM)
+        assert asked.result().status == 200
+        assert balancer.wait(20) == 0
 
 
 def test_a_busy_port_is_named_with_the_service_and_the_remedy() -> None:

@@ -38,7 +38,12 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         settings = BalancerSettings.from_environ(os.environ, service)
         serve(
-            lambda: GrpcBalancerServer(settings), settings.name, settings.host, settings.port, "BALANCER_PORT"
+            lambda: GrpcBalancerServer(settings),
+            settings.name,
+            settings.host,
+            settings.port,
+            "BALANCER_PORT",
+            grace_s=settings.grace_s,
         )
     except SettingsError as error:
         print(f"{service or 'the balancer'} cannot start: {error}", file=sys.stderr)

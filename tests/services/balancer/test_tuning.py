@@ -104,7 +104,7 @@ def test_what_makes_no_sense_is_refused_with_the_reason(given_as: object, said: 
 
 def test_every_setting_is_either_the_topologys_or_can_be_tuned_to_its_default() -> None:
     usual = BalancerSettings("service1", 0, ())
-    owned = {"name", "host", "port", "policy", "seed", "hops_left", "timeout_s"}
+    owned = {"name", "host", "port", "policy", "seed", "grace_s", "hops_left", "timeout_s"}
     for variable in VARIABLES:
         given_as = f"{variable.field}={usual.to_environ().get(variable.name) or 'none'}"
         if variable.field in owned or variable.read is str:
