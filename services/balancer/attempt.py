@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from typing import Protocol
 
+from services.addresses import address_of
 from services.balancer.balancer import LoadBalancer
 from services.balancer.http.request import CHUNKED, RequestHead, Upload, length_line
-from services.balancer.http.response import Download, ResponseHead, rewrite_head
+from services.balancer.http.response import (
+    Download,
+    ResponseHead,
+    rewrite_head,
+    rewrite_interim,
+    rewrite_switch,
+)
 from services.balancer.instances import InstanceState
+from services.balancer.tunnel import OnEnd
 from services.wire import (
     BrokenAnswer,
     Connection,
@@ -22,8 +31,11 @@ from services.wire import (
     Pool,
     WireError,
 )
+from services.wire.heads import head_at
 
 __all__ = ["Attempt", "Attempted", "ResponseSink"]
+
+CONTINUE = 100
 
 
 _CLOSED = frozenset({FailureKind.RESET, FailureKind.CLOSED_EARLY})
@@ -43,6 +55,12 @@ class ResponseSink(Protocol):
 
     def done(self, last: bytes, now: float, close: bool = False) -> None:
         """Pass on the last piece of the response, and `close` where nothing else marks its end."""
+
+    def tunnel(self, head: bytes, instance: asyncio.Transport, data: bytes, on_end: OnEnd) -> None:
+        """Pass on the `head` of a 101 and then, until either side ends, all that client and instance send.
+
+        `instance` is the transport to the instance, and `data` what it has sent already. Calls `on_end` once.
+        """
 
     def refuse(self, status: int, detail: str, retry_after_s: int | None = None) -> None:
         """Answer with an error instead of a response."""
@@ -77,6 +95,9 @@ class Attempted(Protocol):
     def served(self, response: ResponseHead, last: bytes) -> None:
         """Take the end of a response; `last` is the rest of what the client gets."""
 
+    def switched(self, head: bytes, instance: asyncio.Transport, data: bytes) -> None:
+        """Take a response that begins a websocket: its head, and what has come behind it on the transport."""
+
     def failed_with_status(self, status: int) -> None:
         """Take the end of a response that is taken for a failure."""
 
@@ -99,6 +120,8 @@ class Attempt(Exchange):
     | discarding | `_failed_status` is not 0     | ended (`failed_with_status`) |
     | ended      | `_connection` is None again   | |
 
+    From sent, a 101 to a request for a websocket ends an attempt with `switched`.
+
     `give_up` ends an attempt in any state, and reports nothing.
     """
 
@@ -116,6 +139,8 @@ class Attempt(Exchange):
     _broken: BrokenAnswer | None = None
     _failed_status = 0
     """The status of a response that is taken for a failure."""
+    _interim_at = 0
+    """Where the next head begins in what has come, after interim answers."""
 
     def __init__(self, request: Attempted, instance: InstanceState, pool: Pool, now: float) -> None:
         self.instance = instance
@@ -147,6 +172,9 @@ class Attempt(Exchange):
         elif head.length == CHUNKED:
             framing = length_line(len(body))
         provenance = request.sink.provenance(head)
+        if head.hostless:
+            host = address_of(self.instance.host, self.instance.port)
+            provenance = b"\r\nHost: " + host.encode() + provenance
         data = b"".join((head.forwarded, provenance, request.request_id, allowed, framing, body))
         more = upload is not None and not upload.whole
         connection.send(self, data, deadline=until, is_head=head.is_head, more=more)
@@ -210,6 +238,27 @@ class Attempt(Exchange):
         request.served(response, response.data + body)
         return True
 
+    def on_informational(self, status: int) -> None:
+        connection, request = self._connection, self._request
+        if connection is None:
+            return
+        raw, self._interim_at = head_at(connection.heads_seen, self._interim_at)
+        # The client was told to continue by the balancer itself, and an older one knows no interim answers.
+        if status != CONTINUE and request.head.minor:
+            request.sink.write(rewrite_interim(raw))
+
+    def on_switched(self) -> bool:
+        connection, request = self._connection, self._request
+        if connection is None or not request.head.upgrade:
+            return False
+        raw, at = head_at(connection.heads_seen, self._interim_at)
+        head = rewrite_switch(raw)
+        if head is None:
+            return False
+        self._connection = None
+        request.switched(head, *connection.detach(at))
+        return True
+
     def on_head(self, status: int, headers: Headers) -> None:  # noqa: ARG002  (the raw head is faster)
         request = self._request
         if status in request.balancer.retry_statuses and request.retries_on(status):
@@ -223,6 +272,8 @@ class Attempt(Exchange):
             self._break("a folded header, or a transfer coding that was not asked for")
             return
         self.download = Download(response)
+        if response.length < 0:
+            connection.allow_any_trailer()
 
     def on_body(self, chunk: bytes) -> None:
         if self.download is not None:

@@ -15,6 +15,7 @@ from services.balancer.http.request import Refusal, RequestHead
 from services.balancer.http.request_reader import Expected, RequestReader
 from services.balancer.http.response import local_response
 from services.balancer.instances import InstanceState
+from services.balancer.tunnel import ClientConnection, OnEnd, Tunnel
 from services.wire import SHORTAGES, FailureKind
 
 __all__ = ["Downstream"]
@@ -35,7 +36,7 @@ class Downstream(DownstreamFlow):
     | closed    | any          | None       | any          | (`_transport` is None) |
 
     `_paused` (the client is not read from) and `_held_up` (the client takes nothing in) may hold in any of
-    them.
+    them. A Tunnel takes over where a websocket begins.
     """
 
     __slots__ = (
@@ -47,7 +48,9 @@ class Downstream(DownstreamFlow):
         "_provenance",
     )
 
-    def __init__(self, balancer: LoadBalancer, admin: Admin, connections: dict[Downstream, None]) -> None:
+    def __init__(
+        self, balancer: LoadBalancer, admin: Admin, connections: dict[ClientConnection, None]
+    ) -> None:
         self._balancer = balancer
         self._transport = None
         self._due = 0.0
@@ -143,9 +146,9 @@ class Downstream(DownstreamFlow):
             forward = self._forward = Forward(self._balancer, self, head, body, kept, whole)
             forward.start()
         elif whole:
-            access = AdminAccess.of(self._address, head.lines[1:])
-            status, content_type, content = self._admin.answer(head.method, head.path, body, access)
-            self._answer_here(status, content, content_type)
+            access = AdminAccess.of(self._address, head)
+            answer = self._admin.answer(head.method, head.path, body, access)
+            self._answer_here(answer.status, answer.body, answer.content_type, more=answer.more)
         else:
             self.refuse(413, "so long a body is not for the balancer itself")
 
@@ -203,6 +206,20 @@ class Downstream(DownstreamFlow):
         if self._paused:
             self._resume_reading()
         self._reader.busy = False
+
+    def tunnel(self, head: bytes, instance: asyncio.Transport, data: bytes, on_end: OnEnd) -> None:
+        """Become a Tunnel to the instance, once the client has the `head` of its 101."""
+        transport, self._transport = self._transport, None
+        assert transport is not None, "a client that is gone gets no response"
+        transport.write(head)
+        early, held_up = self._reader.buffer, self._held_up
+        self._forward = self._answering = None
+        self._reader.stop()
+        self._connections.pop(self, None)
+        self._balancer.deadlines.forget(self)
+        Tunnel(self._balancer, transport, instance, self._connections, on_end).start(
+            data, early, held_up=held_up
+        )
 
     def refuse(self, status: int, detail: str, retry_after_s: int | None = None) -> None:
         """Answer with an error. The connection stays open only where the request was read to its end."""
@@ -287,6 +304,7 @@ class Downstream(DownstreamFlow):
         body: bytes,
         content_type: str = "application/json",
         retry_after_s: int | None = None,
+        more: bytes = b"",
     ) -> None:
         head = self._answering
         assert head is not None
@@ -298,11 +316,14 @@ class Downstream(DownstreamFlow):
             minor=head.minor,
             is_head=head.is_head,
             retry_after_s=retry_after_s,
+            now=time.time(),
+            more=more,
         )
         self.done(response, time.monotonic())
 
     def _answer_last(self, status: int, body: bytes, retry_after_s: int | None = None) -> None:
-        self.write(local_response(status, body, keep_alive=False, retry_after_s=retry_after_s))
+        now = time.time()
+        self.write(local_response(status, body, keep_alive=False, retry_after_s=retry_after_s, now=now))
         self._close()
 
     def _close(self) -> None:

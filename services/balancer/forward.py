@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from enum import Enum, auto
 
@@ -20,6 +21,7 @@ __all__ = ["ABANDONED", "Forward", "ForwardState"]
 
 ABANDONED = 499
 """The status that a request counts as whose client went away before the response (nginx's number)."""
+SWITCHED = 101
 
 
 class ForwardState(Enum):
@@ -211,6 +213,21 @@ class Forward:
         if balancer.queue.nonempty:
             balancer.queue.dispatch()
         self.sink.done(last, now, response.length == UNTIL_CLOSE)
+
+    def switched(self, head: bytes, instance: asyncio.Transport, data: bytes) -> None:
+        """Let client and instance speak to each other: the request is answered, and goes nowhere else."""
+        attempt, balancer = self._attempt, self.balancer
+        assert attempt is not None
+        now = self._finish()
+        state = attempt.instance
+        balancer.instances.switched(state, attempt.begun, now)
+        balancer.counters.answered(state, SWITCHED, now - self._begun)
+
+        def ended() -> None:
+            balancer.instances.tunnel_ended(state, time.monotonic())
+            balancer.queue.dispatch()
+
+        self.sink.tunnel(head, instance, data, ended)
 
     def retries_on(self, status: int) -> bool:
         """Decide whether a response with this status is taken for a failure, and tried elsewhere."""

@@ -171,6 +171,15 @@ class InstanceSet:
         if (self._out or self._failing) and instance in self._members:
             self._apply(self._health.succeeded(instance, begun, now))
 
+    def switched(self, instance: InstanceState, begun: float, now: float) -> None:
+        """Record that the attempt was answered by a tunnel, which stays in flight until `tunnel_ended`."""
+        if instance in self._members:
+            self._apply(self._health.succeeded(instance, begun, now))
+
+    def tunnel_ended(self, instance: InstanceState, now: float) -> None:
+        """Record the end of a tunnel, which says nothing of how fast the instance is."""
+        self._policy.finished(instance, now, None)
+
     def failed(self, instance: InstanceState, begun: float, now: float, cause: FailureCause) -> None:
         """Record that the attempt failed: an error, whatever `cause` says of the instance."""
         instance.errors += 1

@@ -13,6 +13,7 @@ from services.balancer.balancer import LoadBalancer
 from services.balancer.downstream import Downstream
 from services.balancer.instances import InstanceState
 from services.balancer.settings import BalancerSettings
+from services.balancer.tunnel import ClientConnection
 from services.command import BACKLOG
 
 __all__ = ["BalancerServer"]
@@ -28,7 +29,7 @@ class BalancerServer:
 
     def __init__(self, settings: BalancerSettings) -> None:
         self.settings = settings
-        self._connections: dict[Downstream, None] = {}
+        self._connections: dict[ClientConnection, None] = {}
         """The clients' connections: of those that are idle, the longest looked at last comes first."""
         self._balancer: LoadBalancer | None = None
         self._checks: ActiveChecks | None = None

@@ -14,7 +14,7 @@ from services.wire.connecting import connect, shortage_of, tls_text
 from services.wire.deadlines import Deadlines
 from services.wire.errors import BrokenAnswer, FailureKind, NoAnswer, NotSent, WireError
 from services.wire.exchange import Exchange, Headers
-from services.wire.heads import EMPTY_LINE, MAX_HEAD_BYTES, RepeatedHead, final_head, head_is_within, quoted
+from services.wire.heads import MAX_HEAD_BYTES, RepeatedHead, final_head, has_length, head_is_within, quoted
 
 __all__ = ["Connection", "HeaderConnection"]
 
@@ -46,6 +46,7 @@ class Connection(asyncio.Protocol):
         "_interim",
         "_is_head",
         "_keep_alive",
+        "_lenient",
         "_parser",
         "_raw_head",
         "_repeated_head",
@@ -78,12 +79,8 @@ class Connection(asyncio.Protocol):
         self._headers: Headers = []
         self._head_seen = self._raw_head = b""
         self._repeated_head = RepeatedHead()
-        self._closed = False
-        self._spoiled = False
-        self._keep_alive = True
-        self._interim = False
-        self._is_head = False
-        self._sent_all = True
+        self._closed = self._spoiled = self._interim = self._is_head = self._lenient = False
+        self._keep_alive = self._sent_all = True
         self._complete = self._head_done = self._close_delimited = False
         self._bytes_seen = self._body_seen = 0
 
@@ -122,6 +119,24 @@ class Connection(asyncio.Protocol):
         if not self._raw_head:
             self._raw_head = final_head(self._head_seen)
         return self._raw_head
+
+    @property
+    def heads_seen(self) -> bytes:
+        """All heads that have come, interim ones too. Valid in `on_informational` and `on_switched` only."""
+        return self._head_seen
+
+    def detach(self, at: int) -> tuple[asyncio.Transport, bytes]:
+        """Hand over the transport, as if it were closed, and what has come from `at` in `heads_seen` on."""
+        transport, self._transport = self._transport, None
+        assert transport is not None, "there is no answer without a transport"
+        rest, self._exchange = self._head_seen[at:], None
+        self._shut()
+        return transport, rest
+
+    def allow_any_trailer(self) -> None:
+        """Let a trailer be a Content-Length, which means nothing there. Valid in `on_head` only."""
+        self._lenient = True
+        self._parser.set_dangerous_leniencies(lenient_chunked_length=True)
 
     def send(
         self,
@@ -213,6 +228,8 @@ class Connection(asyncio.Protocol):
             self._fail(kind, "an exchange's callback raised")
             raise
         except HttpParserUpgrade:
+            if self._exchange is exchange and exchange.on_switched():
+                return
             problem = "protocol was switched unasked"
         except HttpParserError as error:
             problem = str(error)
@@ -220,11 +237,13 @@ class Connection(asyncio.Protocol):
             return
         if self._complete:
             self._spoiled = self._spoiled or bool(problem)
-            if self._repeated_head.worth(self._bytes_seen):
-                self._remember()
+            repeated, size = self._repeated_head, self._bytes_seen
+            if repeated.worth(size) and not (self._is_head or self.collects_headers):
+                repeated.keep(self.raw_head, self._parser.get_status_code(), size, self._body_seen)
             self._succeed(exchange)
         elif problem or self._spoiled:
-            self._fail(FailureKind.PROTOCOL_ERROR, self._no_http(problem, data))
+            begun = "" if self._head_done else f"; it began {quoted(self._head_seen or data)}"
+            self._fail(FailureKind.PROTOCOL_ERROR, (problem or "a status that nobody asked for") + begun)
         else:
             exchange.on_flush()
 
@@ -279,7 +298,7 @@ class Connection(asyncio.Protocol):
         self._head_done = True
         self._keep_alive = self._parser.should_keep_alive() and not self.sends_close
         if not self._keep_alive:
-            self._close_delimited = not self._has_length()
+            self._close_delimited = not has_length(self.raw_head)
         self._complete = self._is_head
         exchange.on_head(status, headers)
 
@@ -302,11 +321,6 @@ class Connection(asyncio.Protocol):
         self._watched_until = deadline
         self._deadlines.watch(self, deadline)
 
-    def _has_length(self) -> bool:
-        """Tell whether the answer's end is marked in some other way than by closing."""
-        head = self.raw_head.lower()
-        return b"\r\ncontent-length:" in head or b"\r\ntransfer-encoding:" in head
-
     def _take(self, exchange: Exchange, data: bytes) -> None:
         """Hand over a whole answer of which all is known but the body."""
         repeated = self._repeated_head
@@ -324,18 +338,6 @@ class Connection(asyncio.Protocol):
         if self._exchange is exchange:
             self._succeed(exchange)
 
-    def _remember(self) -> None:
-        """Keep the head of an answer whose length stands in the head alone.
-
-        That is so where the head and the body, as the parser gave it, are all that came: no interim answer,
-        no chunked coding, and nothing after it.
-        """
-        if self._is_head or self.collects_headers:
-            return
-        head, size = self.raw_head, self._bytes_seen
-        if len(head) + len(EMPTY_LINE) + self._body_seen == size:
-            self._repeated_head.keep(head, self._parser.get_status_code(), size)
-
     def _succeed(self, exchange: Exchange) -> None:
         self._exchange = None
         self._complete = self._head_done = self._close_delimited = False
@@ -347,6 +349,9 @@ class Connection(asyncio.Protocol):
             self._shut()
         elif self._is_head:  # the parser waits for a body that never comes
             self._parser = HttpResponseParser(self)
+        elif self._lenient:
+            self._lenient = False
+            self._parser.set_dangerous_leniencies(lenient_chunked_length=False)
         exchange.on_complete()
 
     def _lost(self, exc: Exception | None) -> None:
@@ -358,11 +363,6 @@ class Connection(asyncio.Protocol):
             self._fail(shortage_of(exc) or FailureKind.RESET)
         else:
             self._fail(FailureKind.SHORT_BODY if self._head_done else FailureKind.CLOSED_EARLY)
-
-    def _no_http(self, problem: str, data: bytes) -> str:
-        """Return what is wrong with an answer, and how it begins: quoted, and in ASCII."""
-        text = problem or "a status that nobody asked for"
-        return text if self._head_done else f"{text}; it began {quoted(self._head_seen or data)}"
 
     def _fail(self, kind: FailureKind, detail: str = "") -> None:
         if self._closed:

@@ -25,6 +25,13 @@ class Exchange:
     def on_informational(self, status: int) -> None:
         """Take an interim answer (100 to 199, never 101); the final one is still to come."""
 
+    def on_switched(self) -> bool:
+        """Decide on an answer that switches the connection to another protocol (101), as the last of all.
+
+        Return True after `Connection.detach`, which ends the exchange. False makes the answer a failure.
+        """
+        return False
+
     def on_head(self, status: int, headers: Headers) -> None:
         """Take the final answer's head. `headers` is empty where the connection does not collect them."""
 

@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-__all__ = ["EMPTY_LINE", "MAX_HEAD_BYTES", "RepeatedHead", "final_head", "head_is_within", "quoted"]
+__all__ = [
+    "EMPTY_LINE",
+    "MAX_HEAD_BYTES",
+    "RepeatedHead",
+    "final_head",
+    "has_length",
+    "head_at",
+    "head_is_within",
+    "quoted",
+]
 
 EMPTY_LINE = b"\r\n\r\n"
 """What ends a head: the end of its last line, and an empty one."""
@@ -23,6 +32,20 @@ def final_head(seen: bytes) -> bytes:
     while head[9:10] == _INTERIM:
         head, _, rest = rest.lstrip(_LINE_ENDS).partition(EMPTY_LINE)
     return head
+
+
+def head_at(seen: bytes, at: int) -> tuple[bytes, int]:
+    """Return the head that begins at `at`, without its empty line, and where it ends. It has come in full."""
+    while seen[at : at + 1] in (b"\r", b"\n"):
+        at += 1
+    end = seen.find(EMPTY_LINE, at)
+    return seen[at:end], end + len(EMPTY_LINE)
+
+
+def has_length(head: bytes) -> bool:
+    """Tell whether the end of an answer is marked in some other way than by closing."""
+    head = head.lower()
+    return b"\r\ncontent-length:" in head or b"\r\ntransfer-encoding:" in head
 
 
 def head_is_within(seen: bytes) -> bool:
@@ -71,9 +94,13 @@ class RepeatedHead:
         before, self._size_before = self._size_before, size
         return size == before
 
-    def keep(self, head: bytes, status: int, size: int) -> None:
-        """Keep a head, with which an answer has `size` bytes, unless the head is long."""
-        if len(head) > MEMORABLE_BYTES:
+    def keep(self, head: bytes, status: int, size: int, body_size: int) -> None:
+        """Keep the head of an answer of `size` bytes, if it is short and alone says how long the answer is.
+
+        It does where the head and the body, as the parser gave it, are all that came: no interim answer,
+        no chunked coding, and nothing after it.
+        """
+        if len(head) > MEMORABLE_BYTES or len(head) + len(EMPTY_LINE) + body_size != size:
             return
         self.head = head
         self.status = status

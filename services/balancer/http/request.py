@@ -9,19 +9,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from ipaddress import AddressValueError, IPv6Address
 from typing import Generic, TypeVar
 
-__all__ = [
-    "CHUNKED",
-    "MEMORABLE_BYTES",
-    "BoundedCache",
-    "KnownLines",
-    "Refusal",
-    "RequestHead",
-    "Upload",
-    "length_line",
-    "parse_head",
-]
+__all__ = ["CHUNKED", "BoundedCache", "Refusal", "RequestHead", "Upload", "length_line", "parse_head"]
 
 CHUNKED = -1
 """The `length` of a body in chunked coding."""
@@ -94,6 +85,14 @@ class Refusal(Exception):  # noqa: N818  (an answer more than an error)
 class RequestHead:
     """A request's head, freed of all that concerns only the connection it came on. Treat it as frozen."""
 
+    # Defaults, so that a head costs no more than what it sets.
+    hostless = False
+    """Whether no Host goes on, which HTTP/1.0 allows: the instance, asked in HTTP/1.1, needs one."""
+    upgrade = False
+    """Whether the client asks for a websocket, and the lines that go on do too."""
+    withheld: tuple[bytes, ...] = ()
+    """The header lines that Connection keeps from going on: the balancer itself heeds some of them."""
+
     def __init__(self, method: bytes, target: bytes, path: bytes, minor: int, start: bytes) -> None:
         self.method = method
         self.target = target
@@ -150,6 +149,7 @@ _FIELDS = {
     b"keep-alive": DROPPED,
     b"proxy-connection": DROPPED,
     b"proxy-authorization": DROPPED,
+    b"http2-settings": DROPPED,
     b"te": DROPPED,
     b"trailer": DROPPED,
 }
@@ -158,13 +158,21 @@ _NEVER_AGAIN = frozenset((FORWARDED_FOR, REQUEST_ID, DEADLINE))
 # No `#`: what one server takes for a part of the path, the next drops with all that follows.
 _REQUEST_LINE = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+) ([\x21\x22\x24-\x7e]+) HTTP/([0-9])\.([0-9])")
 _TOKEN = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_AUTHORITY = re.compile(rb"[A-Za-z0-9._~%!$&'()*+,;=-]+(?::[0-9]*)?|\[[0-9A-Fa-f:.]+\](?::[0-9]*)?")
+_LABEL = rb"(?:[A-Za-z0-9_~!$&'()*+,;=-]|%[0-9A-Fa-f]{2})+"
+_AUTHORITY = re.compile(rb"(?:\[([0-9A-Fa-f:.]+)\]|%b(?:\.%b)*\.?)(?::([0-9]*))?" % (_LABEL, _LABEL))
+"""A host and a port: of the first group an IPv6 address, of the second the port."""
 _DIGITS = re.compile(rb"[0-9]{1,18}")
-_ABSOLUTE = re.compile(rb"(?i:http)://([^/?#@]+)([/?].*)?")
+_ABSOLUTE = re.compile(rb"(?i:https?)://([^/?#@]+)([/?].*)?")
 _ALLOWED = bytes(c for c in range(256) if c == 0x09 or (c >= 0x20 and c != 0x7F))
 """Characters allowed in a line: white space, visible characters and those beyond ASCII."""
 _SLASH = ord("/")
 NONSENSE = -1
+WEBSOCKET = b"websocket"
+"""The only protocol that a connection is switched to."""
+_LOWERED = frozenset((CONNECTION, UPGRADE))
+_NO_HEADERS = frozenset((b"", b"close", b"keep-alive", b"upgrade", b"host"))
+"""Options of Connection that name no header to drop: Host is for the server that answers."""
+_PORT_DIGITS = 5
 
 _heads: BoundedCache[bytes, RequestHead] = BoundedCache(1024)
 """Heads made of known lines only."""
@@ -186,7 +194,7 @@ def _parse(block: bytes) -> RequestHead:
     if not hosted:
         if head.minor:
             raise Refusal(400, "no Host header")
-        head.lines.append(b"Host:")  # what goes on is HTTP/1.1, which wants one
+        head.hostless = True
     if head.target[0] != _SLASH:
         _absolute(head)
     head.forwarded = b"\r\n".join(head.lines)
@@ -233,6 +241,8 @@ def _headers(head: RequestHead, lines: list[bytes]) -> tuple[bool, bool]:
             _rare(head, kind, value, number)
     if options:
         _connection(head, options)
+    if head.upgrade:
+        _ask_for_websocket(head, options)
     return hosted, _lines.learned == learned
 
 
@@ -251,7 +261,7 @@ _lines = KnownLines(_learn, _NEVER_AGAIN)
 
 
 def _value(kind: int, value: bytes) -> tuple[bytes, int]:
-    if kind == HOST and not _AUTHORITY.fullmatch(value):
+    if kind == HOST and not _is_authority(value):
         raise Refusal(400, "a Host header that names no host")
     if kind == LENGTH:
         if not _DIGITS.fullmatch(value):
@@ -259,7 +269,22 @@ def _value(kind: int, value: bytes) -> tuple[bytes, int]:
         return b"\r\nContent-Length: %d\r\n\r\n" % int(value), int(value)
     if kind == DEADLINE:
         return value, int(value) if _DIGITS.fullmatch(value) else NONSENSE
-    return value.lower() if kind == CONNECTION else value, 0
+    return value.lower() if kind in _LOWERED else value, 0
+
+
+def _is_authority(value: bytes) -> bool:
+    """Tell whether a value is a host, by its name or address, with or without a port."""
+    match = _AUTHORITY.fullmatch(value)
+    if match is None:
+        return False
+    address, port = match.groups(b"")
+    if address:
+        try:
+            IPv6Address(address.decode("ascii"))
+        except AddressValueError:
+            return False
+    zeros, digits = port[:-_PORT_DIGITS], port[-_PORT_DIGITS:]
+    return not port or (int(digits) < 65536 and not zeros.strip(b"0"))
 
 
 def _rare(head: RequestHead, kind: int, value: bytes, number: int) -> None:
@@ -274,8 +299,11 @@ def _rare(head: RequestHead, kind: int, value: bytes, number: int) -> None:
             raise Refusal(417, "an expectation other than 100-continue")
         head.expects_continue = bool(head.minor)
     elif kind == UPGRADE:
-        raise Refusal(501, "Upgrade is not implemented")
+        protocols = (protocol.strip(b" \t") for protocol in value.split(b","))
+        head.upgrade = head.upgrade or WEBSOCKET in protocols
     elif kind == FORWARDED_FOR:
+        if not value:
+            head.withheld += (b"X-Forwarded-For:",)
         head.forwarded_for = head.forwarded_for + b", " + value if head.forwarded_for else value
     elif kind == REQUEST_ID:
         head.request_id = head.request_id or value
@@ -290,11 +318,15 @@ def _connection(head: RequestHead, options: bytes) -> None:
         head.keep_alive = False
     elif b"keep-alive" in names:
         head.keep_alive = True
-    names -= {b"close", b"keep-alive", b"host"}  # Host is for the server that answers, whatever it says here
+    head.upgrade = head.upgrade and b"upgrade" in names
+    names -= _NO_HEADERS
     if not names:
         return
-    head.lines[1:] = _without(head.lines[1:], names)
-    if b"x-forwarded-for" in names:
+    lines = head.lines[1:]
+    head.lines[1:] = _without(lines, names)
+    head.withheld += tuple(line for line in lines if line not in head.lines)
+    if b"x-forwarded-for" in names and head.forwarded_for:
+        head.withheld += (b"X-Forwarded-For: " + head.forwarded_for,)
         head.forwarded_for = b""
     if b"x-request-id" in names:
         head.request_id = b""
@@ -302,13 +334,21 @@ def _connection(head: RequestHead, options: bytes) -> None:
         head.deadline_ms = None
 
 
+def _ask_for_websocket(head: RequestHead, options: bytes) -> None:
+    """Have the head ask the instance for a websocket, if such a request may: else to ask is to no effect."""
+    head.upgrade = bool(options and head.minor and head.method == b"GET" and not head.length)
+    if head.upgrade:
+        head.lines += (b"Connection: Upgrade", b"Upgrade: websocket")
+
+
 def _absolute(head: RequestHead) -> None:
     """Turn a target in another form into `/path`; the host it names replaces the Host header's."""
     if head.target == b"*" and head.method == b"OPTIONS":
         return
     match = _ABSOLUTE.fullmatch(head.target)
-    if match is None or not _AUTHORITY.fullmatch(match.group(1)):
+    if match is None or not _is_authority(match.group(1)):
         raise Refusal(400, "a target that is neither a path nor an http:// URL")
+    head.hostless = False
     rest = match.group(2) or (b"*" if head.method == b"OPTIONS" else b"/")
     head.target = b"/" + rest if rest.startswith(b"?") else rest
     head.path = head.target.partition(b"?")[0]

@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 import re
+from email.utils import formatdate
+from functools import lru_cache
 from http import HTTPStatus
 
-from services.balancer.http.request import CHUNKED, MEMORABLE_BYTES, BoundedCache, KnownLines
+from services.balancer.http.request import CHUNKED, MEMORABLE_BYTES, WEBSOCKET, BoundedCache, KnownLines
 
-__all__ = ["UNTIL_CLOSE", "Download", "ResponseHead", "local_response", "rewrite_head"]
+__all__ = [
+    "UNTIL_CLOSE",
+    "Download",
+    "ResponseHead",
+    "local_response",
+    "rewrite_head",
+    "rewrite_interim",
+    "rewrite_switch",
+]
 
 UNTIL_CLOSE = -2
 """The `length` of a body that ends where the connection does."""
@@ -16,7 +26,7 @@ HELD_BYTES = 16 * 1024
 """A response up to this long is passed on in one piece."""
 
 # Kinds of headers of a response.
-PLAIN, DROPPED, LENGTH, CHUNKS, CONNECTION = range(5)
+PLAIN, DROPPED, LENGTH, CHUNKS, CONNECTION, UPGRADE = range(6)
 
 _FIELDS = {
     b"connection": CONNECTION,
@@ -27,7 +37,7 @@ _FIELDS = {
     b"te": DROPPED,
     b"trailer": DROPPED,
     b"transfer-encoding": CHUNKS,
-    b"upgrade": DROPPED,
+    b"upgrade": UPGRADE,
 }
 _STATUS_LINES = {status.value: b"HTTP/1.1 %d %b" % (status, status.phrase.encode()) for status in HTTPStatus}
 NO_CONTENT = 204
@@ -58,9 +68,9 @@ _starts: BoundedCache[bytes, tuple[int, bytes]] = BoundedCache(256)
 def rewrite_head(raw: bytes, minor: int, keep_alive: bool, is_head: bool) -> ResponseHead | None:
     """Rewrite an instance's head, given without its empty line, for a client of HTTP/1.`minor`.
 
-    Returns None for a head that cannot be passed on: it is folded, or its transfer coding is not chunked. The
-    body of a chunked response, or of one without a length, goes on in chunks, or to an HTTP/1.0 client until
-    the connection closes.
+    Returns None for a head that cannot be passed on: it is folded, or its transfer coding is not chunked,
+    once. The body of a chunked response, or of one without a length, goes on in chunks, or to an HTTP/1.0
+    client until the connection closes.
     """
     key = (raw, minor, keep_alive, is_head)
     head = _heads.get(key)
@@ -82,7 +92,7 @@ def _rewrite(raw: bytes, minor: int, keep_alive: bool, is_head: bool) -> tuple[R
     status, start = _starts.get(first) or _learn_start(first)
     kept = [start]
     keep = kept.append
-    length, named, stated, learned = UNTIL_CLOSE, b"", b"", _lines.learned
+    length, named, stated, coded, learned = UNTIL_CLOSE, b"", b"", False, _lines.learned
     for line in lines:
         kind, value, number = _lines[line]
         if kind == PLAIN:
@@ -91,6 +101,10 @@ def _rewrite(raw: bytes, minor: int, keep_alive: bool, is_head: bool) -> tuple[R
             length, stated = number, value
         elif kind == CONNECTION:
             named = named + b"," + value if named else value
+        elif kind == CHUNKS:
+            if coded:
+                raise ValueError("a transfer coding twice")
+            coded = True
     if named not in _NAMES_NOTHING:
         kept[1:] = _without(kept[1:], named)
     expected = length
@@ -107,6 +121,39 @@ def _rewrite(raw: bytes, minor: int, keep_alive: bool, is_head: bool) -> tuple[R
         kept.append(b"Connection: keep-alive")
     kept.append(b"\r\n")
     return ResponseHead(b"\r\n".join(kept), status, length, expected), _lines.learned == learned
+
+
+def rewrite_interim(raw: bytes) -> bytes:
+    """Rewrite the head of an interim answer for the client: empty if it cannot be passed on."""
+    try:
+        lines, _ = _interim(raw)
+    except ValueError:
+        return b""
+    return b"\r\n".join((*lines, b"", b""))
+
+
+def rewrite_switch(raw: bytes) -> bytes | None:
+    """Rewrite the head of a 101 for the client. Returns None unless the switch is to websocket."""
+    try:
+        lines, protocols = _interim(raw)
+    except ValueError:
+        return None
+    if protocols != [WEBSOCKET]:
+        return None
+    return b"\r\n".join((*lines, b"Connection: Upgrade", b"Upgrade: websocket", b"", b""))
+
+
+def _interim(raw: bytes) -> tuple[list[bytes], list[bytes]]:
+    """Return the lines that go on of a head without a body, and the protocols of its Upgrade.
+
+    Raises ValueError.
+    """
+    first, *lines = raw.split(b"\r\n")
+    _, start = _starts.get(first) or _learn_start(first)
+    known = [(line, *_lines[line]) for line in lines]
+    named = b",".join(value for _, kind, value, _ in known if kind == CONNECTION)
+    kept = [line for line, kind, _, _ in known if kind == PLAIN]
+    return [start, *_without(kept, named)], [value for _, kind, value, _ in known if kind == UPGRADE]
 
 
 def _learn_start(line: bytes) -> tuple[int, bytes]:
@@ -188,20 +235,33 @@ class Download:
         return b"".join(self._out)
 
 
+@lru_cache(maxsize=1)
+def _date(seconds: int) -> bytes:
+    return formatdate(seconds, usegmt=True).encode()
+
+
 def local_response(
     status: int,
     body: bytes,
     *,
+    now: float,
     content_type: str = "application/json",
     keep_alive: bool,
     minor: int = 1,
     is_head: bool = False,
     retry_after_s: int | None = None,
+    more: bytes = b"",
 ) -> bytes:
-    """Return a response that the balancer gives itself."""
-    head = _STATUS_LINES[status] + b"\r\nContent-Type: %b\r\nContent-Length: %d\r\n" % (
+    """Return a response that the balancer gives itself at `now`, in seconds of time.time.
+
+    `more` is further header lines, each with its line end.
+    """
+    head = b"%b\r\nDate: %b\r\nContent-Type: %b\r\nContent-Length: %d\r\n%b" % (
+        _STATUS_LINES[status],
+        _date(int(now)),
         content_type.encode(),
         len(body),
+        more,
     )
     if retry_after_s is not None:
         head += b"Retry-After: %d\r\n" % retry_after_s

@@ -10,7 +10,7 @@ from typing import Any
 
 import grpc
 
-from services.balancer.admin import Admin, AdminAccess
+from services.balancer.admin import Admin, AdminAccess, is_relayed
 from services.balancer.settings import BalancerSettings
 from services.rpc import pipeline_pb2 as pb
 from services.rpc.balancer.balancer import GrpcLoadBalancer
@@ -18,7 +18,7 @@ from services.rpc.balancer.call import GrpcForward, Metadata
 from services.rpc.codec import parse
 from services.rpc.methods import ASK
 from services.rpc.server import Context, GrpcServer, peer_address
-from services.rpc.statuses import ANSWERED_BY, RefusedError
+from services.rpc.statuses import ANSWERED_BY, RefusedError, text_metadata
 
 __all__ = ["GrpcBalancerServer"]
 
@@ -37,7 +37,7 @@ class GrpcBalancerServer(GrpcServer):
         self._balancer = self._grpc_balancer.balancer
         self._admin = Admin(self._balancer, self._grpc_balancer.add, self._grpc_balancer.remove)
         methods = {STATS: self._stats, ASK: self._ask}
-        super().__init__(methods, settings.body_limit_bytes, lambda method: partial(self._forward, method))
+        super().__init__(methods, settings.request_limit_bytes, lambda method: partial(self._forward, method))
 
     async def stop(self, grace_s: float) -> None:
         """Be unready for `unready_s` of the settings, let calls in flight end for `grace_s`, cut the rest."""
@@ -95,10 +95,16 @@ class GrpcBalancerServer(GrpcServer):
             method, path = asked.method.encode("ascii"), asked.path.encode("ascii")
         except ValueError as error:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
-        access = AdminAccess(peer_address(context.peer()))
-        status, content_type, body = self._admin.answer(method, path, asked.body, access)
-        answer = pb.AdminResponse(status=status, content_type=content_type, body=body)
-        return answer.SerializeToString()
+        metadata = text_metadata(context.invocation_metadata())
+        access = AdminAccess(
+            peer_address(context.peer()),
+            relayed=is_relayed(metadata),
+            authorization=metadata.get("authorization", ""),
+        )
+        answer = self._admin.answer(method, path, asked.body, access)
+        return pb.AdminResponse(
+            status=answer.status, content_type=answer.content_type, body=answer.body
+        ).SerializeToString()
 
 
 def _passed_on(metadata: Iterable[tuple[str, str | bytes]] | None) -> Metadata:

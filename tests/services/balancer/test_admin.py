@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
+from dataclasses import replace
+from email.utils import parsedate_to_datetime
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -25,7 +28,8 @@ def fresh_metrics(monkeypatch):
 def get(path, method="GET", body=None, headers=None):
     length = f"Content-Length: {len(body)}\r\n" if body is not None else ""
     said = headers if headers is not None else JSON if body else ""
-    return f"{method} {path} HTTP/1.1\r\nHost: x\r\n{length}{said}\r\n".encode() + (body or b"")
+    host = "" if said.startswith("Host:") else "Host: localhost\r\n"
+    return f"{method} {path} HTTP/1.1\r\n{host}{length}{said}\r\n".encode() + (body or b"")
 
 
 async def samples(b):
@@ -138,6 +142,126 @@ def test_only_from_the_same_machine_may_instances_be_changed(address, may):
     objection = AdminAccess(address).objection(b"{}")
     assert (objection is None) is may
     assert may or objection[0] == 403
+
+
+ADDED = b'{"name": "new", "port": 9}'
+
+
+async def adds(b, headers):
+    """Return the status of an attempt to add an instance, which is there after it only if it says so."""
+    status = (await b.ask(get("/admin/instances", "POST", ADDED, headers + JSON))).status
+    assert (b.server.stats()["instances"] == ["new:9"]) is (status == 201)
+    return status
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        "X-Forwarded-For: 203.0.113.7\r\n",
+        "x-forwarded-for:\r\n",
+        "Forwarded: for=203.0.113.7\r\n",
+        "Via: 1.1 front\r\n",
+        "X-Forwarded-Host: shop.example\r\n",
+        "X-Forwarded-Proto: https\r\n",
+        "X-Real-IP: 203.0.113.7\r\n",
+        "Origin: http://evil.example\r\nConnection: Origin\r\n",
+        "X-Forwarded-For: 203.0.113.7\r\nConnection: close, X-Forwarded-For\r\n",
+        "Forwarded: for=203.0.113.7\r\nConnection: forwarded\r\n",
+        "Connection: via\r\nVia: 1.1 front\r\n",
+        "Host: shop.example\r\n",
+        "Host: evil.localhost\r\n",
+        "Host: localhost.evil.example\r\n",
+        "Host: 192.168.1.7:8061\r\n",
+        "Host: 0.0.0.0:8061\r\n",
+    ],
+)
+async def test_what_came_through_a_proxy_or_under_another_name_changes_nothing(headers):
+    async with balanced() as b:
+        assert await adds(b, headers) == 403
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["localhost", "LOCALHOST:8061", "localhost.", "127.0.0.1:8061", "127.1.2.3", "[::1]:8061", "[::1]"],
+)
+async def test_under_the_names_of_this_machine_instances_are_changed(host):
+    async with balanced() as b:
+        assert await adds(b, f"Host: {host}\r\n") == 201
+
+
+async def test_a_url_decides_under_which_name_it_is_asked():
+    async with balanced() as b:
+        for url, status in (("http://evil.example", 403), ("http://127.0.0.1:8061", 201)):
+            head = (
+                f"POST {url}/admin/instances HTTP/1.1\r\nHost: localhost\r\n{JSON}Content-Length: 26\r\n\r\n"
+            )
+            assert (await b.ask(head.encode() + ADDED)).status == status
+
+
+async def test_a_request_without_a_host_changes_nothing():
+    async with balanced() as b:
+        head = f"POST /admin/instances HTTP/1.0\r\n{JSON}Content-Length: 26\r\n\r\n"
+        assert (await b.ask(head.encode() + ADDED)).status == 403
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ("", 401),
+        ("Authorization: Bearer wrong\r\n", 401),
+        ("Authorization: Bearer\r\n", 401),
+        ("Authorization: Basic s3cret\r\n", 401),
+        ("Authorization: s3cret\r\n", 401),
+        ("Authorization: Bearer s3cret\xe4\r\n", 401),
+        ("Authorization: Bearer s3cret\r\nAuthorization: Bearer wrong\r\n", 401),
+        ("Authorization: Bearer s3cret\r\n", 201),
+        ("authorization: bearer  s3cret\r\n", 201),
+        ("Authorization: Bearer s3cret\r\nVia: 1.1 front\r\nX-Forwarded-For: a\r\n", 201),
+        ("Host: shop.example\r\nAuthorization: Bearer s3cret\r\n", 201),
+    ],
+)
+async def test_where_there_is_a_token_it_alone_decides(headers, status):
+    async with balanced(admin_token="s3cret") as b:
+        assert await adds(b, headers) == status
+
+
+async def test_who_lacks_the_token_learns_how_it_is_sent():
+    async with balanced(echo, admin_token="s3cret") as b:
+        answer = await b.ask(get("/admin/instances/service1a", "DELETE"))
+        assert (answer.status, answer.header("WWW-Authenticate")) == (401, "Bearer")
+        assert "Authorization: Bearer" in json.loads(answer.body)["detail"]
+        assert (await b.ask(get("/admin/instances"))).status == 200
+
+
+def test_a_token_opens_to_other_machines_and_sends_json_all_the_same():
+    known = AdminAccess("192.168.1.7", "shop.example", authorization="Bearer s3cret")
+    assert known.objection(b"{}", "s3cret") is None
+    assert replace(known, sends_json=False).objection(b"{}", "s3cret")[0] == 415
+    assert AdminAccess("127.0.0.1").objection(b"{}", "s3cret")[0] == 401
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("POST", "/health", "GET, HEAD"),
+        ("OPTIONS", "/stats", "GET, HEAD"),
+        ("PUT", "/metrics", "GET, HEAD"),
+        ("DELETE", "/admin/events", "GET, HEAD"),
+        ("DELETE", "/admin/instances", "GET, HEAD, POST"),
+        ("GET", "/admin/instances/service1a", "DELETE"),
+    ],
+)
+async def test_a_method_that_is_not_for_a_route_is_told_which_are(method, path, allowed):
+    async with balanced() as b:
+        answer = await b.ask(get(path, method, headers=""))
+        assert (answer.status, answer.header("Allow")) == (405, allowed)
+
+
+@pytest.mark.parametrize("request_", [get("/health"), get("/x"), b"GET / HTTP/1.1\r\n\r\n", get("/admin/x")])
+async def test_the_balancers_own_answers_have_a_date(request_):
+    async with balanced() as b:
+        date = (await b.ask(request_)).header("Date")
+        assert abs(parsedate_to_datetime(date).timestamp() - time.time()) < 60
 
 
 async def test_an_instance_is_added_and_removed_under_load_and_no_request_fails():

@@ -122,8 +122,11 @@ async def test_the_answer_to_head_is_a_head_and_the_connection_goes_on():
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
         b"5\r\nhello\r\n6\r\n world\r\n0\r\nX-T: 1\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nContent-Length: 11\r\n\r\nhello world",
-        b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n"
-        b"HTTP/1.1 200 OK\r\nContent-Length: 11\r\n\r\nhello world",
+        b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 11\r\n\r\nhello world",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+        b"b\r\nhello world\r\n0\r\nContent-Length: 5\r\nX-T: 1\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+        b"b\r\nhello world\r\n0\r\nTransfer-Encoding: gzip\r\nConnection: close\r\n\r\n",
         b"HTTP/1.0 200 OK\r\n\r\nhello world",
         b"\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 11\r\n\r\nhello world",
     ],
@@ -140,6 +143,68 @@ async def test_answers_of_every_frame_come_through_without_trailers(raw, minor):
         assert (answer_.status, answer_.body) == (200, b"hello world")
         assert answer_.header("X-T") is None
         assert minor or answer_.header("Transfer-Encoding") is None
+
+
+async def test_the_answer_after_one_with_a_length_as_trailer_is_read_as_strictly_as_any():
+    raws = [
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\nContent-Length: 5\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Length: 1\r\n\r\n1\r\nx\r\n0\r\n\r\n",
+    ]
+
+    async def answer(request):
+        request.wire.send(raws[len(request.instance.requests) - 1])
+
+    async with balanced(answer) as b:
+        assert [(await b.ask(post())).status for _ in raws] == [200, 502]
+        assert b.instances[0].connections == 1
+
+
+async def test_interim_answers_go_on_to_clients_that_know_them():
+    hints = b"HTTP/1.1 103 Early Hints\r\nLink: </%d>\r\nConnection: X-A\r\nX-A: 1\r\n\r\n"
+    raw = b"HTTP/1.1 100 Continue\r\n\r\n" + hints % 1 + b"HTTP/1.1 102 Processing\r\n\r\n" + hints % 2
+
+    async def answer(request):
+        request.wire.send(raw)
+        await request.begin(b"")
+        await echo(request)
+
+    async with balanced(answer) as b:
+        client = await b.client()
+        for _ in range(2):
+            client.send(post(b"x"))
+            seen = [await client.head() for _ in range(3)]
+            assert seen == [
+                ("HTTP/1.1 103 Early Hints", [("Link", "</1>")]),
+                ("HTTP/1.1 102 Processing", []),
+                ("HTTP/1.1 103 Early Hints", [("Link", "</2>")]),
+            ]
+            assert (await client.answer()).body == b"service1a:x"
+        old = await b.ask(b"GET / HTTP/1.0\r\n\r\n")
+        assert (old.status, old.body) == (200, b"service1a:")
+
+
+async def test_an_instance_that_sends_interim_answers_without_end_is_not_heard_for_ever():
+    async def hints(request):
+        request.wire.send(b"HTTP/1.1 103 Early Hints\r\n\r\n" * 5000)
+
+    async with balanced(hints) as b:
+        client = await b.client()
+        client.send(post(path="/order"))
+        while (await client.head())[0] == "HTTP/1.1 103 Early Hints":
+            pass
+        assert b.counts() == [{"requests": 1, "errors": 1}]
+
+
+async def test_who_names_no_host_as_http_1_0_allows_is_sent_on_with_the_instances():
+    async with balanced(echo) as b:
+        port = b.instances[0].port
+        await b.ask(b"GET / HTTP/1.0\r\n\r\n")
+        await b.ask(
+            b"POST / HTTP/1.0\r\nConnection: Host\r\nX-Forwarded-For: a\r\nContent-Length: 1\r\n\r\nx"
+        )
+        await b.ask(b"GET / HTTP/1.0\r\nHost: y\r\n\r\n")
+        hosts = [request.header("Host") for request in b.instances[0].requests]
+        assert hosts == [f"127.0.0.1:{port}", f"127.0.0.1:{port}", "y"]
 
 
 async def test_an_http_1_0_client_may_keep_its_connection():

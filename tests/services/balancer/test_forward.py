@@ -115,7 +115,14 @@ async def test_a_short_answer_whose_instance_dies_over_it_is_fetched_elsewhere(s
 
 
 @pytest.mark.parametrize(
-    "raw", [b"\x16\x03\x01 no HTTP", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n"]
+    "raw",
+    [
+        b"\x16\x03\x01 no HTTP",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nContent-Length: 0\r\n\r\n",
+    ],
 )
 async def test_an_answer_that_cannot_be_passed_on_is_a_bad_gateway(raw):
     async def odd(request):

@@ -235,7 +235,7 @@ def test_a_long_head_is_not_kept():
     repeated_head = RepeatedHead()
     head = HEAD[:-4] + b"\r\nX-B: " + b"b" * 1024
     data = head + b"\r\n\r\nhello"
-    repeated_head.keep(head, 200, len(data))
+    repeated_head.keep(head, 200, len(data), 5)
     assert not repeated_head.begins(data)
     assert repeated_head.head == b""
 
@@ -243,7 +243,7 @@ def test_a_long_head_is_not_kept():
 def test_what_begins_with_a_kept_head_and_is_as_long_is_such_an_answer():
     repeated_head = RepeatedHead()
     assert not repeated_head.begins(OK)
-    repeated_head.keep(HEAD.removesuffix(b"\r\n\r\n"), 200, len(OK))
+    repeated_head.keep(HEAD.removesuffix(b"\r\n\r\n"), 200, len(OK), 5)
     assert repeated_head.begins(OK)
     assert repeated_head.begins(HEAD + b"world")
     for other in (HEAD, OK + b"!", OK[:-1], OK.replace(b"X-A", b"X-B"), b"", HEAD + b"hello" * 2):

@@ -83,7 +83,7 @@ REFUSED = {
     "a target with a fragment": (b"GET /a#b HTTP/1.1\r\nHost: x", 400),
     "a target that is no path": (b"GET x HTTP/1.1\r\nHost: x", 400),
     "a star but not OPTIONS": (b"GET * HTTP/1.1\r\nHost: x", 400),
-    "a URL of another scheme": (b"GET https://x/ HTTP/1.1\r\nHost: x", 400),
+    "a URL of another scheme": (b"GET ftp://x/ HTTP/1.1\r\nHost: x", 400),
     "a URL with a user": (b"GET http://a@x/ HTTP/1.1\r\nHost: x", 400),
     "a URL without a host": (b"GET http:/// HTTP/1.1\r\nHost: x", 400),
     "a URL and no Host": (b"GET http://x/ HTTP/1.1", 400),
@@ -94,8 +94,17 @@ REFUSED = {
     "HTTP/1.2": (b"GET / HTTP/1.2\r\nHost: x", 505),
     "HTTP/0.9 in disguise": (b"GET / HTTP/0.9\r\nHost: x", 505),
     "CONNECT": (b"CONNECT x:80 HTTP/1.1\r\nHost: x:80", 501),
-    "Upgrade": (H + b"\r\nConnection: upgrade\r\nUpgrade: websocket", 501),
-    "Upgrade to HTTP/2": (H + b"\r\nUpgrade: h2c", 501),
+    "a Host with a port beyond all": (b"GET / HTTP/1.1\r\nHost: x:65536", 400),
+    "a Host with a port beyond all measure": (b"GET / HTTP/1.1\r\nHost: x:1" + b"0" * 5000, 400),
+    "a Host with an empty label": (b"GET / HTTP/1.1\r\nHost: a..b", 400),
+    "a Host that begins with a dot": (b"GET / HTTP/1.1\r\nHost: .b", 400),
+    "a Host that is a dot": (b"GET / HTTP/1.1\r\nHost: .", 400),
+    "a Host with a bad escape": (b"GET / HTTP/1.1\r\nHost: a%zz", 400),
+    "a Host that is no IPv6 address": (b"GET / HTTP/1.1\r\nHost: [:::]", 400),
+    "a Host that is too long an IPv6 address": (b"GET / HTTP/1.1\r\nHost: [1:2:3:4:5:6:7:8:9]", 400),
+    "a Host that is an IPv4 address in brackets": (b"GET / HTTP/1.1\r\nHost: [1.2.3.4]", 400),
+    "a URL with a port beyond all": (b"GET http://x:65536/ HTTP/1.1\r\nHost: x", 400),
+    "a URL that is no IPv6 address": (b"GET http://[::1::]/ HTTP/1.1\r\nHost: x", 400),
     "another expectation": (POST + b"\r\nExpect: 200-maybe", 417),
     "too many headers": (H + b"\r\nA: b" * 200, 431),
 }
@@ -150,12 +159,83 @@ def test_whether_the_connection_stays_open(version, connection, keep_alive):
     assert parse_head(b"GET / HTTP/" + version + b"\r\nHost: x" + connection).keep_alive is keep_alive
 
 
-def test_a_request_of_http_1_0_may_lack_a_host_and_goes_on_with_an_empty_one():
-    assert parse_head(b"GET / HTTP/1.0").forwarded == b"GET / HTTP/1.1\r\nHost:"
+def test_a_request_of_http_1_0_may_lack_a_host_and_the_instances_is_to_be_sent():
+    head = parse_head(b"GET / HTTP/1.0")
+    assert (head.forwarded, head.hostless) == (b"GET / HTTP/1.1", True)
+    head = parse_head(b"GET http://y:8/ HTTP/1.0")
+    assert (head.forwarded, head.hostless) == (b"GET / HTTP/1.1\r\nHost: y:8", False)
+    assert not parse_head(b"GET / HTTP/1.0\r\nHost: x").hostless
 
 
 @pytest.mark.parametrize(
-    ("target", "path"), [(b"http://y:8/a?b", b"/a?b"), (b"HTTP://y:8", b"/"), (b"http://y:8?b", b"/?b")]
+    "host",
+    [b"x.", b"a-b_c.d", b"x:", b"x:0065535", b"a%20b", b"[::1]", b"[::ffff:1.2.3.4]:80", b"1.2.3.4:1"],
+)
+def test_a_host_may_be_any_name_or_address(host):
+    assert parse_head(b"GET / HTTP/1.1\r\nHost: " + host).lines[1] == b"Host: " + host
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk",
+        b"Upgrade: h2c",
+        b"Upgrade: TLS/1.0, IRC/6.9\r\nConnection: Upgrade",
+        b"Upgrade: websocket",
+        b"Connection: Upgrade",
+        b"Connection: Upgrade\r\nUpgrade:",
+        b"Connection: Upgrade\r\nUpgrade: websocket/13",
+        b"Connection: Upgrade\r\nUpgrade: websocket\r\nContent-Length: 1",
+        b"Connection: Upgrade\r\nUpgrade: websocket\r\nTransfer-Encoding: chunked",
+    ],
+)
+def test_a_wish_for_another_protocol_than_websocket_is_ignored(asked):
+    head = parse_head(H + b"\r\n" + asked + b"\r\nA: b")
+    assert not head.upgrade
+    assert head.forwarded == H + b"\r\nA: b"
+
+
+@pytest.mark.parametrize("line", [b"POST / HTTP/1.1", b"GET / HTTP/1.0"])
+def test_a_wish_for_a_websocket_needs_get_and_http_1_1(line):
+    head = parse_head(line + b"\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket")
+    assert (head.upgrade, names(head)) == (False, [b"host"])
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        b"Connection: Upgrade\r\nUpgrade: websocket",
+        b"upgrade: WebSocket\r\nconnection: keep-alive, upgrade",
+        b"Connection: close\r\nConnection: upgrade\r\nUpgrade: h2c, websocket",
+        b"Connection: Upgrade\r\nUpgrade: h2c\r\nUpgrade: websocket\r\nContent-Length: 0",
+    ],
+)
+def test_a_wish_for_a_websocket_goes_on(asked):
+    for _ in range(2):
+        head = parse_head(H + b"\r\n" + asked + b"\r\nSec-WebSocket-Key: k")
+        assert head.upgrade
+        assert head.forwarded == (
+            H + b"\r\nSec-WebSocket-Key: k\r\nConnection: Upgrade\r\nUpgrade: websocket"
+        )
+
+
+def test_what_connection_names_is_kept_for_the_balancer_itself():
+    head = parse_head(
+        H + b"\r\nConnection: Origin, Via, x-forwarded-for\r\nOrigin: o\r\nVia: v\r\nX-Forwarded-For: a"
+    )
+    assert head.forwarded == H
+    assert head.withheld == (b"Origin: o", b"Via: v", b"X-Forwarded-For: a")
+
+
+@pytest.mark.parametrize(
+    ("target", "path"),
+    [
+        (b"http://y:8/a?b", b"/a?b"),
+        (b"HTTP://y:8", b"/"),
+        (b"http://y:8?b", b"/?b"),
+        (b"https://y:8/a", b"/a"),
+        (b"HttpS://y:8", b"/"),
+    ],
 )
 def test_a_url_becomes_a_path_and_its_host_the_host(target, path):
     head = parse_head(b"GET " + target + b" HTTP/1.1\r\nHost: x\r\nA: b")
