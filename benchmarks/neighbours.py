@@ -10,7 +10,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from benchmarks.goals import GoalFigure, at_least, at_most, reference
@@ -22,12 +22,12 @@ from lab.load.result import LoadResult
 from lab.load.run import run
 from lab.load.spec import LoadSpec
 from lab.measure.columns import Factors, TimeSpent, TrialOutcome
-from lab.measure.disturbance import QUIET_CORES, TOLERANCE
+from lab.measure.disturbance import QUIET_CORES, TIMER_MS, TOLERANCE
 from lab.measure.machine_watch import MachineWatch
 from lab.measure.measurement import Measurement
-from lab.measure.row import Servers, Trial, factors_of, measure
+from lab.measure.row import Servers, Trial, factors_of, measure, unjudged
 from lab.measure.statistics import log_interval
-from lab.measure.validity import EXEMPTIBLE, InvalidReason
+from lab.measure.validity import InvalidReason
 from lab.placement.ports import free_offset
 from lab.sweep import plan_sweep
 from lab.sweep.trial import run_trial
@@ -193,22 +193,20 @@ def _beside(kind: NeighbourKind, trial: Trial, factors: Factors, offset: int) ->
 
 
 def _row(measured: Measurement, load: LoadResult) -> _Row:
-    """Return a trial as its row prints it, and as it would without anything known of others."""
-    trial = Trial(measured.what.sweep_id, measured.what.cell_id, measured.what.trial)
     health = measured.health
     return _Row(
         measured.what.cell_id,
-        _numbers(measured),
-        _numbers(measure(trial, measured.factors, load, exempt=EXEMPTIBLE)),
+        _numbers(measured.outcome, measured.spent),
+        _numbers(*unjudged(load)),
         health.disturbance_share or 0.0,
         health.others_cpu_cores,
         health.invalid_reason or "",
     )
 
 
-def _numbers(measured: Measurement) -> dict[str, float]:
-    row = measured.row()
-    return {name: float(value) for name in _NUMBERS if isinstance(value := row[name], float) and value > 0}
+def _numbers(outcome: TrialOutcome, spent: TimeSpent) -> dict[str, float]:
+    found = asdict(outcome) | asdict(spent)
+    return {name: value for name in _NUMBERS if isinstance(value := found[name], float) and value > 0}
 
 
 def _judged(kind: NeighbourKind, rows: Sequence[_Row], undisturbed: Sequence[_Row]) -> Iterator[GoalFigure]:
@@ -251,6 +249,8 @@ def _off(row: _Row, rows: Sequence[_Row], undisturbed: Sequence[_Row]) -> Iterat
     """Yield each number that stands, beside the undisturbed one, disturbance_share, and both intervals."""
     for column, value in row.printed.items():
         typical, width = _interval([each.seen[column] for each in _of(row.cell, undisturbed, column)])
+        if column.endswith("_queue_ms") and abs(value - typical) < TIMER_MS:
+            continue  # of so much a queue is the loop's timers' own
         _, own = _interval([each.printed[column] for each in rows
                             if each.cell == row.cell and column in each.printed])  # fmt: skip
         if not math.isnan(width):

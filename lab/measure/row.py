@@ -22,7 +22,7 @@ from lab.measure.statistics import batch_means, difference_p
 from lab.measure.validity import Evidence, InvalidReason, reasons_against
 from services.names import Distribution, WorkKind
 
-__all__ = ["Servers", "Trial", "factors_of", "histograms_of", "measure"]
+__all__ = ["Servers", "Trial", "factors_of", "histograms_of", "measure", "unjudged"]
 
 NS_PER_MS = 1e6
 
@@ -70,8 +70,7 @@ def measure(
     `exempt` are reasons that the experiment means to happen, and that do not make the row invalid.
     """
     servers = servers or Servers()
-    outcome = _outcome(load)
-    spent = _time_spent(load)
+    outcome, spent = unjudged(load)
     found = estimate(_figures(load, factors, outcome, spent, servers.contention))
     measurement = Measurement(
         what=What(
@@ -90,6 +89,11 @@ def measure(
     reasons = reasons_against(_evidence(load, measurement, servers, found), exempt)
     measurement = measurement.without(found.beyond())
     return measurement.invalidated(reasons) if reasons else measurement
+
+
+def unjudged(load: LoadResult) -> tuple[TrialOutcome, TimeSpent]:
+    """Return all figures that were seen in a window, whatever disturbed it."""
+    return _outcome(load), _time_spent(load)
 
 
 def factors_of(spec: LoadSpec, known: Factors | None = None) -> Factors:
