@@ -46,7 +46,7 @@ def verdicts(rows: pd.DataFrame) -> Table:
 
 
 def cells(rows: pd.DataFrame) -> Table:
-    """List each cell: valid trials, throughput, mean response_time, p95, and why trials were invalid.
+    """List each cell: valid trials, throughput, mean response_time, p95, what is invalid and what disturbed.
 
     A percentile is the median of those trials that had enough answers to say it.
     """
@@ -61,6 +61,7 @@ def cells(rows: pd.DataFrame) -> Table:
         "mean response_time (ms)",
         "p95 (ms)",
         "invalid",
+        "disturbed by",
     )
     return Table(header, tuple(lines))
 
@@ -90,7 +91,19 @@ def _cell(panel: Panel, series: Series, x: float) -> tuple[str, ...]:
         figure_of(log_interval(counted(rows, "response_time_mean_ms"))),
         number(statistics.median(p95)) if p95 else "–",
         ", ".join([*reasons(rows), *_blank(rows)]),
+        ", ".join(_sources(rows)),
     )
+
+
+def _sources(rows: pd.DataFrame) -> list[str]:
+    """Tell what disturbed how many trials, and how far it may have moved a number: "others 2 (up to 8%)"."""
+    if "disturbed_by" not in rows:
+        return []
+    told = []
+    for source, of in rows.dropna(subset=["disturbed_by"]).groupby("disturbed_by"):
+        share = float(of["disturbance_share"].max())
+        told.append(f"{source} {len(of)} ({f'up to {share:.0%}' if share <= 1 else 'over 100%'})")
+    return told
 
 
 def _blank(rows: pd.DataFrame) -> list[str]:

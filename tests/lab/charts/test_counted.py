@@ -260,5 +260,5 @@ def test_a_service_that_could_not_be_measured_is_said_to_be_unknown() -> None:
 
 def test_cells_tell_where_the_response_time_must_not_be_said() -> None:
     line = charts.cells(rows_for(charts.cells, response_time_blank)).rows[0]
-    assert line[-1] == "response_time blank 3"
+    assert line[-2] == "response_time blank 3"
     assert line[4] == "–"

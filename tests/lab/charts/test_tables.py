@@ -20,13 +20,14 @@ def test_every_claim_has_a_line_with_its_verdict_and_a_mark_that_needs_no_colour
 def test_every_cell_has_a_line_with_what_was_invalid_in_it() -> None:
     def spoil(made: list[dict[str, Any]]) -> None:
         made[0] |= {"valid": "false", "invalid_reason": "littles_law not_steady"}
-        made[1] |= {"valid": "false", "invalid_reason": "not_steady"}
+        made[1] |= {"valid": "false", "invalid_reason": "not_steady", "disturbed_by": "others"}
+        made[2] |= {"disturbed_by": "others", "disturbance_share": 0.081}
 
     first, *others = cells(made_up_rows(spoil)).rows
     assert first[:3] == ("sequential", "concurrency 1", "1 of 3")
-    assert first[-1] == "not_steady 2, littles_law 1"
+    assert first[-2:] == ("not_steady 2, littles_law 1", "others 2 (up to 8%)")
     assert len(others) == 7
-    assert {line[-1] for line in others} == {""}
+    assert {line[-2:] for line in others} == {("", "")}
 
 
 def test_an_interval_that_is_not_known_is_not_printed() -> None:
