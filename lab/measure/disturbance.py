@@ -299,9 +299,13 @@ def _of_stages(seen: WindowFigures, longer: Mapping[str, float]) -> Iterator[tup
         stage = seen.stages[name]
         share = _relative(added_ms, stage.work_ms)
         yield f"{name}_work_ms", share
-        if stage.queue_ms > 0:  # longer slots lengthen a queue, and where there is hardly one they make it
-            met = stage.utilization * (seen.in_flight - 1) / max(seen.in_flight, 1.0)
-            yield f"{name}_queue_ms", max(share, _relative(added_ms * max(0.0, met), stage.queue_ms))
+        # Longer slots lengthen a queue, and where there is hardly one they make it. What a loop's timers make
+        # of it in any case does not count.
+        met = stage.utilization * (seen.in_flight - 1) / max(seen.in_flight, 1.0)
+        made_ms = added_ms * max(0.0, met)
+        if stage.queue_ms > 0:
+            made = _relative(made_ms, stage.queue_ms) if made_ms > TIMER_MS else 0.0
+            yield f"{name}_queue_ms", max(share if stage.queue_ms > TIMER_MS else 0.0, made)
 
 
 def _wait_at(seen: WindowFigures, quantile: float) -> float:
