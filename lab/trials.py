@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from lab.errors import BadParameter
 from lab.machine import busy_programs, program_times, tells_waits
-from lab.measure.trial_processes import family, processes_of_trial
+from lab.measure.trial_processes import family, hides, processes_of_trial
 from lab.measure.validity import MEANING, InvalidReason, is_spoilt
 from lab.progress import note
 
@@ -42,6 +42,11 @@ def say_who_computes(then: str = "", *urls: str, servers: Iterable[int] = ()) ->
         note(f"other programs compute here: {', '.join(busy)}. End them{end}")
     if not tells_waits():
         note("this system does not tell who waits for a processor: no row can say that others moved it")
+    elif hidden := [url for url in urls if hides(url)]:
+        note(
+            f"who serves {hidden[0]} is hidden from you (another user's, or in a container), so no row can "
+            "say that others moved it: see to it that nobody else computes here"
+        )
 
 
 def most_redone(redo_invalid: bool | int, trials: int) -> int:

@@ -19,8 +19,9 @@ import numpy as np
 
 from lab.load.process_limits import ThreadTimes, read_threads
 from lab.load.result import LoadResult, Progress
+from lab.machine import tells_waits
 from lab.measure.disturbance import ProcessorUse
-from lab.measure.trial_processes import back_ends, family, is_here, listeners, started_by
+from lab.measure.trial_processes import back_ends, family, hides, listeners, started_by
 
 __all__ = ["Contention", "MachineWatch"]
 
@@ -79,9 +80,8 @@ class MachineWatch:
         servers: Iterable[int] = (),
     ) -> None:
         self._then = then
-        found = [listeners(url) for url in urls if is_here(url)]
-        self._hidden = not all(found)
-        listening = frozenset(servers).union(*found)
+        self._blind = not tells_waits() or any(map(hides, urls))
+        listening = frozenset(servers) if self._blind else frozenset(servers).union(*map(listeners, urls))
         self._servers = set(listening - {os.getpid()})
         self._servers |= back_ends(self._servers)
         self._onlookers = {os.getpid()} if os.getpid() in listening else set(read_threads())
@@ -104,7 +104,7 @@ class MachineWatch:
         None where the system does not tell, or hides who serves a URL of this machine: whoever it is would
         be taken for others.
         """
-        if len(self._samples) < 2 or self._hidden:
+        if len(self._samples) < 2:
             return None
         begin, end = load.warmup_s, load.warmup_s + load.window_s
         no_servers = {_ONLOOKERS, *(generator.pid for generator in load.generators)}
@@ -117,6 +117,8 @@ class MachineWatch:
         return Contention(max(0.0, busy - own) + stolen, own, servers, share)
 
     def _sample(self, at_s: float) -> None:
+        if self._blind:
+            return
         now = time.monotonic()
         if now - self._scanned_s >= _RESCAN_S:
             self._scanned_s = now

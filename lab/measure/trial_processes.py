@@ -19,11 +19,13 @@ import psutil
 from lab.load.requests import socket_path, split_url
 from services.addresses import is_loopback
 
-__all__ = ["back_ends", "family", "is_here", "listeners", "processes_of_trial", "started_by"]
+__all__ = ["back_ends", "family", "hides", "is_here", "listeners", "processes_of_trial", "started_by"]
 
 _PORTS = {"http": 80, "https": 443, "grpc": 80}
 """Where a URL without a port is asked."""
 _ANY = ("0.0.0.0", "::")
+_FORWARDING = frozenset({"docker-proxy", "rootlessport", "slirp4netns", "pasta", "gvproxy", "conmon"})
+"""Programs that listen for a server in a container, which has a network of its own."""
 _LISTENS, _CONNECTED = "0A", "01"
 """States in /proc/net/tcp (proc(5))."""
 _ACCEPTS = 0x10000
@@ -44,6 +46,17 @@ def listeners(url: str) -> frozenset[int]:
     if parts.scheme == "unix":
         return _holders(set(_unix_sockets(socket_path(url))))
     return _listeners_at({parts.port or _PORTS[parts.scheme]})
+
+
+def hides(url: str) -> bool:
+    """Tell whether a URL is of this machine, and not who serves it.
+
+    So it is where the server is another user's, or in a container: then a program forwards to it at most.
+    """
+    if not is_here(url):
+        return False
+    found = listeners(url)
+    return not found or any(_name_of(pid) in _FORWARDING for pid in found)
 
 
 def started_by(pid: int) -> frozenset[int]:
@@ -82,6 +95,12 @@ def processes_of_trial(*urls: str) -> frozenset[int]:
     """Return the processes of a trial that loads these URLs."""
     at_urls = frozenset[int]().union(*map(listeners, urls))
     return family({os.getpid()} | at_urls | back_ends(at_urls))
+
+
+def _name_of(pid: int) -> str:
+    with suppress(psutil.Error):
+        return psutil.Process(pid).name()
+    return ""
 
 
 @cache

@@ -74,3 +74,11 @@ def test_a_system_that_tells_of_no_waits_is_said_to(
     monkeypatch.setattr(trials, "tells_waits", lambda: False)
     say_who_computes()
     assert "does not tell who waits" in capfd.readouterr().err
+
+
+def test_a_server_that_is_hidden_is_said_to_be(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(trials, "hides", lambda _: True)
+    say_who_computes("", "http://127.0.0.1:80/")
+    assert "who serves http://127.0.0.1:80/ is hidden" in capfd.readouterr().err

@@ -14,6 +14,7 @@ import pytest
 
 from lab.load.process_limits import ThreadTimes
 from lab.load.result import Progress
+from lab.measure import machine_watch
 from lab.measure.machine_watch import Contention, MachineWatch, _Sample
 from lab.placement.ports import reserved_offset
 from lab.sweep import plan_sweep
@@ -111,6 +112,14 @@ def test_what_the_host_took_while_programs_ran_is_told_of_each() -> None:
     assert found is not None
     assert found.others_cpu_cores == pytest.approx(0.6 + 0.25)
     assert found.servers[0].stolen == pytest.approx(0.1)
+
+
+def test_a_system_that_counts_no_waits_tells_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine_watch, "tells_waits", lambda: False)
+    watch = MachineWatch(None, "http://127.0.0.1:1/")
+    for each in (0.0, 1.0):
+        watch(Progress(elapsed_s=each, total_s=1.0, succeeded=0, failed=0, in_flight=0))
+    assert watch.contention(WINDOW) is None
 
 
 def test_one_look_says_nothing() -> None:

@@ -13,7 +13,15 @@ from pathlib import Path
 import psutil
 import pytest
 
-from lab.measure.trial_processes import back_ends, family, is_here, listeners, processes_of_trial, started_by
+from lab.measure.trial_processes import (
+    back_ends,
+    family,
+    hides,
+    is_here,
+    listeners,
+    processes_of_trial,
+    started_by,
+)
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells all of it")
 
@@ -63,6 +71,18 @@ def test_what_a_server_is_connected_to_is_its_back_end_and_its_clients_are_not()
     ):
         assert back_ends({server}) == {back_end}
         assert back_ends({back_end}) == frozenset()
+
+
+def test_a_server_in_a_container_is_hidden_behind_what_forwards_to_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with running(TCP.format(host="127.0.0.1")) as (_, port):
+        url = f"http://127.0.0.1:{port}/"
+        assert not hides(url)
+        monkeypatch.setattr(psutil.Process, "name", lambda _: "docker-proxy")
+        assert hides(url)
+    assert hides(url), "nobody listens there that is seen"
+    assert not hides("http://192.0.2.1/")
 
 
 def test_whoever_started_this_process_is_of_a_trial_alone() -> None:

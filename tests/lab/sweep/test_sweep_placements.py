@@ -17,6 +17,7 @@ from lab.machine import usable_cores
 from lab.measure.columns import Factors
 from lab.measure.measurement import Measurement
 from lab.measure.row import Trial
+from lab.measure.trial_processes import listeners
 from lab.placement import BalancerName, Running
 from lab.placement.ports import reserved_offset
 from lab.placement.proxies import PROXIES
@@ -138,3 +139,13 @@ def test_a_row_says_what_its_balancers_were_tuned_to(tmp_path: Path) -> None:
     measured = swept(tmp_path, topology="parallel", tuning=[{}, {"retry_ratio": 0, "failures": 3}])
     assert {row.factors.tuning for row in measured} == {None, "failures=3 retry_ratio=0"}
     assert len({row.what.cell_id for row in measured}) == 2
+
+
+def test_servers_that_run_already_are_of_the_trial() -> None:
+    levels = next(iter(plan_sweep(topology="sequential", placement="remote").grid.combinations()))
+    with reserved_offset(Topology.sequential()) as offset, lab.start(Topology.sequential().shifted(offset)):
+        urls = trial.urls_served(levels, offset)
+        assert len(urls) == 4
+        assert all(listeners(url) == {os.getpid()} for url in urls)
+    started = next(iter(plan_sweep(topology="sequential").grid.combinations()))
+    assert trial.urls_served(started) == ()
