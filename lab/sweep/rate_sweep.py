@@ -122,13 +122,21 @@ WINDOWS = Windows(answers=160, shortest_s=1.0)
 _MODELS: Mapping[str, type[Poisson | Constant]] = {"poisson": Poisson, "constant": Constant}
 
 
-def find_limit(target: Target, slo: str, *, arrivals: str = "poisson", duration_s: float = 5.0) -> Saturation:
+def find_limit(
+    target: Target,
+    slo: str,
+    *,
+    arrivals: str = "poisson",
+    duration_s: float = 5.0,
+    redo_invalid: bool | int = True,
+) -> Saturation:
     """Search the highest rate that keeps a goal such as "p95=200ms, errors=0".
 
-    Raises BadParameter for no goal.
+    Probes that others spoilt are made up for: `redo_invalid` of them at most, where True stands for a third
+    of all. Raises BadParameter for no goal.
     """
     goal = tuple(Condition.parse(part) for part in slo.split(","))
-    question = SearchSpec(goal=goal, model=_model(arrivals), duration_s=duration_s)
+    question = SearchSpec(goal=goal, model=_model(arrivals), duration_s=duration_s, redo_invalid=redo_invalid)
     step_s = target.spec.warmup_s + duration_s + OVERHEAD_S
     with target.up(), seconds_bar(question.most_probes * step_s) as bar:
         say_who_computes(made_up_for(question.most_redone), target.spec.url)
