@@ -85,21 +85,21 @@ def parse(kind: type[MessageT], body: bytes) -> MessageT:
 
 
 def read_budget_s(request: Request) -> float | None:
-    """Return how much longer the client waits, in seconds; None where it does not say.
+    """Return how much longer the client waits, in seconds, the least that it says; None where it does not.
 
     Raises HTTPException 422 for a budget that is no number of milliseconds.
     """
-    text = request.headers.get(DEADLINE_HEADER)
-    if text is None:
+    texts = [part.strip() for text in request.headers.getlist(DEADLINE_HEADER) for part in text.split(",")]
+    if not texts:
         return None
-    if not (text.isascii() and text.isdecimal() and len(text) <= 12):
+    if not all(text.isascii() and text.isdecimal() and len(text) <= 12 for text in texts):
         problem = {
             "type": "deadline",
             "loc": ("header", DEADLINE_HEADER),
             "msg": "Input should be whole milliseconds",
         }
         raise HTTPException(422, [problem])
-    return int(text) / 1000
+    return min(map(int, texts)) / 1000
 
 
 _QUOTED_CHARS = 500

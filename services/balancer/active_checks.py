@@ -51,17 +51,20 @@ class ActiveChecks:
         self._tasks.clear()
         self._client.close()
 
-    async def _watch(self, instance: InstanceState) -> None:
-        settings = self._balancer.settings
+    async def check(self, instance: InstanceState) -> None:
+        """Ask one instance now, and tell the balancer."""
         url = f"http://{address_of(instance.host, instance.port)}/health"
+        try:
+            response = await self._client.get(url, timeout_s=self._balancer.settings.check_timeout_s)
+            healthy = response.status < 500  # an instance without such a route is alive all the same
+        except WireError as error:
+            if error.kind in SHORTAGES:  # which says nothing about the instance
+                self._balancer.fell_short(error.kind)
+                return
+            healthy = False
+        self._balancer.checked(instance, healthy=healthy, now=time.monotonic())
+
+    async def _watch(self, instance: InstanceState) -> None:
         while True:
-            await asyncio.sleep(settings.check_interval_s)
-            try:
-                response = await self._client.get(url, timeout_s=settings.check_timeout_s)
-                healthy = response.status < 500  # an instance without such a route is alive all the same
-            except WireError as error:
-                healthy = False
-                if error.kind in SHORTAGES:  # which says nothing about the instance
-                    self._balancer.fell_short(error.kind)
-                    continue
-            self._balancer.checked(instance, healthy=healthy, now=time.monotonic())
+            await asyncio.sleep(self._balancer.settings.check_interval_s)
+            await self.check(instance)

@@ -389,6 +389,12 @@ def test_the_budget_is_never_more_than_the_next_hop_gets(serve: Any, next_hop: N
     assert budget_sent(next_hop) == 6000
 
 
+def test_of_several_budgets_the_next_hop_gets_the_least(serve: Any, next_hop: NextHop) -> None:
+    port, _ = serve(1, timeout_s=2, hops_left=3)
+    assert ask(port, "POST", "/process", BODY, {"X-Request-Deadline-Ms": "900, 500"}).status == 200
+    assert budget_sent(next_hop) <= 500
+
+
 def test_without_a_budget_the_next_hop_gets_its_own_time(serve: Any, next_hop: NextHop) -> None:
     port, _ = serve(1, timeout_s=2, hops_left=3)
     ask(port, "POST", "/process", BODY)

@@ -268,7 +268,8 @@ def _value(kind: int, value: bytes) -> tuple[bytes, int]:
             raise Refusal(400, "a length that is no number")
         return b"\r\nContent-Length: %d\r\n\r\n" % int(value), int(value)
     if kind == DEADLINE:
-        return value, int(value) if _DIGITS.fullmatch(value) else NONSENSE
+        parts = (part.strip(b" \t") for part in value.split(b","))  # several lines may have been joined
+        return value, min((int(part) for part in parts if _DIGITS.fullmatch(part)), default=NONSENSE)
     return value.lower() if kind in _LOWERED else value, 0
 
 
@@ -308,7 +309,7 @@ def _rare(head: RequestHead, kind: int, value: bytes, number: int) -> None:
     elif kind == REQUEST_ID:
         head.request_id = head.request_id or value
     elif kind == DEADLINE and number != NONSENSE:
-        head.deadline_ms = number
+        head.deadline_ms = number if head.deadline_ms is None else min(number, head.deadline_ms)
 
 
 def _connection(head: RequestHead, options: bytes) -> None:

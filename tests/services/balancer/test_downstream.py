@@ -404,3 +404,94 @@ async def test_nothing_that_is_sent_crashes_or_hangs_the_balancer_or_ends_up_in_
         await asyncio.gather(*[attack() for _ in range(4)])
         done.set()
         await asyncio.gather(*behaving)
+
+
+def chunked(chunk, number, last=b"0\r\n\r\n"):
+    head = b"POST /process HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+    return head + chunk * number + last
+
+
+class Turns:
+    """How many turns the loop takes until something is over."""
+
+    def __init__(self):
+        self.number = 0
+        self._loop = asyncio.get_running_loop()
+        self._handle = self._loop.call_soon(self._count)
+
+    def _count(self):
+        self.number += 1
+        self._handle = self._loop.call_soon(self._count)
+
+    def end(self):
+        self._handle.cancel()
+
+
+async def test_a_body_in_small_chunks_arrives_whole_and_takes_many_turns():
+    async with balanced(echo) as b:
+        client = await b.client()
+        client.send(chunked(b"1\r\nx\r\n", 20_000))
+        await eventually(lambda: b.connections)
+        turns = Turns()
+        answer = await client.answer()
+        turns.end()
+        assert answer.body == b"service1a:" + b"x" * 20_000
+        assert turns.number >= 20_000 // 256
+
+
+@pytest.mark.parametrize("replay_limit_bytes", [100, 100_000])
+async def test_small_chunks_and_requests_in_advance_are_answered_in_order(replay_limit_bytes):
+    async with balanced(echo, replay_limit_bytes=replay_limit_bytes) as b:
+        client = await b.client()
+        client.send(
+            chunked(b"2\r\nab\r\n", 3_000) + post(b"next") + chunked(b"1\r\nc\r\n", 600) + post(b"last")
+        )
+        bodies = [(await client.answer()).body for _ in range(4)]
+        assert bodies == [b"service1a:" + body for body in (b"ab" * 3_000, b"next", b"c" * 600, b"last")]
+
+
+async def test_an_upload_in_small_chunks_waits_for_an_instance_that_does_not_read():
+    release = asyncio.Event()
+
+    async def later(request):
+        await release.wait()
+        request.body = await request.wire.body(request.headers)
+        request.answer(b"%d" % len(request.body))
+
+    async with balanced(later, read_body=False, replay_limit_bytes=1000) as b:
+        client = await b.client()
+        client.reader._limit = 2**20
+        chunk = b"%x\r\n%b\r\n" % (4000, b"x" * 4000)
+        client.send(chunked(chunk, 3_000))
+        await eventually(lambda: b.connections and b.connections[0]._upload_held)
+        release.set()
+        assert (await client.answer()).body == b"%d" % (3_000 * 4000)
+
+
+async def test_the_balancers_own_routes_are_answered_one_a_turn():
+    async with balanced(echo) as b:
+        client = await b.client()
+        client.send(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n" * 200)
+        await eventually(lambda: b.connections)
+        turns = Turns()
+        answers = [await client.answer() for _ in range(200)]
+        turns.end()
+        assert {answer.status for answer in answers} == {200}
+        assert turns.number >= 190
+
+
+async def test_requests_in_advance_are_answered_although_the_client_says_that_it_sends_no_more():
+    async with balanced(echo) as b:
+        client = await b.client()
+        client.send(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n" * 3)
+        client.writer.write_eof()
+        assert [(await client.answer()).status for _ in range(3)] == [200] * 3
+        assert await client.closed()
+
+
+async def test_chunks_that_are_mostly_extensions_are_refused():
+    async with balanced(echo) as b:
+        client = await b.client()
+        client.send(chunked(b"1;" + b"e" * 4000 + b"\r\nx\r\n", 5, b""))
+        assert (await client.answer()).status == 400
+        assert b.instances[0].requests == []

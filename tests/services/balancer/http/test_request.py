@@ -564,3 +564,58 @@ def test_a_head_reads_the_same_whether_its_lines_are_known_or_new():
         fresh = read(block)
         assert read(block) == fresh
         assert read(block) == fresh
+
+
+@pytest.mark.parametrize(
+    ("chunk", "number"),
+    [
+        (b"1\r\nx\r\n", 50_000),
+        (b"1;a=b\r\nx\r\n", 50_000),
+        (b"0000001\r\nx\r\n", 20_000),
+        (b"400;" + b"e" * 2000 + b"\r\n" + b"x" * 1024 + b"\r\n", 100),
+    ],
+)
+def test_small_chunks_and_modest_extensions_are_taken(chunk, number):
+    decoder, out = ChunkDecoder(), 0
+    for _ in range(number):
+        out += len(decoder.feed(chunk))
+    assert out == number * (1024 if chunk.startswith(b"400") else 1)
+
+
+def test_what_chunks_have_around_them_may_not_outgrow_what_is_in_them():
+    """80 MB of extensions for a body of 20 kB would cost as much as a body of 80 MB, and escape its limit."""
+    decoder = ChunkDecoder()
+    for _ in range(4):
+        decoder.feed(b"1;" + b"e" * 4000 + b"\r\nx\r\n")
+    with pytest.raises(Refusal) as caught:
+        decoder.feed(b"1;" + b"e" * 4000 + b"\r\nx\r\n")
+    assert caught.value.status == 400
+
+
+def test_a_decoder_takes_so_many_chunks_a_turn_and_leaves_the_rest():
+    decoder = ChunkDecoder()
+    body = b"1\r\nx\r\n" * 1000 + b"0\r\n\r\nNEXT"
+    out = [decoder.feed(body)]
+    while not decoder.done:
+        assert decoder.rest
+        out.append(decoder.feed(decoder.rest))
+    assert b"".join(out) == b"x" * 1000
+    assert max(map(len, out)) == 256
+    assert decoder.rest == b"NEXT"
+
+
+@pytest.mark.parametrize(
+    ("values", "deadline"),
+    [
+        (("100", "50"), 50),
+        (("50", "100"), 50),
+        (("no", "70"), 70),
+        (("90", "no"), 90),
+        (("80, 60",), 60),
+        (("0", "5"), 0),
+    ],
+)
+def test_of_several_deadlines_the_smaller_holds(values, deadline):
+    lines = "".join(f"X-Request-Deadline-Ms: {value}\r\n" for value in values)
+    head = parse_head(f"GET / HTTP/1.1\r\nHost: x\r\n{lines}A: b".encode())
+    assert head.deadline_ms == deadline
