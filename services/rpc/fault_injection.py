@@ -12,7 +12,7 @@ from services.addresses import is_loopback
 from services.fault_injection import FAULTS_PATH, Faults
 from services.rpc import pipeline_pb2 as pb
 from services.rpc.codec import MalformedError, parse
-from services.rpc.server import Answer, Context, peer_address
+from services.rpc.server import Answer, Context, end, peer_address
 from services.rpc.statuses import ANSWERED_BY
 from services.slots import Slots
 
@@ -36,21 +36,21 @@ class FaultyAnswer:
         """Answer a call, or fail it."""
         if self._draw() < self.faults.errors:
             signed = ((ANSWERED_BY, self._slots.name),)
-            await context.abort(grpc.StatusCode.INTERNAL, "a fault was asked for", signed)
+            return end(context, grpc.StatusCode.INTERNAL, "a fault was asked for", signed)
         drops = self._draw() < self.faults.drops
         body = await self._answer(request, context)
         if drops:
-            await context.abort(grpc.StatusCode.UNAVAILABLE, "a fault was asked for")
+            return end(context, grpc.StatusCode.UNAVAILABLE, "a fault was asked for")
         return body
 
     async def ask(self, request: bytes, context: Context) -> bytes:
         """Answer POST /faults, which sets the faults, from this machine only."""
         if not _is_on_this_machine(context.peer()):
-            await context.abort(grpc.StatusCode.PERMISSION_DENIED, "faults are set from this machine only")
+            return end(context, grpc.StatusCode.PERMISSION_DENIED, "faults are set from this machine only")
         try:
             asked = parse(pb.AdminRequest(), request)
         except MalformedError as error:
-            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
+            return end(context, grpc.StatusCode.INVALID_ARGUMENT, str(error))
         if (asked.method, asked.path) != ("POST", FAULTS_PATH):
             return _said(404, {"detail": f"there is no {asked.method} {asked.path}"})
         try:

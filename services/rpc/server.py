@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 from urllib.parse import unquote
 
@@ -15,8 +15,9 @@ from grpc_reflection.v1alpha import reflection
 from services.addresses import address_of
 from services.rpc.methods import service_of
 
-__all__ = ["Answer", "Context", "GrpcServer", "peer_address"]
+__all__ = ["Answer", "Context", "GrpcServer", "Metadata", "end", "peer_address"]
 
+Metadata = Sequence[tuple[str, str | bytes]]
 Context = grpc.aio.ServicerContext[bytes, bytes]
 Answer = Callable[[bytes, Context], Awaitable[bytes]]
 """What answers a unary call, bytes to bytes: it refuses itself what is no message."""
@@ -28,6 +29,18 @@ CLOSE_S = 0.5
 def peer_address(peer: str) -> str:
     """Return `127.0.0.1` of gRPC's `ipv4:127.0.0.1:50123`, and `::1` of `ipv6:%5B::1%5D:50123`."""
     return unquote(peer).partition(":")[2].rpartition(":")[0].strip("[]")
+
+
+def end(context: Context, code: grpc.StatusCode, details: str, trailing: Metadata = ()) -> bytes:
+    """End a call with this status, and return what its handler is then to return.
+
+    To abort would raise an error that the context keeps: both would hold the request until garbage is next
+    collected.
+    """
+    context.set_code(code)
+    context.set_details(details)
+    context.set_trailing_metadata(tuple(trailing))
+    return b""
 
 
 class GrpcServer:

@@ -15,7 +15,7 @@ from services.messages import ReportRequest, TextRequest
 from services.rpc.channels import open_channel
 from services.rpc.codec import MalformedError, decode_report, decode_response, decode_text, encode
 from services.rpc.methods import ASK, METHODS
-from services.rpc.server import Answer, Context, GrpcServer
+from services.rpc.server import Answer, Context, GrpcServer, end
 from services.rpc.statuses import ANSWERED_BY, RETRY_AFTER, RefusedError, relay, text_metadata
 from services.server_timing import SERVER_TIMING
 from services.settings import ServiceSettings, SettingsError
@@ -77,7 +77,7 @@ class GrpcHandler:
             refused = self._refusal(error)
             timing = self.instance.timing(times, refused.metadata.get(SERVER_TIMING))
             trailing = {ANSWERED_BY: self.settings.instance, **refused.metadata, SERVER_TIMING: timing}
-            await context.abort(refused.code, refused.details, tuple(trailing.items()))
+            return end(context, refused.code, refused.details, tuple(trailing.items()))
         context.set_trailing_metadata(((SERVER_TIMING, self.instance.timing(times, beyond)),))
         return body
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from math import inf
 
@@ -17,10 +16,11 @@ from services.balancer.health import EJECTED, FailureCause, cause_of
 from services.balancer.instances import InstanceState
 from services.balancer.retries import RetryDecision, after_failure
 from services.rpc.balancer.balancer import GrpcLoadBalancer
+from services.rpc.server import Metadata
 from services.rpc.statuses import ANSWERED_BY, RETRY_AFTER, RefusedError, failure_of
 from services.wire.errors import SHORTAGES, FailureKind, WireError
 
-__all__ = ["CallOutcome", "GrpcForward", "Metadata", "NoRoomError", "QueuedCall"]
+__all__ = ["CallOutcome", "GrpcForward", "NoRoomError", "QueuedCall"]
 
 
 class NoRoomError(Exception):
@@ -68,8 +68,6 @@ class QueuedCall:
         if not self._given.done():
             self._given.set_result(None)
 
-
-Metadata = Sequence[tuple[str, str | bytes]]
 
 _SLACK_S = 0.01
 """gRPC's timers are no finer than this."""

@@ -14,10 +14,10 @@ from services.balancer.admin import Admin, AdminAccess, is_relayed
 from services.balancer.settings import BalancerSettings
 from services.rpc import pipeline_pb2 as pb
 from services.rpc.balancer.balancer import GrpcLoadBalancer
-from services.rpc.balancer.call import GrpcForward, Metadata
+from services.rpc.balancer.call import GrpcForward
 from services.rpc.codec import parse
 from services.rpc.methods import ASK
-from services.rpc.server import Context, GrpcServer, peer_address
+from services.rpc.server import Context, GrpcServer, Metadata, end, peer_address
 from services.rpc.statuses import ANSWERED_BY, RefusedError, text_metadata
 
 __all__ = ["GrpcBalancerServer"]
@@ -68,19 +68,17 @@ class GrpcBalancerServer(GrpcServer):
         try:
             outcome = await forward.answer()
         except RefusedError as refused:
-            await context.abort(refused.code, refused.details, tuple(refused.metadata.items()))
+            return end(context, refused.code, refused.details, tuple(refused.metadata.items()))
         except Exception as error:
             _logger.exception("%s failed", self.settings.name)
-            await context.abort(
-                grpc.StatusCode.INTERNAL,
-                f"{self.settings.name} failed: {type(error).__name__}",
-                ((ANSWERED_BY, self.settings.name),),
-            )
+            signed = ((ANSWERED_BY, self.settings.name),)
+            details = f"{self.settings.name} failed: {type(error).__name__}"
+            return end(context, grpc.StatusCode.INTERNAL, details, signed)
         initial = _passed_on(outcome.initial)
         if initial:
             await context.send_initial_metadata(initial)
         if outcome.code is not grpc.StatusCode.OK:
-            await context.abort(outcome.code, outcome.details, tuple(outcome.trailing))
+            return end(context, outcome.code, outcome.details, outcome.trailing)
         context.set_trailing_metadata(tuple(outcome.trailing))
         return outcome.body
 
@@ -94,7 +92,7 @@ class GrpcBalancerServer(GrpcServer):
             asked = parse(pb.AdminRequest(), request)
             method, path = asked.method.encode("ascii"), asked.path.encode("ascii")
         except ValueError as error:
-            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
+            return end(context, grpc.StatusCode.INVALID_ARGUMENT, str(error))
         metadata = text_metadata(context.invocation_metadata())
         access = AdminAccess(
             peer_address(context.peer()),

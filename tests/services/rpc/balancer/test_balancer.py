@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
+import time
 from collections.abc import Awaitable, Callable
 
 import grpc
@@ -15,9 +17,11 @@ from hypothesis import strategies as st
 from services.balancer.events import Event
 from services.balancer.settings import PolicyName
 from services.rpc import pipeline_pb2 as pb
+from services.rpc.balancer.call import GrpcForward
 from services.rpc.channels import open_channel
 from services.rpc.server import peer_address
 from tests.support.rpc_serving import EXAMPLE, PROCESS, answering, balancer, call, closed_port
+from tests.support.shortage import descriptors_left
 from tests.support.waiting import eventually
 
 Code = grpc.StatusCode
@@ -208,6 +212,88 @@ async def test_the_clients_own_deadline_is_not_held_against_the_instance() -> No
             while counts(server, 0)[0] < 2:  # some may be over before they reach the balancer
                 assert (await call(port, timeout=0.2)).code is Code.DEADLINE_EXCEEDED
                 await eventually(lambda: server.in_flight == 0)
+        assert counts(server, 0)[1] == 0
+        assert server._balancer.log.last() == []
+
+
+async def test_a_balancer_out_of_descriptors_says_so_and_blames_no_instance() -> None:
+    async with (
+        answering(named("a")) as a,
+        balancer([a], failures=1) as (port, server),
+        open_channel(f"127.0.0.1:{port}") as channel,
+    ):
+        await channel.channel_ready()
+        ask = channel.unary_unary(PROCESS)
+        with descriptors_left(0), pytest.raises(grpc.aio.AioRpcError) as caught:
+            await ask(EXAMPLE, timeout=30)
+        assert caught.value.code() is Code.UNAVAILABLE
+        assert "the balancer is out of descriptors" in str(caught.value.details())
+        assert counts(server, 0) == (0, 0)
+        assert server._balancer.counters.shortages["out of descriptors"] == 1
+        assert [event["event"] for event in server._balancer.log.last()] == ["short"]
+
+
+async def test_checks_free_what_waits_for_the_instance_that_they_eject() -> None:
+    async with (
+        answering(never) as a,
+        answering(named("b")) as b,
+        balancer([a, b]) as (port, server),
+    ):
+        calling = asyncio.ensure_future(call(port))
+        await eventually(lambda: server.in_flight == 1)
+        frozen, _ = server._balancer.instances
+        for _ in range(3):
+            server._balancer.checked(frozen, healthy=False, now=time.monotonic())
+        assert (await calling).body == b"b"
+        assert counts(server, 0) == (1, 1)
+        assert server._balancer.counters.failures[frozen.label, "ejected"] == 1
+
+
+async def test_what_is_not_idempotent_stays_with_the_instance_that_checks_ejected() -> None:
+    thawed = asyncio.Event()
+
+    async def frozen(request: bytes, context: object) -> bytes:  # noqa: ARG001
+        await thawed.wait()
+        return b"a"
+
+    async with (
+        answering(frozen) as a,
+        answering(named("b")) as b,
+        balancer([a, b], idempotent=frozenset()) as (port, server),
+    ):
+        calling = asyncio.ensure_future(call(port))
+        await eventually(lambda: server.in_flight == 1)
+        first, _ = server._balancer.instances
+        for _ in range(3):
+            server._balancer.checked(first, healthy=False, now=time.monotonic())
+        thawed.set()
+        assert (await calling).body == b"a"
+
+
+@pytest.mark.parametrize("what", ["an answer", "all fail", "not tried again", "no room", "a deadline"])
+async def test_no_call_that_is_over_waits_for_garbage_to_be_collected(what: str) -> None:
+    answer = {"an answer": named("a"), "no room": never, "a deadline": never}.get(
+        what, ending(Code.UNAVAILABLE)
+    )
+    options: dict[str, object] = {"timeout": 0.2} if what == "a deadline" else {}
+    rules: dict[str, object] = {"idempotent": frozenset()} if what == "not tried again" else {}
+    if what == "no room":
+        rules = {"in_flight_limit": 1, "policy": PolicyName.CENTRAL_QUEUE, "queue_timeout_s": 0.1}
+    async with answering(answer) as a, balancer([a], **rules) as (port, server):
+        holding = None
+        if what == "no room":
+            holding = asyncio.ensure_future(call(port))
+            await eventually(lambda: server.in_flight == 1)
+        gc.collect()
+        gc.disable()
+        try:
+            await call(port, **options)
+            left = 0 if holding is None else 1
+            await eventually(lambda: sum(isinstance(each, GrpcForward) for each in gc.get_objects()) == left)
+        finally:
+            gc.enable()
+            if holding is not None:
+                holding.cancel()
 
 
 async def test_a_client_that_gives_up_frees_the_instance() -> None:
