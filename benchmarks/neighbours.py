@@ -246,7 +246,10 @@ class _Off:
 
 
 def _off(row: _Row, rows: Sequence[_Row], undisturbed: Sequence[_Row]) -> Iterator[_Off]:
-    """Yield each number that stands, beside the undisturbed one, disturbance_share, and both intervals."""
+    """Yield each number that stands, beside the undisturbed one, what its row tells, and both intervals.
+
+    A row tells of disturbance_share, and that no number which stands was moved beyond the tolerance.
+    """
     for column, value in row.printed.items():
         typical, width = _interval([each.seen[column] for each in _of(row.cell, undisturbed, column)])
         if column.endswith("_queue_ms") and abs(value - typical) < TIMER_MS:
@@ -254,7 +257,7 @@ def _off(row: _Row, rows: Sequence[_Row], undisturbed: Sequence[_Row]) -> Iterat
         _, own = _interval([each.printed[column] for each in rows
                             if each.cell == row.cell and column in each.printed])  # fmt: skip
         if not math.isnan(width):
-            told = row.share + width + (width if math.isnan(own) else own)
+            told = min(row.share, TOLERANCE) + width + (width if math.isnan(own) else own)
             yield _Off(abs(value / typical - 1) - told, column, row.cell)
 
 

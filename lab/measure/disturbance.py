@@ -295,17 +295,33 @@ def _of_times(seen: WindowFigures, added_ms: float) -> Iterator[tuple[str, float
 
 
 def _of_stages(seen: WindowFigures, longer: Mapping[str, float]) -> Iterator[tuple[str, float]]:
-    for name, added_ms in longer.items():
-        stage = seen.stages[name]
-        share = _relative(added_ms, stage.work_ms)
+    shares = {name: _relative(added_ms, seen.stages[name].work_ms) for name, added_ms in longer.items()}
+    uneven = max(shares.values(), default=0.0) > NOTABLE
+    for name, share in shares.items():
         yield f"{name}_work_ms", share
-        # Longer slots lengthen a queue, and where there is hardly one they make it. What a loop's timers make
-        # of it in any case does not count.
-        met = stage.utilization * (seen.in_flight - 1) / max(seen.in_flight, 1.0)
-        made_ms = added_ms * max(0.0, met)
-        if stage.queue_ms > 0:
-            made = _relative(made_ms, stage.queue_ms) if made_ms > TIMER_MS else 0.0
-            yield f"{name}_queue_ms", max(share if stage.queue_ms > TIMER_MS else 0.0, made)
+        queue_ms = seen.stages[name].queue_ms
+        if queue_ms <= TIMER_MS:  # so much of a queue is made by the loop's timers
+            continue
+        made_ms = longer[name] * _met(seen, seen.stages[name])
+        if uneven:
+            made_ms = max(made_ms, _shifted_ms(seen, name))
+        yield f"{name}_queue_ms", max(share, _relative(made_ms, queue_ms) if made_ms > TIMER_MS else 0.0)
+
+
+def _met(seen: WindowFigures, stage: StageTimes) -> float:
+    """Return the share of requests that meet another one in the slot that they want."""
+    return max(0.0, stage.utilization * (seen.in_flight - 1) / max(seen.in_flight, 1.0))
+
+
+def _shifted_ms(seen: WindowFigures, name: str) -> float:
+    """Return how much of a service's queue may have come from another's, or gone there.
+
+    Where slots are lengthened now here and now there, the queue of the longest wait is split up among all
+    services: theirs may be due to that as a whole, and are what the longest one lacks.
+    """
+    queues = {each: stage.queue_ms for each, stage in seen.stages.items()}
+    longest = max(queues, key=lambda each: queues[each])
+    return math.fsum(queues.values()) - queues[name] if name == longest else queues[name]
 
 
 def _wait_at(seen: WindowFigures, quantile: float) -> float:

@@ -101,6 +101,16 @@ def test_long_bursts_that_lengthen_the_slot_take_that_much_of_the_throughput() -
     assert {"throughput_rps", "service1_work_ms", "response_time_mean_ms"} <= found.beyond()
 
 
+def test_queues_are_not_told_where_slots_are_lengthened_now_here_and_now_there() -> None:
+    """Seen beside twelve jobs: a queue of 30 ms before the third of four services, of 0.2 ms without them."""
+    longer = saturated(41.7, 0.3, 1.9)
+    first = replace(longer.stages["service1"], queue_ms=1100.0)
+    others = {f"service{n}": replace(first, queue_ms=queue_ms) for n, queue_ms in ((2, 30.0), (3, 0.2))}
+    found = estimate(replace(longer, stages={"service1": first, **others}))
+    assert "service2_queue_ms" in found.beyond()
+    assert not {"service1_queue_ms", "service3_queue_ms", "service1_work_ms"} & found.beyond()
+
+
 def test_a_longer_slot_is_no_disturbance_where_the_servers_waited_for_nobody_else() -> None:
     assert estimate(saturated(48.0, 0.3, 0.03)).share == 0.0
     assert "throughput_rps" not in estimate(saturated(48.0, 0.0, 1.2)).beyond()
