@@ -6,33 +6,26 @@ import http.client
 import json
 import os
 import shutil
-import subprocess
-import sys
 import tempfile
 import threading
 import time
-from contextlib import ExitStack, closing, suppress
+from contextlib import ExitStack, closing
 from pathlib import Path
-from signal import SIGKILL, Signals
+from signal import Signals
 from typing import Any
 
-import psutil
-
 from lab.errors import NotRunning, PlacementError, StartFailed
-from lab.placement.logs import LogFile
 from lab.placement.ports import listen
 from lab.placement.proxies.formatting import documented_health, documented_stats
 from lab.placement.proxies.proxy import Place, Profile, Proxy, find
 from lab.placement.proxies.stats_server import StatsServer
+from lab.placement.watched_process import WatchedProcess
 from services.balancer.settings import BalancerSettings
 
 __all__ = ["ProxyProcess"]
 
-WATCHDOG = (sys.executable, "-I", "-S", str(Path(__file__).with_name("watchdog.py")))
 START_S = 10.0
 """How long a balancer may take to answer after its start."""
-KILL_S = 5.0
-"""How long the system may take to end a killed process."""
 POLL_S = 0.005
 LONGEST_FOLDER = 85
 """A Unix socket's path has 104 characters at most, on macOS."""
@@ -41,9 +34,9 @@ LONGEST_FOLDER = 85
 class ProxyProcess:
     """One external load balancer before the instances of one service, from `start` to `stop` or `kill`.
 
-    The program is a child of a watchdog (watchdog.py), so that it ends with this process, however this one
-    ends. It keeps files in one folder only, which is removed with it; its log is a file without a name, and
-    can be read for as long as this object exists. All methods may be called from any thread.
+    The program ends with this process, however this one ends. It keeps files in one folder only, which is
+    removed with it; its log can be read for as long as this object exists. All methods may be called from any
+    thread.
     """
 
     def __init__(self, proxy: Proxy, settings: BalancerSettings, profile: Profile = Profile.MATCHED) -> None:
@@ -51,17 +44,19 @@ class ProxyProcess:
         self._proxy = proxy
         self._profile = profile
         self._resources = ExitStack()
-        self._log: LogFile | None = None
-        self._watchdog: subprocess.Popen[bytes] | None = None
+        self._process: WatchedProcess | None = None
         self._unwanted = threading.Event()
         self._asking = threading.Lock()
-        self.pid: int | None = None
+
+    @property
+    def pid(self) -> int | None:
         """The pid of the balancer itself, also after the balancer has ended."""
+        return self._process.pid if self._process else None
 
     @property
     def alive(self) -> bool:
         """Whether the balancer runs."""
-        return self._watchdog is not None and self._watchdog.poll() is None
+        return self._process is not None and self._process.alive
 
     def start(self) -> None:
         """Start the balancer, and wait until it answers.
@@ -78,27 +73,20 @@ class ProxyProcess:
 
     def stop(self, grace_s: float) -> None:
         """Have the balancer finish its requests and end; kill it if it still runs after `grace_s` seconds."""
-        if self.alive and self._watchdog is not None:
-            self.send_signal(self._proxy.stop_signal)
-            with suppress(subprocess.TimeoutExpired):
-                self._watchdog.wait(grace_s)
+        if self._process is not None:
+            self._process.stop(grace_s, self._proxy.stop_signal)
         self.kill()
 
     def kill(self) -> None:
         """End the balancer as a crash would. A `start` that waits in another thread raises StartFailed."""
         self._unwanted.set()
-        if self._watchdog is not None:
-            if self.alive:
-                self.send_signal(SIGKILL)
-            self._watchdog.wait(KILL_S)
+        if self._process is not None:
+            self._process.kill()
         self._resources.close()
 
     def send_signal(self, number: Signals) -> None:
         """Send the balancer a signal. Raises NotRunning where it has ended."""
-        if self._watchdog is None or self._watchdog.stdin is None or self._watchdog.poll() is not None:
-            raise NotRunning(f"{self.settings.name} does not run: start it first")
-        with suppress(BrokenPipeError):  # it has just ended
-            self._watchdog.stdin.write(bytes((number,)))
+        self._running().send_signal(number)
 
     def stats(self) -> dict[str, Any]:
         """Return what the balancer counted, in the documented shape of /stats.
@@ -116,27 +104,23 @@ class ProxyProcess:
 
     def cpu_seconds(self) -> float:
         """Return the CPU seconds that the balancer has spent. Raises NotRunning once it has ended."""
-        times = self._asked(psutil.Process.cpu_times)
-        return float(times.user + times.system)
+        return self._running().cpu_seconds()
 
     def rss_mb(self) -> float:
         """Return the balancer's resident memory, in 10⁶ bytes. Raises NotRunning once it has ended."""
-        return float(self._asked(psutil.Process.memory_info).rss) / 1e6
+        return self._running().rss_mb()
 
     def log_since(self, position: int = 0) -> tuple[list[str], int]:
         """Return the lines logged after `position`, and the position to go on from."""
-        return self._log.since(position) if self._log else ([], 0)
+        return self._process.log.since(position) if self._process else ([], 0)
 
-    def _asked(self, ask: Any) -> Any:
-        if self.pid is not None:
-            with suppress(psutil.Error):
-                return ask(psutil.Process(self.pid))
-        raise NotRunning(f"{self.settings.name} does not run: start it first")
+    def _running(self) -> WatchedProcess:
+        if self._process is None:
+            raise NotRunning(f"{self.settings.name} does not run: start it first")
+        return self._process
 
     def _spawn(self, binary: Path) -> None:
         settings = self.settings
-        self._log = LogFile()
-        self._resources.callback(self._log.close)
         folder = _new_folder(self._proxy.name)
         self._resources.callback(shutil.rmtree, folder, ignore_errors=True)
         stats_server = StatsServer({"/stats": self.stats, "/health": lambda: documented_health(settings)})
@@ -148,20 +132,8 @@ class ProxyProcess:
         self._counter = self._proxy.counter(settings, place, self.send_signal)
         command = self._proxy.command(binary, self._profile)
         own = {"HOME": str(folder), "TMPDIR": str(folder), **self._proxy.environ(folder, self._profile)}
-        self._watchdog = subprocess.Popen(
-            [*WATCHDOG, str(folder), *command],
-            bufsize=0,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._log.fileno(),
-            cwd=folder,
-            env={**os.environ, **own},
-            start_new_session=True,
-        )
-        self._resources.enter_context(self._watchdog)
-        assert self._watchdog.stdout is not None
-        with self._watchdog.stdout as told:
-            self.pid = int(told.readline() or 0) or None
+        environ = {**os.environ, **own}
+        self._process = WatchedProcess(settings.name, command, folder, environ, own_folder=True)
 
     def _wait_until_ready(self, end: float) -> None:
         while not self._answers():
@@ -187,8 +159,7 @@ class ProxyProcess:
         return f"{self.settings.name} ({self._proxy.name})"
 
     def _last_words(self) -> str:
-        lines, _ = self.log_since()
-        return f": its log ends with {lines[-1]!r}" if lines else ", and its log is empty"
+        return self._process.last_words() if self._process else ""
 
 
 def _new_folder(name: str) -> Path:
