@@ -1,4 +1,4 @@
-"""A topology: the services of a pipeline in order, their instances and balancers, and where each listens.
+"""A topology: the services of a pipeline, who calls whom, and where each of their servers listens.
 
 Frozen data; methods that change something return a copy. Nothing here starts a server.
 """
@@ -6,115 +6,20 @@ Frozen data; methods that change something return a copy. Nothing here starts a 
 from __future__ import annotations
 
 import operator
-import string
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
-from itertools import islice, product
+from dataclasses import dataclass, replace
+from itertools import islice
 from urllib.parse import urlsplit
 
 from lab.names import TopologyName
-from services.addresses import address_of
+from lab.service import PIPELINE, Balancer, Instance, Program, Service, instance_names
 from services.balancer.tuning import Tuning
 from services.documented import DOCUMENTED, PATHS, SPARE_PORT, balancer_name
 from services.names import ClientName, PolicyName, ProtocolName, choice
 from services.rpc.methods import METHODS, PATH_OF
 from services.work import Work
 
-__all__ = ["PIPELINE", "Balancer", "Instance", "Service", "Topology"]
-
-LOOPBACK = "127.0.0.1"
-PIPELINE = "services.pipeline:create_app"
-
-
-@dataclass(frozen=True, slots=True)
-class Instance:
-    """One server of a service: `service1a` on port 8051."""
-
-    name: str
-    port: int
-    host: str = LOOPBACK
-    weight: int = 1
-
-    @property
-    def address(self) -> str:
-        """`host:port`, as the environment writes it: an IPv6 host in brackets."""
-        return address_of(self.host, self.port)
-
-    @property
-    def url(self) -> str:
-        """The base URL, without a trailing slash."""
-        return f"http://{self.address}"
-
-
-@dataclass(frozen=True, slots=True)
-class Balancer:
-    """What stands before the instances of one service and chooses one for each request."""
-
-    name: str
-    port: int
-    host: str = LOOPBACK
-    policy: PolicyName = PolicyName.ROUND_ROBIN
-    seed: int = 0
-    """The seed of a policy that draws lots. A balancer's lots follow from the seed and its name."""
-    tuning: Tuning = field(default_factory=Tuning)
-    """What differs from the built-in balancer's own settings; a plain mapping does too."""
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "policy", choice(PolicyName, "policy", self.policy))
-        object.__setattr__(self, "tuning", Tuning.read(self.tuning))
-
-    @property
-    def url(self) -> str:
-        """The base URL, without a trailing slash."""
-        return f"http://{address_of(self.host, self.port)}"
-
-
-@dataclass(frozen=True, slots=True)
-class Service:
-    """One step of the pipeline: a route, the instances that answer it and what a request costs each of them.
-
-    `app` names, as `module:function`, what builds the ASGI application of one instance from its
-    `services.settings.ServiceSettings`. `timeout_s` is how long each hop may take; a service that waits for
-    several hops waits that many times as long. With `faults`, instances can be told to fail while they run,
-    and each writes the id of every request that it begins to execute into a file of its name in the folder
-    `ledger`.
-    """
-
-    name: str
-    path: str
-    instances: tuple[Instance, ...]
-    balancer: Balancer | None = None
-    work: Work = field(default_factory=Work)
-    client: ClientName = ClientName.WIRE
-    app: str = PIPELINE
-    timeout_s: float = 30.0
-    faults: bool = False
-    ledger: str = ""
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "client", choice(ClientName, "client", self.client))
-        if not self.instances:
-            raise ValueError(f"{self.name} has no instance: a service needs at least one")
-        if len(self.instances) > 1 and self.balancer is None:
-            raise ValueError(
-                f"{self.name} has {len(self.instances)} instances and no balancer to choose between them"
-            )
-
-    @property
-    def url(self) -> str:
-        """The base URL that callers use: the balancer's where there is one, else the only instance's."""
-        return self.balancer.url if self.balancer else self.instances[0].url
-
-    @property
-    def in_flight_limit(self) -> int:
-        """How many requests at once the balancer gives each instance; 0 is any number.
-
-        The policy `central_queue` gives an instance as many as it has slots, unless it is tuned otherwise.
-        """
-        if self.balancer is None:
-            return 0
-        queues = self.balancer.policy is PolicyName.CENTRAL_QUEUE
-        return int(self.balancer.tuning.fields.get("in_flight_limit", self.work.slots if queues else 0))
+__all__ = ["PIPELINE", "Balancer", "Instance", "Program", "Service", "Topology"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,13 +164,22 @@ class Topology:
         for name, _, port in self.addresses():
             yield name, port
 
+    def called_by(self, service: Service) -> tuple[Service, ...]:
+        """Return the services that `service` calls: those it names, or else the next one, if there is one."""
+        if service.calls is not None:
+            return tuple(map(self.service, service.calls))
+        position = self.services.index(service)
+        return self.services[position + 1 : position + 2]
+
+    def beyond(self, service: Service) -> tuple[Service, ...]:
+        """Return the services that a request passes after `service`, on its longest way."""
+        ways = [(called, *self.beyond(called)) for called in self.called_by(service)]
+        return max(ways, key=len, default=())
+
     def next_url(self, name: str) -> str | None:
         """Give the full URL that the service of that name posts to; None for the last service."""
-        position = self.services.index(self.service(name))
-        if position + 1 == len(self.services):
-            return None
-        following = self.services[position + 1]
-        return following.url + following.path
+        following = self.called_by(self.service(name))
+        return following[0].url + following[0].path if following else None
 
     def next_instance(self, name: str) -> Instance:
         """Make one more instance of that service: with the next letter, on the lowest spare port."""
@@ -285,10 +199,10 @@ class Topology:
         """Yield more instances of a service. Raises ValueError where ports run out."""
         used = {instance.name for instance in service.instances}
         taken = {port for _, port in self.ports()}
-        letters = (letter for letter in _suffixes() if service.name + letter not in used)
+        names = (name for name in instance_names(service.name) if name not in used)
         for port in range(self.spare_port, 65536):
             if port not in taken:
-                yield Instance(service.name + next(letters), port, service.instances[0].host)
+                yield Instance(next(names), port, service.instances[0].host)
         raise ValueError(f"{service.name} wants more instances than there are ports: give fewer replicas")
 
     def without_instance(self, name: str) -> Topology:
@@ -379,12 +293,3 @@ def _check_replicas(replicas: int) -> None:
         raise TypeError(f"replicas is {replicas!r}: give a whole number, as in 4") from None
     if number < 1:
         raise ValueError(f"replicas is {replicas}: a service needs at least one instance")
-
-
-def _suffixes() -> Iterator[str]:
-    """Yield a, b … z, aa, ab and so on, without end: the letters of instances."""
-    length = 1
-    while True:
-        for letters in product(string.ascii_lowercase, repeat=length):
-            yield "".join(letters)
-        length += 1

@@ -6,9 +6,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from xml.sax.saxutils import escape, quoteattr
 
-from lab.pipeline.form import Call, Pipeline
+from lab.pipeline.form import Call, OwnService, Pipeline
 from lab.pipeline.graph import start_order
-from lab.pipeline.wiring import Listener, WiredService, origin_of, wire
+from lab.pipeline.wiring import origin_of, topology_of
+from lab.topology import Service, Topology
 
 __all__ = ["as_lines", "as_svg", "order_of"]
 
@@ -23,29 +24,28 @@ def order_of(pipeline: Pipeline) -> list[list[str]]:
 
 def as_lines(pipeline: Pipeline) -> Iterator[str]:
     """Yield the pipeline as a tree of calls, then where every server listens, then the order of start."""
-    entry, wired = pipeline.entry, wire(pipeline)
-    front = wired[entry.service]
-    yield f"{pipeline.name}: {entry.method} {front.url}{entry.path}"
+    topology = topology_of(pipeline)
+    yield f"{pipeline.name}: {pipeline.entry.method} {topology.entry_url}"
     yield ""
-    yield from _tree(wired, entry.service, entry.service)
-    left = [name for name in wired if name not in _reached(wired, entry.service)]
+    yield from _tree(pipeline, pipeline.entry.service, pipeline.entry.service)
+    left = [name for name in pipeline.services if name not in _reached(pipeline, pipeline.entry.service)]
     if left:
         yield f"never called: {', '.join(left)}"
     yield ""
-    yield from _table(wired)
+    yield from _table(pipeline, topology)
     yield ""
-    started = [[name for name in step if not wired[name].form.url] for step in order_of(pipeline)]
+    started = [[name for name in step if not pipeline.services[name].url] for step in order_of(pipeline)]
     yield "start: " + ", then ".join(" + ".join(step) for step in started if step)
 
 
-def _tree(wired: Mapping[str, WiredService], name: str, label: str, indent: str = "") -> Iterator[str]:
+def _tree(pipeline: Pipeline, name: str, label: str, indent: str = "") -> Iterator[str]:
     yield label
-    steps = [(route, step) for route, steps in wired[name].form.calls.items() for step in steps]
+    steps = [(route, step) for route, steps in pipeline.services[name].calls.items() for step in steps]
     branches = [(route, step, call) for route, step in steps for call in step]
     for at, (route, step, call) in enumerate(branches):
         last = at == len(branches) - 1
         bend, beyond = ("└─ ", "   ") if last else ("├─ ", "│  ")
-        inner = _tree(wired, call.service, _label(route, step, call), indent + beyond)
+        inner = _tree(pipeline, call.service, _label(route, step, call), indent + beyond)
         yield f"{indent}{bend}{next(inner)}"
         yield from inner
 
@@ -63,43 +63,48 @@ def _often(call: Call) -> str:
     return " ".join(filter(None, (times, share)))
 
 
-def _reached(wired: Mapping[str, WiredService], name: str) -> set[str]:
+def _reached(pipeline: Pipeline, name: str) -> set[str]:
     found = {name}
-    for called in wired[name].form.called:
-        found |= _reached(wired, called)
+    for called in pipeline.services[name].called:
+        found |= _reached(pipeline, called)
     return found
 
 
-def _table(wired: Mapping[str, WiredService]) -> Iterator[str]:
-    rows = [(listener.name, listener.url, what) for listener, what in _listeners(wired)]
+def _table(pipeline: Pipeline, topology: Topology) -> Iterator[str]:
+    rows = [row for service in topology.services for row in _servers(pipeline, service)]
     widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
-    for name, url, what in rows:
-        yield f"{name:<{widths[0]}}  {url.removeprefix('http://'):<{widths[1] - 7}}  {what}"
+    for name, address, what in rows:
+        yield f"{name:<{widths[0]}}  {address:<{widths[1]}}  {what}"
 
 
-def _listeners(wired: Mapping[str, WiredService]) -> Iterator[tuple[Listener, str]]:
-    for service in wired.values():
-        form = service.form
-        if service.balancer:
-            policy = form.policy or "round_robin"
-            yield service.balancer, f"balancer ({form.balancer or 'builtin'}, {policy})"
-        for instance in service.instances:
-            yield instance, origin_of(form)
+def _servers(pipeline: Pipeline, service: Service) -> Iterator[tuple[str, str, str]]:
+    form = pipeline.services[service.name]
+    if service.balancer:
+        what = f"balancer ({form.balancer or 'builtin'}, {service.balancer.policy})"
+        yield service.balancer.name, service.balancer.url.removeprefix("http://"), what
+    for instance in service.instances:
+        yield instance.name, instance.address, origin_of(form)
 
 
 @dataclass(frozen=True, slots=True)
 class _Box:
     x: int
     y: int
-    service: WiredService
+    service: Service
+    form: OwnService
 
 
 def as_svg(pipeline: Pipeline) -> str:
     """Return the graph as SVG: columns from the entry to what it calls last, arrows along the calls."""
-    wired = wire(pipeline)
-    columns = _columns(wired)
+    topology = topology_of(pipeline)
+    columns = _columns(pipeline)
     boxes = {
-        name: _Box(MARGIN + at * (WIDTH + GAP_X), MARGIN + row * (HEIGHT + GAP_Y), wired[name])
+        name: _Box(
+            MARGIN + at * (WIDTH + GAP_X),
+            MARGIN + row * (HEIGHT + GAP_Y),
+            topology.service(name),
+            pipeline.services[name],
+        )
         for at, names in enumerate(columns)
         for row, name in enumerate(names)
     }
@@ -118,22 +123,20 @@ def as_svg(pipeline: Pipeline) -> str:
     )
 
 
-def _columns(wired: Mapping[str, WiredService]) -> list[list[str]]:
+def _columns(pipeline: Pipeline) -> list[list[str]]:
     """Return the services by the most calls that lie between them and a service that nobody calls."""
-    callers: dict[str, list[str]] = {name: [] for name in wired}
-    for name, service in wired.items():
-        for called in service.form.called:
+    callers: dict[str, list[str]] = {name: [] for name in pipeline.services}
+    for name, form in pipeline.services.items():
+        for called in form.called:
             callers[called].append(name)
-    columns = start_order(callers)  # callers first
-    return [[name for name in wired if name in column] for column in columns]
+    return start_order(callers)  # callers first
 
 
 def _drawn(box: _Box) -> str:
-    service, form = box.service, box.service.form
+    service, form = box.service, box.form
     dash = ' stroke-dasharray="5 4"' if form.url else ""
     many = f" ×{form.replicas}" if form.replicas > 1 else ""
-    front = service.front
-    where = f"{front.host}:{front.port}"
+    where = service.url.removeprefix("http://")
     lines = [(f"{service.name}{many}", 20, 15), (where, 38, 12), (_cut(origin_of(form)), 53, 11)]
     texts = "".join(
         f'<text x="{box.x + 12}" y="{box.y + y}" font-size="{size}" fill="currentColor">{escape(text)}</text>'
@@ -151,7 +154,7 @@ def _cut(text: str, most: int = 32) -> str:
 
 def _arrows(boxes: Mapping[str, _Box]) -> Iterator[str]:
     for box in boxes.values():
-        for called in box.service.form.called:
+        for called in box.form.called:
             there = boxes[called]
             x1, y1, x2, y2 = box.x + WIDTH, box.y + HEIGHT // 2, there.x, there.y + HEIGHT // 2
             bend = GAP_X // 2
