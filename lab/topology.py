@@ -159,6 +159,11 @@ class Topology:
             if service.balancer:
                 yield service.balancer.name, service.balancer.host, service.balancer.port
 
+    def started(self) -> Iterator[tuple[str, str, int]]:
+        """Yield what `addresses` yields, but for servers that run already."""
+        already = {i.name for service in self.services if service.runs_already for i in service.instances}
+        return (address for address in self.addresses() if address[0] not in already)
+
     def ports(self) -> Iterator[tuple[str, int]]:
         """Yield every server's name and port, in the order of `addresses`."""
         for name, _, port in self.addresses():
@@ -269,21 +274,35 @@ class Topology:
         return replace(self, protocol=protocol)
 
     def shifted(self, offset: int) -> Topology:
-        """Return a copy in which every port, the spare ones too, is moved by `offset`."""
-        moved = self._each(
+        """Return a copy in which every port, the spare ones too, is moved by `offset`.
+
+        What runs already stays where it is.
+        """
+        moved = self._each(lambda s: s if s.runs_already else _shifted(s, offset))
+        return replace(moved, spare_port=self.spare_port + offset)
+
+    def moved(self, name: str, host: str) -> Topology:
+        """Return a copy in which that instance is reached at another host."""
+        return self._each(
             lambda s: replace(
-                s,
-                instances=tuple(replace(i, port=i.port + offset) for i in s.instances),
-                balancer=replace(s.balancer, port=s.balancer.port + offset) if s.balancer else None,
+                s, instances=tuple(replace(i, host=host) if i.name == name else i for i in s.instances)
             )
         )
-        return replace(moved, spare_port=self.spare_port + offset)
 
     def _with_service(self, changed: Service) -> Topology:
         return self._each(lambda s: changed if s.name == changed.name else s)
 
     def _each(self, change: Callable[[Service], Service]) -> Topology:
         return replace(self, services=tuple(change(service) for service in self.services))
+
+
+def _shifted(service: Service, offset: int) -> Service:
+    balancer = service.balancer
+    return replace(
+        service,
+        instances=tuple(replace(i, port=i.port + offset) for i in service.instances),
+        balancer=replace(balancer, port=balancer.port + offset) if balancer else None,
+    )
 
 
 def _check_replicas(replicas: int) -> None:

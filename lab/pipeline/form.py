@@ -240,6 +240,11 @@ class Pipeline(_Form):
         except ValidationError as error:
             raise BadParameter("\n".join(lines_of(error, type(self)))) from error
 
+    @property
+    def balancer(self) -> BalancerName | None:
+        """The program that balances its services, where one is named."""
+        return next((form.balancer for form in self.services.values() if form.balancer), None)
+
     @model_validator(mode="after")
     def _holds_together(self) -> Self:
         found = list(_mistakes(self))
@@ -308,6 +313,7 @@ def _mistakes(pipeline: Pipeline) -> Iterator[Mistake]:
         yield ("entry", "service"), f"{pipeline.entry.service} has kind tcp, and the entry speaks HTTP"
     yield from _names(known)
     yield from _ports(known)
+    yield from _balancers(known)
     lost = list(_lost_calls(known))
     yield from lost
     circle = None if lost else circle_of({name: service.called for name, service in known.items()})
@@ -336,6 +342,15 @@ def _names(known: Mapping[str, OwnService]) -> Iterator[Mistake]:
             both = f"{stems[stem]} and {service}"
             yield ("services", service), f"{both} would both be found in {stem}_URL: rename one"
         stems.setdefault(stem, service)
+
+
+def _balancers(known: Mapping[str, OwnService]) -> Iterator[Mistake]:
+    named = {name: form.balancer for name, form in known.items() if form.balancer}
+    for name, balancer in named.items():
+        first = next(iter(named))
+        if balancer is not named[first]:
+            text = f"{first} has {named[first]}, and one program balances all services: choose one"
+            yield ("services", name, "balancer"), text
 
 
 def _ports(known: Mapping[str, OwnService]) -> Iterator[Mistake]:

@@ -36,7 +36,7 @@ _CHANCE = random.SystemRandom()
 
 def require_loopback(topology: Topology) -> None:
     """Raise BadParameter for a server that other machines could reach."""
-    for name, host, _ in topology.addresses():
+    for name, host, _ in topology.started():
         if not is_loopback(host):
             raise BadParameter(
                 f"{name} would listen on {host}, where other machines can reach it: use 127.0.0.1, "
@@ -142,7 +142,7 @@ def reserved_offset(topology: Topology) -> Iterator[int]:
         with ExitStack() as stack:
             try:
                 stack.enter_context(_reserve(offset))
-                require_free(topology.shifted(offset).addresses())
+                require_free(topology.shifted(offset).started())
             except (OSError, PortInUse):
                 continue
             yield offset

@@ -1,21 +1,25 @@
-"""The placement `processes`: every server of a topology in an operating-system process of its own."""
+"""The placement `processes`: every server of a topology in an operating-system process of its own.
+
+The lab's own servers are forked by one fork server; programs of one's own run under watchdogs.
+"""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Collection, Iterable
 from contextlib import ExitStack, suppress
-from signal import SIGCONT, SIGKILL, SIGSTOP, SIGTERM
+from signal import SIGCONT, SIGKILL, SIGSTOP, SIGTERM, Signals
 
 import psutil
 
 from lab.errors import NotRunning, NotSupported, StartFailed
 from lab.placement.fork_server import ForkServerClient, clean_environ
 from lab.placement.logs import LogFile
+from lab.placement.own_programs import OwnPrograms
 from lab.placement.ports import listen, listen_all
 from lab.placement.running import Running, Usage
 from lab.placement.server_settings import balancer_settings, service_settings
-from lab.topology import PIPELINE, Balancer, Topology
+from lab.topology import PIPELINE, Balancer, Instance, Service, Topology
 
 __all__ = ["Processes"]
 
@@ -30,6 +34,8 @@ RESTART_GRACE_S = 10.0
 KILL_S = 5.0
 """How long the system may take to end a killed process."""
 POLL_S = 0.01
+OWN_POLL_S = 0.05
+"""For a program of one's own, whose processes must be looked through."""
 
 
 class Processes(Running):
@@ -39,6 +45,7 @@ class Processes(Running):
         super().__init__(topology, balancers=balancers, cores=cores)
         self._resources = ExitStack()
         self._fork_server = ForkServerClient()
+        self._own = OwnPrograms()
         self._logs: dict[str, LogFile] = {}
         self._pids: dict[str, int] = {}
         self._cpu_s: dict[tuple[str, int], float] = {}
@@ -54,18 +61,18 @@ class Processes(Running):
         with self._changing:
             self._require_alive(name)
             self._note_cpu()
-            self._fork_server.signal(name, SIGKILL)
+            self._signal(name, SIGKILL)
             self._wait_for_end([name], KILL_S)
 
     def freeze(self, name: str) -> None:
         with self._changing:
             self._require_alive(name)
-            self._fork_server.signal(name, SIGSTOP)
+            self._signal(name, SIGSTOP)
 
     def thaw(self, name: str) -> None:
         with self._changing:
             self._require_alive(name)
-            self._fork_server.signal(name, SIGCONT)
+            self._signal(name, SIGCONT)
 
     def logs_since(self, name: str, position: int = 0) -> tuple[list[str], int]:
         self._require_known(name)
@@ -83,7 +90,8 @@ class Processes(Running):
 
     def rss_mb(self) -> float:
         self._require_up()
-        return sum(map(_memory_mb, [*self._running().values(), self._fork_server.pid]))
+        below = [child.pid for name in self._own.running() for child in self._own.processes(name)[1:]]
+        return sum(map(_memory_mb, [*self._running().values(), *below, self._fork_server.pid]))
 
     def balancers_rss_mb(self) -> float:
         self._require_up()
@@ -100,15 +108,15 @@ class Processes(Running):
 
     def _stop_one(self, name: str) -> None:
         self._note_cpu()
-        self._fork_server.signal(name, SIGTERM)
+        self._signal(name, SIGTERM)
         self._wait_for_end([name], RESTART_GRACE_S)
 
     def _open(self) -> None:
-        own = [service.name for service in self._topology.services if service.app != PIPELINE]
-        if own:
+        foreign = [s.name for s in self._topology.services if s.program is None and s.app != PIPELINE]
+        if foreign:
             raise NotSupported(
-                f"{', '.join(own)} runs an application of its own, and a process runs the pipeline's: "
-                "take the placement in-process"
+                f"{', '.join(foreign)} runs an application of its own, and a process runs the pipeline's: "
+                "take the placement in-process, or describe it in a pipeline file"
             )
         for sock in listen_all(self._addresses()).values():
             sock.close()  # each server binds its own; this only shows that the port is free
@@ -117,13 +125,31 @@ class Processes(Running):
             stack.callback(self._close_logs)
             self._fork_server = ForkServerClient()
             stack.callback(self._fork_server.close)
+            self._own = OwnPrograms()
+            stack.callback(self._own.close)
             self._fork_server.start((self._adapter.service_module, self._adapter.balancer_module))
-            names = [name for name, _, _ in self._addresses()]
-            for name in names:
-                self._launch(name)
             stack.callback(self._end)
-            self._wait_until_ready(names)
+            for names in self._start_order():
+                for name in names:
+                    self._launch(name)
+                self._wait_until_ready(names)
             self._resources = stack.pop_all()
+
+    def _start_order(self) -> list[list[str]]:
+        """Return names of servers that start together.
+
+        All do, where they are the lab's. A program of one's own starts after those that it calls, and a
+        balancer after its instances.
+        """
+        ours = [name for name, _, _ in self._addresses()]
+        if not any(service.program for service in self._topology.services):
+            return [ours]
+        steps: dict[tuple[int, bool], list[str]] = {}
+        for name in ours:
+            service, server = self._topology.server(name)
+            step = (len(self._topology.beyond(service)), isinstance(server, Balancer))
+            steps.setdefault(step, []).append(name)
+        return [steps[step] for step in sorted(steps)]
 
     def _close(self) -> None:
         self._resources.close()
@@ -139,18 +165,25 @@ class Processes(Running):
         entry = [first.balancer.name] if first.balancer else [i.name for i in first.instances]
         for names, patience_s in ((running & set(entry), DRAIN_S), (running, STOP_S)):
             for name in names:
-                self._fork_server.signal(name, SIGTERM)
+                self._signal(name, SIGTERM)
             self._wait_for_end(names, patience_s)
+
+    def _signal(self, name: str, number: Signals) -> None:
+        if not self._own.signal(name, number):
+            self._fork_server.signal(name, number)
 
     def _launch(self, name: str) -> None:
         service, server = self._topology.server(name)
+        log = self._logs.get(name) or self._new_log(name)
+        if isinstance(server, Instance) and service.program is not None:
+            self._pids[name] = self._own.launch(self._topology, service, server, log)
+            return
         if isinstance(server, Balancer):
             module, arguments = self._adapter.balancer_module, [service.name, "--events"]
             environ = balancer_settings(self._topology, service).to_environ()
         else:
             module, arguments = self._adapter.service_module, [service.name]
             environ = service_settings(self._topology, service, server).to_environ()
-        log = self._logs.get(name) or self._new_log(name)
         self._pids[name] = self._fork_server.launch(
             name, module, arguments, clean_environ(environ), log.fileno()
         )
@@ -160,9 +193,13 @@ class Processes(Running):
         return log
 
     def _wait_until_ready(self, names: Iterable[str]) -> None:
-        end = time.monotonic() + START_S
+        begun = time.monotonic()
+        end = begun + START_S
         for name in names:
-            _, server = self._topology.server(name)
+            service, server = self._topology.server(name)
+            if isinstance(server, Instance) and service.program is not None:
+                self._wait_for_program(service, server, begun + service.program.ready_within_s)
+                continue
             while not (
                 _listens(self._pids[name], server.port) and self._adapter.is_healthy(server.host, server.port)
             ):
@@ -172,13 +209,25 @@ class Processes(Running):
                     raise StartFailed(f"{name} did not answer within {START_S:g} s{self._last_words(name)}")
                 time.sleep(POLL_S)
 
+    def _wait_for_program(self, service: Service, instance: Instance, end: float) -> None:
+        """Wait until a program of one's own is ready, and note the address that it really listens on."""
+        log = self._logs[instance.name]
+        while (host := self._own.ready_at(service, instance)) is None:
+            if not self.alive(instance.name):
+                raise StartFailed(self._own.ended(service, instance, log))
+            if time.monotonic() > end:
+                raise StartFailed(self._own.late(service, instance, log))
+            time.sleep(OWN_POLL_S)
+        if host != instance.host:
+            self._topology = self._topology.moved(instance.name, host)
+
     def _wait_for_end(self, names: Iterable[str], patience_s: float) -> None:
         """Wait until these servers have ended; kill those still running after `patience_s` seconds."""
         left, end = set(names), time.monotonic() + patience_s
         while left := left & set(self._running()):
             if time.monotonic() > end:
                 for name in left:
-                    self._fork_server.signal(name, SIGKILL)
+                    self._signal(name, SIGKILL)
                 end += KILL_S
             time.sleep(POLL_S)
 
@@ -189,16 +238,17 @@ class Processes(Running):
     def _note_cpu(self) -> None:
         for name, pid in self._running().items():
             with suppress(psutil.Error):
-                times = psutil.Process(pid).cpu_times()
-                self._cpu_s[name, pid] = times.user + times.system
+                tree = self._own.processes(name) or [psutil.Process(pid)]
+                self._cpu_s[name, pid] = sum(map(_cpu_s, tree))
 
     def _running(self) -> dict[str, int]:
         """Return the pid of every server that is up; none once the fork server has ended."""
         try:
             statuses = self._fork_server.statuses()
         except NotRunning:
-            return {}
-        return {name: pid for name, pid in self._pids.items() if statuses.get(name, 0) is None}
+            statuses = {}
+        ours = {name: pid for name, pid in self._pids.items() if statuses.get(name, 0) is None}
+        return {**ours, **self._own.running()}
 
 
 def _listens(pid: int, port: int) -> bool:
@@ -208,6 +258,14 @@ def _listens(pid: int, port: int) -> bool:
     except psutil.Error:
         return False
     return any(c.status == psutil.CONN_LISTEN and c.laddr and c.laddr.port == port for c in connections)
+
+
+def _cpu_s(process: psutil.Process) -> float:
+    """Return the CPU seconds of a process and of those of its children that have ended; 0 once it has."""
+    with suppress(psutil.Error):
+        times = process.cpu_times()
+        return float(times.user + times.system + times.children_user + times.children_system)
+    return 0.0
 
 
 def _memory_mb(pid: int | None) -> float:

@@ -175,6 +175,7 @@ class Running(ABC):
         with self._changing:
             self._require_up()
             self._require_known(name)
+            self._require_started(name)
             if self.alive(name):
                 self._stop_one(name)
             with kept_on(self._cores):
@@ -270,7 +271,7 @@ class Running(ABC):
     def _addresses(self) -> list[tuple[str, str, int]]:
         """Return name, host and port of every server that this placement runs."""
         others = {service.balancer.name for service in self._topology.services if service.balancer}
-        return [a for a in self._topology.addresses() if self._balancers or a[0] not in others]
+        return [a for a in self._topology.started() if self._balancers or a[0] not in others]
 
     def _require_up(self) -> None:
         if not self._up:
@@ -286,8 +287,15 @@ class Running(ABC):
     def _require_alive(self, name: str) -> None:
         self._require_up()
         self._require_known(name)
+        self._require_started(name)
         if not self.alive(name):
             raise NotRunning(f"{name} is down already: restart it first")
+
+    def _require_started(self, name: str) -> None:
+        if self._topology.server(name)[0].runs_already:
+            raise NotSupported(
+                f"{name} runs already, and was not started here: it is called and never touched"
+            )
 
     def _balancer_of(self, service: str) -> Balancer:
         try:

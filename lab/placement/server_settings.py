@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from lab.errors import BadParameter
-from lab.topology import Instance, Service, Topology
+from lab.topology import Instance, Program, Service, Topology
 from services.balancer.settings import Address, BalancerSettings
 from services.settings import ServiceSettings
 
@@ -26,7 +26,7 @@ def service_settings(topology: Topology, service: Service, instance: Instance) -
 
     Raises BadParameter for a value that makes no sense.
     """
-    later = topology.services[topology.services.index(service) + 1 :]
+    later = topology.beyond(service)
     with _sensible(instance.name):
         return ServiceSettings(
             service=service.name,
@@ -52,7 +52,7 @@ def balancer_settings(topology: Topology, service: Service) -> BalancerSettings:
     Raises BadParameter for a value that makes no sense.
     """
     assert service.balancer is not None, f"{service.name} has no balancer"
-    later = topology.services[topology.services.index(service) + 1 :]
+    own = {} if service.program is None else _of_program(service.program)
     with _sensible(service.balancer.name):
         return BalancerSettings(
             service=service.name,
@@ -62,10 +62,18 @@ def balancer_settings(topology: Topology, service: Service) -> BalancerSettings:
             policy=service.balancer.policy,
             seed=service.balancer.seed,
             instances=tuple(Address(i.name, i.host, i.port, i.weight) for i in service.instances),
-            hops_left=1 + _servers_in(later),
+            hops_left=1 + _servers_in(topology.beyond(service)),
             timeout_s=service.timeout_s,
-            **{**service.balancer.tuning.fields, "in_flight_limit": service.in_flight_limit},
+            **{**own, **service.balancer.tuning.fields, "in_flight_limit": service.in_flight_limit},
         )
+
+
+def _of_program(program: Program) -> dict[str, Any]:
+    """Return the settings of a balancer before a program: no checks of /health, no documented routes.
+
+    Instances are judged by how they answer requests.
+    """
+    return {"idempotent": frozenset(program.idempotent), "check_interval_s": 0.0}
 
 
 def create_app(service: Service, settings: ServiceSettings) -> Any:

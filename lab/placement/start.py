@@ -8,6 +8,8 @@ from typing import TypeVar
 
 from lab.errors import BadParameter, NotSupported
 from lab.names import BalancerName, PlacementName
+from lab.pipeline.form import Pipeline
+from lab.pipeline.wiring import topology_of
 from lab.placement.external import ExternalBalancers
 from lab.placement.in_process import InProcess
 from lab.placement.ports import require_loopback
@@ -28,10 +30,10 @@ _PLACEMENTS = {
 
 
 def start(
-    topology: Topology,
+    topology: Topology | Pipeline,
     *,
-    placement: PlacementName = PlacementName.IN_PROCESS,
-    balancer: BalancerName = BalancerName.BUILTIN,
+    placement: PlacementName | None = None,
+    balancer: BalancerName | None = None,
     profile: Profile = Profile.MATCHED,
     expose: bool = False,
     cores: Collection[int] = (),
@@ -41,6 +43,8 @@ def start(
         with lab.start(lab.Topology.parallel()) as running:   # or: async with
             requests.post(running.entry_url, json={"text": "The cat, the CAT", "request_id": "r1"})
 
+    A pipeline of one's own is one too. `placement` is by default `processes` where programs of one's own run,
+    else `in-process`; `balancer` is the one that the pipeline names, else the built-in one.
     `profile` says how an external load balancer is configured: to do what the built-in one does, or as it
     is shipped. `cores` are those that servers and balancers are kept on; without any they run on all.
     `expose` allows servers to listen where other machines can reach them; otherwise that is a BadParameter.
@@ -50,9 +54,15 @@ def start(
     is not installed. Entering the block raises PortInUse
     or StartFailed where a server cannot come up, and leaves none running.
     """
-    if not isinstance(topology, Topology):
+    if not isinstance(topology, Topology | Pipeline):
         raise BadParameter(f"{topology!r} is no topology: give one, such as lab.Topology.parallel()")
-    placement, balancer = _choice(PlacementName, placement), _choice(BalancerName, balancer)
+    if isinstance(topology, Pipeline):
+        balancer = balancer or topology.balancer
+        topology = topology_of(topology)
+    programs = any(service.program for service in topology.services)
+    if placement is None:
+        placement = PlacementName.PROCESSES if programs else PlacementName.IN_PROCESS
+    placement, balancer = _choice(PlacementName, placement), _choice(BalancerName, balancer or "builtin")
     profile = _choice(Profile, profile)
     require_tunable(topology, placement, balancer)
     if placement is PlacementName.REMOTE:
@@ -61,6 +71,8 @@ def start(
         return Remote(topology)
     if not expose:
         require_loopback(topology)
+    if programs and placement is PlacementName.IN_PROCESS:
+        raise NotSupported(f"{topology.name} runs programs of its own: take the placement processes")
     kind = _PLACEMENTS[placement]
     if balancer is BalancerName.BUILTIN:
         return kind(topology, cores=cores)

@@ -24,30 +24,31 @@ KILL_S = 10.0
 class WatchedProcess:
     """A program that ends with this process, however this one ends, together with all that it started.
 
-    It is a child of a watchdog (watchdog.py). Its log is a file without a name, and can be read for as long
-    as this object exists. All methods may be called from any thread.
+    It is a child of a watchdog (watchdog.py). All methods may be called from any thread.
     """
 
     def __init__(
-        self, name: str, command: Sequence[str], cwd: Path, environ: Mapping[str, str], *, own_folder: bool
+        self,
+        name: str,
+        command: Sequence[str],
+        cwd: Path,
+        environ: Mapping[str, str],
+        log: LogFile,
+        *,
+        own_folder: bool,
     ) -> None:
         """Start `command` in `cwd` with exactly that environment. The watchdog removes an own folder."""
         self.name = name
-        self.log = LogFile()
-        try:
-            self._watchdog = subprocess.Popen(
-                [*WATCHDOG, str(cwd) if own_folder else "", *command],
-                bufsize=0,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=self.log.fileno(),
-                cwd=cwd,
-                env=dict(environ),
-                start_new_session=True,
-            )
-        except BaseException:
-            self.log.close()
-            raise
+        self._watchdog = subprocess.Popen(
+            [*WATCHDOG, str(cwd) if own_folder else "", *command],
+            bufsize=0,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log.fileno(),
+            cwd=cwd,
+            env=dict(environ),
+            start_new_session=True,
+        )
         assert self._watchdog.stdout is not None
         with self._watchdog.stdout as told:
             self.pid = int(told.readline() or 0) or None
@@ -68,7 +69,7 @@ class WatchedProcess:
 
         Raises NotRunning where it has ended.
         """
-        if self._watchdog.stdin is None or self._watchdog.poll() is not None:
+        if self._watchdog.stdin is None or self._watchdog.stdin.closed or not self.alive:
             raise NotRunning(f"{self.name} does not run: start it first")
         with suppress(BrokenPipeError):  # it has just ended
             self._watchdog.stdin.write(bytes((number,)))
@@ -82,13 +83,12 @@ class WatchedProcess:
         self.kill()
 
     def kill(self) -> None:
-        """End the program and all that it started as a crash would, and close its log."""
+        """End the program and all that it started as a crash would."""
         with suppress(NotRunning):
             self.send_signal(SIGKILL)
         self._watchdog.wait(KILL_S)
         if self._watchdog.stdin is not None:
             self._watchdog.stdin.close()
-        self.log.close()
 
     def processes(self) -> list[psutil.Process]:
         """Return the program's process and those below it: none where it has ended."""
@@ -118,11 +118,6 @@ class WatchedProcess:
             with suppress(psutil.Error):
                 used += process.memory_info().rss
         return used / 1e6
-
-    def last_words(self) -> str:
-        """Return how its log ends, for the end of a message."""
-        lines, _ = self.log.since()
-        return f": its log ends with {lines[-1]!r}" if lines else ", and its log is empty"
 
     def _own_processes(self) -> list[psutil.Process]:
         found = self.processes()

@@ -15,6 +15,7 @@ from signal import Signals
 from typing import Any
 
 from lab.errors import NotRunning, PlacementError, StartFailed
+from lab.placement.logs import LogFile
 from lab.placement.ports import listen
 from lab.placement.proxies.formatting import documented_health, documented_stats
 from lab.placement.proxies.proxy import Place, Profile, Proxy, find
@@ -45,6 +46,7 @@ class ProxyProcess:
         self._profile = profile
         self._resources = ExitStack()
         self._process: WatchedProcess | None = None
+        self._log: LogFile | None = None
         self._unwanted = threading.Event()
         self._asking = threading.Lock()
 
@@ -112,7 +114,7 @@ class ProxyProcess:
 
     def log_since(self, position: int = 0) -> tuple[list[str], int]:
         """Return the lines logged after `position`, and the position to go on from."""
-        return self._process.log.since(position) if self._process else ([], 0)
+        return self._log.since(position) if self._log else ([], 0)
 
     def _running(self) -> WatchedProcess:
         if self._process is None:
@@ -121,6 +123,8 @@ class ProxyProcess:
 
     def _spawn(self, binary: Path) -> None:
         settings = self.settings
+        self._log = LogFile()
+        self._resources.callback(self._log.close)
         folder = _new_folder(self._proxy.name)
         self._resources.callback(shutil.rmtree, folder, ignore_errors=True)
         stats_server = StatsServer({"/stats": self.stats, "/health": lambda: documented_health(settings)})
@@ -133,7 +137,7 @@ class ProxyProcess:
         command = self._proxy.command(binary, self._profile)
         own = {"HOME": str(folder), "TMPDIR": str(folder), **self._proxy.environ(folder, self._profile)}
         environ = {**os.environ, **own}
-        self._process = WatchedProcess(settings.name, command, folder, environ, own_folder=True)
+        self._process = WatchedProcess(settings.name, command, folder, environ, self._log, own_folder=True)
 
     def _wait_until_ready(self, end: float) -> None:
         while not self._answers():
@@ -159,7 +163,8 @@ class ProxyProcess:
         return f"{self.settings.name} ({self._proxy.name})"
 
     def _last_words(self) -> str:
-        return self._process.last_words() if self._process else ""
+        lines, _ = self.log_since()
+        return f": its log ends with {lines[-1]!r}" if lines else ", and its log is empty"
 
 
 def _new_folder(name: str) -> Path:
