@@ -9,7 +9,8 @@ There are four kinds of Running. Three of them have servers of their own:
 
 - InProcess (in_process.py): all in one background thread (background.py); app_server.py serves applications.
 - Processes (processes.py): each in a process of its own. A fork server (fork_server_main.py), started and
-  asked by a ForkServerClient (fork_server.py), has imported what they need and forks them.
+  asked by a ForkServerClient (fork_server.py), has imported what they need and forks them. Programs of
+  one's own (own_programs.py) run under watchdogs instead (watched_process.py, watchdog.py).
 - ExternalBalancers (external.py): nginx and others (proxies/) before the instances of one of the two above.
 - Remote (remote.py): what runs elsewhere already; it can be asked and not changed.
 
