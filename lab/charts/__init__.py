@@ -15,9 +15,13 @@ A chart of rows passes these files:
 3. The chart's own file says what is drawn: `curves` (throughput, latency), `breakdown` (where the time
    went), `scalability` (knee and law), `percentiles`, `cores`; `dot_plot` draws things beside each other
    for `balancers`, `clients` and `protocols`.
-4. `marks` draws points, bands and limits, `axes` the panels and scales, and `style` gives everything its
-   look: what `@styled` wraps is drawn in the lab's style and leaves the user's settings of matplotlib
-   alone.
+4. `titles` says what was found, which stands above the picture; `tooltips` what a mark says under the
+   pointer.
+5. `marks` draws points, bands and limits, `axes` the panels and scales, and `style` gives everything its
+   look. What `@styled` of `chart` wraps is drawn in the lab's style and leaves the user's settings of
+   matplotlib alone.
+6. A `Chart` shows itself in one bundle: HTML with the picture in it as `inline_svg` gives it, once for wide
+   and once for narrow pages; PNG on white; text.
 
 `answer` and `tables` take the first two steps and end in text. pandas and matplotlib are all that importing
 this package costs: scipy, and what drives load, are imported by the functions that need them.
@@ -28,6 +32,7 @@ from __future__ import annotations
 from lab.charts.answer import Answer, answer, capacity_answer, outcome
 from lab.charts.balancers import balancer_answer, balancer_table, balancers
 from lab.charts.breakdown import where_the_time_went
+from lab.charts.chart import Chart
 from lab.charts.clients import client_answer, client_table, clients
 from lab.charts.comparison import comparison
 from lab.charts.cores import core_answer, cores
@@ -39,7 +44,6 @@ from lab.charts.percentiles import percentiles
 from lab.charts.policies import policies, policy_answer, policy_table
 from lab.charts.protocols import byte_table, coding_table, protocol_answer, protocols
 from lab.charts.scalability import scalability, scalability_table
-from lab.charts.style import Chart
 from lab.charts.tables import Table, cells, verdicts
 
 __all__ = [

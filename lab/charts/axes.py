@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Iterable, Sequence
 
 from matplotlib.artist import Artist
@@ -11,16 +12,20 @@ from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from lab.charts.style import new_figure
+from lab.charts.style import is_narrow, new_figure
 
-__all__ = ["AXES", "label_axes", "legend_below", "log_steps", "log_values", "panel_axes"]
+__all__ = ["AXES", "beside", "label_axes", "legend_below", "log_steps", "log_values", "panel_axes"]
 
 # The factor along an axis, with its unit.
 AXES = {"concurrency": "concurrency (requests in flight)", "requested_rate": "requested_rate (req/s)"}
 _COLUMNS = 3
-_WIDTHS_IN = {1: 8.4, 2: 10.4, 3: 12.8}
+_WIDTHS_IN = {1: 8.4, 2: 10.0, 3: 10.0}
 _MARGIN = 1.35
 """How far, as a factor, an axis reaches beyond its outermost steps."""
+_SIDE_PT, _LETTER_PT, _GAP_PT = 50, 6.5, 4
+"""What stands beside an axis, how wide a digit is, and how far apart names are, in points."""
+_LEGEND_LETTERS = 44
+"""How many letters a line of a legend has on a narrow page."""
 _ROOM = 1.25
 """How far, as a factor, an axis reaches beyond the least and the greatest value."""
 
@@ -29,7 +34,7 @@ def panel_axes(panels: int, height_in: float = 4.2) -> tuple[Figure, list[Axes]]
     """Make a figure with one set of axes for each panel, all with one scale of values."""
     columns = _columns(panels)
     lines = math.ceil(panels / columns)
-    figure = new_figure(_WIDTHS_IN[columns], height_in * lines + 0.9)
+    figure = new_figure(_WIDTHS_IN[columns], height_in * (0.8 if is_narrow() else 1.0) * lines + 0.9)
     grid = figure.subplots(lines, columns, sharey=True, squeeze=False)
     places: list[Axes] = list(grid.flat)
     for ax in places[panels:]:
@@ -51,7 +56,7 @@ def log_steps(axis: Axis, levels: Iterable[float]) -> None:
     at = sorted(set(levels))
     axis.axes.set_xscale("log", base=2)
     axis.axes.set_xlim(at[0] / _MARGIN, at[-1] * _MARGIN)
-    _name(axis, at)
+    _name(axis, _apart(at, _width_pt(axis) / math.log(_MARGIN**2 * at[-1] / at[0])))
 
 
 def log_values(axis: Axis, values: Iterable[float]) -> None:
@@ -65,19 +70,49 @@ def log_values(axis: Axis, values: Iterable[float]) -> None:
     axis.axes.set_ylim(low, high)
 
 
+def beside(panels: int, widest: int = _COLUMNS) -> int:
+    """Give how many panels stand beside each other: one, on a narrow page."""
+    return 1 if is_narrow() else min(panels, widest)
+
+
 def legend_below(figure: Figure, handles: Sequence[Artist], columns: int) -> None:
     """Put one legend for all panels below them, where it covers nothing."""
+    for handle in handles if is_narrow() else ():
+        handle.set_label(textwrap.fill(str(handle.get_label()), _LEGEND_LETTERS))
     figure.legend(
         handles=list(handles),
         loc="outside lower center",
-        ncols=columns,
+        ncols=1 if is_narrow() else columns,
         handlelength=2.6,
         columnspacing=1.8,
     )
 
 
 def _columns(panels: int) -> int:
-    return 2 if panels == 4 else min(panels, _COLUMNS)
+    return beside(panels, 2 if panels == 4 else _COLUMNS)
+
+
+def _width_pt(axis: Axis) -> float:
+    """Estimate how wide the axis will be, before anything is laid out."""
+    spec = axis.axes.get_subplotspec()
+    columns = spec.get_gridspec().ncols if spec else 1
+    figure = axis.get_figure(root=True)
+    width_pt = 72 * figure.get_figwidth() if figure else 0.0
+    return (width_pt - _SIDE_PT) / columns - _SIDE_PT / 2
+
+
+def _apart(levels: Sequence[float], pt: float) -> list[float]:
+    """Leave out levels whose names would cover others', the ends never; `pt` is the length of a factor e."""
+
+    def clear(low: float, high: float) -> bool:
+        letters = (len(f"{low:,.10g}") + len(f"{high:,.10g}")) / 2
+        return math.log(high / low) * pt > letters * _LETTER_PT + _GAP_PT
+
+    named = [levels[0]]
+    for level in levels[1:-1]:
+        if clear(named[-1], level) and clear(level, levels[-1]):
+            named.append(level)
+    return named if len(levels) == 1 else [*named, levels[-1]]
 
 
 def _name(axis: Axis, places: Sequence[float]) -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from lab.charts.answer import Answer
+from lab.charts.chart import Chart, styled
 from lab.charts.dot_plot import (
     Quantity,
     figure_text,
@@ -18,7 +19,6 @@ from lab.charts.dot_plot import (
     values_of,
 )
 from lab.charts.instance_death import doubt
-from lab.charts.style import Chart, styled
 from lab.charts.tables import Table, figure_of
 from lab.measure.statistics import ratio_interval
 from lab.results.counted import believed, trials_told
@@ -44,10 +44,14 @@ def balancers(rows: pd.DataFrame) -> Chart:
     lines = _by_balancer(rows)
     quantities = [_throughput(rows), _latency(rows), _cpu(rows)]
     drawn = {name: {"all": own} for name, own in lines.items()}
-    figure = line_chart("Balancers beside each other", drawn, quantities)
+    figure = line_chart(drawn, quantities)
     sentence = _ranking(lines, _cpu(rows)) or "No valid trial says what a balancer costs."
     return Chart(
-        figure, sentence, f"Chart of balancers. {_ranking(lines, _throughput(rows))} {sentence}".strip()
+        figure,
+        _winner(lines, _throughput(rows)).replace("**", "").rstrip(".") or sentence.rstrip("."),
+        f"Throughput and CPU at {_most(rows)} in flight, latency at {_least(rows)}",
+        sentence,
+        f"Chart of balancers. {_ranking(lines, _throughput(rows))} {sentence}".strip(),
     )
 
 
@@ -80,23 +84,31 @@ def balancer_answer(rows: pd.DataFrame, runs: Sequence[FaultRun] = ()) -> Answer
     return Answer("\n\n".join(filter(None, said)))
 
 
+def _most(rows: pd.DataFrame) -> Any:
+    return rows["concurrency"].max()
+
+
+def _least(rows: pd.DataFrame) -> Any:
+    return rows["concurrency"].min()
+
+
 def _throughput(rows: pd.DataFrame) -> Quantity:
-    return _with(rows["concurrency"].max(), "throughput (req/s)", lambda r: r["throughput_rps"])
+    return _with(_most(rows), "throughput (req/s)", lambda r: r["throughput_rps"])
 
 
 def _latency(rows: pd.DataFrame) -> Quantity:
-    return _with(rows["concurrency"].min(), "mean response_time (ms)", lambda r: r["response_time_mean_ms"])
+    return _with(_least(rows), "mean response_time (ms)", lambda r: r["response_time_mean_ms"])
 
 
 def _p95(rows: pd.DataFrame) -> Quantity:
-    return _with(rows["concurrency"].max(), "p95 (ms)", lambda r: r["response_time_p95_ms"])
+    return _with(_most(rows), "p95 (ms)", lambda r: r["response_time_p95_ms"])
 
 
 def _cpu(rows: pd.DataFrame) -> Quantity:
     def of(each: pd.DataFrame) -> pd.Series[float]:
         return 1e6 * each["balancers_cpu_cores"] / each["throughput_rps"] / SERVICES
 
-    return _with(rows["concurrency"].max(), "CPU of one balancer a request (µs)", of)
+    return _with(_most(rows), "CPU of one balancer a request (µs)", of)
 
 
 def _with(concurrency: int, label: str, of: Column) -> Quantity:

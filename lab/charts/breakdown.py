@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,14 +13,18 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Patch
 
 from lab.charts.axes import label_axes, legend_below, panel_axes
+from lab.charts.chart import Chart, styled
 from lab.charts.series import Series, panels_of
-from lab.charts.style import GREY, INK, SERVICE_COLOURS, Chart, styled
-from lab.results.counted import valid
+from lab.charts.style import INK, SERVICE_COLOURS
+from lab.charts.titles import at_load
+from lab.charts.tooltips import tell
+from lab.results.counted import believed, valid
+from lab.rounding import number
 
 __all__ = ["Part", "parts_of", "where_the_time_went"]
 
 _QUEUE_HATCH = "/////"
-_OVERHEAD = "#BBBBBB"
+_OVERHEAD = "#8A8A8A"
 _SERVICES = tuple((f"service{n}", colour) for n, colour in enumerate(SERVICE_COLOURS, start=1))
 
 
@@ -70,7 +74,6 @@ def where_the_time_went(rows: pd.DataFrame, series: str = "topology") -> Chart:
     """
     told = [(panel, each) for panel in panels_of(rows, series) for each in panel.series]
     figure, places = panel_axes(len(told), height_in=3.8)
-    figure.suptitle("Where the time went: above each bar the mean service_time in ms", x=0.01, ha="left")
     for ax, (panel, each) in zip(places, told, strict=True):
         _draw(ax, each)
         ax.set_title(", ".join(part for part in (each.name, panel.label) if part), pad=20)
@@ -78,7 +81,13 @@ def where_the_time_went(rows: pd.DataFrame, series: str = "topology") -> Chart:
     places[0].set_ylim(0, 100)
     legend_below(figure, list(_handles()), columns=3)
     sentences = [_sentence(each, panel.label) for panel, each in told]
-    return Chart(figure, "\n".join(f"- {each}" for each in sentences), " ".join(sentences))
+    return Chart(
+        figure,
+        _answer([each for _, each in told]),
+        "Parts of the mean service_time, whose length in ms stands above each bar",
+        "\n".join(f"- {each}" for each in sentences),
+        " ".join(sentences),
+    )
 
 
 def _draw(ax: Axes, series: Series) -> None:
@@ -87,7 +96,7 @@ def _draw(ax: Axes, series: Series) -> None:
     ax.set_xticks(range(len(places)), [f"{place:g}" for place in places])
     ax.set_xlim(-0.6, len(places) - 0.4)
     for position, place in enumerate(places):
-        _bar(ax, position, parts_of(series.at(place)), _lacking(series.at(place)))
+        _bar(ax, position, f"{series.name}, {series.axis} {place:g}", series.at(place))
 
 
 def _lacking(rows: pd.DataFrame) -> str:
@@ -95,15 +104,20 @@ def _lacking(rows: pd.DataFrame) -> str:
     return "no valid trial says it" if valid(rows).any() else "no valid trial"
 
 
-def _bar(ax: Axes, position: int, parts: dict[str, float], lacking: str) -> None:
+def _bar(ax: Axes, position: int, where: str, rows: pd.DataFrame) -> None:
+    parts, lacking, trials = parts_of(rows), _lacking(rows), f"{believed(rows)} trials valid"
     total = sum(parts.values())
     if not total:
-        ax.text(position, 50, lacking, ha="center", va="center", rotation=90, fontsize=8, color=GREY)
+        ax.text(position, 50, lacking, ha="center", va="center", rotation=90, fontsize=8)
         return
     bottom = 0.0
     for part in _PARTS:
         share = 100 * parts[part.column] / total
-        ax.bar(position, share, width=0.72, bottom=bottom, **part.style())
+        (bar,) = ax.bar(position, share, width=0.72, bottom=bottom, **part.style())
+        tell(
+            bar,
+            f"{where}\n{part.name}: {number(parts[part.column])} of {total:,.0f} ms, {share:.0f} %\n{trials}",
+        )
         bottom += share
     ax.text(position, 101.5, f"{total:,.0f}", ha="center", va="bottom", fontsize=8.5, color=INK)
 
@@ -127,6 +141,28 @@ def _sentence(series: Series, label: str) -> str:
     queue = _share(sum(parts[part.column] for part in _PARTS if part.queue), total)
     overhead = _share(parts["overhead_ms"], total)
     return f"{where}: of {total:,.0f} ms, {queue} waited for slots, {overhead} overhead, the rest work."
+
+
+def _answer(told: Sequence[Series]) -> str:
+    """Name what takes most of the time of the last series at its highest load, and of the first one's."""
+    said = list(filter(None, map(_most, told if len(told) < 3 else (told[0], told[-1]))))
+    text = "; ".join(said) or "no valid trial says where the time went"
+    return text[0].upper() + text[1:]
+
+
+def _most(series: Series) -> str:
+    place = series.places[-1]
+    parts = parts_of(series.at(place))
+    total = sum(parts.values())
+    if not total:
+        return ""
+    shares = {
+        "waiting for slots": sum(parts[part.column] for part in _PARTS if part.queue),
+        "overhead between services": parts["overhead_ms"],
+    }
+    shares["work"] = total - sum(shares.values())
+    largest = max(shares, key=shares.__getitem__)
+    return f"{series.name} at {at_load(series.axis, place)}: {_share(shares[largest], total)} is {largest}"
 
 
 def _share(part: float, total: float) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 import pandas as pd
 
 from lab.charts.answer import Answer
+from lab.charts.chart import Chart, styled
 from lab.charts.dot_plot import (
     LATENCY,
     SERVERS_CPU,
@@ -18,7 +19,6 @@ from lab.charts.dot_plot import (
     require_rows,
 )
 from lab.charts.findings import Claim, caption, findings_of
-from lab.charts.style import Chart, styled
 from lab.charts.tables import Table, figure_of
 from lab.measure.statistics import Interval, ratio_interval
 from lab.results.counted import believed, counted, trials_told
@@ -40,9 +40,15 @@ _ORDER = (
 def clients(rows: pd.DataFrame) -> Chart:
     """Draw throughput, latency and CPU of each client, a mark for each topology, at one concurrency."""
     drawn = {client: _by_topology(own) for client, own in _by_client(rows).items()}
-    figure = line_chart("What the HTTP client costs", drawn, (THROUGHPUT, LATENCY, SERVERS_CPU))
+    figure = line_chart(drawn, (THROUGHPUT, LATENCY, SERVERS_CPU))
     sentences = [_sentence(rows, topology) for topology in _by_topology(rows)]
-    return Chart(figure, "\n".join(f"- {each}" for each in sentences), " ".join(sentences))
+    return Chart(
+        figure,
+        sentences[0].replace("**", "").rstrip("."),
+        "What each HTTP client makes of throughput, latency and CPU",
+        "\n".join(f"- {each}" for each in sentences),
+        " ".join(sentences),
+    )
 
 
 def client_table(rows: pd.DataFrame) -> Table:

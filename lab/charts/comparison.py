@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,8 +12,11 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 
 from lab.charts.axes import legend_below
-from lab.charts.style import GREY, INK, Chart, new_figure, styled
+from lab.charts.chart import Chart, styled
+from lab.charts.style import GREY, INK, SOFT, is_narrow, new_figure
+from lab.charts.tooltips import tell
 from lab.compare import CellComparison, Change, Comparison
+from lab.rounding import interval_text
 
 __all__ = ["comparison"]
 
@@ -24,6 +28,8 @@ _MARKS: Mapping[Change, Mapping[str, Any]] = {
     Change.NO_DIFFERENCE_SHOWN: {"color": GREY, "marker": "o"},
     Change.TOO_FEW_TRIALS: {"color": GREY, "marker": "D", "markerfacecolor": "white"},
 }
+_NARROW_LETTERS = 22
+"""How many letters a line of a cell's name has on a narrow page."""
 _MARK: Mapping[str, Any] = {"linestyle": "none", "markersize": 8, "zorder": 4}
 
 
@@ -34,11 +40,10 @@ def comparison(compared: Comparison) -> Chart:
     A cell without a ratio has its finding at the left edge.
     """
     cells = compared.cells
-    figure = new_figure(9.0, 1.9 + 0.34 * len(cells))
-    figure.suptitle(f"{compared.metric}: B over A", x=0.01, ha="left")
+    figure = new_figure(9.0, 1.9 + (0.5 if is_narrow() else 0.34) * len(cells))
     ax = figure.subplots()
     edge = 1 + compared.threshold
-    ax.axvspan(1 / edge, edge, color="#EFEFEF", linewidth=0, zorder=0)
+    ax.axvspan(1 / edge, edge, color=SOFT, linewidth=0, zorder=0)
     ax.axvline(1, color=INK, linewidth=0.9, zorder=1)
     if not math.isnan(compared.geometric_mean):
         ax.axvline(compared.geometric_mean, color=GREY, linewidth=1.1, linestyle=(0, (4, 2.5)), zorder=1)
@@ -47,17 +52,27 @@ def comparison(compared: Comparison) -> Chart:
     _axes(ax, compared)
     legend_below(figure, _handles(compared), columns=3)
     said = compared.sentences()
-    return Chart(figure, "\n".join(f"- {sentence}" for sentence in said), " ".join(said))
+    return Chart(
+        figure,
+        said[0].rstrip("."),
+        f"{compared.metric} of each cell, B over A, with the intervals that decide",
+        "\n".join(f"- {sentence}" for sentence in said),
+        " ".join(said),
+    )
 
 
 def _cell(ax: Axes, height: int, cell: CellComparison) -> None:
     ratio = cell.ratio
     if math.isnan(ratio.estimate):
-        ax.plot(0, height, transform=ax.get_yaxis_transform(), clip_on=False, **_MARK, **_MARKS[cell.finding])
+        edge: Any = {"transform": ax.get_yaxis_transform(), "clip_on": False}
+        (mark,) = ax.plot(0, height, **edge, **_MARK, **_MARKS[cell.finding])
+        tell(mark, f"{cell.label}\n{cell.finding}")
         return
     if ratio.known:
         ax.plot([ratio.low, ratio.high], [height, height], color=_MARKS[cell.finding]["color"], linewidth=1.8)
-    ax.plot(ratio.estimate, height, **_MARK, **_MARKS[cell.finding])
+    (mark,) = ax.plot(ratio.estimate, height, **_MARK, **_MARKS[cell.finding])
+    figures = interval_text(ratio.estimate, ratio.low, ratio.high)
+    tell(mark, f"{cell.label}\nB / A: {figures}\n{cell.finding}")
 
 
 def _axes(ax: Axes, compared: Comparison) -> None:
@@ -73,9 +88,13 @@ def _axes(ax: Axes, compared: Comparison) -> None:
     ax.xaxis.set_minor_locator(NullLocator())
     ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     ax.set_xlabel("ratio B / A (1: equal; grey: within the threshold)")
-    ax.set_yticks(range(len(compared.cells)), [cell.label for cell in compared.cells])
+    ax.set_yticks(range(len(compared.cells)), [_label(cell) for cell in compared.cells])
     ax.set_ylim(len(compared.cells) - 0.5, -0.5)
     ax.grid(visible=False, axis="y")
+
+
+def _label(cell: CellComparison) -> str:
+    return textwrap.fill(cell.label, _NARROW_LETTERS) if is_narrow() else cell.label
 
 
 def _handles(compared: Comparison) -> list[Line2D]:

@@ -13,8 +13,10 @@ from matplotlib.container import ErrorbarContainer
 
 from lab.charts.answer import Answer
 from lab.charts.axes import legend_below, log_steps
+from lab.charts.chart import Chart, styled
 from lab.charts.marks import DASHED
-from lab.charts.style import GREY, Chart, Look, look, new_figure, styled
+from lab.charts.style import GREY, Look, look, new_figure
+from lab.charts.tooltips import tell
 from lab.expectations import RATIO, Verdict, judge
 from lab.measure.factors import topology_of
 from lab.measure.statistics import Interval, ratio_interval
@@ -39,7 +41,6 @@ def cores(rows: pd.DataFrame, usable: float) -> Chart:
     `rows` are as `lab.results.read` gives them, driven at saturation, with servers in processes.
     """
     figure = new_figure(8.4, 5.1)
-    figure.suptitle("Parallel over sequential throughput, each instance a process", x=0.01, ha="left")
     ax = figure.subplots()
     along = np.geomspace(1, _MOST_CORES, 200)
     handles: list[Any] = []
@@ -49,6 +50,8 @@ def cores(rows: pd.DataFrame, usable: float) -> Chart:
         bounds = [_bound(group, c) for c in along]
         ax.plot(along, bounds, color=look(place).colour, zorder=2, **DASHED)
         handles.append(_measured(ax, name, beside, _ratio(group), look(place)))
+        tip = f"{name}\nmeasured: {_ratio_text(_ratio(group))}\n{believed(group)} trials valid"
+        tell(handles[-1].lines[0], tip)
     band = ax.axhspan(
         RATIO.low, RATIO.high, color=GREY, alpha=0.15, linewidth=0, label=f"documented: {RATIO}"
     )
@@ -59,29 +62,54 @@ def cores(rows: pd.DataFrame, usable: float) -> Chart:
     ax.set_ylabel("parallel over sequential")
     legend_below(figure, [*handles, dashed, band], columns=2)
     sentences = list(_sentences(rows, usable))
-    return Chart(figure, "\n".join(f"- {each}" for each in sentences), " ".join(sentences))
+    return Chart(
+        figure,
+        _opening(groups, usable, str(RATIO)) or f"Whether {usable:g} cores carry {RATIO} is undecided",
+        f"Parallel over sequential throughput with {usable:g} cores, each instance a process",
+        "\n".join(f"- {each}" for each in sentences),
+        " ".join(sentences),
+    )
 
 
 def core_answer(rows: pd.DataFrame, usable: float) -> Answer:
     """Say for each kind of work whether this machine's cores suffice for the claim, and by what bound."""
     groups = _by_work(rows)
-    counting = {n: group for n, group in groups.items() if not math.isnan(_ratio(group).estimate)}
-    found = {name: _verdict(group, usable) for name, group in counting.items()}
+    opening = _opening(groups, usable, "it")
+    said = [f"**{opening}.**" if opening else "", _left_open(groups, usable)]
+    return Answer("\n\n".join(filter(None, [*said, *_sentences(rows, usable), trials_told(rows)])))
+
+
+def _opening(groups: Mapping[str, pd.DataFrame], usable: float, claim: str) -> str:
+    """Say which work the cores carry the claim with; empty where that is undecided."""
+    found = _verdicts(groups, usable)
     carried = [name for name, verdict in found.items() if verdict in (Verdict.WITHIN, Verdict.ABOVE)]
-    open_ = [name for name, verdict in found.items() if verdict is Verdict.UNDECIDED]
-    said = [f"**{usable:g} cores carry it with {' and '.join(carried)}.**"] if carried else []
-    if open_:
-        said.append(f"With {' and '.join(open_)} these trials leave it undecided.")
     if not found:
-        said = ["**Nothing is shown: no work has a valid trial of both topologies.**"]
-    elif not said:
-        said = [f"**No: {usable:g} cores carry it with none of this work.**"]
-    return Answer("\n\n".join([*said, *_sentences(rows, usable), trials_told(rows)]))
+        return "Nothing is shown: no work has a valid trial of both topologies"
+    if carried:
+        return f"{usable:g} cores carry {claim} with {' and '.join(carried)}"
+    if Verdict.UNDECIDED in found.values():
+        return ""
+    return f"No: {usable:g} cores carry {claim} with none of this work"
+
+
+def _left_open(groups: Mapping[str, pd.DataFrame], usable: float) -> str:
+    open_ = [name for name, each in _verdicts(groups, usable).items() if each is Verdict.UNDECIDED]
+    return f"With {' and '.join(open_)} these trials leave it undecided." if open_ else ""
+
+
+def _verdicts(groups: Mapping[str, pd.DataFrame], usable: float) -> dict[str, Verdict]:
+    """Judge the claim for each work that has a valid trial of both topologies."""
+    counting = {n: group for n, group in groups.items() if not math.isnan(_ratio(group).estimate)}
+    return {name: _verdict(group, usable) for name, group in counting.items()}
 
 
 def _verdict(group: pd.DataFrame, usable: float) -> Verdict:
     ratio, bound = _ratio(group), _bound(group, usable)
     return judge(ratio.low, ratio.high, RATIO, bound if bound >= RATIO.low else math.inf)
+
+
+def _ratio_text(ratio: Interval) -> str:
+    return f"{interval_text(ratio.estimate, ratio.low, ratio.high, RATIO.edges)}×, 95 % interval"
 
 
 def _measured(ax: Axes, name: str, x: float, ratio: Interval, style: Look) -> ErrorbarContainer:

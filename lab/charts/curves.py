@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -11,6 +11,7 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 
 from lab.charts.axes import label_axes, legend_below, log_steps, log_values, panel_axes
+from lab.charts.chart import Chart, styled
 from lab.charts.findings import Claim, Finding, caption, findings_of, judged_at
 from lab.charts.marks import (
     Limit,
@@ -27,7 +28,8 @@ from lab.charts.marks import (
     throughput_limit,
 )
 from lab.charts.series import Panel, Point, Series, panels_of
-from lab.charts.style import Chart, Look, looks, styled
+from lab.charts.style import Look, looks
+from lab.charts.titles import most_done, time_taken
 from lab.expectations import Band, Expectation
 from lab.rounding import number
 
@@ -48,6 +50,8 @@ class _Quantity:
     band: Callable[[Expectation], Band]
     limit: LimitOf
     limits: str
+    answer: Callable[[Sequence[Panel], Sequence[Finding]], str]
+    """What the chart found, as its title."""
 
 
 _THROUGHPUT = _Quantity(
@@ -58,6 +62,7 @@ _THROUGHPUT = _Quantity(
     lambda expected: expected.throughput_rps,
     throughput_limit,
     "asymptotic bounds N/D and 1/Dmax",
+    most_done,
 )
 _LATENCY = _Quantity(
     "response_time_mean_ms",
@@ -67,6 +72,7 @@ _LATENCY = _Quantity(
     lambda expected: expected.response_time_ms,
     latency_limit,
     "asymptotic bounds D and N·Dmax",
+    lambda panels, _: time_taken(panels),
 )
 
 
@@ -93,7 +99,6 @@ def _curves(rows: pd.DataFrame, series: str, quantity: _Quantity) -> Chart:
     look_of = looks(list(dict.fromkeys(each.name for panel in panels for each in panel.series)))
     findings = [finding for claim in quantity.claims for finding in findings_of(rows, claim)]
     figure, places = panel_axes(len(panels))
-    figure.suptitle(f"{quantity.title} under load", x=0.01, ha="left")
     for ax, panel in zip(places, panels, strict=True):
         _draw(ax, panel, quantity, look_of)
     label_axes(places, [panel.axis for panel in panels], quantity.label)
@@ -103,7 +108,13 @@ def _curves(rows: pd.DataFrame, series: str, quantity: _Quantity) -> Chart:
             if ratio.claim is Claim.RATIO and ratio.panel == panel.label and series == "topology":
                 _draw_ratio(ax, panel, quantity, ratio)
     legend_below(figure, list(_handles(panels, quantity, look_of)), columns=2)
-    return Chart(figure, caption(findings), _alternative(panels, quantity))
+    return Chart(
+        figure,
+        quantity.answer(panels, findings),
+        f"{quantity.title} by {_axes_of(panels)}, with 95 % intervals over the valid trials",
+        caption(findings),
+        _alternative(panels, quantity),
+    )
 
 
 def _draw(ax: Axes, panel: Panel, quantity: _Quantity, look_of: dict[str, Look]) -> None:
@@ -155,6 +166,10 @@ def _handles(panels: tuple[Panel, ...], quantity: _Quantity, look_of: dict[str, 
 
 def _limit(series: Series, quantity: _Quantity) -> Limit | None:
     return quantity.limit(series.factors, series.axis)
+
+
+def _axes_of(panels: Sequence[Panel]) -> str:
+    return " and ".join(dict.fromkeys(panel.axis for panel in panels))
 
 
 def _alternative(panels: tuple[Panel, ...], quantity: _Quantity) -> str:

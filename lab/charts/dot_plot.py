@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -12,8 +13,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
-from lab.charts.axes import legend_below
-from lab.charts.style import GREY, INK, Look, looks, new_figure
+from lab.charts.axes import beside, legend_below
+from lab.charts.style import FAINT, GREY, INK, Look, looks, new_figure
+from lab.charts.tooltips import cell_tip, tell, trial_tips
 from lab.measure.statistics import Interval, log_interval
 from lab.results.counted import counted, uncounted, valid
 from lab.results.frame import require_cells_apart, require_columns
@@ -36,6 +38,8 @@ Lines = Mapping[str, Mapping[str, pd.DataFrame]]
 """By line, then by series: its rows, one a trial."""
 _APART = 0.3
 """The distance between the series of one line, where a line has the height 1."""
+_LETTERS, _ENTRIES = 18, 4
+"""How many letters a line of a name has, and how many entries a line of the legend."""
 _FAR = 2.5
 """An interval that ends farther beyond all trials than by this factor is cut off: it says little."""
 _WIDE = 8.0
@@ -82,22 +86,25 @@ def figure_text(value: float) -> str:
     return "" if math.isnan(value) else number(value, 2)
 
 
-def line_chart(title: str, lines: Lines, quantities: Sequence[Quantity]) -> Figure:
+def line_chart(lines: Lines, quantities: Sequence[Quantity]) -> Figure:
     """Draw a panel for each quantity, side by side, all with the same lines."""
     names = list(dict.fromkeys(series for groups in lines.values() for series in groups))
     look_of = looks(names)
-    figure = new_figure(12.4, 1.9 + 0.42 * max(1.0, 0.75 * len(names)) * len(lines))
-    figure.suptitle(title, x=0.01, ha="left")
-    places = figure.subplots(1, len(quantities), sharey=True, squeeze=False)[0]
-    for ax, quantity in zip(places, quantities, strict=True):
+    columns = beside(len(quantities))
+    rows = math.ceil(len(quantities) / columns)
+    figure = new_figure(10.0, 1.0 + (0.9 + 0.42 * max(1.0, 0.75 * len(names)) * len(lines)) * rows)
+    places = list(figure.subplots(rows, columns, sharey=True, squeeze=False).flat)
+    for ax in places[len(quantities) :]:
+        ax.remove()
+    for ax, quantity in zip(places, quantities, strict=False):
         _panel(ax, lines, quantity, look_of)
-    places[0].set_yticks(range(len(lines)), list(lines))
+    places[0].set_yticks(range(len(lines)), [textwrap.fill(name, _LETTERS) for name in lines])
     places[0].set_ylim(len(lines) - 0.5, -0.5)
     handles = [_entry(name, look_of[name]) for name in names] if len(names) > 1 else []
     if any(not valid(rows).all() for groups in lines.values() for rows in groups.values()):
         handles.append(_entry("invalid trial", Look(GREY, "o", "none", ""), hollow=True))
     if handles:
-        legend_below(figure, handles, columns=len(handles))
+        legend_below(figure, handles, columns=min(len(handles), _ENTRIES))
     return figure
 
 
@@ -108,12 +115,13 @@ def _panel(ax: Axes, lines: Lines, quantity: Quantity, look_of: Mapping[str, Loo
     everything = [v for rows in rows_of for v in (*values_of(rows, quantity), *_hollow(rows, quantity))]
     ends = [interval_of(rows, quantity) for rows in rows_of]
     middle = (len(look_of) - 1) / 2
-    for height, groups in enumerate(lines.values()):
-        ax.axhline(height, color="#EEEEEE", linewidth=0.8, zorder=0)
+    for height, (line, groups) in enumerate(lines.items()):
+        ax.axhline(height, color=FAINT, linewidth=0.8, zorder=0)
         for place, (name, look) in enumerate(look_of.items()):
             if name in groups:
-                aside = _APART * (place - middle)
-                _mark(ax, groups[name], quantity, look, height + aside, label_below=aside > 0)
+                aside = min(_APART, 0.8 / len(look_of)) * (place - middle)
+                said = f"{line}, {name}" if len(look_of) > 1 else line
+                _mark(ax, groups[name], quantity, look, height + aside, said, label_below=aside > 0)
     _scale(ax, everything, [end for each in ends if each.known for end in (each.low, each.high)])
 
 
@@ -136,10 +144,19 @@ def _scale(ax: Axes, values: Sequence[float], ends: Sequence[float]) -> None:
 
 
 def _mark(
-    ax: Axes, rows: pd.DataFrame, quantity: Quantity, look: Look, height: float, *, label_below: bool
+    ax: Axes,
+    rows: pd.DataFrame,
+    quantity: Quantity,
+    look: Look,
+    height: float,
+    name: str,
+    *,
+    label_below: bool,
 ) -> None:
+    said = (name, quantity.label.replace("\n", " "), rows, quantity.of(rows))
+    tips = dict(zip(uncounted(rows, quantity.of(rows)), trial_tips(*said), strict=False))
     for value in _hollow(rows, quantity):
-        ax.plot(
+        (hollow,) = ax.plot(
             value,
             height,
             marker=look.marker,
@@ -148,13 +165,15 @@ def _mark(
             markersize=6,
             zorder=3,
         )
+        tell(hollow, tips[value])
     interval = interval_of(rows, quantity)
     if math.isnan(interval.estimate):
         return
     if interval.known:
         ax.plot([interval.low, interval.high], [height, height], color=look.colour, linewidth=1.8, zorder=4)
     style = {"markeredgecolor": "white", "markeredgewidth": 0.8, "markersize": 8}
-    ax.plot(interval.estimate, height, marker=look.marker, color=look.colour, zorder=5, **style)  # type: ignore[arg-type]
+    (mark,) = ax.plot(interval.estimate, height, marker=look.marker, color=look.colour, zorder=5, **style)  # type: ignore[arg-type]
+    tell(mark, cell_tip(*said))
     ax.annotate(
         figure_text(interval.estimate),
         xy=(interval.estimate, height),

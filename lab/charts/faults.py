@@ -17,9 +17,11 @@ from matplotlib.transforms import blended_transform_factory
 
 from lab.charts.answer import Answer
 from lab.charts.axes import legend_below, log_values
-from lab.charts.instance_death import doubt
-from lab.charts.style import INK, Chart, look, new_figure, styled
+from lab.charts.chart import Chart, styled
+from lab.charts.instance_death import doubt, request_tip
+from lab.charts.style import INK, look, new_figure
 from lab.charts.tables import Table
+from lab.charts.tooltips import tell
 from services.balancer.events import EventKind
 
 if TYPE_CHECKING:
@@ -41,7 +43,7 @@ def under_faults(*runs: FaultRun) -> Chart:
     """
     targets = list(dict.fromkeys(i.fault.target for run in runs for i in run.incidents))
     lanes_in = 0.35 * len(targets) + 0.5
-    figure = new_figure(10.4, (5.6 + lanes_in) * len(runs) + 0.6)
+    figure = new_figure(10.0, (5.6 + lanes_in) * len(runs) + 0.6)
     parts = figure.subfigures(len(runs), 1, squeeze=False)[:, 0]
     times_ms = [1000 * request.response_time_s for run in runs for request in run.requests]
     failures = list(dict.fromkeys(name for run in runs for name in _failures(run)))
@@ -66,7 +68,13 @@ def under_faults(*runs: FaultRun) -> Chart:
     legend_below(figure, list(_handles(runs, failures)), columns=4)
     captions = [_caption(run) for run in runs]
     alternative = " ".join(f"Chart of {run.due} requests behind {run.balancer}." for run in runs)
-    return Chart(figure, "\n".join(f"- {each}" for each in captions), f"{alternative} {' '.join(captions)}")
+    return Chart(
+        figure,
+        _in_short(runs),
+        "Requests at their intended starts, requests a second by outcome, and the servers at fault",
+        "\n".join(f"- {each}" for each in captions),
+        f"{alternative} {' '.join(captions)}",
+    )
 
 
 def fault_incidents(*runs: FaultRun) -> Table:
@@ -94,6 +102,20 @@ def fault_answer(*runs: FaultRun) -> Answer:
     """Say for each run how many requests were lost and failed, under which faults, and at what price."""
     told = [paragraph for run in runs for paragraph in _told(run) if paragraph]
     return Answer("\n\n".join(told or ["No run was measured."]))
+
+
+def _in_short(runs: Sequence[FaultRun]) -> str:
+    """Say in one sentence how many requests were lost and failed in all runs that count."""
+    counting = [run for run in runs if not doubt(run)]
+    if not counting:
+        return "Nothing is shown: every run is invalid"
+    told = [
+        f"behind {run.balancer} {run.lost or 'no'} requests were lost and {run.failed or 'none'} "
+        f"of {run.due} failed, under {len(run.incidents)} faults"
+        for run in counting
+    ]
+    said = "; ".join(told)
+    return said[0].upper() + said[1:]
 
 
 def _told(run: FaultRun) -> Iterator[str]:
@@ -136,17 +158,17 @@ def _responses(ax: Axes, run: FaultRun, failures: Sequence[str]) -> None:
     for place, name in enumerate([_ALL_WELL, *failures]):
         requests = [r for r in run.requests if r.outcome == name]
         well, style = name == _ALL_WELL, look(place)
-        ax.scatter(
+        marks = ax.scatter(
             [r.at_s for r in requests],
             [1000 * r.response_time_s for r in requests],
             s=7 if well else 34,
             color=style.colour,
             marker="o" if well else style.marker,
-            alpha=0.55 if well else 1.0,
             linewidth=0 if well else 0.8,
             edgecolor="white",
             zorder=3 if well else 4,
         )
+        tell(marks, *map(request_tip, requests))
     ax.set_ylabel("response_time (ms)")
 
 
@@ -156,18 +178,19 @@ def _rates(ax: Axes, run: FaultRun, failures: Sequence[str]) -> None:
     for place, name in enumerate([_ALL_WELL, *failures]):
         counts, _ = np.histogram([r.at_s for r in run.requests if r.outcome == name], edges)
         style = look(place)
-        ax.bar(
+        bars = ax.bar(
             edges[:-1] + 0.5,
             counts,
             width=0.92,
             bottom=bottom,
             color=style.colour,
-            alpha=0.55 if name == _ALL_WELL else 1.0,
             hatch="" if name == _ALL_WELL else style.hatch,
             edgecolor="white",
             linewidth=0,
             zorder=2,
         )
+        for at, bar, of in zip(edges, bars, counts, strict=False):
+            tell(bar, f"second {at} to {at + 1}: {of} {name}")
         bottom += counts
     ax.set_ylabel("requests (1/s)")
     ax.set_ylim(0, max(1.0, float(bottom.max())) * 1.1)
@@ -181,9 +204,10 @@ def _lanes(ax: Axes, run: FaultRun, targets: Sequence[str]) -> None:
         for incident in run.incidents:
             if incident.fault.target == target:
                 length = _visible_end(incident) - incident.began_s
-                ax.barh(lane, length, left=incident.began_s, height=0.6, color=_FAULT_COLOUR, alpha=0.55)
+                (bar,) = ax.barh(lane, length, left=incident.began_s, height=0.6, color=_FAULT_COLOUR)
+                tell(bar, str(incident.fault))
         for begin, end in _ejections(run, target):
-            ax.barh(
+            (bar,) = ax.barh(
                 lane,
                 end - begin,
                 left=begin,
@@ -192,6 +216,7 @@ def _lanes(ax: Axes, run: FaultRun, targets: Sequence[str]) -> None:
                 edgecolor=INK,
                 hatch=_EJECTED_HATCH,
             )
+            tell(bar, f"{target} ejected from {begin:.2f} to {end:.2f} s")
 
 
 def _ejections(run: FaultRun, target: str) -> Iterator[tuple[float, float]]:
@@ -242,7 +267,7 @@ def _handles(runs: Sequence[FaultRun], failures: Sequence[str]) -> Iterator[Arti
         yield Line2D(
             [], [], linestyle="none", marker=style.marker, color=style.colour, label=f"failed ({name})"
         )
-    yield Patch(color=_FAULT_COLOUR, alpha=0.4, linewidth=0, label="fault")
+    yield Patch(color=_FAULT_COLOUR, linewidth=0, label="fault")
     if any(run.events for run in runs):
         yield Patch(facecolor="none", edgecolor=INK, hatch=_EJECTED_HATCH, label="ejected by its balancer")
 

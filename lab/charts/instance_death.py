@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from lab.charts.axes import legend_below, log_values
-from lab.charts.style import Chart, look, new_figure, styled
+from lab.charts.axes import beside, legend_below, log_values
+from lab.charts.chart import Chart, styled
+from lab.charts.style import look, new_figure
+from lab.charts.tooltips import tell
+from lab.rounding import number
 
 if TYPE_CHECKING:
     from lab.faults import FaultRun
+    from lab.faults.report import Request
 
-__all__ = ["deaths", "doubt"]
+__all__ = ["deaths", "doubt", "request_tip"]
 
 _COLUMNS = 3
 _WELL, _ILL = look(0), look(1)
@@ -27,10 +32,9 @@ def deaths(*runs: FaultRun) -> Chart:
 
     `runs` are as `lab.faults.play` gives them.
     """
-    columns = min(len(runs), _COLUMNS)
+    columns = beside(len(runs), _COLUMNS)
     lines = math.ceil(len(runs) / columns)
-    figure = new_figure(12.4, 2.6 * lines + 0.9)
-    figure.suptitle("Requests while an instance is dead", x=0.01, ha="left")
+    figure = new_figure(10.0, 2.6 * lines + 0.9)
     places = list(figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False).flat)
     for ax in places[len(runs) :]:
         ax.remove()
@@ -44,7 +48,13 @@ def deaths(*runs: FaultRun) -> Chart:
     log_values(places[0].yaxis, [1000 * r.response_time_s for run in runs for r in run.requests])
     legend_below(figure, _handles(), columns=3)
     sentences = [_sentence(run) for run in runs]
-    return Chart(figure, "\n".join(f"- {each}" for each in sentences), " ".join(sentences))
+    return Chart(
+        figure,
+        _answer(runs),
+        "Every request at its intended start, while an instance is dead",
+        "\n".join(f"- {each}" for each in sentences),
+        " ".join(sentences),
+    )
 
 
 def doubt(run: FaultRun) -> str:
@@ -63,17 +73,17 @@ def _draw(ax: Axes, run: FaultRun) -> None:
         ax.axvspan(incident.began_s, incident.ended_s, color=_ILL.colour, alpha=0.12, linewidth=0)
     for succeeded, style, size in ((True, _WELL, 9), (False, _ILL, 34)):
         requests = [r for r in run.requests if r.succeeded is succeeded]
-        ax.scatter(
+        marks = ax.scatter(
             [r.at_s for r in requests],
             [1000 * r.response_time_s for r in requests],
             s=size,
             color=style.colour,
             marker=style.marker,
-            alpha=0.6 if succeeded else 1.0,
             linewidth=0 if succeeded else 0.8,
             edgecolor="white",
             zorder=3 if succeeded else 4,
         )
+        tell(marks, *map(request_tip, requests))
 
 
 def _handles() -> list[Line2D | Patch]:
@@ -85,6 +95,25 @@ def _handles() -> list[Line2D | Patch]:
         entry("failed", _ILL.marker, _ILL.colour),
         Patch(facecolor=_ILL.colour, alpha=0.12, linewidth=0, label="the instance is dead"),
     ]
+
+
+def request_tip(request: Request) -> str:
+    """Describe a request: when it was due, how long its response took, and what came of it."""
+    return f"due at {request.at_s:.3f} s\n{number(1000 * request.response_time_s)} ms\n{request.outcome}"
+
+
+def _answer(runs: Sequence[FaultRun]) -> str:
+    """Say behind which balancers requests failed, in a few words."""
+    counting = [run for run in runs if not doubt(run)]
+    hidden = [run.balancer for run in counting if not run.failed]
+    shown = [f"{run.balancer} ({run.failed} of {run.due})" for run in counting if run.failed]
+    if not counting:
+        return "Nothing is shown: every run is invalid"
+    if not shown:
+        return f"Clients notice nothing of the death behind {', '.join(hidden)}"
+    return f"Requests fail behind {', '.join(shown)}" + (
+        f"; none behind {', '.join(hidden)}" if hidden else ""
+    )
 
 
 def _sentence(run: FaultRun) -> str:

@@ -16,6 +16,7 @@ from matplotlib.patches import Patch
 
 from lab.charts.series import Point
 from lab.charts.style import GREY, INK, Look
+from lab.charts.tooltips import tell
 from lab.expectations import Band
 from lab.measure.factors import topology_of
 from lab.names import PlacementName, TopologyName
@@ -105,7 +106,7 @@ def draw_points(ax: Axes, points: Sequence[Point], look: Look, aside: float = 1.
     known = [point for point in points if not math.isnan(point.interval.estimate)]
     estimates = np.array([point.interval.estimate for point in known])
     ends = np.array([[point.interval.low, point.interval.high] for point in known]).reshape(-1, 2)
-    ax.errorbar(
+    curve = ax.errorbar(
         [point.x * aside for point in known],
         estimates,
         yerr=np.nan_to_num(np.abs(ends.T - estimates)),
@@ -120,9 +121,10 @@ def draw_points(ax: Axes, points: Sequence[Point], look: Look, aside: float = 1.
         capsize=4,
         zorder=4,
     )
+    tell(curve.lines[0], *(point.tip for point in known))
     for point in points:
-        for value in point.invalid:
-            _draw_hollow(ax, point.x * aside, value, look)
+        for value, tip in zip(point.invalid, point.invalid_tips, strict=True):
+            _draw_hollow(ax, point.x * aside, value, look, tip)
 
 
 def draw_band(ax: Axes, band: Band, judged_at: float, look: Look) -> None:
@@ -180,17 +182,12 @@ def invalid_entry() -> Line2D:
 
 
 def _hatched(look: Look) -> Any:
-    return {
-        "facecolor": (look.colour, 0.16),
-        "edgecolor": (look.colour, 0.6),
-        "hatch": look.hatch,
-        "linewidth": 0,
-    }
+    return {"facecolor": "none", "edgecolor": look.colour, "hatch": look.hatch, "linewidth": 0}
 
 
-def _draw_hollow(ax: Axes, x: float, value: float, look: Look) -> None:
+def _draw_hollow(ax: Axes, x: float, value: float, look: Look, tip: str) -> None:
     blank = not value > 0
-    ax.plot(
+    (mark,) = ax.plot(
         x,
         _FLOOR if blank else value,
         marker=look.marker,
@@ -201,3 +198,4 @@ def _draw_hollow(ax: Axes, x: float, value: float, look: Look) -> None:
         zorder=5,
         transform=ax.get_xaxis_transform() if blank else ax.transData,
     )
+    tell(mark, tip)

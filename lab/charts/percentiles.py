@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from lab.charts.axes import label_axes, legend_below, log_steps, log_values, panel_axes
+from lab.charts.chart import Chart, styled
 from lab.charts.marks import DASHED, draw_points, invalid_entry, limit_entry, points_entry
 from lab.charts.series import Series, panels_of
-from lab.charts.style import GREY, Chart, look, styled
+from lab.charts.style import GREY, look
 from lab.rounding import number, trimmed
 
 if TYPE_CHECKING:
@@ -31,7 +32,6 @@ def percentiles(rows: pd.DataFrame, saturation: Saturation | None = None) -> Cha
     (panel, *_) = panels_of(rows)
     (series, *_) = panel.series
     figure, (ax,) = panel_axes(1)
-    figure.suptitle("response_time under load", x=0.01, ha="left")
     log_steps(ax.xaxis, series.places)
     handles = []
     for place, (name, column) in enumerate(_COLUMNS.items()):
@@ -48,7 +48,19 @@ def percentiles(rows: pd.DataFrame, saturation: Saturation | None = None) -> Cha
     log_values(ax.yaxis, [float(value) for value in values.ravel() if value > 0])
     legend_below(figure, handles, columns=2)
     sentences = [_sentence(series, x) for x in series.places]
-    return Chart(figure, sentences[-1], " ".join(sentences))
+    return Chart(
+        figure,
+        _answer(saturation, sentences[-1]),
+        f"Percentiles of the response_time by {panel.axis}, with 95 % intervals",
+        sentences[-1],
+        " ".join(sentences),
+    )
+
+
+def _answer(saturation: Saturation | None, otherwise: str) -> str:
+    if saturation is None or not saturation.highest_kept:
+        return otherwise.rstrip(".")
+    return f"The service keeps the goal up to {trimmed(number(saturation.highest_kept))} req/s"
 
 
 def _sentence(series: Series, x: float) -> str:

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.container import BarContainer
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from lab.charts.answer import Answer
-from lab.charts.axes import legend_below
-from lab.charts.style import INK, Chart, look, new_figure, styled
+from lab.charts.axes import beside, legend_below
+from lab.charts.chart import Chart, styled
+from lab.charts.style import INK, look, new_figure
 from lab.charts.tables import Table, figure_of
+from lab.charts.tooltips import tell
 from lab.measure.statistics import Interval
+from lab.rounding import number
 
 if TYPE_CHECKING:
     from lab.policy_comparison import PolicyResult, Scenario
@@ -33,9 +38,10 @@ def policies(results: Sequence[PolicyResult]) -> Chart:
     """Draw a panel for each scenario, a pair of bars for each policy, the best simulated mean on top."""
     scenarios = list(dict.fromkeys(each.scenario for each in results))
     most = max(len(_ranked(results, scenario)) for scenario in scenarios)
-    figure = new_figure(10.4, 0.55 * most + 2.0)
-    figure.suptitle("Mean response_time by policy", x=0.01, ha="left")
-    places = figure.subplots(1, len(scenarios), squeeze=False)[0]
+    columns = beside(len(scenarios))
+    lines = math.ceil(len(scenarios) / columns)
+    figure = new_figure(10.0, (0.55 * most + 1.1) * lines + 0.9)
+    places = figure.subplots(lines, columns, squeeze=False).flat
     for ax, scenario in zip(places, scenarios, strict=True):
         _draw(ax, _ranked(results, scenario))
         ax.set_title(str(scenario))
@@ -47,7 +53,13 @@ def policies(results: Sequence[PolicyResult]) -> Chart:
         handles.append(Line2D([], [], **_HOLLOW, label="measured in an invalid trial"))
     legend_below(figure, handles, columns=len(handles))
     sentences = [_sentence(_ranked(results, scenario)) for scenario in scenarios]
-    return Chart(figure, "\n".join(f"- {each}" for each in sentences), " ".join(sentences))
+    return Chart(
+        figure,
+        "; ".join(_first(_ranked(results, scenario)) for scenario in scenarios),
+        "Mean response_time of each policy, measured and simulated, the best simulated on top",
+        "\n".join(f"- {each}" for each in sentences),
+        " ".join(sentences),
+    )
 
 
 def policy_table(results: Sequence[PolicyResult]) -> Table:
@@ -82,10 +94,12 @@ def _draw(ax: Axes, ranked: Sequence[PolicyResult]) -> None:
     rows = range(len(ranked))
     for row, each in enumerate(ranked):
         if each.counts:
-            _bar(ax, row - _BAR / 2, each.measured)
+            (measured,) = _bar(ax, row - _BAR / 2, each.measured)
+            tell(measured, _measured_tip(each))
         elif each.measured.estimate > 0:
-            ax.plot(each.measured.estimate, row - _BAR / 2, **_HOLLOW, zorder=3)
-    ax.barh(
+            (hollow,) = ax.plot(each.measured.estimate, row - _BAR / 2, **_HOLLOW, zorder=3)
+            tell(hollow, _measured_tip(each))
+    simulated = ax.barh(
         [row + _BAR / 2 for row in rows],
         [each.simulated_ms for each in ranked],
         _BAR,
@@ -94,6 +108,8 @@ def _draw(ax: Axes, ranked: Sequence[PolicyResult]) -> None:
         hatch=_SIMULATED.hatch,
         zorder=2,
     )
+    for bar, each in zip(simulated, ranked, strict=True):
+        tell(bar, f"{each.policy}, {each.scenario}\nsimulated mean: {number(each.simulated_ms)} ms")
     ax.set_yticks(rows, [str(each.policy) for each in ranked])
     ax.set_ylim(len(ranked) - 0.4, -0.6)
     ax.grid(visible=False, axis="y")
@@ -101,9 +117,16 @@ def _draw(ax: Axes, ranked: Sequence[PolicyResult]) -> None:
     ax.set_xlabel("mean response_time (ms)")
 
 
-def _bar(ax: Axes, height: float, of: Interval) -> None:
+def _measured_tip(each: PolicyResult) -> str:
+    counts = "valid" if each.counts else f"invalid: {_why(each)}"
+    return f"{each.policy}, {each.scenario}\nmeasured mean: {figure_of(each.measured)} ms\n{counts}"
+
+
+def _bar(ax: Axes, height: float, of: Interval) -> BarContainer:
     span = [[of.estimate - of.low], [of.high - of.estimate]]
-    ax.barh(height, of.estimate, _BAR, xerr=span, color=_MEASURED.colour, ecolor=INK, capsize=3, zorder=2)
+    return ax.barh(
+        height, of.estimate, _BAR, xerr=span, color=_MEASURED.colour, ecolor=INK, capsize=3, zorder=2
+    )
 
 
 def _line(each: PolicyResult) -> tuple[str, ...]:
@@ -123,6 +146,17 @@ def _line(each: PolicyResult) -> tuple[str, ...]:
 
 def _why(each: PolicyResult) -> str:
     return each.invalid_reason or "too few answers"
+
+
+def _first(ranked: Sequence[PolicyResult]) -> str:
+    """Name the winners by simulation and what the last one takes."""
+    best, worst = ranked[0], ranked[-1]
+    names = [str(each.policy) for each in ranked if each.simulated_ms < _TIE * best.simulated_ms]
+    if len(names) == len(ranked):
+        return f"{best.scenario}: no policy is ahead"
+    won = f"{names[0]} wins" if len(names) == 1 else f"{names[0]} and {len(names) - 1} more win"
+    times = f"{worst.simulated_ms / best.simulated_ms:.1f} times as long"
+    return f"{best.scenario}: {won}, {worst.policy} takes {times}"
 
 
 def _sentence(ranked: Sequence[PolicyResult]) -> str:

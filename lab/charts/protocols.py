@@ -8,6 +8,7 @@ from collections.abc import Mapping
 import pandas as pd
 
 from lab.charts.answer import Answer
+from lab.charts.chart import Chart, styled
 from lab.charts.dot_plot import (
     LATENCY,
     SERVERS_CPU,
@@ -18,10 +19,10 @@ from lab.charts.dot_plot import (
     require_rows,
     values_of,
 )
-from lab.charts.style import Chart, styled
 from lab.charts.tables import Table, figure_of
 from lab.measure.statistics import Interval, ratio_interval
 from lab.results.counted import trials_told
+from lab.rounding import number
 from services.names import ProtocolName
 
 __all__ = ["byte_table", "coding_table", "protocol_answer", "protocols"]
@@ -31,11 +32,16 @@ __all__ = ["byte_table", "coding_table", "protocol_answer", "protocols"]
 def protocols(rows: pd.DataFrame) -> Chart:
     """Draw throughput, latency and CPU of each protocol, over HTTP of each client, by length of text."""
     drawn = {stack: _by_length(own) for stack, own in _by_stack(rows).items()}
-    where = _topologies(rows)
-    figure = line_chart(f"What the protocol costs: {where}", drawn, (THROUGHPUT, LATENCY, SERVERS_CPU))
+    figure = line_chart(drawn, (THROUGHPUT, LATENCY, SERVERS_CPU))
     sentences = [_sentence(rows, length) for length in _by_length(rows)]
     sentences.append(trials_told(rows))
-    return Chart(figure, "\n".join(f"- {each}" for each in sentences), " ".join(sentences))
+    return Chart(
+        figure,
+        _short(rows),
+        f"Throughput, latency and CPU of each protocol and client: {_topologies(rows)}",
+        "\n".join(f"- {each}" for each in sentences),
+        " ".join(sentences),
+    )
 
 
 def byte_table(measured: pd.DataFrame) -> Table:
@@ -128,6 +134,24 @@ def _sentence(rows: pd.DataFrame, length: str) -> str:
         return f"{length.capitalize()}: too few protocols have a valid trial to be compared.{left_out}"
     rate = figure_of(interval_of(grpc, THROUGHPUT))
     return f"{length.capitalize()}: gRPC lets {rate} req/s through, {', and '.join(compared)}.{left_out}"
+
+
+def _short(rows: pd.DataFrame) -> str:
+    """Say the least and the greatest ratio of gRPC's throughput to HTTP's, over all lengths and clients."""
+    ratios = sorted(
+        ratio
+        for own in _by_length(rows).values()
+        for name, stack in _by_stack(own).items()
+        if name != ProtocolName.GRPC
+        and not math.isnan(
+            ratio := _over(own[own["protocol"] == ProtocolName.GRPC], stack, THROUGHPUT).estimate
+        )
+    )
+    if not ratios:
+        return "Too few protocols have a valid trial to be compared"
+    least, most = number(ratios[0]), number(ratios[-1])
+    said = least if least == most else f"{least} to {most}"
+    return f"gRPC lets {said} times as much through as HTTP"
 
 
 def _over(above: pd.DataFrame, below: pd.DataFrame, quantity: Quantity) -> Interval:

@@ -14,9 +14,10 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from lab.charts.axes import label_axes, legend_below, log_steps, log_values, panel_axes
+from lab.charts.chart import Chart, styled
 from lab.charts.marks import draw_points, invalid_entry, points_entry
 from lab.charts.series import Panel, Series, panels_of
-from lab.charts.style import INK, Chart, Look, looks, styled
+from lab.charts.style import INK, Look, looks
 from lab.charts.tables import Table, figure_of
 from lab.measure.statistics import Interval
 from lab.results.counted import counted, uncounted, valid
@@ -188,7 +189,6 @@ def scalability(rows: pd.DataFrame, series: str = "topology") -> Chart:
     panels = panels_of(rows, series)
     look_of = looks(list(dict.fromkeys(each.name for panel in panels for each in panel.series)))
     figure, places = panel_axes(len(panels))
-    figure.suptitle("Throughput by concurrency: knee and law", x=0.01, ha="left")
     curves = []
     for ax, panel in zip(places, panels, strict=True):
         ax.set_title(panel.label)
@@ -201,7 +201,23 @@ def scalability(rows: pd.DataFrame, series: str = "topology") -> Chart:
     log_values(places[0].yaxis, told)
     legend_below(figure, list(_handles(curves, look_of)), columns=3)
     table = _table(curves)
-    return Chart(figure, f"{_CAPTION}\n\n{table}", " ".join(_in_words(line) for line in table.rows))
+    return Chart(
+        figure,
+        _answer(curves),
+        "Throughput by concurrency, with the knee and the fitted scalability law",
+        f"{_CAPTION}\n\n{table}",
+        " ".join(_in_words(line) for line in table.rows),
+    )
+
+
+def _answer(curves: Sequence[Growth]) -> str:
+    """Say where each curve bends, of at most three."""
+    bent = [curve for curve in curves if curve.knee is not None]
+    told = [f"{', '.join(filter(None, (c.series.name, c.panel)))} at {c._knee_text}" for c in bent]
+    if not told:
+        return "Nothing shows where throughput stops to grow"
+    more = f" and {len(told) - 3} more" if len(told) > 3 else ""
+    return f"Where more in flight stops to pay: {'; '.join(told[:3])}{more}"
 
 
 def scalability_table(rows: pd.DataFrame, series: str = "topology") -> Table:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from lab.charts.tooltips import cell_tip, trial_tips
 from lab.measure.statistics import Interval, log_interval
 from lab.names import LoadModel, TopologyName
 from lab.results.counted import counted, uncounted
@@ -64,6 +65,20 @@ class Point:
     """The estimate by the valid trials, in the column's unit; NaN without a valid one."""
     invalid: tuple[float, ...]
     """One value for each invalid trial, NaN where the column is blank."""
+    name: str
+    """The series and the place, as a tooltip opens."""
+    column: str
+    rows: pd.DataFrame
+
+    @property
+    def tip(self) -> str:
+        """What the estimate says under the pointer."""
+        return cell_tip(self.name, self.column, self.rows, self.column)
+
+    @property
+    def invalid_tips(self) -> list[str]:
+        """What each invalid trial says under the pointer."""
+        return trial_tips(self.name, self.column, self.rows, self.column) if self.invalid else []
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +109,9 @@ class Series:
         require_columns(self.rows, column)
         for x in self.places:
             rows = self.at(x)
-            yield Point(x, log_interval(counted(rows, column)), tuple(uncounted(rows, column)))
+            invalid = tuple(uncounted(rows, column))
+            name = f"{self.name}, {self.axis} {x:g}"
+            yield Point(x, log_interval(counted(rows, column)), invalid, name, column, rows)
 
 
 @dataclass(frozen=True, slots=True)

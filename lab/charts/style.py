@@ -1,34 +1,58 @@
-"""A chart, and how all charts look: colours that the colour-blind tell apart, marks that need no colour."""
+"""How all charts look: colours for both themes and the colour-blind, marks that need no colour."""
 
 from __future__ import annotations
 
-import io
-from collections.abc import Callable, Sized
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
-from functools import wraps
 from itertools import count
-from pathlib import Path
-from typing import Any, ParamSpec
+from typing import Any
 
-from matplotlib import rc_context
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-__all__ = ["GREY", "INK", "SERVICE_COLOURS", "Chart", "Look", "look", "looks", "new_figure", "styled"]
+__all__ = [
+    "FAINT",
+    "GREY",
+    "INK",
+    "RC",
+    "SERVICE_COLOURS",
+    "SOFT",
+    "Look",
+    "is_narrow",
+    "look",
+    "looks",
+    "narrow_figures",
+    "new_figure",
+]
 
 INK = "#222222"
+"""Text and axes; the colour of the page's own text where a chart is part of a page."""
 GREY = "#767676"
+"""Lines and marks that belong to no series."""
+FAINT = "#E4E4E4"
+"""Grid lines: seen where they are looked for."""
+SOFT = "#EFEFEF"
+"""Stripes behind marks."""
 
-# Okabe and Ito, Color Universal Design, 2008. The markers, lines and hatches say the same in grey.
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+# After Okabe and Ito, Color Universal Design, 2008; the light ones darker, so that every colour has a
+# contrast of 3 : 1 and more both with white and with the pages of dark themes (WCAG 2.2, 1.4.11). The
+# markers, lines and hatches say the same in grey.
+_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#C26A9B", "#AA7A00", "#3A97D4", INK)
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 _LINES: tuple[Any, ...] = ("-", "-", "-", "-", (0, (6, 1)), (0, (6, 1)), (0, (6, 1)))
 _FIXED = {"sequential": 0, "parallel": 1}
 _HATCHES = ("////", "\\\\\\\\", "....", "xxxx", "----", "||||", "oooo")
-# Dark and light in turn, so that neighbours stay apart in a grey print.
-SERVICE_COLOURS = ("#0072B2", "#56B4E9", "#D55E00", "#E69F00")
+# Dark and light in turn, as far as both themes allow: a line of the page's colour parts neighbours.
+SERVICE_COLOURS = ("#0072B2", "#3A97D4", "#C65300", "#C68A00")
 
-_RC: Any = {
+WIDEST_IN = 10.0
+"""The width of the widest chart: 1,000 px of a page, where its text has the size of the page's."""
+NARROW_IN = 4.2
+"""The width of every chart on a narrow page: 420 px."""
+
+RC: Any = {
     "font.family": "DejaVu Sans",
     "font.size": 10,
     "text.color": INK,
@@ -37,15 +61,16 @@ _RC: Any = {
     "axes.titleweight": "normal",
     "figure.titlesize": 12,
     "figure.titleweight": "bold",
+    "axes.facecolor": "none",
     "axes.labelcolor": INK,
     "axes.edgecolor": GREY,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.axisbelow": True,
     "axes.grid": True,
-    "grid.color": "#E4E4E4",
+    "grid.color": FAINT,
     "grid.linewidth": 0.8,
-    "hatch.linewidth": 0.7,
+    "hatch.linewidth": 0.9,
     "legend.frameon": False,
     "legend.fontsize": 9,
     "xtick.color": GREY,
@@ -58,8 +83,9 @@ _RC: Any = {
     "savefig.dpi": 200,
     "svg.hashsalt": "pipeline-lab",
 }
+"""The settings of matplotlib that every chart is drawn with."""
 
-Arguments = ParamSpec("Arguments")
+_narrow: ContextVar[bool] = ContextVar("narrow figures", default=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,68 +111,27 @@ def looks(names: list[str]) -> dict[str, Look]:
     return {name: look(fixed[name] if name in fixed else next(free)) for name in names}
 
 
-def styled(draw: Callable[Arguments, Chart]) -> Callable[Arguments, Chart]:
-    """Draw in the lab's style, and leave the user's own settings of matplotlib as they were.
-
-    Where there is nothing to draw, neither a row nor a run, the chart says so.
-    """
-
-    @wraps(draw)
-    def drawn(*arguments: Arguments.args, **named: Arguments.kwargs) -> Chart:
-        given = arguments or tuple(named.values())
-        with rc_context(_RC):
-            if not given or (isinstance(given[0], Sized) and not len(given[0])):
-                return _nothing()
-            return draw(*arguments, **named)
-
-    return drawn
+@contextmanager
+def narrow_figures() -> Iterator[None]:
+    """Make every new figure as narrow as a small page, with panels below each other: a context manager."""
+    before = _narrow.set(True)
+    try:
+        yield
+    finally:
+        _narrow.reset(before)
 
 
-def _nothing() -> Chart:
-    """Draw words alone."""
-    figure, said = new_figure(8.4, 1.2), "Nothing was measured: there is nothing to draw."
-    figure.text(0.01, 0.5, said, va="center")
-    return Chart(figure, said, said)
+def is_narrow() -> bool:
+    """Return whether figures are made for a narrow page."""
+    return _narrow.get()
 
 
 def new_figure(width_in: float, height_in: float) -> Figure:
-    """Make an empty figure, without a window system and without a place in pyplot's global list."""
+    """Make an empty figure, without a window system and without a place in pyplot's global list.
+
+    No figure is wider than a page; where `is_narrow`, all have the width of a narrow one.
+    """
+    width_in = NARROW_IN if is_narrow() else min(width_in, WIDEST_IN)
     figure = Figure(figsize=(width_in, height_in), layout="constrained")
     FigureCanvasAgg(figure)
     return figure
-
-
-@dataclass(frozen=True, slots=True)
-class Chart:
-    """A figure with its caption in Markdown. A notebook shows both, the caption below the picture."""
-
-    figure: Figure
-    caption: str
-    alternative: str
-    """What the picture shows, in words, for those who do not see it."""
-
-    def save(self, path: Path | str) -> Path:
-        """Write the figure, in the format that the suffix names, and return its path."""
-        path = Path(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self.figure.savefig(path, facecolor="white")
-        return path
-
-    def png(self) -> bytes:
-        """Render the figure as PNG, at twice the usual resolution for sharp screens."""
-        buffer = io.BytesIO()
-        self.figure.savefig(buffer, format="png", facecolor="white")
-        return buffer.getvalue()
-
-    def image(self) -> Any:
-        """Return the picture alone, as IPython displays it."""
-        from IPython.display import Image  # only a notebook has it, and only there it is wanted
-
-        width_px = round(self.figure.get_size_inches()[0] * 100)
-        return Image(self.png(), width=width_px, alt=self.alternative)  # type: ignore[no-untyped-call]
-
-    def _ipython_display_(self) -> None:
-        from IPython.display import Markdown, display
-
-        for each in (self.image(), Markdown(self.caption)):  # type: ignore[no-untyped-call]
-            display(each)  # type: ignore[no-untyped-call]
