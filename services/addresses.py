@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from services.environment import NAME_REMEDY, is_name
 
-__all__ = ["Address", "address_of", "is_http_url", "is_loopback", "read_addresses"]
+__all__ = ["Address", "address_of", "is_everywhere", "is_http_url", "is_loopback", "read_addresses"]
 
 
 def address_of(host: str, port: int) -> str:
@@ -28,6 +28,14 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
     mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
     return (mapped or address).is_loopback
+
+
+def is_everywhere(host: str) -> bool:
+    """Tell whether to listen on a host is to listen on all addresses: 0.0.0.0 or ::."""
+    try:
+        return ip_address(host).is_unspecified
+    except ValueError:
+        return False
 
 
 def is_http_url(text: str, *, with_path: bool) -> bool:

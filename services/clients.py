@@ -21,6 +21,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from services.environment import SettingsError
+from services.limits import BODY_LIMIT_BYTES, answer_limit
 from services.names import ClientName
 from services.wire.client import WireClient
 from services.wire.errors import FailureKind, NotConnected, WireError
@@ -117,9 +118,14 @@ def require(name: ClientName) -> None:
             ) from error
 
 
-def open_client(name: ClientName) -> AbstractAsyncContextManager[Client]:
-    """Return a context manager of a client that lasts as long as the block, within the running loop."""
-    return _OPENERS[name]()
+def open_client(
+    name: ClientName, answer_limit_bytes: int = answer_limit(BODY_LIMIT_BYTES)
+) -> AbstractAsyncContextManager[Client]:
+    """Return a context manager of a client that lasts as long as the block, within the running loop.
+
+    Answers may have `answer_limit_bytes`, which only the client `wire` holds them to.
+    """
+    return _wire(answer_limit_bytes) if name is ClientName.WIRE else _OPENERS[name]()
 
 
 @asynccontextmanager
@@ -244,8 +250,10 @@ class _Wire:
 
 
 @asynccontextmanager
-async def _wire() -> AsyncIterator[Client]:
-    async with WireClient(max_connections=MAX_CONNECTIONS, idle_timeout_s=IDLE_S) as client:
+async def _wire(answer_limit_bytes: int) -> AsyncIterator[Client]:
+    async with WireClient(
+        max_connections=MAX_CONNECTIONS, idle_timeout_s=IDLE_S, max_body_bytes=answer_limit_bytes
+    ) as client:
         yield _Wire(client)
 
 
@@ -254,7 +262,6 @@ _OPENERS: Mapping[ClientName, Callable[[], AbstractAsyncContextManager[Client]]]
     ClientName.HTTPX_PER_REQUEST: _httpx_per_request,
     ClientName.HTTPX_AIOHTTP: _httpx_aiohttp,
     ClientName.AIOHTTP: _aiohttp,
-    ClientName.WIRE: _wire,
 }
 _PACKAGES: Mapping[ClientName, tuple[str, ...]] = {
     ClientName.HTTPX: ("httpx", "httpcore"),

@@ -98,10 +98,10 @@ def raise_descriptor_limit(wanted: int = MOST_DESCRIPTORS) -> int:
     return now
 
 
-def listen(host: str, port: int, variable: str) -> socket.socket:
+def listen(host: str, port: int, variable: str, host_variable: str) -> socket.socket:
     """Return a socket that listens on `host:port`.
 
-    Raises SettingsError, naming the `variable` that sets the port, where that is not possible.
+    Raises SettingsError, naming the variables that set port and host, where that is not possible.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
@@ -110,13 +110,13 @@ def listen(host: str, port: int, variable: str) -> socket.socket:
         reason = f"{error.strerror}".partition(" (")[0]
         raise SettingsError(
             f"{variable} is {port}, and {address_of(host, port)} cannot be listened on ({reason}):"
-            f" {_remedy(error, variable)}"
+            f" {_remedy(error, host_variable)}"
         ) from error
 
 
-def _remedy(error: OSError, variable: str) -> str:
+def _remedy(error: OSError, host_variable: str) -> str:
     if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
-        return f"give {variable.replace('PORT', 'HOST')} an address of this machine"
+        return f"give {host_variable} an address of this machine"
     if error.errno == errno.EACCES:
         return "choose another, from 1024 up"
     return "stop what listens there, or choose another"
@@ -128,6 +128,7 @@ def serve(
     host: str,
     port: int,
     variable: str,
+    host_variable: str,
     *,
     grace_s: float,
     scheme: str = "grpc",
@@ -135,12 +136,12 @@ def serve(
 ) -> None:
     """Serve until SIGINT or SIGTERM, with the server that `make` returns on the running loop.
 
-    Then lets requests in flight end for `grace_s` seconds.
-    Says where it listens, as a URL of `scheme`, and then the `remark`, if any. Raises SettingsError, naming
-    the `variable` that sets the port, where the port cannot be listened on.
+    Then lets requests in flight end for `grace_s` seconds. Says where it listens, as a URL of `scheme`, and
+    then the `remark`, if any. Raises SettingsError, naming the variables that set port and host, where the
+    port cannot be listened on.
     """
     raise_descriptor_limit()
-    run(_serve(make, name, listen(host, port, variable), grace_s, scheme, remark))
+    run(_serve(make, name, listen(host, port, variable, host_variable), grace_s, scheme, remark))
 
 
 async def _serve(

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from services.addresses import is_http_url
+from services.addresses import Address, is_everywhere, is_http_url
 from services.environment import SettingsError
 
 __all__ = [
@@ -58,6 +58,11 @@ class DocumentedService:
         """The base URL of the sequential topology's instance."""
         return f"http://127.0.0.1:{self.port}"
 
+    @property
+    def published_url(self) -> str:
+        """The base URL of the service's balancer where each server is a host of its own name."""
+        return f"http://{balancer_name(self.name)}:{self.balancer_port}"
+
 
 DOCUMENTED = (
     DocumentedService("service1", "/process", (8051, 8055, 8057, 8059), 8061),
@@ -88,6 +93,8 @@ def next_service(service: str) -> DocumentedService | None:
 def service_defaults(service: str, environ: Mapping[str, str]) -> dict[str, Any]:
     """Return the fields of ServiceSettings that need no variable: none where `service` is not documented.
 
+    The next hop is the sequential topology's on this machine, or, where the service listens on all addresses,
+    as in a container, the next service's balancer by its published name.
     Raises SettingsError where the variable of the next service holds no base URL.
     """
     place = _PLACES.get(service)
@@ -96,7 +103,9 @@ def service_defaults(service: str, environ: Mapping[str, str]) -> dict[str, Any]
     known: dict[str, Any] = {"port": DOCUMENTED[place].port, "path": DOCUMENTED[place].path}
     following = next_service(service)
     if following:
-        base = environ.get(following.url_variable, following.url).rstrip("/")
+        everywhere = is_everywhere(environ.get("SERVICE_HOST", ""))
+        usual = following.published_url if everywhere else following.url
+        base = environ.get(following.url_variable, usual).rstrip("/")
         if not is_http_url(base, with_path=False):
             raise SettingsError(
                 f"{following.url_variable} is {base!r}: give a base URL such as {following.url}"
@@ -106,9 +115,19 @@ def service_defaults(service: str, environ: Mapping[str, str]) -> dict[str, Any]
     return known
 
 
-def balancer_defaults(service: str) -> dict[str, Any]:
-    """Return the fields of BalancerSettings that need no variable: none where `service` is not documented."""
+def balancer_defaults(service: str, environ: Mapping[str, str]) -> dict[str, Any]:
+    """Return the fields of BalancerSettings that need no variable: none where `service` is not documented.
+
+    There are no instances, or, where the balancer listens on all addresses, as in a container, the parallel
+    topology's by their published names.
+    """
     place = _PLACES.get(service)
     if place is None:
         return {}
-    return {"port": DOCUMENTED[place].balancer_port, "hops_left": 2 * (len(DOCUMENTED) - place) - 1}
+    known: dict[str, Any] = {
+        "port": DOCUMENTED[place].balancer_port,
+        "hops_left": 2 * (len(DOCUMENTED) - place) - 1,
+    }
+    if is_everywhere(environ.get("BALANCER_HOST", "")):
+        known["instances"] = tuple(Address(name, name, port) for name, port in DOCUMENTED[place].instances)
+    return known

@@ -13,15 +13,22 @@ from services.names import nearest
 
 __all__ = [
     "NAME_REMEDY",
+    "NONE",
     "SettingsError",
     "Variable",
     "is_name",
     "number",
     "one_of",
+    "port",
     "refuse_unknown",
+    "set_in",
     "whole",
     "yes_or_no",
 ]
+
+
+NONE = "none"
+"""What a variable is set to for nothing at all: no paths, no next hop, no instances."""
 
 
 class SettingsError(ValueError):
@@ -73,6 +80,14 @@ def whole(text: str) -> int:
         raise ValueError("give a whole number") from None
 
 
+def port(text: str) -> int:
+    """Read the number of a port. Raises ValueError with the remedy."""
+    number = whole(text)
+    if not 0 <= number < 65536:
+        raise ValueError("give 0 (any free port) to 65535")
+    return number
+
+
 def number(text: str) -> float:
     """Read a number. Raises ValueError with the remedy."""
     try:
@@ -100,13 +115,52 @@ def one_of(choices: type[StrEnum]) -> Callable[[str], StrEnum]:
     return read
 
 
-def refuse_unknown(prefix: str, given: Mapping[str, str], known: Iterable[str]) -> None:
-    """Raise SettingsError for a variable with the prefix that is none of the known: likely a misspelt one."""
-    names = list(known)
+def set_in(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables that are set: not to nothing, and not by Kubernetes for a service of its own.
+
+    Kubernetes sets SERVICE1_PORT, SERVICE1_SERVICE_HOST and more of that form for a service1, and where a
+    service is called `service` or `balancer`, SERVICE_PORT or BALANCER_PORT, to a URL.
+    """
+    return {
+        name: text
+        for name, text in environ.items()
+        if text and not _KUBERNETES.fullmatch(name) and not (name.endswith("_PORT") and "://" in text)
+    }
+
+
+def refuse_unknown(given: Mapping[str, str], own: Iterable[Variable], others: Iterable[Variable]) -> None:
+    """Raise SettingsError for a `SERVICE_…` or `BALANCER_…` that no program knows: likely a misspelt one.
+
+    `own` are the variables of the program, `others` those of the program it runs beside.
+    """
+    names = [variable.name for variable in (*own, *others)]
     for name in sorted(given.keys() - set(names)):
-        if name.startswith(prefix):
-            # Without the prefix, which alone would make any two of them alike.
-            stems = [known_name.removeprefix(prefix) for known_name in names]
-            near = nearest(name.removeprefix(prefix), stems)
-            hint = f"did you mean {names[stems.index(near)]}?" if near else f"there are {', '.join(names)}"
-            raise SettingsError(f"{name} is {given[name]!r}, and no such setting exists: {hint}")
+        ours = _OURS.match(name)
+        if ours is None or _OF_ONE_SERVICE.fullmatch(name):
+            continue
+        hint = _hint(name, ours[0], names)
+        secret = "TOKEN" in name or hint.endswith("_TOKEN?")
+        value = "set" if secret else repr(given[name])
+        raise SettingsError(f"{name} is {value}, and no such setting exists: {hint}")
+
+
+_OURS = re.compile(r"(?:SERVICE[0-9]*|BALANCER)_")
+_OF_ONE_SERVICE = re.compile(r"SERVICE[0-9]+_(?:URL|INSTANCES)")
+"""Variables that are named after a service: the base URL by which it is called, and its instances."""
+_KUBERNETES = re.compile(
+    r"\w+_SERVICE_(?:HOST|PORT(?:_\w+)?)|\w+_PORT_[0-9]+_(?:TCP|UDP|SCTP)(?:_(?:PROTO|PORT|ADDR))?"
+    r"|SERVICE[0-9]+(?:_\w+)?_PORT"
+)
+
+
+def _hint(name: str, prefix: str, names: list[str]) -> str:
+    """Return which of the names an unknown one may stand for: first among those with the same prefix."""
+    alike = [known for known in names if known.startswith(prefix)]
+    alike = alike or [f"{prefix}URL", f"{prefix}INSTANCES"]
+    for among in (alike, names):
+        # Without the prefix, which alone would make any two of them alike.
+        stems = {_OURS.sub("", known, count=1): known for known in reversed(among)}
+        near = nearest(name.removeprefix(prefix), stems)
+        if near:
+            return f"did you mean {stems[near]}?"
+    return f"there are {', '.join(alike)}"

@@ -165,7 +165,7 @@ def create_app(settings: ServiceSettings) -> FastAPI:
             if settings.next_url is None:
                 yield
             else:
-                async with open_client(settings.client) as handler.client:
+                async with open_client(settings.client, settings.answer_limit_bytes) as handler.client:
                     yield
         finally:
             instance.close()
@@ -229,7 +229,7 @@ class HttpHandler:
     async def _serve(self, request: Request, times: SlotTimes) -> Response:
         budget_s = read_budget_s(request)
         deadline = None if budget_s is None else asyncio.get_running_loop().time() + budget_s
-        body = await read_body(request, self.settings.body_limit_bytes, self.settings.timeout_s)
+        body = await read_body(request, self.settings.request_limit_bytes, self.settings.timeout_s)
         message = parse(self.instance.stage.takes, body)
         try:
             output = await self.instance.execute(message, _json, times, deadline)

@@ -3,28 +3,24 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from services.addresses import is_http_url
+from services.balancer.settings import VARIABLES as BALANCER_VARIABLES
 from services.documented import next_service, service_defaults
-from services.environment import (
-    NAME_REMEDY,
-    SettingsError,
-    Variable,
-    is_name,
-    number,
-    one_of,
-    refuse_unknown,
-    whole,
-    yes_or_no,
-)
+from services.environment import NAME_REMEDY, NONE, SettingsError, is_name, refuse_unknown, set_in
 from services.limits import BODY_LIMIT_BYTES, GRACE_S, answer_limit, request_limit
-from services.names import ClientName, Distribution, WorkKind
+from services.names import ClientName
+from services.variables import VARIABLES
 from services.work import Work
 
 __all__ = ["VARIABLES", "ServiceSettings", "SettingsError"]
+
+_LETTERS = re.compile(r"[a-z]{1,2}")
+"""What tells the instances of one service apart: `a` stands for service1a."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,10 +104,11 @@ class ServiceSettings:
 
         `service` is the service's name where the command line gives it. service1 to service4 have the
         documented path, port and next hop unless variables say otherwise; others need SERVICE_PORT and
-        SERVICE_PATH. Raises SettingsError, also for a `SERVICE_…` that is no setting: likely a misspelt one.
+        SERVICE_PATH. One that listens on all addresses has the published name of the next balancer. Raises
+        SettingsError, also for a `SERVICE_…` or `BALANCER_…` that is no setting: likely a misspelt one.
         """
-        given = {name: text for name, text in environ.items() if text}
-        refuse_unknown("SERVICE_", given, (variable.name for variable in VARIABLES))
+        given = set_in(environ)
+        refuse_unknown(given, VARIABLES, BALANCER_VARIABLES)
         service = service or given.get("SERVICE_NAME")
         if service is None:
             raise SettingsError("SERVICE_NAME is not set: say which service this is, such as service1")
@@ -121,6 +118,8 @@ class ServiceSettings:
         for variable in VARIABLES:
             if variable.name in given:
                 variable.put(values, given[variable.name])
+        if "SERVICE_INSTANCE" not in given and _LETTERS.fullmatch(values.get("instance", "")):
+            values["instance"] = service + values["instance"]
         for missing in ("port", "path"):
             if missing not in values:
                 raise SettingsError(
@@ -131,9 +130,10 @@ class ServiceSettings:
     def to_environ(self) -> dict[str, str]:
         """Return the environment variables from which `from_environ` reads these settings."""
         environ = {variable.name: variable.text(self) for variable in VARIABLES}
+        del environ["INSTANCE_ID" if _LETTERS.fullmatch(self.instance) else "SERVICE_INSTANCE"]
         following = next_service(self.service)
         if following and self.next_url is None:
-            environ["SERVICE_NEXT_URL"] = NOWHERE
+            environ["SERVICE_NEXT_URL"] = NONE
         elif following and self.next_service == following.name:
             base = f"{self.next_url}".removesuffix(following.path)
             if base + following.path == self.next_url and is_http_url(base, with_path=False):
@@ -143,44 +143,3 @@ class ServiceSettings:
     def _refuse(self, name: str, remedy: str) -> None:
         variable = next(variable.name for variable in VARIABLES if variable.field == name)
         raise SettingsError(f"{variable} ({name}) is {getattr(self, name)!r}: {remedy}")
-
-
-NOWHERE = "none"
-
-
-def _url(text: str) -> str | None:
-    return None if text == NOWHERE else text
-
-
-VARIABLES = (
-    Variable("SERVICE_NAME", "service", str, "name of the service, where the command line does not say"),
-    Variable("INSTANCE_ID", "instance", str, "name of this instance, such as service1a; else the service's"),
-    Variable("SERVICE_HOST", "host", str, "address to listen on; else 127.0.0.1"),
-    Variable("SERVICE_PORT", "port", whole, "port to listen on; else the documented 8051 to 8054"),
-    Variable("SERVICE_PATH", "path", str, "route to answer; else the documented one"),
-    Variable("SERVICE_NEXT_URL", "next_url", _url, "full URL to post to, or none; wins over SERVICE2_URL …"),
-    Variable("SERVICE_NEXT", "next_service", str, "name of the next service, for error messages"),
-    Variable("SERVICE_HOPS_LEFT", "hops_left", whole, "servers after this one, balancers included"),
-    Variable("SERVICE_TIMEOUT_S", "timeout_s", number, "seconds that each hop left may take; else 30"),
-    Variable("SERVICE_CLIENT", "client", one_of(ClientName), f"client: {', '.join(ClientName)}; else wire"),
-    Variable("SERVICE_WORK", "work.kind", one_of(WorkKind), "io (documented), cpu or text; else io"),
-    Variable("SERVICE_WORK_MS", "work.mean_ms", number, "mean service time in ms; else 40"),
-    Variable(
-        "SERVICE_WORK_DISTRIBUTION",
-        "work.distribution",
-        one_of(Distribution),
-        f"of service times: {', '.join(Distribution)}; else constant",
-    ),
-    Variable("SERVICE_SLOTS", "work.slots", whole, "requests served at once; else 1"),
-    Variable("SERVICE_QUEUE_LIMIT", "work.queue_limit", whole, "requests that may wait for a slot; else 128"),
-    Variable("SERVICE_SEED", "work.seed", whole, "seed of the service times; else 0"),
-    Variable("SERVICE_BODY_LIMIT_BYTES", "body_limit_bytes", whole, "largest request body; else 67108864"),
-    Variable("SERVICE_GRACE_S", "grace_s", number, "seconds to finish once told to stop; else 3"),
-    Variable(
-        "SERVICE_LEDGER_LIMIT", "ledger_limit", whole, "request ids that GET /ledger remembers; else 0: none"
-    ),
-    Variable("SERVICE_LEDGER_FILE", "ledger_file", str, "file that the ledger appends ids to; else none"),
-    Variable("SERVICE_FAULTS", "faults", yes_or_no, "True if POST /faults may make it fail; else False"),
-)
-"""Every environment variable of a service, beside `SERVICE2_URL` … `SERVICE4_URL`: the base URL of the next
-hop of a documented service, to which its path is added (http://127.0.0.1:8062 where it is a balancer)."""

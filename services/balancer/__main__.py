@@ -8,7 +8,7 @@ import os
 import sys
 
 from services.balancer.server import BalancerServer
-from services.balancer.settings import VARIABLES, BalancerSettings, SettingsError
+from services.balancer.settings import VARIABLES, BalancerSettings, SettingsError, port_variable
 from services.command import name_of, serve, table
 
 __all__ = ["main"]
@@ -19,7 +19,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m services.balancer",
         description="The balancer of one service, set by environment variables:",
-        epilog=table(VARIABLES, "SERVICE1_INSTANCES", "its instances: service1a=127.0.0.1:8051,…"),
+        epilog=table(VARIABLES, "SERVICE1_INSTANCES", "its instances: service1a=127.0.0.1:8051,…, or none"),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
@@ -34,16 +34,16 @@ def main(arguments: list[str] | None = None) -> int:
         logging.basicConfig(level=logging.INFO, format="%(message)s")
     try:
         settings = BalancerSettings.from_environ(os.environ, service)
-        missing = f"has no instances yet: set {settings.instances_variable}, or POST them to /admin/instances"
         serve(
             lambda: BalancerServer(settings),
             settings.name,
             settings.host,
             settings.port,
-            "BALANCER_PORT",
+            port_variable(os.environ),
+            "BALANCER_HOST",
             grace_s=settings.grace_s,
             scheme="http",
-            remark="" if settings.instances else missing,
+            remark=settings.remark,
         )
     except SettingsError as error:
         print(f"{service or 'balancer'} cannot start: {error}", file=sys.stderr)

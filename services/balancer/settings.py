@@ -12,18 +12,22 @@ from services.addresses import Address, read_addresses
 from services.documented import PATHS, balancer_defaults, balancer_name
 from services.environment import (
     NAME_REMEDY,
+    NONE,
     SettingsError,
     Variable,
     is_name,
     number,
     one_of,
+    port,
     refuse_unknown,
+    set_in,
     whole,
 )
 from services.limits import BODY_LIMIT_BYTES, GRACE_S, request_limit
 from services.names import PolicyName
+from services.variables import VARIABLES as SERVICE_VARIABLES
 
-__all__ = ["VARIABLES", "Address", "BalancerSettings", "PolicyName", "SettingsError"]
+__all__ = ["VARIABLES", "Address", "BalancerSettings", "PolicyName", "SettingsError", "port_variable"]
 
 MIB = 1024 * 1024
 
@@ -113,6 +117,13 @@ class BalancerSettings:
         return _instances_variable(self.service)
 
     @property
+    def remark(self) -> str:
+        """What to say of the balancer as it starts, if anything."""
+        if self.instances:
+            return ""
+        return f"has no instances yet: set {self.instances_variable}, or POST them to /admin/instances"
+
+    @property
     def request_limit_bytes(self) -> int:
         """The largest body that the balancer takes: what clients may send, and what services add to it."""
         return request_limit(self.body_limit_bytes, service=self.service)
@@ -141,17 +152,21 @@ class BalancerSettings:
         """Read the settings from environment variables (see VARIABLES); those set to nothing count as unset.
 
         `service` is the name of the service behind the balancer, where the caller knows it. The instances are
-        in SERVICE1_INSTANCES for service1, and so on. service1 to service4 have the documented port; any
-        other needs BALANCER_PORT. A `BALANCER_…` that is no setting is refused. Raises SettingsError.
+        in SERVICE1_INSTANCES for service1, and so on (`none`: they will be added while it runs). A balancer
+        of service1 to service4 has the documented port and, if it listens on all addresses, the published
+        names of the instances; any other needs a port. Raises SettingsError, also for a `BALANCER_…` or
+        `SERVICE_…` that is no setting: likely a misspelt one.
         """
-        given = {name: text for name, text in environ.items() if text}
-        refuse_unknown("BALANCER_", given, (variable.name for variable in VARIABLES))
+        given = set_in(environ)
+        refuse_unknown(given, VARIABLES, SERVICE_VARIABLES)
         service = service or given.get("BALANCER_SERVICE")
         if service is None:
             raise SettingsError(
                 "BALANCER_SERVICE is not set: say which service this is for, such as service1"
             )
-        values: dict[str, Any] = {"instances": _instances(given, service), **balancer_defaults(service)}
+        values: dict[str, Any] = {"instances": (), **balancer_defaults(service, given)}
+        if _instances_variable(service) in given:
+            values["instances"] = _instances(given, service)
         for variable in VARIABLES:
             if variable.name in given:
                 variable.put(values, given[variable.name])
@@ -162,7 +177,8 @@ class BalancerSettings:
     def to_environ(self) -> dict[str, str]:
         """Return the environment variables from which `from_environ` reads these settings."""
         environ = {variable.name: _text(variable, self) for variable in VARIABLES}
-        environ[self.instances_variable] = ",".join(str(address) for address in self.instances)
+        environ[self.instances_variable] = ",".join(str(address) for address in self.instances) or NONE
+        del environ["SERVICE_PORT"]  # BALANCER_PORT says the same
         return {name: text for name, text in environ.items() if text}
 
     def _refuse(self, name: str, remedy: str) -> None:
@@ -171,15 +187,21 @@ class BalancerSettings:
         raise SettingsError(f"{variable} ({name}) is {getattr(self, name)!r}: {remedy}")
 
 
+def port_variable(environ: Mapping[str, str]) -> str:
+    """Return which environment variable sets the port, or would."""
+    given = set_in(environ)
+    return "SERVICE_PORT" if "SERVICE_PORT" in given and "BALANCER_PORT" not in given else "BALANCER_PORT"
+
+
 def _instances_variable(service: str) -> str:
     return f"{service.upper()}_INSTANCES"
 
 
 def _instances(given: Mapping[str, str], service: str) -> tuple[Address, ...]:
     variable = _instances_variable(service)
-    text = given.get(variable, "")
+    text = given[variable]
     try:
-        return read_addresses(text)
+        return () if text.strip() == NONE else read_addresses(text)
     except ValueError as error:
         raise SettingsError(f"{variable} is {text!r}: {error}") from error
 
@@ -211,7 +233,6 @@ def _text(variable: Variable, settings: BalancerSettings) -> str:
     return ",".join(str(item) for item in sorted(value))
 
 
-NONE = "none"
 _TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*")
 """What Authorization: Bearer can carry (RFC 6750, 2.1)."""
 
@@ -240,7 +261,13 @@ _FROM_0 = frozenset(("in_flight_limit", "queue_limit", "replay_limit_bytes"))
 VARIABLES = (
     Variable("BALANCER_SERVICE", "service", str, "service behind it, where the command line does not say"),
     Variable("BALANCER_NAME", "name", str, "name of this balancer; else service1-loadbalancer …"),
-    Variable("BALANCER_HOST", "host", str, "address to listen on; else 127.0.0.1"),
+    Variable(
+        "BALANCER_HOST",
+        "host",
+        str,
+        "address to listen on; else 127.0.0.1. On all (0.0.0.0) instances have their published names",
+    ),
+    Variable("SERVICE_PORT", "port", port, "port to listen on, where BALANCER_PORT does not say"),
     Variable("BALANCER_PORT", "port", whole, "port to listen on; else the documented 8061 to 8064"),
     Variable("BALANCER_POLICY", "policy", one_of(PolicyName), f"{', '.join(PolicyName)}; else round_robin"),
     Variable("BALANCER_SEED", "seed", whole, "seed, with the name, of random choices; else 0"),

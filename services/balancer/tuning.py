@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any
 
-from services.balancer.settings import NONE, VARIABLES, BalancerSettings
-from services.environment import SettingsError, Variable
+from services.balancer.settings import VARIABLES, BalancerSettings
+from services.environment import NONE, SettingsError, Variable
 from services.names import nearest
 
 __all__ = ["Tuning", "TuningValue"]

@@ -34,6 +34,7 @@ def main(arguments: list[str] | None = None) -> int:
             settings.host,
             settings.port,
             "SERVICE_PORT",
+            "SERVICE_HOST",
             grace_s=settings.grace_s,
         )
     except SettingsError as error:

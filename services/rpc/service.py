@@ -48,7 +48,7 @@ class ServiceServer(GrpcServer):
 
             faulty = FaultyAnswer(self._handler.answer, self.slots, settings.work.seed)
             methods = {METHODS[settings.path]: faulty.answer, ASK: faulty.ask}
-        super().__init__(methods, settings.body_limit_bytes)
+        super().__init__(methods, settings.request_limit_bytes)
 
     async def stop(self, grace_s: float) -> None:
         """Let calls in flight end for `grace_s` seconds, cut the rest, then the channel to the next hop."""
@@ -93,7 +93,10 @@ class GrpcHandler:
             raise SettingsError(
                 f"SERVICE_NEXT_URL (next_url) is {url!r}: end it in one of {', '.join(METHODS)}"
             )
-        self._channel = open_channel(address_of(parts.hostname or "", parts.port or 80))
+        self._channel = open_channel(
+            address_of(parts.hostname or "", parts.port or 80),
+            answer_limit_bytes=self.settings.answer_limit_bytes,
+        )
         self._next = self._channel.unary_unary(METHODS[parts.path])
 
     async def _serve(self, request: bytes, context: Context, times: SlotTimes) -> tuple[bytes, str | None]:

@@ -49,6 +49,7 @@ _BROKEN = frozenset(
 _CONNECT_FAILED = "failed to connect to all addresses"
 _SHORTAGES = {os.strerror(number): kind for number, kind in SHORTAGE_OF.items()}
 """What gRPC says where this side ran out of something: the system's own words."""
+_NOT_RESOLVED = ("DNS resolution failed", "Name resolution failure", "errors resolving")
 _QUOTED_CHARS = 500
 
 
@@ -86,6 +87,8 @@ def failure_of(error: grpc.aio.AioRpcError, peer: str) -> WireError | None:
     short_of = next((kind for text, kind in _SHORTAGES.items() if text in details), None)
     if short_of is not None:
         return NotConnected(short_of, peer, details)
+    if details.startswith(_NOT_RESOLVED):
+        return NotConnected(FailureKind.UNRESOLVED, peer, details)
     if details.startswith(_CONNECT_FAILED):
         refused = "refused" in details
         return NotConnected(FailureKind.REFUSED if refused else FailureKind.CONNECT_TIMEOUT, peer, details)

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lab.topology import Topology
+from services.balancer.settings import BalancerSettings
 from services.names import ClientName, Distribution, WorkKind
 from services.settings import VARIABLES, ServiceSettings, SettingsError
 from services.work import Work
@@ -94,6 +95,96 @@ def test_the_documented_variables_set_the_documented_things() -> None:
     assert (settings.port, settings.instance) == (8055, "service1b")
     assert settings.next_url == "http://127.0.0.1:8062/preprocess"
     assert settings.hop == "service2 (http://127.0.0.1:8062/preprocess)"
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "0:0::0"])
+def test_a_service_that_listens_on_all_addresses_calls_the_next_balancer_by_its_published_name(
+    host: str,
+) -> None:
+    urls = [ServiceSettings.from_environ({"SERVICE_HOST": host}, f"service{n}").next_url for n in range(1, 5)]
+    assert urls == [
+        "http://service2-loadbalancer:8062/preprocess",
+        "http://service3-loadbalancer:8063/analyze",
+        "http://service4-loadbalancer:8064/report",
+        None,
+    ]
+    environ = {"SERVICE_HOST": host, "SERVICE2_URL": "http://service2:8052"}
+    assert ServiceSettings.from_environ(environ, "service1").next_url == "http://service2:8052/preprocess"
+
+
+@pytest.mark.parametrize(
+    ("identity", "name"),
+    [
+        ("a", "service1a"),
+        ("d", "service1d"),
+        ("aa", "service1aa"),
+        ("service1b", "service1b"),
+        ("web-7", "web-7"),
+    ],
+)
+def test_an_instance_is_named_by_its_letter_or_in_full(identity: str, name: str) -> None:
+    assert ServiceSettings.from_environ({"INSTANCE_ID": identity}, "service1").instance == name
+
+
+def test_a_name_in_full_may_be_a_letter() -> None:
+    environ = {"INSTANCE_ID": "a", "SERVICE_INSTANCE": "b"}
+    assert ServiceSettings.from_environ(environ, "service1").instance == "b"
+    settings = ServiceSettings("ocr", "/scan", 9001, instance="a")
+    assert ServiceSettings.from_environ(settings.to_environ()).instance == "a"
+
+
+KUBERNETES = {
+    "SERVICE1_PORT": "tcp://10.0.0.7:8051",
+    "SERVICE1_SERVICE_HOST": "10.0.0.7",
+    "SERVICE1_SERVICE_PORT": "8051",
+    "SERVICE1_SERVICE_PORT_HTTP": "8051",
+    "SERVICE1_PORT_8051_TCP": "tcp://10.0.0.7:8051",
+    "SERVICE1_PORT_8051_TCP_PROTO": "tcp",
+    "SERVICE1_PORT_8051_TCP_PORT": "8051",
+    "SERVICE1_PORT_8051_TCP_ADDR": "10.0.0.7",
+    "SERVICE1_LOADBALANCER_PORT": "tcp://10.0.0.8:8061",
+    "SERVICE1_LOADBALANCER_SERVICE_HOST": "10.0.0.8",
+    "SERVICE_PORT": "tcp://10.0.0.9:80",
+    "SERVICE_SERVICE_HOST": "10.0.0.9",
+    "SERVICE_PORT_80_TCP": "tcp://10.0.0.9:80",
+    "BALANCER_PORT": "tcp://10.0.0.10:80",
+    "BALANCER_SERVICE_PORT": "80",
+}
+
+
+def test_what_kubernetes_sets_for_services_of_its_own_is_left_alone() -> None:
+    assert ServiceSettings.from_environ(KUBERNETES, "service1") == ServiceSettings.from_environ(
+        {}, "service1"
+    )
+    assert BalancerSettings.from_environ(KUBERNETES, "service1") == BalancerSettings.from_environ(
+        {}, "service1"
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("SERVICE_WORKMS", "did you mean SERVICE_WORK_MS?"),
+        ("BALANCER_POLICI", "did you mean BALANCER_POLICY?"),
+        ("BALANCER_WORK_MS", "did you mean SERVICE_WORK_MS?"),
+        ("SERVICE_POLICY", "did you mean BALANCER_POLICY?"),
+        ("SERVICE1_INSTANCE", "did you mean SERVICE1_INSTANCES?"),
+        ("SERVICE3_ULR", "did you mean SERVICE3_URL?"),
+        ("SERVICE_PROT", "did you mean SERVICE_PORT?"),
+        ("BALANCER_XYZZY", "there are "),
+    ],
+)
+@pytest.mark.parametrize("program", [ServiceSettings, BalancerSettings])
+def test_a_variable_that_no_program_knows_is_refused_by_each(program: Any, name: str, hint: str) -> None:
+    with pytest.raises(SettingsError, match=rf"{name} is '5', and no such setting exists: ") as caught:
+        program.from_environ({name: "5"}, "service2")
+    assert hint in str(caught.value)
+
+
+def test_a_misspelt_token_is_not_shown() -> None:
+    with pytest.raises(SettingsError, match="did you mean BALANCER_ADMIN_TOKEN") as caught:
+        BalancerSettings.from_environ({"BALANCER_ADMIN_TOKN": "s3cret"}, "service1")
+    assert "s3cret" not in str(caught.value)
 
 
 def test_the_next_hop_of_a_documented_service_is_written_as_documented() -> None:

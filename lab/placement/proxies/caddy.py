@@ -166,7 +166,7 @@ def _care(settings: BalancerSettings) -> Json:
 
 def _too_large(settings: BalancerSettings) -> Json:
     """Refuse bodies over the limit by their length: Caddy's own limit would blame an instance for each."""
-    longer = {"header_regexp": {"Content-Length": {"pattern": numbers_above(settings.body_limit_bytes)}}}
+    longer = {"header_regexp": {"Content-Length": {"pattern": numbers_above(settings.request_limit_bytes)}}}
     return _reply([longer], 413, too_large(settings))
 
 

@@ -135,7 +135,7 @@ def _retried(settings: BalancerSettings, protocol: ProtocolName) -> list[Json]:
     safely = "connect-failure,reset"
     if protocol is ProtocolName.GRPC:
         safely += ",cancelled,retriable-headers"
-    longer = {"start": settings.body_limit_bytes + 1, "end": 2**62}
+    longer = {"start": settings.request_limit_bytes + 1, "end": 2**62}
     return [
         _reply(
             {"prefix": "/", "headers": [{"name": "Content-Length", "range_match": longer}]},

@@ -49,7 +49,7 @@ def all_failed(settings: BalancerSettings) -> str:
 
 def too_large(settings: BalancerSettings) -> str:
     """Return the JSON body of a 413: the request's body is over the limit."""
-    return json.dumps({"detail": f"the body is over the limit of {settings.body_limit_bytes} bytes"})
+    return json.dumps({"detail": f"the body is over the limit of {settings.request_limit_bytes} bytes"})
 
 
 def hostport(server: Address | BalancerSettings) -> str:

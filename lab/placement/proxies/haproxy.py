@@ -116,7 +116,7 @@ def _requests(settings: BalancerSettings) -> list[str]:
     if settings.idempotent:
         safe.append(f"{{ path {' '.join(sorted(settings.idempotent))} }}")
     return [
-        f"{_reply(413, too_large(settings))} if {{ req.body_size gt {settings.body_limit_bytes} }}",
+        f"{_reply(413, too_large(settings))} if {{ req.body_size gt {settings.request_limit_bytes} }}",
         f"http-request disable-l7-retry unless {' or '.join(safe)}",
         "http-request set-header X-Request-ID %[uuid] unless { req.hdr(X-Request-ID) -m found }",
         f'http-request add-header Via "1.1 {settings.name}"',

@@ -87,7 +87,7 @@ def _limits(settings: BalancerSettings) -> list[str]:
     return [
         "tcp_nodelay on;",
         "server_tokens off;",
-        f"client_max_body_size {settings.body_limit_bytes};",
+        f"client_max_body_size {settings.request_limit_bytes};",
         f"client_body_buffer_size {settings.replay_limit_bytes};",
         f"client_header_timeout {milliseconds(settings.head_timeout_s)};",
         f"client_body_timeout {milliseconds(settings.body_timeout_s)};",

@@ -7,7 +7,7 @@ import logging
 import os
 import sys
 
-from services.balancer.settings import BalancerSettings, SettingsError
+from services.balancer.settings import BalancerSettings, SettingsError, port_variable
 from services.command import name_of, not_installed, serve
 
 try:  # here and not in `main`: a fork server imports this module once for all of its servers
@@ -42,8 +42,10 @@ def main(arguments: list[str] | None = None) -> int:
             settings.name,
             settings.host,
             settings.port,
-            "BALANCER_PORT",
+            port_variable(os.environ),
+            "BALANCER_HOST",
             grace_s=settings.grace_s,
+            remark=settings.remark,
         )
     except SettingsError as error:
         print(f"{service or 'the balancer'} cannot start: {error}", file=sys.stderr)

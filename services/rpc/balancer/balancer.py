@@ -14,6 +14,7 @@ from services.balancer.balancer import LoadBalancer
 from services.balancer.instances import InstanceState
 from services.balancer.retries import RetryRules
 from services.balancer.settings import BalancerSettings
+from services.limits import answer_limit
 from services.rpc.channels import open_channel
 from services.rpc.methods import PATH_OF
 from services.rpc.statuses import failure_of
@@ -25,8 +26,9 @@ __all__ = ["GrpcLoadBalancer", "InstanceChannel"]
 class InstanceChannel:
     """A channel to one instance, and what is called on it. It belongs to the running loop."""
 
-    def __init__(self, instance: InstanceState) -> None:
-        self._channel = open_channel(address_of(instance.host, instance.port))
+    def __init__(self, instance: InstanceState, answer_limit_bytes: int) -> None:
+        address = address_of(instance.host, instance.port)
+        self._channel = open_channel(address, answer_limit_bytes=answer_limit_bytes)
         self._check = self._channel.unary_unary(
             "/grpc.health.v1.Health/Check",
             request_serializer=health_pb2.HealthCheckRequest.SerializeToString,
@@ -110,7 +112,7 @@ class GrpcLoadBalancer:
             await channel.close()
 
     def _open(self, instance: InstanceState) -> None:
-        self.channels[instance] = InstanceChannel(instance)
+        self.channels[instance] = InstanceChannel(instance, answer_limit(self.settings.body_limit_bytes))
         self._checks[instance] = asyncio.ensure_future(self._watch(instance))
 
     async def _close_when_idle(self, instance: InstanceState) -> None:

@@ -92,3 +92,31 @@ def test_the_command_says_that_a_port_is_busy(environ):
         done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=30, check=False)
     assert done.returncode == 2
     assert f"127.0.0.1:{environ['BALANCER_PORT']} cannot be listened on" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("host", "remedy"), [("127.0.0.1", "stop what listens"), ("192.0.2.1", "give BALANCER_HOST an address")]
+)
+def test_the_command_names_the_variable_that_sets_its_port(environ, host, remedy):
+    del environ["BALANCER_PORT"]
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        environ.update(SERVICE_PORT=port, BALANCER_HOST=host)
+        command = [sys.executable, "-m", "services.balancer", "1"]
+        done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=30, check=False)
+    assert f"SERVICE_PORT is {port}, and {host}:{port} cannot be listened on" in done.stderr
+    assert remedy in done.stderr
+
+
+def test_names_that_nobody_has_yet_are_no_reason_not_to_start(environ):
+    environ.update(BALANCER_HOST="0.0.0.0", SERVICE1_INSTANCES="service1a=nobody.invalid:8051")
+    command = [sys.executable, "-m", "services.balancer", "1"]
+    with subprocess.Popen(command, env=environ, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            port = process.stdout.readline().rpartition(":")[2].strip()
+            with pytest.raises(urllib.error.HTTPError) as caught:
+                urllib.request.urlopen(f"http://127.0.0.1:{port}/process", timeout=30)
+            assert caught.value.code == 503
+            assert "service1a:8051 unresolved" in json.load(caught.value)["detail"]
+        finally:
+            process.kill()

@@ -22,6 +22,48 @@ def test_a_documented_service_needs_only_its_instances():
     assert (settings.hops_left, settings.try_timeout_s, settings.total_timeout_s) == (7, 210, 240)
 
 
+@pytest.mark.parametrize(("number", "port"), [(1, 8061), (4, 8064)])
+def test_the_published_variables_set_the_port(number, port):
+    """Containers say SERVICE_PORT to services and balancers alike."""
+    for environ, expected in (
+        ({}, port),
+        ({"SERVICE_PORT": "9000"}, 9000),
+        ({"SERVICE_PORT": "9000", "BALANCER_PORT": "9001"}, 9001),
+        ({"BALANCER_PORT": "9001"}, 9001),
+    ):
+        assert BalancerSettings.from_environ(environ, f"service{number}").port == expected
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::"])
+def test_a_balancer_that_listens_on_all_addresses_has_the_published_names_as_instances(host):
+    settings = BalancerSettings.from_environ({"BALANCER_HOST": host}, "service3")
+    assert [str(each) for each in settings.instances] == [
+        "service3a:8053",
+        "service3b:8065",
+        "service3c:8067",
+        "service3d:8069",
+    ]
+    given = {"BALANCER_HOST": host, "SERVICE3_INSTANCES": "a=h:1"}
+    assert BalancerSettings.from_environ(given, "service3").instances == (Address("a", "h", 1),)
+    assert BalancerSettings.from_environ({"BALANCER_HOST": host, "BALANCER_PORT": "1"}, "ocr").instances == ()
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0"])
+def test_no_instances_may_be_asked_for(host):
+    given = {"BALANCER_HOST": host, "SERVICE1_INSTANCES": "none"}
+    settings = BalancerSettings.from_environ(given, "service1")
+    assert settings.instances == ()
+    assert BalancerSettings.from_environ(settings.to_environ(), "service1") == settings
+
+
+def test_a_token_is_what_a_header_can_carry_and_no_message_shows_it():
+    assert BalancerSettings.from_environ({"BALANCER_ADMIN_TOKEN": "aB3-._~+/=="}, "service1").admin_token
+    with pytest.raises(SettingsError, match="BALANCER_ADMIN_TOKEN: use letters") as caught:
+        BalancerSettings.from_environ({"BALANCER_ADMIN_TOKEN": "my s3cret"}, "service1")
+    assert "s3cret" not in str(caught.value)
+    assert "s3cret" not in repr(BalancerSettings("service1", 0, (), admin_token="s3cret"))
+
+
 def test_the_innermost_time_out_is_the_shortest():
     numbers = range(1, 5)
     tries = [BalancerSettings.from_environ({}, f"service{n}").try_timeout_s for n in numbers]
@@ -93,6 +135,8 @@ def test_what_is_written_to_the_environment_is_read_back(settings):
         ({"BALANCER_NAME": "a b"}, "BALANCER_NAME .*: use letters"),
         ({"BALANCER_NAME": "a\r\nX-B: c"}, "BALANCER_NAME .*: use letters"),
         ({"BALANCER_PORT": "70000"}, "65535"),
+        ({"SERVICE_PORT": "70000"}, "SERVICE_PORT is '70000'.*65535"),
+        ({"SERVICE_PORT": "x"}, "SERVICE_PORT"),
         ({"BALANCER_TIMEOUT_S": "0"}, "BALANCER_TIMEOUT_S"),
         ({"BALANCER_TIMEOUT_S": "nan"}, "BALANCER_TIMEOUT_S"),
         ({"BALANCER_QUEUE_LIMIT": "-1"}, "BALANCER_QUEUE_LIMIT"),
