@@ -77,6 +77,7 @@ class _Row:
     printed: Mapping[str, float]
     seen: Mapping[str, float]
     share: float = 0.0
+    added_ms: float = 0.0
     others: float | None = None
     fallen: str = ""
     """Why the row does not stand; empty where it does."""
@@ -199,6 +200,7 @@ def _row(measured: Measurement, load: LoadResult) -> _Row:
         _numbers(measured.outcome, measured.spent),
         _numbers(*unjudged(load)),
         health.disturbance_share or 0.0,
+        health.disturbance_ms or 0.0,
         health.others_cpu_cores,
         health.invalid_reason or "",
     )
@@ -234,6 +236,10 @@ def _judged(kind: NeighbourKind, rows: Sequence[_Row], undisturbed: Sequence[_Ro
     yield from _blanked_for_nothing(kind, rows, undisturbed)
     for column in ("throughput_rps", "response_time_mean_ms", "service1_work_ms", "overhead_ms"):
         yield reference(f"{kind}: {column}, moved by", 100 * _moved(column, rows, undisturbed), "%")
+    told = [row.added_ms / max(1e-9, mean - row.added_ms) for row in rows
+            if (mean := row.seen.get("response_time_mean_ms"))]  # fmt: skip
+    yield reference(f"{kind}: response_time_mean_ms, by what rows tell",
+                    100 * statistics.median(told) if told else math.nan, "%")  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, order=True)

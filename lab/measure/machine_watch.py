@@ -27,8 +27,6 @@ __all__ = ["Contention", "MachineWatch"]
 
 _RESCAN_S = 1.0
 """How often it is looked for processes that were started meanwhile."""
-_SCANS_OF_BACK_ENDS = 2
-"""So often is it looked whom the servers are connected to, once there is load: connections are kept."""
 _WORKING = (0, 1, 2)
 """Columns of /proc/stat, from 0, of time in which programs ran: user, nice and system."""
 _INTERRUPTED = (5, 6)
@@ -86,11 +84,9 @@ class MachineWatch:
         self._servers |= back_ends(self._servers)
         self._onlookers = {os.getpid()} if os.getpid() in listening else set(read_threads())
         self._own = {os.getpid(), *family(self._servers)}
-        self._late: set[int] = set()
         self._earlier = started_by(os.getpid())
         self._samples: list[_Sample] = []
         self._scanned_s = -_RESCAN_S
-        self._scans = 0
 
     def __call__(self, progress: Progress) -> None:
         """Take a sample at `progress.elapsed_s`."""
@@ -130,11 +126,8 @@ class MachineWatch:
 
     def _scan(self) -> None:
         self._own |= started_by(os.getpid()) - self._earlier
-        if self._servers and 0 < self._scans <= _SCANS_OF_BACK_ENDS:
-            behind = back_ends(self._servers) - self._own
-            self._servers |= behind
-            self._late |= family(behind)
-        self._scans += 1
+        if not self._samples:  # once there is load, and not in the middle of it, as it takes some ms
+            self._servers |= back_ends(self._servers)
         self._own |= family(self._servers)
 
     def _uses(self, begin: float, end: float, stolen: float) -> Iterator[tuple[int, ProcessorUse]]:
@@ -151,15 +144,13 @@ class MachineWatch:
     def _used(self, thread: tuple[int, int], begin: float, end: float) -> tuple[float, float, float]:
         """Return CPU time, wait and slices of one thread, each a second.
 
-        One that is not there yet has used nothing, and one that has ended uses nothing more. Of a process
-        that was there before it was found, nothing is known before.
+        One that is not there yet has used nothing, and one that has ended uses nothing more.
         """
         times: list[tuple[float, ThreadTimes]] = []
         last = ThreadTimes(0.0, 0.0, 0)
         for sample in self._samples:
             last = sample.threads.get(thread, last)
-            if thread in sample.threads or thread[0] not in self._late or times:
-                times.append((sample.at_s, last))
+            times.append((sample.at_s, last))
         return (
             _slope([(at, each.cpu_s) for at, each in times], begin, end),
             _slope([(at, each.run_delay_s) for at, each in times], begin, end),

@@ -140,14 +140,14 @@ def _listeners_at(ports: set[int]) -> frozenset[int]:
 def _connections(state: str = _CONNECTED) -> Iterator[tuple[int, int, str]]:
     """Yield the near port, the far port where that is of this machine or else 0, and the name of each socket.
 
-    Of either family (proc(5), /proc/net/tcp). Each table is read twice: a line may be missed while others
-    come and go.
+    Of either family (proc(5), /proc/net/tcp). Each table is read twice for those that listen: a line may be
+    missed while others come and go.
     """
-    for table in ("tcp", "tcp6") * 2:
+    for table in ("tcp", "tcp6") * (2 if state == _LISTENS else 1):
         with suppress(OSError):
             for line in Path("/proc/net", table).read_text(encoding="ascii").splitlines()[1:]:
-                fields = line.split()
-                if fields[3] == state:
+                # Thousands of lines may be of connections that were closed a while ago.
+                if f" {state} " in line and (fields := line.split())[3] == state:
                     near, far = fields[1].partition(":"), fields[2].partition(":")
                     here = far[0] == near[0]  # who is connected to an own address is so from that address
                     yield int(near[2], 16), int(far[2], 16) if here else 0, f"socket:[{fields[9]}]"

@@ -8,7 +8,7 @@ import sys
 import time
 from contextlib import closing
 from types import SimpleNamespace
-from typing import Any
+from typing import IO, Any, cast
 
 import pytest
 
@@ -91,15 +91,28 @@ def test_where_it_is_not_known_who_serves_nobody_is_taken_for_others(url: str) -
         assert watch.contention(WINDOW) is None
 
 
-def test_a_back_end_that_was_there_before_has_used_only_what_it_uses_since_it_was_found() -> None:
-    late, thread = MachineWatch(), (1, 1)
-    late._late.add(1)
-    late._samples += [
-        _Sample(0.0, 0.0, 0.0, {}),
-        _Sample(1.0, 1.0, 0.0, {thread: ThreadTimes(500.0, 0.0, 10)}),
-        _Sample(2.0, 2.0, 0.0, {thread: ThreadTimes(500.25, 0.0, 20)}),
-    ]
-    assert dict(late._uses(0.0, 2.0, 0.0))[1].cpu_cores == pytest.approx(0.25)
+CONNECTED = """
+import socket, time
+back_end = socket.create_connection(("127.0.0.1", {port}))
+""" + LISTEN.removeprefix("\nimport socket, time")
+
+
+def test_the_back_end_of_a_server_is_of_the_trial_and_what_it_used_before_does_not_count() -> None:
+    commands = [sys.executable, "-c"]
+    with subprocess.Popen(
+        [*commands, "sum(range(10**7))" + LISTEN], stdout=subprocess.PIPE, text=True
+    ) as back:
+        port = int(cast(IO[str], back.stdout).readline())
+        program = CONNECTED.format(port=port)
+        with subprocess.Popen([*commands, program], stdout=subprocess.PIPE, text=True) as server:
+            try:
+                url = f"http://127.0.0.1:{int(cast(IO[str], server.stdout).readline())}/"
+                found = watched(MachineWatch(None, url))
+                assert len(found.servers) == 2
+                assert found.own_cpu_cores < 1
+            finally:
+                server.kill()
+                back.kill()
 
 
 def test_what_the_host_took_while_programs_ran_is_told_of_each() -> None:
