@@ -51,6 +51,8 @@ class Servers:
     """Attempts that failed since the start, as the balancers counted them: no fewer than were tried again."""
     changed: bool = False
     """Whether a server came, went or restarted during the run."""
+    balancer_shortages: int = 0
+    """How often balancers ran out of something of their own."""
     contention: Contention | None = None
     """Who used the processor, as a `MachineWatch` saw it."""
 
@@ -290,6 +292,7 @@ def _evidence(load: LoadResult, measurement: Measurement, servers: Servers, foun
         drift=health.drift,
         drift_p=_known(_drift_p(load)),
         servers_changed=servers.changed,
+        balancer_shortages=servers.balancer_shortages,
     )
 
 

@@ -50,6 +50,8 @@ class InvalidReason(StrEnum):
     """A server came, went or restarted during the run."""
     MACHINE_BUSY = "machine_busy"
     """Programs outside the trial kept the generator or the servers waiting, which moved the throughput."""
+    BALANCER_SHORT = "balancer_short"
+    """A balancer itself ran out of something, such as descriptors, and failed requests for it."""
 
 
 MEANING = {
@@ -64,6 +66,8 @@ MEANING = {
     InvalidReason.SERVERS_CHANGED: "a server came, went or restarted during the run",
     InvalidReason.MACHINE_BUSY: "other programs kept the generator or the servers waiting; end them (top"
     " names them), or measure again when they are done",
+    InvalidReason.BALANCER_SHORT: "a balancer ran out of descriptors, ports or memory, as its log says; raise"
+    " the limit (ulimit -Hn), or load less",
 }
 """Each reason in words, and what to do about it."""
 
@@ -78,6 +82,7 @@ THRESHOLD = {
     InvalidReason.TOO_FEW_SAMPLES: f"fewer than {sample_floor(0.5)} successes",
     InvalidReason.SERVERS_CHANGED: "any change",
     InvalidReason.MACHINE_BUSY: f"throughput moved by more than {TOLERANCE:.0%} by other programs",
+    InvalidReason.BALANCER_SHORT: "any time that a balancer ran out of something",
 }
 """The limit from which each reason holds."""
 
@@ -90,7 +95,9 @@ EXEMPTIBLE = frozenset(
     }
 )
 """Reasons that an experiment may mean to happen; a bound generator and too few samples never are."""
-_LASTING = frozenset({InvalidReason.GENERATOR_BOUND, InvalidReason.TOO_FEW_SAMPLES})
+_LASTING = frozenset(
+    {InvalidReason.GENERATOR_BOUND, InvalidReason.TOO_FEW_SAMPLES, InvalidReason.BALANCER_SHORT}
+)
 """Reasons that lie in what was planned, and that a further trial has too."""
 
 
@@ -110,6 +117,8 @@ class Evidence:
     drift_p: float | None = None
     """The p-value of the drift."""
     servers_changed: bool = False
+    balancer_shortages: int = 0
+    """How often balancers ran out of something of their own."""
 
 
 def reasons_against(evidence: Evidence, exempt: Set[InvalidReason] = frozenset()) -> frozenset[InvalidReason]:
@@ -131,6 +140,7 @@ def reasons_against(evidence: Evidence, exempt: Set[InvalidReason] = frozenset()
         InvalidReason.NOT_STEADY: _not_steady(evidence),
         InvalidReason.TOO_FEW_SAMPLES: evidence.succeeded < sample_floor(0.5),
         InvalidReason.SERVERS_CHANGED: evidence.servers_changed,
+        InvalidReason.BALANCER_SHORT: evidence.balancer_shortages > 0,
     }
     return frozenset(reason for reason, holds in checks.items() if holds) - exempt
 

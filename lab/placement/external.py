@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
@@ -19,6 +21,8 @@ from lab.placement.server_settings import balancer_settings
 from lab.topology import Balancer, Instance, Topology
 from services.balancer.settings import BalancerSettings
 from services.names import ProtocolName
+from services.wire import SHORTAGES, FailureKind
+from services.wire.connecting import SHORTAGE_OF
 
 __all__ = ["ExternalBalancers"]
 
@@ -101,6 +105,13 @@ class ExternalBalancers(Running):
             return ask_balancer(server, method, path, content)  # over HTTP, whichever protocol it balances
         return self._inner.ask(server, method, path, content)
 
+    def shortages(self) -> dict[str, int]:
+        """Return how often balancers logged that they ran out of something."""
+        self._require_up()
+        lines = [line.lower() for process in self._processes.values() for line in process.log_since()[0]]
+        found = Counter(words for line in lines for sign, words in _SIGNS.items() if sign in line)
+        return dict(found)
+
     def logs_since(self, name: str, position: int = 0) -> tuple[list[str], int]:
         self._require_known(name)
         process = self._processes.get(name)
@@ -175,6 +186,15 @@ class ExternalBalancers(Running):
         for process in self._processes.values():
             with suppress(NotRunning):
                 self._cpu_s[process] = process.cpu_seconds()
+
+
+_SIGNS = {
+    **{os.strerror(number).lower(): SHORTAGES[kind] for number, kind in SHORTAGE_OF.items()},
+    "worker_connections are not enough": SHORTAGES[FailureKind.NO_DESCRIPTOR],  # nginx
+    "reached process fd limit": SHORTAGES[FailureKind.NO_DESCRIPTOR],  # HAProxy
+    "no free ports": SHORTAGES[FailureKind.NO_LOCAL_PORT],  # HAProxy
+}
+"""What balancers log as they run out of something, in lower case, and what that is."""
 
 
 def _proxy(topology: Topology, balancer: BalancerName) -> Proxy:

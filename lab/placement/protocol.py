@@ -40,6 +40,12 @@ class ProtocolAdapter(Protocol):
     def is_healthy(self, host: str, port: int) -> bool:
         """Return whether the server there says within a second that it is healthy."""
 
+    def read(self, server: Balancer | Instance, path: str) -> bytes:
+        """Return the server's answer to GET `path`, whatever its status.
+
+        Raises PlacementError where the server gives no answer.
+        """
+
     def ask(
         self, server: Balancer | Instance, method: str, path: str, content: Mapping[str, Any] | None = None
     ) -> tuple[int, Any]:

@@ -57,11 +57,23 @@ class GrpcAdapter:
 
         Raises PlacementError where the server gives no such answer.
         """
+        answer = self._asked(server, method, path, content)
+        try:
+            return answer.status, json.loads(answer.body)
+        except ValueError as error:
+            raise PlacementError(f"{server.name} gave no answer to {path} ({error!r}): see its log") from None
+
+    def read(self, server: Balancer | Instance, path: str) -> bytes:
+        """Return the server's answer to GET `path`. Raises PlacementError where it gives none."""
+        return bytes(self._asked(server, "GET", path).body)
+
+    def _asked(
+        self, server: Balancer | Instance, method: str, path: str, content: Mapping[str, Any] | None = None
+    ) -> Any:
         body = b"" if content is None else json.dumps(content).encode()
         request = pb.AdminRequest(method=method, path=path, body=body).SerializeToString()
         try:
-            answer = pb.AdminResponse.FromString(_call(server.host, server.port, ASK, request, ASK_S))
-            return answer.status, json.loads(answer.body)
+            return pb.AdminResponse.FromString(_call(server.host, server.port, ASK, request, ASK_S))
         except (grpc.RpcError, ValueError) as error:
             raise PlacementError(f"{server.name} gave no answer to {path} ({error!r}): see its log") from None
 

@@ -41,16 +41,24 @@ def ask_balancer(
 
     Raises PlacementError where the balancer gives no such answer.
     """
-    connection = http.client.HTTPConnection(balancer.host, balancer.port, timeout=ASK_S)
+    try:
+        status, body = _exchanged(balancer, method, path, content)
+        return status, json.loads(body)
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        raise PlacementError(f"{balancer.name} gave no answer to {path} ({error!r}): see its log") from None
+
+
+def _exchanged(
+    server: Balancer | Instance, method: str, path: str, content: Mapping[str, Any] | None = None
+) -> tuple[int, bytes]:
+    connection = http.client.HTTPConnection(server.host, server.port, timeout=ASK_S)
     try:
         if content is None:
             connection.request(method, path)
         else:
             connection.request(method, path, json.dumps(content), {"Content-Type": "application/json"})
         response = connection.getresponse()
-        return response.status, json.loads(response.read())
-    except (OSError, http.client.HTTPException, ValueError) as error:
-        raise PlacementError(f"{balancer.name} gave no answer to {path} ({error!r}): see its log") from None
+        return response.status, response.read()
     finally:
         connection.close()
 
@@ -71,6 +79,13 @@ class HttpAdapter:
     def is_healthy(self, host: str, port: int) -> bool:
         """Return whether GET /health is answered with 200 within a second."""
         return is_healthy(host, port)
+
+    def read(self, server: Balancer | Instance, path: str) -> bytes:
+        """Return the server's answer to GET `path`. Raises PlacementError where it gives none."""
+        try:
+            return _exchanged(server, "GET", path)[1]
+        except (OSError, http.client.HTTPException) as error:
+            raise PlacementError(f"{server.name} gave no answer to {path} ({error!r}): see its log") from None
 
     def ask(
         self, server: Balancer | Instance, method: str, path: str, content: Mapping[str, Any] | None = None

@@ -8,8 +8,10 @@ questions to servers, which go through the ProtocolAdapter of the topology's pro
 from __future__ import annotations
 
 import asyncio
+import re
 import threading
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -51,6 +53,14 @@ class Usage:
     servers_s: float | None
     balancers_s: float | None
     """None where balancers share threads with services: `servers_s` is then the time of both."""
+
+
+_SHORTAGE = re.compile(r'^balancer_shortages_total\{.*reason="([^"]+)".*\} (\d+)', re.MULTILINE)
+
+
+def _shortages_in(metrics: str) -> dict[str, int]:
+    """Return what the text of a balancer's metrics says that it ran out of, and how often."""
+    return {words: int(number) for words, number in _SHORTAGE.findall(metrics) if int(number)}
 
 
 class Running(ABC):
@@ -130,12 +140,19 @@ class Running(ABC):
         answer.
         """
         self._require_up()
-        balancers = [service.balancer for service in self._topology.services if service.balancer]
-        return {
-            balancer.name: self.ask(balancer, "GET", "/stats")[1]
-            for balancer in balancers
-            if self.alive(balancer.name)
-        }
+        return {balancer.name: self.ask(balancer, "GET", "/stats")[1] for balancer in self._balancers_up()}
+
+    def shortages(self) -> dict[str, int]:
+        """Return how often balancers themselves ran out of what, such as `out of descriptors`.
+
+        Empty where none did, and for a balancer that does not say or is down.
+        """
+        self._require_up()
+        found: Counter[str] = Counter()
+        for balancer in self._balancers_up():
+            with suppress(PlacementError):
+                found.update(_shortages_in(self._adapter.read(balancer, "/metrics").decode()))
+        return dict(found)
 
     def ask(
         self, server: Balancer | Instance, method: str, path: str, content: Mapping[str, Any] | None = None
@@ -296,6 +313,10 @@ class Running(ABC):
             raise NotSupported(
                 f"{name} runs already, and was not started here: it is called and never touched"
             )
+
+    def _balancers_up(self) -> list[Balancer]:
+        balancers = [service.balancer for service in self._topology.services if service.balancer]
+        return [balancer for balancer in balancers if self.alive(balancer.name)]
 
     def _balancer_of(self, service: str) -> Balancer:
         try:

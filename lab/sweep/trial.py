@@ -156,6 +156,7 @@ class _Watch:
             rss_mb=self._running.rss_mb(),
             retries=_retries(self._running),
             changed=self._running.incarnations() != self._incarnations,
+            balancer_shortages=sum(self._running.shortages().values()),
             contention=self._machine.contention(load),
         )
 

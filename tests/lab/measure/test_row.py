@@ -276,6 +276,10 @@ def test_changed_servers_are_a_reason_unless_it_was_planned() -> None:
     )
 
 
+def test_a_balancer_that_ran_short_is_a_reason() -> None:
+    assert invalid_reason(sequential(), servers=Servers(balancer_shortages=2)) == "balancer_short"
+
+
 def test_nothing_answered_is_a_row_too() -> None:
     silent = recorded(Closed(1), [10.0] * 5, gap_ms=10.0, failures=5)
     row = of(silent).row()

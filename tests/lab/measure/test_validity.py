@@ -40,6 +40,7 @@ def test_a_sound_trial_is_valid() -> None:
         ({"drift": -0.11, "drift_p": 0.0009}, InvalidReason.NOT_STEADY),
         ({"succeeded": 10}, InvalidReason.TOO_FEW_SAMPLES),
         ({"servers_changed": True}, InvalidReason.SERVERS_CHANGED),
+        ({"balancer_shortages": 1}, InvalidReason.BALANCER_SHORT),
     ],
 )
 def test_each_threshold_passed_is_a_reason(change: dict[str, Any], reason: InvalidReason) -> None:
@@ -86,6 +87,7 @@ def test_what_was_planned_is_no_reason_and_the_rest_still_is(planned: set[Invali
         drift=1.0,
         drift_p=0.0,
         servers_changed=True,
+        balancer_shortages=1,
     )
     assert reasons_against(everything, planned) == set(InvalidReason) - {InvalidReason.MACHINE_BUSY} - planned
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -42,6 +43,13 @@ def test_requests_pass_and_are_counted_in_the_documented_shape(running: lab.Runn
     for _ in range(4):
         assert post(running.entry_url) == 200
     assert totals() == [count + 4 for count in before]
+
+
+def test_what_a_balancer_logs_that_it_ran_out_of_is_told(running: lab.Running) -> None:
+    assert running.shortages() == {}
+    process = running._processes["service3-loadbalancer"]  # type: ignore[attr-defined]
+    os.write(process._log.fileno(), b"[crit] accept4() failed (24: Too many open files)\n")
+    assert running.shortages() == {"out of descriptors": 1}
 
 
 def test_a_killed_instance_fails_no_request(running: lab.Running) -> None:

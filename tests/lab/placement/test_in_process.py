@@ -15,7 +15,8 @@ import lab
 from lab.errors import BadParameter, NotRunning, PlacementError, PortInUse, StartFailed
 from lab.placement import in_process
 from lab.topology import Topology
-from tests.support.placing import connects, get, of_apps
+from services.wire import FailureKind
+from tests.support.placing import connects, get, of_apps, pairs
 from tests.support.waiting import wait_until
 
 Claim = Callable[[Topology], Topology]
@@ -324,3 +325,14 @@ def test_a_frozen_server_is_killed_and_left_like_any_other(claim: Claim) -> None
             running.freeze(name)
         running.kill("one")
     assert not any(connects(port) for _, port in topology.ports())
+
+
+@pytest.mark.parametrize("protocol", lab.ProtocolName)
+def test_what_balancers_ran_out_of_is_told(protocol: lab.ProtocolName, claim: Claim) -> None:
+    with lab.start(claim(pairs().with_protocol(protocol))) as running:
+        assert running.shortages() == {}
+        for number in (1, 3):
+            server = running._servers[f"service{number}-loadbalancer"]  # type: ignore[attr-defined]
+            balancer = server._balancer
+            balancer.loop.call_soon_threadsafe(balancer.fell_short, FailureKind.NO_DESCRIPTOR)
+        wait_until(lambda: running.shortages() == {"out of descriptors": 2})
