@@ -183,6 +183,7 @@ class Course:
         self._listeners = listeners
         self._interrupts = interrupts
         self._told_to_stop = False
+        self._place, self._trials, self._left_s = 0, begun.trials, begun.planned_s
         self._results: list[TrialEnded] = []
 
     @property
@@ -212,6 +213,16 @@ class Course:
             self._told_to_stop = True
             self._pass_on(StopAsked())
         self._pass_on(event)
+
+    def begin(self, name: str, planned_s: float, cell_id: str = "") -> TrialBegun:
+        """Tell that the next trial begins. One beyond those that were planned makes up for another."""
+        self._place += 1
+        self._trials = max(self._trials, self._place)
+        left_s = max(planned_s, self._left_s)
+        self._left_s -= planned_s
+        begun = TrialBegun(name, self._place, self._trials, planned_s, left_s, cell_id)
+        self.tell(begun)
+        return begun
 
     def on_progress(self, begun: TrialBegun) -> Callable[[Progress], None]:
         """Return what takes the progress of a trial's load, and tells it."""

@@ -7,7 +7,7 @@ unlike sizes.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
@@ -15,19 +15,22 @@ import numpy as np
 
 from lab.arrivals import Poisson
 from lab.errors import BadParameter
+from lab.experiment_events import Listener, TrialEnded
 from lab.faults.fault import Fault, FaultKind
 from lab.faults.injector import begin
-from lab.load.result import LoadResult
+from lab.load.result import LoadResult, Progress
 from lab.load.run import run
 from lab.load.spec import LoadSpec
 from lab.measure.disturbance import DisturbanceSource
 from lab.measure.factors import read_tuning
 from lab.measure.machine_watch import Contention, MachineWatch
+from lab.measure.measurement import Measurement
 from lab.measure.percentiles import sample_floor, too_short_for
 from lab.measure.row import Servers, Trial, factors_of, measure
 from lab.measure.statistics import Interval, batch_means, mean_interval
 from lab.measure.validity import InvalidReason
 from lab.placement import start
+from lab.progress import follow
 from lab.theory.model import Stage, stages_of
 from lab.theory.simulator import Simulated, simulate
 from lab.topology import Balancer, Instance, Service, Topology
@@ -237,30 +240,41 @@ def _require_sustained(setting: Setting, policies: Sequence[PolicyName]) -> None
             )
 
 
-def compare_policies(plan: PolicyComparison) -> tuple[PolicyResult, ...]:
+def compare_policies(plan: PolicyComparison, *listeners: Listener) -> tuple[PolicyResult, ...]:
     """Measure and simulate each policy in each setting, on fresh topologies.
 
-    What others spoilt is measured again, as often as the plan allows; the last measurement counts. Raises
-    what starting and loading a topology raise.
+    What others spoilt is measured again, as often as the plan allows; the last measurement counts. The first
+    interrupt ends the comparison after the present trial, a second one at once; either way the results that
+    there are are returned. `listeners` are told what happens. Raises what starting and loading a topology
+    raise.
     """
     results: dict[tuple[Setting, PolicyName], PolicyResult] = {}
+    planned = [(setting, policy) for setting in plan.settings for policy in plan.policies]
 
-    def run_one(planned: tuple[Setting, PolicyName]) -> str | None:
-        results[planned] = _result(plan, *planned)
-        return results[planned].invalid_reason
+    def run_one(each: tuple[Setting, PolicyName]) -> str | None:
+        setting, policy = each
+        begun = course.begin(f"{policy}, {setting.scenario}", plan.expected_s / len(planned))
+        results[each], row = _result(plan, setting, policy, course.on_progress(begun))
+        course.tell(TrialEnded(begun, row, results[each]))
+        return results[each].invalid_reason
 
-    say_who_computes(made_up_for(plan.most_redone))
-    run_trials([(s, p) for s in plan.settings for p in plan.policies], run_one, plan.most_redone)
+    with follow(plan, len(planned), plan.expected_s, listeners) as course:
+        say_who_computes(made_up_for(plan.most_redone))
+        run_trials(planned, run_one, plan.most_redone, stopping=lambda: course.stopping)
     return tuple(results.values())
 
 
-def _result(plan: PolicyComparison, setting: Setting, policy: PolicyName) -> PolicyResult:
-    load, share, contention = _measured(plan, setting, policy)
+def _result(
+    plan: PolicyComparison, setting: Setting, policy: PolicyName, on_progress: Callable[[Progress], None]
+) -> tuple[PolicyResult, Measurement]:
+    load, share, contention = _measured(plan, setting, policy, on_progress)
     simulated = _simulated(plan, setting, policy)
     begin_ns = load.journal[0].intended_ns + WARMUP_S * 1e9
     times = [1000 * e.response_time_s for e in load.journal if e.succeeded and e.intended_ns >= begin_ns]
     mean = mean_interval(batch_means(times))
-    return PolicyResult(
+    trial = Trial("policies", f"{setting.scenario}-{policy}")
+    row = measure(trial, factors_of(load.spec), load, Servers(contention=contention), exempt=EXEMPT)
+    result = PolicyResult(
         scenario=setting.scenario,
         policy=policy,
         measured=Interval(mean.estimate, max(0.0, mean.low), mean.high),
@@ -270,16 +284,13 @@ def _result(plan: PolicyComparison, setting: Setting, policy: PolicyName) -> Pol
         share_of_first=share,
         answers=len(times),
         failed=load.failed,
-        invalid_reason=_doubt(setting, policy, load, contention),
+        invalid_reason=_doubt(row),
     )
+    return result, row
 
 
-def _doubt(
-    setting: Setting, policy: PolicyName, load: LoadResult, contention: Contention | None
-) -> str | None:
+def _doubt(row: Measurement) -> str | None:
     """Say why the mean of a run cannot be believed, by the rules for every row."""
-    trial = Trial("policies", f"{setting.scenario}-{policy}")
-    row = measure(trial, factors_of(load.spec), load, Servers(contention=contention), exempt=EXEMPT)
     if row.health.valid and row.outcome.response_time_mean_ms is None:
         by_others = row.health.disturbed_by == DisturbanceSource.OTHERS
         return InvalidReason.MACHINE_BUSY if by_others else InvalidReason.GENERATOR_BOUND
@@ -287,7 +298,7 @@ def _doubt(
 
 
 def _measured(
-    plan: PolicyComparison, setting: Setting, policy: PolicyName
+    plan: PolicyComparison, setting: Setting, policy: PolicyName, on_progress: Callable[[Progress], None]
 ) -> tuple[LoadResult, float, Contention | None]:
     """Return the load's result, the first instance's share of the requests, and who used the processor."""
     topology = setting.topology(policy).shifted(plan.port_offset)
@@ -302,7 +313,7 @@ def _measured(
         body=_BODY,
         journal=True,
     )
-    machine = MachineWatch()  # before servers start: what starts later is of the trial
+    machine = MachineWatch(on_progress)  # before servers start: what starts later is of the trial
     with start(topology) as running:
         if setting.slow_instance:
             begin(running, Fault(1.0, FaultKind.SLOW, setting.slow_instance, plan.duration_s, SLOWDOWN))

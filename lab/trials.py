@@ -87,10 +87,12 @@ def run_trials(
     run: Callable[[_Planned], str | None],
     most: int,
     again: Callable[[_Planned], _Planned] = lambda same: same,
+    stopping: Callable[[], bool] = lambda: False,
 ) -> None:
     """Run every trial in order, then those again that others spoilt, at most `most` times in all.
 
-    `run` returns why its trial is invalid, or None; `again` makes a further trial of one.
+    `run` returns why its trial is invalid, or None; `again` makes a further trial of one. Once `stopping`
+    returns True, no further trial begins.
     """
     invalid = InvalidTrials()
 
@@ -99,12 +101,12 @@ def run_trials(
         invalid.count(reason)
         return is_spoilt(reason)
 
-    left = deque([trial for trial in planned if is_left(trial)])
-    if left and most:
+    left = deque([trial for trial in planned if not stopping() and is_left(trial)])
+    if left and most and not stopping():
         note(f"{min(most, len(left))} more trials make up for invalid ones (redo_invalid {most})")
     for _ in range(most):
-        if left:
+        if left and not stopping():
             further = again(left.popleft())
             left.extend([further] if is_left(further) else [])
-    if left:
+    if left and not stopping():
         note(f"{len(left)} trials stay invalid: measure again when nobody else computes here")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -50,11 +50,12 @@ def run_faults(
     placement: PlacementName = PlacementName.IN_PROCESS,
     balancer: BalancerName = BalancerName.BUILTIN,
     payload_bytes: int = 1024,
+    on_progress: Callable[[Progress], None] | None = None,
 ) -> FaultRun:
     """Put `rate` requests a second on the topology (parallel, where none is given) and play the timeline.
 
-    The same timeline can be played against any balancer. Raises BadParameter for faults that make no sense,
-    and what starting and loading a topology raise.
+    The same timeline can be played against any balancer. `on_progress` is called a few times a second. Raises
+    BadParameter for faults that make no sense, and what starting and loading a topology raise.
     """
     planned = timeline(faults)
     plain = topology or Topology.parallel()
@@ -69,7 +70,7 @@ def run_faults(
         read_timeout_s=READ_TIMEOUT_S,
         journal=True,
     )
-    machine = MachineWatch()  # before servers start: what starts later is of the trial
+    machine = MachineWatch(on_progress)  # before servers start: what starts later is of the trial
     with tempfile.TemporaryDirectory(prefix="lab-ledgers-") as folder:
         watched = plain.with_faults(folder)
         with start(watched, placement=PlacementName(placement), balancer=BalancerName(balancer)) as running:

@@ -7,12 +7,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from lab.errors import BadParameter
+from lab.experiment_events import Listener, TrialEnded
 from lab.faults.experiment import run_faults, window_s
 from lab.faults.fault import Fault, timeline
 from lab.faults.injector import require_targets
 from lab.faults.report import FaultRun
 from lab.measure.percentiles import sample_floor
 from lab.placement import BalancerName, PlacementName, start
+from lab.progress import follow
 from lab.topology import Topology
 from lab.trials import made_up_for, most_redone, run_trials, say_who_computes
 from services.names import ClientName, PolicyName, ProtocolName
@@ -115,23 +117,31 @@ def plan_faults(
     return plan
 
 
-def play(plan: FaultPlan) -> tuple[FaultRun, ...]:
+def play(plan: FaultPlan, *listeners: Listener) -> tuple[FaultRun, ...]:
     """Play the timeline once behind each balancer, each time on a fresh topology. Raises as `run_faults`.
 
-    A run that others spoilt is played again, as often as the plan allows; the last one counts.
+    A run that others spoilt is played again, as often as the plan allows; the last one counts. The first
+    interrupt ends it after the present run, a second one at once; either way the runs that there are are
+    returned. `listeners` are told what happens.
     """
     played: dict[BalancerName, FaultRun] = {}
+    each_s = plan.expected_s / len(plan.balancers)
 
     def run_one(balancer: BalancerName) -> str | None:
-        played[balancer] = run_faults(
+        begun = course.begin(f"{len(plan.faults)} faults behind {balancer}", each_s, cell_id=str(balancer))
+        run = run_faults(
             plan.faults,
             rate=plan.rate,
             topology=plan.topology,
             placement=plan.placement,
             balancer=balancer,
+            on_progress=course.on_progress(begun),
         )
-        return played[balancer].measurement.health.invalid_reason
+        played[balancer] = run
+        course.tell(TrialEnded(begun, run.measurement, run))
+        return run.measurement.health.invalid_reason
 
-    say_who_computes(made_up_for(plan.most_redone))
-    run_trials(plan.balancers, run_one, plan.most_redone)
+    with follow(plan, len(plan.balancers), plan.expected_s, listeners) as course:
+        say_who_computes(made_up_for(plan.most_redone))
+        run_trials(plan.balancers, run_one, plan.most_redone, stopping=lambda: course.stopping)
     return tuple(played.values())

@@ -1,233 +1,196 @@
-"""What the browser draws of an experiment before its first trial, and where each trial's point belongs."""
+"""What the browser draws of each kind of experiment, before and while it runs."""
 
 from __future__ import annotations
 
-import math
-from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING
 
 from lab.experiment_events import ExperimentBegun, TrialBegun, TrialEnded
-from lab.measure.factors import Combination
+from lab.faults import FaultPlan, FaultRun
+from lab.live.live_chart import Cells, Data, LiveChart, Spot, rounded
+from lab.live.sweep_outline import SweepChart
 from lab.measure.measurement import Measurement
-from lab.measure.statistics import log_interval
+from lab.policy_comparison import PolicyComparison, PolicyResult
+from lab.results import frame_of, read
+from lab.saturation import SearchSpec
 from lab.sweep.plan import Plan
+from lab.sweep.rate_sweep import RatePlan
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from lab.charts import Chart
-    from lab.charts.series import Panel, Series
 
-__all__ = ["LiveChart", "live_chart"]
-
-Data = dict[str, Any]
-"""What is ready for JSON."""
-CURVE_POINTS = 40
-"""Points of a limit's curve: straight lines between them look round."""
-
-
-@dataclass(frozen=True, slots=True)
-class Spot:
-    """Where a point is drawn: which panel, which series, and where along the axis."""
-
-    panel: int
-    series: int
-    x: float
-
-    @property
-    def data(self) -> list[float]:
-        """The spot as the browser takes it."""
-        return [self.panel, self.series, self.x]
-
-
-class LiveChart(Protocol):
-    """The chart of an experiment, drawn by the browser point by point."""
-
-    outline: Data
-    """Axes, series, bands and limits, ready for JSON."""
-
-    def spots(self, begun: TrialBegun) -> list[list[float]]:
-        """Return where the trial that begins will be drawn."""
-
-    def points(self, ended: TrialEnded) -> list[Data]:
-        """Take in a trial, and return the points that it changes."""
-
-    def picture(self) -> Chart | None:
-        """Draw what was measured, for good; None where nothing was."""
+__all__ = ["live_chart"]
 
 
 def live_chart(begun: ExperimentBegun) -> LiveChart | None:
     """Return the chart of what begins; None where there is none to draw before its end."""
     match begun.plan:
         case Plan():
-            return _SweepChart(begun.plan, begun.rows)
+            return SweepChart(begun.plan, begun.rows)
+        case SearchSpec():
+            return _SearchChart(begun.plan)
+        case RatePlan():
+            return _RateChart(begun.plan)
+        case FaultPlan():
+            return _FaultChart(begun.plan)
+        case PolicyComparison():
+            return _PolicyChart(begun.plan)
     return None
 
 
-@dataclass(slots=True)
-class Cells:
-    """The trials of each cell so far, by one figure of their rows."""
+def _series(*names: str, **more: bool) -> list[Data]:
+    return [{"name": name, "look": look, **more} for look, name in enumerate(names)]
 
-    column: str
-    valid: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
-    invalid: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
 
-    def take(self, row: Measurement) -> None:
-        """Take in a row."""
-        value = getattr(row.outcome, self.column)
-        if row.health.valid and value:
-            self.valid[row.what.cell_id].append(value)
-        else:
-            self.invalid[row.what.cell_id].append(value or 0.0)
+def _from_0_to(most: float) -> Data:
+    return {"low": 0, "high": most}
 
-    def point(self, cell_id: str, spots: Sequence[Spot]) -> Data:
-        """Return the point of a cell, as the browser takes it."""
-        interval = log_interval(self.valid[cell_id])
-        return {
-            "at": [spot.data for spot in spots],
-            "y": _rounded(interval.estimate),
-            "low": _rounded(interval.low),
-            "high": _rounded(interval.high),
-            "valid": len(self.valid[cell_id]),
-            "bad": [_rounded(value) for value in self.invalid[cell_id]],
+
+class _SearchChart:
+    """The quantity of the goal at each rate that was probed, and the goal as a line."""
+
+    def __init__(self, spec: SearchSpec) -> None:
+        times = [condition for condition in spec.goal if condition.quantity.is_time]
+        self._spec = spec
+        self._goal = times[0] if times else None
+        self._probes: list[Measurement] = []
+        quantity = f"{self._goal.quantity} of response_time (ms)" if self._goal else "throughput (req/s)"
+        lines = [{"y": self._goal.value, "name": f"goal: {self._goal}"}] if self._goal else []
+        self.outline: Data = {
+            "title": f"Searching the highest rate that keeps {' and '.join(map(str, spec.goal))}",
+            "x": {"label": "requested_rate (req/s)", "scale": "log"},
+            "y": {"label": quantity, "scale": "log"},
+            "panels": [""],
+            "series": _series("keeps the goal", "does not keep it", apart=True),
+            "lines": lines,
         }
-
-
-class _SweepChart:
-    """Throughput under load, cell by cell."""
-
-    def __init__(self, plan: Plan, rows: Sequence[Measurement]) -> None:
-        self._plan = plan
-        self._cells = Cells("throughput_rps")
-        self._spots: dict[str, list[Spot]] = defaultdict(list)
-        self._series = _told_apart_by(plan)
-        self.outline = self._outlined()
-        for row in rows:
-            self._cells.take(row)
-        self.outline["points"] = [self._cells.point(cell, self._spots[cell]) for cell in self._begun()]
 
     def spots(self, begun: TrialBegun) -> list[list[float]]:
-        return [spot.data for spot in self._spots[begun.cell_id]]
+        return [Spot(0, 0, float(begun.cell_id)).data] if begun.cell_id else []
 
     def points(self, ended: TrialEnded) -> list[Data]:
-        self._cells.take(ended.row)
-        cell_id = ended.row.what.cell_id
-        return [self._cells.point(cell_id, self._spots[cell_id])]
+        row = ended.row
+        self._probes.append(row)
+        rate = row.factors.requested_rate
+        if rate is None:  # the first probe, which asks for no rate
+            return []
+        kept = all(condition.holds(row) for condition in self._spec.goal)
+        outcome = row.outcome
+        value = self._goal.value_in(outcome) if self._goal else outcome.throughput_rps
+        told = row.health.valid and value
+        at = [Spot(0, 0 if kept else 1, rate).data]
+        return [{"at": at, "y": value if told else None, "bad": [] if told else [value or 0.0]}]
 
     def picture(self) -> Chart | None:
-        from lab.charts import throughput
-        from lab.results import read
+        from lab.charts import latency
+
+        rows = [row for row in self._probes if row.factors.requested_rate is not None]
+        return latency(frame_of(rows)) if rows else None
+
+
+class _RateChart:
+    """Percentiles of response_time by rate."""
+
+    COLUMNS = ("response_time_p50_ms", "response_time_p95_ms", "response_time_p99_ms")
+
+    def __init__(self, plan: RatePlan) -> None:
+        self._plan = plan
+        self._cells = [Cells(column) for column in self.COLUMNS]
+        self.outline: Data = {
+            "title": "response_time under load",
+            "x": {"label": "requested_rate (req/s)", "scale": "log", "ticks": sorted(plan.rates)},
+            "y": {"label": "response_time (ms)", "scale": "log"},
+            "panels": [""],
+            "series": _series("p50", "p95", "p99"),
+        }
+
+    def spots(self, begun: TrialBegun) -> list[list[float]]:
+        return [Spot(0, 0, float(begun.cell_id.rpartition("-")[2])).data]
+
+    def points(self, ended: TrialEnded) -> list[Data]:
+        (_, _, rate), *_ = self.spots(ended.begun)
+        points = []
+        for number, cells in enumerate(self._cells):
+            cells.take(ended.row)
+            point = cells.point(ended.row.what.cell_id, [Spot(0, number, rate)])
+            points.append(point if number == 0 else {**point, "bad": []})  # one mark for a trial is enough
+        return points
+
+    def picture(self) -> Chart | None:
+        from lab.charts import percentiles
 
         rows = read(self._plan.path)
-        return throughput(rows, self._series) if len(rows) else None
+        return percentiles(rows) if len(rows) else None
 
-    def _begun(self) -> list[str]:
-        return list(dict.fromkeys([*self._cells.valid, *self._cells.invalid]))
 
-    def _outlined(self) -> Data:
-        from lab.charts.axes import AXES
-        from lab.charts.series import panels_of
+class _FaultChart:
+    """Answers a second over time, drawn by the browser from the numbers that it gets; faults beforehand."""
 
-        panels = panels_of(_frame(self._plan), self._series)
-        ticks = sorted({x for panel in panels for series in panel.series for x in series.places})
-        if len(ticks) == 1:
-            return self._beside_each_other(panels)
-        names = list(dict.fromkeys(series.name for panel in panels for series in panel.series))
-        bands: list[Data] = []
-        limits: list[Data] = []
-        for place, panel in enumerate(panels):
-            for series in panel.series:
-                number = names.index(series.name)
-                for cell_id, x in zip(series.rows["cell_id"], series.rows[series.axis], strict=True):
-                    self._spots[cell_id].append(Spot(place, number, float(x)))
-                at = {"panel": place, "series": number}
-                bands += [{**at, **band} for band in _bands(series)]
-                limits += [{**at, **limit} for limit in _limits(series)]
-        return {
-            "title": "Throughput under load",
-            "x": {"label": _x_label(panels, AXES), "scale": "log", "ticks": ticks},
-            "y": {"label": "throughput (req/s)", "scale": "log"},
-            "panels": [panel.label for panel in panels],
-            "series": [{"name": name, "look": look} for name, look in _looks(names).items()],
-            "bands": bands,
-            "limits": limits,
-            "limit": "bound by theory",
+    def __init__(self, plan: FaultPlan) -> None:
+        self._balancers = [str(balancer) for balancer in plan.balancers]
+        self._runs: dict[str, FaultRun] = {}
+        faults = [{"from": f.at_s, "to": f.end_s, "name": str(f)} for f in plan.faults]
+        self.outline: Data = {
+            "title": "Answers while servers fail",
+            "x": {
+                "label": "time since the load began (s)",
+                "scale": "linear",
+                "low": 0,
+                "high": plan.window_s,
+            },
+            "y": {"label": "requests a second", "scale": "linear", **_from_0_to(1.5 * plan.rate)},
+            "panels": [f"behind {balancer}" for balancer in self._balancers],
+            "series": _series("answered", "failed"),
+            "faults": faults,
+            "stream": True,
+            "sure": True,
         }
 
-    def _beside_each_other(self, panels: Sequence[Panel]) -> Data:
-        """Outline cells that no axis tells apart: each has a place with a name."""
-        names = list(dict.fromkeys(series.name for panel in panels for series in panel.series))
-        for place, panel in enumerate(panels):
-            for series in panel.series:
-                number = names.index(series.name)
-                spot = Spot(0, number, float(place if len(panels) > 1 else number))
-                for cell_id in series.rows["cell_id"]:
-                    self._spots[cell_id].append(spot)
-        labels = [panel.label for panel in panels] if len(panels) > 1 else names
-        return {
-            "title": "Throughput of each",
-            "x": {"label": "", "scale": "names", "ticks": labels},
-            "y": {"label": "throughput (req/s)", "scale": "log"},
-            "panels": [""],
-            "series": [{"name": name, "look": look} for name, look in _looks(names).items()],
-            "bands": [],
-            "limits": [],
+    def spots(self, begun: TrialBegun) -> list[list[float]]:
+        return [Spot(self._balancers.index(begun.cell_id), 0, 0.0).data]
+
+    def points(self, ended: TrialEnded) -> list[Data]:
+        self._runs[ended.begun.cell_id] = ended.result
+        return []
+
+    def picture(self) -> Chart | None:
+        from lab.charts import under_faults
+
+        return under_faults(*self._runs.values()) if self._runs else None
+
+
+class _PolicyChart:
+    """The mean response_time of each policy in each scenario, measured and simulated."""
+
+    def __init__(self, plan: PolicyComparison) -> None:
+        self._policies = [str(policy) for policy in plan.policies]
+        self._scenarios = [str(setting.scenario) for setting in plan.settings]
+        self._results: dict[tuple[str, str], PolicyResult] = {}
+        self.outline: Data = {
+            "title": "Mean response_time by policy",
+            "x": {"label": "", "scale": "names", "ticks": self._policies},
+            "y": {"label": "mean response_time (ms)", "scale": "log"},
+            "panels": self._scenarios,
+            "series": [*_series("measured"), {"name": "simulated", "look": 4, "apart": True}],
         }
 
+    def spots(self, begun: TrialBegun) -> list[list[float]]:
+        policy, _, scenario = begun.name.partition(", ")
+        return [Spot(self._scenarios.index(scenario), 0, float(self._policies.index(policy))).data]
 
-def _told_apart_by(plan: Plan) -> str:
-    """Return the factor whose levels are curves: the topology, unless only another one varies."""
-    axes = ("concurrency", "requested_rate", "seed", "duration_s", "warmup_s")
-    varied = [name for name, levels in plan.grid.levels.items() if len(levels) > 1 and name not in axes]
-    return "topology" if "topology" in varied or not varied else varied[0]
+    def points(self, ended: TrialEnded) -> list[Data]:
+        result: PolicyResult = ended.result
+        self._results[str(result.scenario), str(result.policy)] = result
+        panel = self._scenarios.index(str(result.scenario))
+        x = float(self._policies.index(str(result.policy)))
+        mean = result.measured
+        measured: Data = {"at": [Spot(panel, 0, x).data], "y": None, "bad": [rounded(mean.estimate) or 0.0]}
+        if result.counts:
+            ends = {"low": rounded(mean.low), "high": rounded(mean.high)}
+            measured |= {"y": rounded(mean.estimate), **ends, "bad": []}
+        simulated = {"at": [Spot(panel, 1, x).data], "y": rounded(result.simulated_ms), "bad": []}
+        return [measured, simulated]
 
+    def picture(self) -> Chart | None:
+        from lab.charts import policies
 
-def _frame(plan: Plan) -> pd.DataFrame:
-    """Return the planned cells as rows whose figures are not there yet."""
-    import pandas as pd
-
-    cells = [{**asdict(factors), "cell_id": cell_id} for cell_id, factors in plan.cells().items()]
-    return pd.DataFrame(cells).convert_dtypes()
-
-
-def _x_label(panels: Sequence[Panel], axes: Mapping[str, str]) -> str:
-    return " or ".join(dict.fromkeys(axes[panel.axis] for panel in panels))
-
-
-def _looks(names: list[str]) -> dict[str, int]:
-    """Give each series the number of its colour and marker, as on the charts."""
-    from lab.charts.style import look, looks
-
-    known = [look(place) for place in range(7)]
-    return {name: known.index(its) for name, its in looks(names).items()}
-
-
-def _bands(series: Series) -> Iterator[Data]:
-    """Yield the documented band, where the plan drives the point at which it is judged."""
-    from lab.charts.findings import judged_at
-
-    expected = judged_at(series)
-    if expected:
-        band = expected.throughput_rps
-        where = {"at": expected.concurrency, "low": band.low, "high": band.high, "more": band.and_more}
-        yield {**where, "name": f"documented, {series.name}: {band}, judged at {expected.concurrency}"}
-
-
-def _limits(series: Series) -> Iterator[Data]:
-    """Yield the bound by theory as a curve."""
-    from lab.charts.marks import throughput_limit
-
-    factors: Combination = series.factors
-    limit = throughput_limit(factors, series.axis)
-    if limit:
-        first, last = series.places[0], series.places[-1]
-        step = (last / first) ** (1 / CURVE_POINTS)
-        along = [first * step**i for i in range(CURVE_POINTS + 1)] if last > first else [first]
-        yield {"curve": [[_rounded(x), _rounded(limit(x))] for x in along]}
-
-
-def _rounded(value: float) -> float | None:
-    """Return the value with the digits that a pixel can show; None where there is none."""
-    return float(f"{value:.5g}") if math.isfinite(value) else None
+        return policies(list(self._results.values())) if self._results else None

@@ -39,6 +39,7 @@ class Course {
     this.model = model;
     this.points = new Map();
     this.samples = [];
+    this.streams = new Map();
     this.views = new Set();
     for (const point of model.get("outline").points || []) this.take(point);
     this.take(model.get("point"));
@@ -53,22 +54,38 @@ class Course {
       this.samples.push(numbers);
       const from = numbers.t - SECONDS_SHOWN;
       this.samples = this.samples.filter((sample) => sample.t >= from);
+      if (model.get("outline").stream) this.stream(numbers);
       this.tell("numbers");
     });
   }
   take(changed) {
     for (const point of [changed || []].flat())
       for (const [panel, series, x] of point.at || [])
-        this.points.set(`${panel} ${series} ${x}`, { ...point, panel, series, x });
+        this.points.set(`${panel} ${series} ${x}`, { low: null, high: null, bad: [], ...point, panel, series, x });
+  }
+  // A timeline: what is answered and what fails a second, as it comes.
+  stream(numbers) {
+    const [[panel] = [0]] = this.model.get("trial").at || [];
+    const before = this.samples.at(-2);
+    const since = numbers.t - (before ? before.t : 0);
+    if (since <= 0) return;
+    for (const [series, value] of [[0, this.rates().at(-1)], [1, (numbers.f - (before ? before.f : 0)) / since]]) {
+      const key = `${panel} ${series}`;
+      if (!this.streams.has(key)) this.streams.set(key, { panel, series, curve: [] });
+      const { curve } = this.streams.get(key);
+      if (curve.length && curve.at(-1)[0] > numbers.t) curve.length = 0; // played again
+      curve.push([numbers.t, value]);
+    }
+    this.tell("points");
   }
   tell(what) {
     for (const view of this.views) view(what);
   }
-  // Answers a second over the last seconds, at each sample.
+  // Answers a second over the last seconds, at each sample: from the trial's start where that is nearer.
   rates() {
     return this.samples.map((sample) => {
-      const before = this.samples.findLast((each) => each.t <= sample.t - RATE_OVER_S) || { t: 0, n: 0 };
-      const since = this.samples[0].t <= sample.t - RATE_OVER_S ? before : { t: this.samples[0].t0 ?? 0, n: 0 };
+      const earlier = this.samples.findLast((each) => each.t <= sample.t - RATE_OVER_S);
+      const since = earlier ?? (sample.t < SECONDS_SHOWN ? { t: 0, n: 0 } : this.samples[0]);
       return sample.t > since.t ? (sample.n - since.n) / (sample.t - since.t) : 0;
     });
   }
@@ -121,7 +138,7 @@ function render(course, el) {
   function drawPoints() {
     const points = [...course.points.values()];
     const here = model.get("trial").at || [];
-    drawChart(chart, outline, points, { here, curves: course.streams || [], width: Math.max(300, Math.round(drawn.clientWidth) || 640) });
+    drawChart(chart, outline, points, { here, curves: [...course.streams.values()], width: Math.max(300, Math.round(drawn.clientWidth) || 640) });
     const told = points.filter((point) => point.y !== null).map((point) => inWords(outline, point));
     chart.setAttribute("aria-label", `${outline.title}, so far: ${told.join("; ") || "no point yet"}.`);
   }

@@ -18,7 +18,8 @@ from lab.experiment_events import (
     TrialProgress,
 )
 from lab.imports import Extra, needing
-from lab.live.outline import LiveChart, live_chart
+from lab.live.live_chart import LiveChart
+from lab.live.outline import live_chart
 from lab.progress import ProgressLine, note
 from lab.sweep.plan import Plan
 

@@ -100,7 +100,7 @@ class Condition:
 
     def holds_for(self, outcome: TrialOutcome) -> bool | None:
         """Tell whether an outcome meets it; None where the outcome leaves that blank."""
-        value = self._value_in(outcome)
+        value = self.value_in(outcome)
         return None if value is None else _SIGNS[self.sign](value, self.value)
 
     def __str__(self) -> str:
@@ -108,7 +108,9 @@ class Condition:
         value = self.value * 100 if self.is_share else self.value
         return f"{self.quantity} {self.sign} {value:g}{unit}"
 
-    def _value_in(self, outcome: TrialOutcome) -> float | None:
+    def value_in(self, outcome: TrialOutcome) -> float | None:
+        """Return the figure of an outcome that is held against; None where the outcome leaves it blank."""
+        """Return the figure of an outcome that is held against; None where the outcome leaves it blank."""
         if self.quantity is ConditionMetric.THROUGHPUT:
             return outcome.throughput_rps
         if self.quantity is ConditionMetric.ERRORS:

@@ -20,7 +20,7 @@ from lab.imports import lazily
 if TYPE_CHECKING:
     from lab.results.csv_file import Results, check, read_measurements, require_resumable
     from lab.results.folder import baseline, newest, result_path
-    from lab.results.frame import read, require_cells_apart, require_columns
+    from lab.results.frame import frame_of, read, require_cells_apart, require_columns
     from lab.results.schema import table_schema
     from lab.results.sidecar import Provenance, Sidecar
 
@@ -30,6 +30,7 @@ __all__ = [
     "Sidecar",
     "baseline",
     "check",
+    "frame_of",
     "newest",
     "read",
     "read_measurements",
@@ -45,7 +46,7 @@ __getattr__, __dir__ = lazily(
     {
         "lab.results.csv_file": ("Results", "check", "read_measurements", "require_resumable"),
         "lab.results.folder": ("baseline", "newest", "result_path"),
-        "lab.results.frame": ("read", "require_cells_apart", "require_columns"),
+        "lab.results.frame": ("frame_of", "read", "require_cells_apart", "require_columns"),
         "lab.results.schema": ("table_schema",),
         "lab.results.sidecar": ("Provenance", "Sidecar"),
     },

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -17,7 +17,7 @@ from lab.measure.measurement import Column, Measurement
 from lab.results.csv_table import CsvTable
 from lab.results.schema import few
 
-__all__ = ["absent_columns", "read", "require_cells_apart", "require_columns"]
+__all__ = ["absent_columns", "frame_of", "read", "require_cells_apart", "require_columns"]
 
 _DTYPES: Mapping[type, str] = {str: "string", int: "Int64", float: "float64", bool: "boolean"}
 _ABSENT = "absent columns"
@@ -39,6 +39,21 @@ def read(path: Path | str) -> pd.DataFrame:
     frame = pd.DataFrame(known | unknown)
     frame.attrs[_ABSENT] = table.absent
     return frame
+
+
+def frame_of(rows: Iterable[Measurement]) -> pd.DataFrame:
+    """Return rows as `read` gives those of a file."""
+    cells = [row.row() for row in rows]
+    types = {column.name: _DTYPES.get(column.type, "string") for column in Measurement.columns()}
+    dates = {column.name for column in Measurement.columns() if column.type is datetime}
+    return pd.DataFrame(
+        {
+            name: pd.to_datetime(pd.Series([row[name] for row in cells]), utc=True)
+            if name in dates
+            else pd.Series([row[name] for row in cells], dtype=of)
+            for name, of in types.items()
+        }
+    )
 
 
 def absent_columns(rows: pd.DataFrame) -> tuple[str, ...]:

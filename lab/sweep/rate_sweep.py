@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from lab.arrivals import Closed, Constant, Load, LoadModel, Poisson
 from lab.errors import BadParameter
+from lab.experiment_events import Listener, TrialBegun, TrialEnded, TrialProgress
 from lab.load.result import Progress
 from lab.load.run import run
 from lab.load.spec import LoadSpec, PipelineBody
@@ -23,10 +24,10 @@ from lab.measure.machine_watch import MachineWatch
 from lab.measure.measurement import Measurement
 from lab.measure.row import Servers, Trial, factors_of, histograms_of, measure
 from lab.placement import start
-from lab.progress import SecondsBar, seconds_bar
+from lab.progress import follow
 from lab.results.csv_file import Results
 from lab.results.folder import HOME
-from lab.saturation import Saturation, SearchSpec, probing, saturate
+from lab.saturation import Ending, Saturation, SearchInterrupted, SearchSpec, probing, saturate
 from lab.sweep.trial import trial_seed
 from lab.sweep.windows import Windows
 from lab.topology import Topology
@@ -34,7 +35,7 @@ from lab.trials import made_up_for, most_redone, run_trials, say_who_computes
 from services.names import ClientName
 from services.work import Work
 
-__all__ = ["Target", "find_limit", "open_target", "run_rates", "shares_of"]
+__all__ = ["RatePlan", "Target", "find_limit", "open_target", "run_rates", "shares_of"]
 
 EXAMPLE_WORK_MS = 10.0
 """Service time of each service of the example: its pipeline can do 100 requests a second."""
@@ -125,7 +126,7 @@ _MODELS: Mapping[str, type[Poisson | Constant]] = {"poisson": Poisson, "constant
 def find_limit(
     target: Target,
     slo: str,
-    *,
+    *listeners: Listener,
     arrivals: str = "poisson",
     duration_s: float = 5.0,
     redo_invalid: bool | int = True,
@@ -133,23 +134,38 @@ def find_limit(
     """Search the highest rate that keeps a goal such as "p95=200ms, errors=0".
 
     Probes that others spoilt are made up for: `redo_invalid` of them at most, where True stands for a third
-    of all. Raises BadParameter for no goal.
+    of all. The first interrupt ends the search after the present probe, a second one at once; either way what
+    it has come to is returned. `listeners` are told what happens. Raises BadParameter for no goal.
     """
     goal = tuple(Condition.parse(part) for part in slo.split(","))
     question = SearchSpec(goal=goal, model=_model(arrivals), duration_s=duration_s, redo_invalid=redo_invalid)
     step_s = target.spec.warmup_s + duration_s + OVERHEAD_S
-    with target.up(), seconds_bar(question.most_probes * step_s) as bar:
+    begun: TrialBegun
+
+    def tell(progress: Progress) -> None:
+        course.tell(TrialProgress(begun, progress))
+
+    def shown(load: Load, seconds: float) -> Measurement:
+        nonlocal begun
+        if course.stopping:
+            raise KeyboardInterrupt
+        rate = load.requested_rate
+        level = "32 in flight" if rate is None else f"{rate:.4g} req/s"
+        begun = course.begin(level, step_s, cell_id="" if rate is None else str(rate))
+        row = probe(load, seconds)
+        course.tell(TrialEnded(begun, row))
+        return row
+
+    most = question.most_probes
+    found = Saturation(question, None, None, Ending.INTERRUPTED, ())
+    with follow(question, most, most * step_s, listeners) as course, target.up():
         say_who_computes(made_up_for(question.most_redone), target.spec.url)
-        probe = probing(target.spec, _factors(target), on_progress=lambda progress: _show(bar, progress))
-
-        def shown(load: Load, seconds: float) -> Measurement:
-            level = "32 in flight" if load.requested_rate is None else f"{load.requested_rate:.4g} req/s"
-            bar.say(f"probing {level}")
-            measured = probe(load, seconds)
-            bar.finish(step_s)
-            return measured
-
-        return saturate(question, shown)
+        probe = probing(target.spec, _factors(target), on_progress=tell)
+        try:
+            found = saturate(question, shown)
+        except SearchInterrupted as interrupted:
+            found = interrupted.so_far
+    return found
 
 
 def shares_of(saturation: Saturation) -> list[float]:
@@ -159,10 +175,18 @@ def shares_of(saturation: Saturation) -> list[float]:
     return [float(f"{share * saturation.highest_kept:.3g}") for share in SHARES]
 
 
+@dataclass(frozen=True, slots=True)
+class RatePlan:
+    """Rates that are to be measured, and the CSV where the rows go."""
+
+    rates: tuple[float, ...]
+    path: Path
+
+
 def run_rates(
     target: Target,
     rates: Sequence[float],
-    *,
+    *listeners: Listener,
     arrivals: str = "poisson",
     trials: int = 3,
     duration_s: float = 5.0,
@@ -174,7 +198,9 @@ def run_rates(
 
     Each window is `duration_s` long, and longer where a 95th percentile needs that. Trials that others spoilt
     are made up for by further ones: `redo_invalid` of them at most, where True stands for a third of all.
-    Without a rate nothing is started, and the CSV has no rows. Raises BadParameter for a `redo_invalid` that
+    Without a rate nothing is started, and the CSV has no rows. The first interrupt ends it after the present
+    trial, a second one at once; either way the path is returned. `listeners` are told what happens. Raises
+    BadParameter for a `redo_invalid` that
     is none of these.
     """
     model = _MODELS[_model(arrivals)]
@@ -196,15 +222,17 @@ def run_rates(
 
     def run_one(planned: tuple[float, int]) -> str | None:
         rate, number = planned
-        bar.say(f"trial {number} of {trials} at {rate:g} req/s")
         spec = replace(target.spec, load=model(rate), duration_s=lengths[rate], seed=trial_seed(seed, number))
-        watch = MachineWatch(lambda progress: _show(bar, progress), spec.url)
+        trial = Trial(path.stem, f"{arrivals}-{rate:g}", number)
+        name = f"{rate:g} req/s, number {number} of {trials}"
+        begun = course.begin(name, lengths[rate] + other_s, trial.cell_id)
+        watch = MachineWatch(course.on_progress(begun), spec.url)
         loaded = run(spec, on_progress=watch)
         servers = Servers(contention=watch.contention(loaded))
-        trial = Trial(path.stem, f"{arrivals}-{rate:g}", number)
         row = measure(trial, factors_of(spec, _factors(target)), loaded, servers)
-        results.append(row, histograms_of(loaded))
-        bar.finish(lengths[rate] + other_s)
+        with course.undisturbed():
+            results.append(row, histograms_of(loaded))
+        course.tell(TrialEnded(begun, row))
         return row.health.invalid_reason
 
     def again(planned: tuple[float, int]) -> tuple[float, int]:
@@ -212,14 +240,12 @@ def run_rates(
         numbers[rate] += 1
         return rate, numbers[rate]
 
-    with (
-        target.up() if plan else nullcontext(),
-        Results(path, parameters) as results,
-        seconds_bar(total_s) as bar,
-    ):
+    with Results(path, parameters) as results:
         if plan:
-            say_who_computes(made_up_for(most), target.spec.url)
-        run_trials(plan, run_one, most, again)
+            told = RatePlan(tuple(rates), path)
+            with follow(told, len(plan), total_s, listeners) as course, target.up():
+                say_who_computes(made_up_for(most), target.spec.url)
+                run_trials(plan, run_one, most, again, lambda: course.stopping)
     return path
 
 
@@ -229,10 +255,6 @@ def _order(rates: Sequence[float], trials: int, seed: int) -> Iterator[tuple[flo
     for number in range(1, trials + 1):
         shuffler.shuffle(left)
         yield from ((rate, number) for rate in left)
-
-
-def _show(bar: SecondsBar, progress: Progress) -> None:
-    bar.within(progress.elapsed_s, progress.total_s)
 
 
 def _factors(target: Target) -> Factors:

@@ -13,6 +13,7 @@ from lab.placement.ports import reserved_offset
 from lab.policy_comparison import Scenario, Setting, compare_policies, plan_comparison
 from lab.topology import Topology
 from services.names import PolicyName
+from tests.support.measurements import make_measurement
 
 
 def test_a_slow_instance_is_slow_in_the_simulation_and_weighs_less_in_both() -> None:
@@ -75,8 +76,9 @@ def test_what_others_spoilt_is_measured_again_and_the_last_measurement_counts(
 ) -> None:
     verdicts = iter(["machine_busy", None, None])
 
-    def result(_: object, setting: Setting, policy: PolicyName) -> object:
-        return SimpleNamespace(of=(setting.scenario, policy), invalid_reason=next(verdicts))
+    def result(_: object, setting: Setting, policy: PolicyName, *__: object) -> object:
+        told = SimpleNamespace(of=(setting.scenario, policy), invalid_reason=next(verdicts))
+        return told, make_measurement()
 
     monkeypatch.setattr(policy_comparison, "_result", result)
     results = compare_policies(plan_comparison(policies=["random"]))

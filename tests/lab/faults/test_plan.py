@@ -10,6 +10,7 @@ import pytest
 import lab
 from lab.errors import BadParameter, NotSupported
 from lab.faults import plan, plan_faults, play
+from tests.support.measurements import make_measurement
 
 KILL = ("at 1 kill service2a for 1",)
 
@@ -55,13 +56,12 @@ def test_a_rate_that_gives_too_few_answers_is_refused_with_the_one_to_take() -> 
 def test_a_run_that_others_spoilt_is_played_again_and_the_last_one_counts(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    verdicts = iter(["machine_busy", None, None])
+    rows = iter([make_measurement().invalidated(["machine_busy"]), make_measurement(), make_measurement()])
     played: list[str] = []
 
     def run_faults(*_: Any, balancer: str, **__: Any) -> Any:
         played.append(str(balancer))
-        health = SimpleNamespace(invalid_reason=next(verdicts))
-        return SimpleNamespace(number=len(played), measurement=SimpleNamespace(health=health))
+        return SimpleNamespace(number=len(played), measurement=next(rows))
 
     monkeypatch.setattr(plan, "run_faults", run_faults)
     runs = play(plan_faults(KILL, balancers=["builtin", "haproxy"]))

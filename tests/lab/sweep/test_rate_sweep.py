@@ -22,6 +22,7 @@ from lab.saturation import Ending, Saturation, SearchSpec
 from lab.sweep import Target, find_limit, open_target, rate_sweep, run_rates, shares_of
 from lab.sweep.windows import Windows
 from lab.topology import Topology
+from tests.support.measurements import make_measurement
 
 
 @pytest.fixture
@@ -115,7 +116,11 @@ def test_a_limit_is_searched_with_probes_of_the_target(monkeypatch: pytest.Monke
 
     def probing(base: Any, factors: Any, **_: Any) -> Any:
         assert (base.url, factors.topology) == ("http://127.0.0.1:1/", "your service")
-        return lambda load, _: asked.append(load)
+        return probe
+
+    def probe(load: Load, _: float) -> Measurement:
+        asked.append(load)
+        return make_measurement()
 
     def saturate(question: Any, probe: Any) -> Saturation:
         probe(question.load(50.0), 1.0)
