@@ -160,7 +160,7 @@ def estimate(seen: WindowFigures) -> Disturbance:
         **dict(_of_stages(seen, longer)),
     }
     if seen.overhead_ms is not None and seen.overhead_ms > 0:
-        moves["overhead_ms"] = _relative(own_ms + beside_ms, seen.overhead_ms)
+        moves["overhead_ms"] = _relative(own_ms + _in_overhead_ms(seen), seen.overhead_ms)
     found = Disturbance(added_ms, moves)
     source = DisturbanceSource.GENERATOR if own_ms > others_ms else DisturbanceSource.OTHERS
     return Disturbance(added_ms, moves, source) if found.share > NOTABLE else found
@@ -191,25 +191,42 @@ def _waited_ms(seen: WindowFigures) -> float:
 
 
 def _sending_ms(seen: WindowFigures) -> float:
-    """Return what others made a request wait at its generator, in ms.
+    """Return what others made a request wait at its generator, in ms: to be sent, and to be answered."""
+    return max(_receiving_ms(seen, 1.0 if seen.closed else 2.0), _lag_ms(seen))
 
-    A generator is let run for other purposes too, so it is the mean wait that counts, as often as a request
-    needs it: an answer that comes, and in an open loop a start that is due.
+
+def _receiving_ms(seen: WindowFigures, needed: float = 1.0) -> float:
+    """Return what others made a request wait at its generator, in ms, which needs it so often.
+
+    A generator is let run for other purposes too, so it is the mean wait that counts.
     """
-    needed = 1.0 if seen.closed else 2.0
     each_s = seen.answers_per_s / max(1, len(seen.generators))
     waits_ms = (
         _kept(seen, use) / use.timeslices * min(needed, use.timeslices / each_s) * 1000 * _standing(seen, use)
         for use in seen.generators
         if use.timeslices > 0
     )  # fmt: skip
-    return max(max(waits_ms, default=0.0), _lag_ms(seen))
+    return max(waits_ms, default=0.0)
 
 
 def _beside_slots_ms(seen: WindowFigures, longer: Mapping[str, float]) -> float:
-    """Return what others made a request wait outside of slots, in ms: no more than it spent there."""
-    waited_ms = max(0.0, _waited_ms(seen) - math.fsum(longer.values())) + _sending_ms(seen)
-    return waited_ms if seen.overhead_ms is None else min(waited_ms, max(0.0, seen.overhead_ms))
+    """Return what others made a request wait outside of slots, in ms."""
+    if seen.overhead_ms is None:
+        return max(0.0, _waited_ms(seen) - math.fsum(longer.values())) + _sending_ms(seen)
+    return _in_overhead_ms(seen) + _lag_ms(seen)
+
+
+def _in_overhead_ms(seen: WindowFigures) -> float:
+    """Return how much of the overhead others made, in ms.
+
+    Outside of slots and queues a request needs a process that runs, and that is never idle then: it runs, or
+    it waits to. So the overhead is parted as the time of the processes is.
+    """
+    overhead_ms, uses = max(0.0, seen.overhead_ms or 0.0), seen.servers or seen.generators
+    needed = math.fsum(use.run_delay + use.cpu_cores + use.stolen for use in uses)
+    kept = math.fsum(_kept(seen, use) for use in uses)
+    waited_ms = overhead_ms * kept / needed if needed > 0 else 0.0
+    return min(max(waited_ms, _receiving_ms(seen)), overhead_ms)
 
 
 def _not_absorbed(seen: WindowFigures) -> float:
