@@ -50,7 +50,8 @@ def recorded(
         if not isinstance(load, Closed):
             recorder.lags.append((intended, sent - intended))
         if timings:
-            recorder.timings.append((intended, timings))
+            recorder.timed.append(intended)
+            recorder.timings.append(timings)
     recorder.dropped.extend([0] * dropped)
     window = recorder.window(0, spec.slices)
     timeline.in_flight_ns[: len(timeline.service_ns)] = timeline.service_ns
