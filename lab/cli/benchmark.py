@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lab.cli.options import INTERRUPTED, JSON, Processes, UpOffset, UpProtocol, WindowTime
+from lab.cli.options import INTERRUPTED, JSON, MOST_USERS, Processes, UpOffset, UpProtocol, WindowTime
 from lab.errors import BadParameter
 from lab.measure.times import read_seconds
 
@@ -15,13 +15,18 @@ if TYPE_CHECKING:
 
 __all__ = ["benchmark"]
 
+MOST_TRIALS = 10_000
+"""More is taken for a slip of the finger."""
+
 
 def benchmark(
     concurrency: Annotated[
         str | None, typer.Option(help="Requests in flight, as in 1,32; else the documented one, and 32.")
     ] = None,
     duration: WindowTime = "4s",
-    trials: Annotated[int, typer.Option(min=1, help="Repetitions; two or more give an interval.")] = 3,
+    trials: Annotated[
+        int, typer.Option(min=1, max=MOST_TRIALS, help="Repetitions; two or more give an interval.")
+    ] = 3,
     processes: Processes = 1,
     cpu: Annotated[
         str | None,
@@ -39,6 +44,8 @@ def benchmark(
     import json
     from datetime import datetime
 
+    duration_s = read_seconds("--duration", duration, least=0.5)
+    asked = _levels(concurrency) if concurrency is not None else []
     from lab.cli.benchmark_run import run_benchmark
     from lab.cli.state import find_upkeep
     from lab.cli.summary import print_summary, summaries
@@ -46,11 +53,11 @@ def benchmark(
     from lab.placement.cores import moved_to
     from lab.sweep.trial import Generators, read_cores
 
-    duration_s = read_seconds("--duration", duration, least=0.5)
+    generators = Generators(processes, read_cores(cpu))
     upkeep = find_upkeep(offset, protocol)
-    options, generators = upkeep.options, Generators(processes, read_cores(cpu))
+    options = upkeep.options
     expected = expected_of(options.topology)
-    levels = _levels(concurrency) if concurrency else sorted({expected.concurrency if expected else 1, 32})
+    levels = asked or sorted({expected.concurrency if expected else 1, 32})
     rows: list[Measurement] = []
     interrupted = False
     try:
@@ -76,6 +83,8 @@ def _levels(text: str) -> list[int]:
         levels = [int(part) for part in text.split(",")]
     except ValueError:
         levels = []
-    if not levels or min(levels) < 1:
-        raise BadParameter(f"--concurrency is {text!r}: give whole numbers from 1 on, as in 1,8,32")
+    if not levels or not all(1 <= level <= MOST_USERS for level in levels):
+        raise BadParameter(
+            f"--concurrency is {text!r}: give whole numbers from 1 to {MOST_USERS:,}, as in 1,8,32"
+        )
     return levels

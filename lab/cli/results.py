@@ -9,8 +9,8 @@ from typing import Annotated
 
 import typer
 
-from lab.cli.options import JSON
-from lab.errors import LabError
+from lab.cli.options import JSON, require_between
+from lab.errors import BadParameter, LabError
 
 __all__ = ["chart", "check", "compare"]
 
@@ -44,6 +44,7 @@ def compare(
 
     try:
         chosen = metric_named(metric)
+        require_between("--threshold", threshold, 0, 100)
         for path in (a, b):  # pandas is slow to import: what is no result is refused before
             CsvTable.read(path)
         from lab.compare import Report, compare_files
@@ -73,6 +74,13 @@ def chart(
     folder: Annotated[Path, typer.Option("--to", help="Where to write the pictures.")] = Path("build"),
 ) -> None:
     """Draw throughput, latency and where the time went of a result, and print what they say."""
+    from lab.results.csv_table import CsvTable
+
+    CsvTable.read(results)  # what cannot be drawn is refused before pandas and matplotlib are imported
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadParameter(f"--to {folder} cannot be made ({error.strerror}): name a folder") from None
     from lab import charts
     from lab.results import read
 
@@ -82,8 +90,13 @@ def chart(
         ("latency", charts.latency),
         ("where-the-time-went", charts.where_the_time_went),
     ):
-        drawn = draw(rows)
-        _say(f"{drawn.save(folder / f'{results.stem}-{name}.png')}\n{drawn.caption}\n")
+        drawn, path = draw(rows), folder / f"{results.stem}-{name}.png"
+        try:
+            drawn.save(path)
+        except OSError as error:
+            _say(drawn.caption)
+            raise BadParameter(f"{path} cannot be written ({error.strerror}): see --to") from None
+        _say(f"{path}\n{drawn.caption}\n")
 
 
 def check(

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from lab.cli.options import Offset
+from lab.cli.options import MOST_USERS, Offset
 from lab.cli.topology_options import REPLICAS, TopologyOptions
 from lab.errors import BadParameter
 from lab.measure.times import read_seconds
@@ -41,7 +41,9 @@ def up(
     work_distribution: Annotated[
         Distribution, typer.Option(help="How it is spread.")
     ] = Distribution.CONSTANT,
-    slots: Annotated[int, typer.Option(min=1, help="Requests an instance works on at once.")] = 1,
+    slots: Annotated[
+        int, typer.Option(min=1, max=MOST_USERS, help="Requests an instance works on at once.")
+    ] = 1,
     seed: Annotated[int, typer.Option(help="Seed of service times and of policies' draws.")] = 0,
     placement: Annotated[Placement, typer.Option(help="Where servers run.")] = Placement.IN_PROCESS,
     balancer: Annotated[BalancerName, typer.Option(help="Whose balancers.")] = BalancerName.BUILTIN,

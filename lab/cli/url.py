@@ -6,6 +6,7 @@ only once that is done, so that a slip of the finger is answered at once.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -268,7 +269,8 @@ class _Target:
         from lab.load.spec import MOST_IN_FLIGHT, LoadSpec
 
         typed = {each.name: getattr(self, each.name) for each in fields(self)}
-        typed["method"] = (self.method or ("GET" if self.body is None else "POST")).upper()
+        usual = "GET" if self.body is None else "POST"
+        typed["method"] = (usual if self.method is None else self.method).upper()
         typed["max_connections"] = self.max_connections or MOST_IN_FLIGHT
         spec = LoadSpec(load=load, **typed, **more)
         spec.check()
@@ -361,9 +363,13 @@ def _meant(name: str) -> str:
 def _read_cpus(text: str | None) -> tuple[int, ...]:
     """Return the cores in a text such as `1` or `2,3`. Raises BadParameter for any other text."""
     try:
-        return tuple(int(part) for part in text.split(",")) if text else ()
+        cores = tuple(int(part) for part in text.split(",")) if text is not None else ()
     except ValueError:
-        raise BadParameter(f"--cpu is {text!r}: give numbers of cores, as in 1 or 2,3") from None
+        cores = (-1,)
+    last = (os.cpu_count() or 1) - 1
+    if not all(0 <= core <= last for core in cores):
+        raise BadParameter(f"--cpu is {text!r}: give numbers of cores, as in 1 or 2,3, from 0 to {last}")
+    return cores
 
 
 def _open(model: LoadModel, rates: tuple[float, ...]) -> Load:

@@ -105,6 +105,8 @@ class CsvTable:
 
 def _decoded(path: Path) -> str:
     try:
+        if path.is_char_device():  # /dev/zero never ends
+            raise ResultsError(f"{path} is a device: name a result")
         content = path.read_bytes()
     except FileNotFoundError:
         raise ResultsError(f"there is no file {path}: check the path") from None

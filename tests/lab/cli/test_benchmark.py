@@ -76,3 +76,26 @@ def test_a_window_that_is_too_short_is_refused_with_the_one_to_take(lab: Command
     refused = lab("benchmark", "--duration", 0.5, "--concurrency", 1)
     assert refused.returncode == 2
     assert "11 / 6.25 = 1.8 or more" in refused.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--concurrency", "nan"),
+        ("--concurrency", "0"),
+        ("--concurrency", ""),
+        ("--concurrency", "1,99999999999"),
+        ("--cpu", "x"),
+        ("--cpu", "-1"),
+        ("--trials", "1e300"),
+        ("--trials", str(10**9)),
+        ("--duration", "nan"),
+        ("--processes", "0"),
+    ],
+)
+def test_what_makes_no_benchmark_is_refused_whatever_is_up(
+    lab: CommandLine, arguments: tuple[str, str]
+) -> None:
+    done = lab("benchmark", *arguments)
+    assert done.returncode == 2
+    assert len(done.stderr.splitlines()) == 1

@@ -145,3 +145,28 @@ def test_check_counts_the_rows_that_keep_the_contract_of_columns(lab: CommandLin
     done = lab("check", SAMPLE)
     assert done.returncode == 0
     assert "rows, all as the schema says" in done.stdout
+
+
+@pytest.mark.parametrize("folder", ["/dev/full", "/proc/pictures", "/dev/null/pictures"])
+def test_a_folder_that_cannot_be_made_is_refused_before_anything_is_drawn(
+    lab: CommandLine, folder: str
+) -> None:
+    done = lab("chart", SAMPLE, "--to", folder)
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"lab: --to {folder} cannot be made")
+    assert (len(done.stderr.splitlines()), done.stdout) == (1, "")
+
+
+@pytest.mark.parametrize("command", [("check",), ("chart",), ("compare", SAMPLE)])
+def test_a_device_that_never_ends_is_no_result(lab: CommandLine, command: tuple[str | Path, ...]) -> None:
+    done = lab(*command, "/dev/zero")
+    assert done.returncode in (1, 2)
+    assert done.stderr == "lab: /dev/zero is a device: name a result\n"
+
+
+@pytest.mark.parametrize("threshold", ["nan", "inf", "1e300", "-1"])
+def test_a_threshold_that_is_no_share_is_refused(lab: CommandLine, threshold: str) -> None:
+    done = lab("compare", SAMPLE, SAMPLE, "--threshold", threshold)
+    assert done.returncode == 2
+    assert "--threshold" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
