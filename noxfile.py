@@ -1,5 +1,8 @@
 """What can be run: `nox -l` lists it. Every session makes its own environment; only nox must be installed."""
 
+import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import nox
@@ -21,6 +24,7 @@ def sweep(session: nox.Session) -> None:
 def lab(session: nox.Session) -> None:
     """Open the notebooks in JupyterLab."""
     session.install("-e", ".[balancers,clients,grpc,jupyter]")
+    offer_filter(session)
     session.run("jupyter", "lab", *(session.posargs or ["notebooks/01_quickstart.ipynb"]))
 
 
@@ -75,3 +79,18 @@ def locust(session: nox.Session) -> str:
         session.run("python", "-m", "venv", str(home))
         session.run(str(home / "bin" / "python"), "-m", "pip", "install", "--quiet", "locust", external=True)
     return str(home / "bin" / "locust")
+
+
+FILTER = ("git", "config", "filter.notebook-text.clean", "python3 lab/results/notebook_text.py")
+
+
+def offer_filter(session: nox.Session) -> None:
+    """Offer to have git keep what notebooks print out of commits, by the filter that .gitattributes names."""
+    asked = subprocess.run(FILTER[:3], capture_output=True, text=True, check=False)
+    if asked.returncode != 1 or not Path(".git").exists():  # 1: git is there, and the filter is not set
+        return
+    command = shlex.join(FILTER)
+    if not (session.interactive and sys.stdin.isatty()):
+        session.log(f"What notebooks print becomes part of commits, unless you run: {command}")
+    elif input("Keep what notebooks print out of commits, by a git filter in this clone? [Y/n] ") in "yY":
+        session.run(*FILTER, external=True)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import csv
+import errno
 import fcntl
 import io
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
@@ -35,16 +37,20 @@ class Results:
         self, path: Path, parameters: Mapping[str, Any], provenance: Provenance | None = None
     ) -> None:
         self.path = path
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._descriptor = _open_locked(path)
+        if not path.exists():
+            _resumed(path, parameters)  # before there is a file: another's JSON may have the name
+        with _room(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._descriptor = _open_locked(path)
         try:
             self.sidecar = _resumed_or_new(path, parameters, provenance or Provenance.gather())
             table = CsvTable.read(path, torn_allowed=True)
             self.done = {(m.what.cell_id, m.what.trial) for m in _measurements(table)}
-            self.set_aside = _set_aside(table)
-            """What was done with a torn row, as a sentence; empty where there was none."""
-            self._header = self._renewed_header(table)
-            self.sidecar.write(path)
+            with _room(path):
+                self.set_aside = _set_aside(table)
+                """What was done with a torn row, as a sentence; empty where there was none."""
+                self._header = self._renewed_header(table)
+                self.sidecar.write(path)
         except BaseException:
             os.close(self._descriptor)
             raise
@@ -66,11 +72,12 @@ class Results:
         trial = (measurement.what.cell_id, measurement.what.trial)
         if trial in self.done:
             raise ResultsError(f"{self.path} has trial {trial[1]} of cell {trial[0]} already: number it anew")
-        if histograms:
-            self.sidecar.histograms[f"{measurement.what.cell_id}/{measurement.what.trial}"] = dict(histograms)
-            self.sidecar.write(self.path)
         cells = measurement.row()
-        self._write_line([_text(cells.get(name)) for name in self._header])
+        with _room(self.path):
+            if histograms:
+                self.sidecar.histograms[f"{trial[0]}/{trial[1]}"] = dict(histograms)
+                self.sidecar.write(self.path)
+            self._write_line([_text(cells.get(name)) for name in self._header])
         self.done.add(trial)
 
     def close(self) -> None:
@@ -95,9 +102,23 @@ class Results:
         written = os.write(self._descriptor, line)
         if written < len(line):
             os.ftruncate(self._descriptor, size)
-            raise ResultsError(
-                f"{self.path} took {written} of {len(line)} bytes: make room on the disk and resume"
-            )
+            raise OSError(errno.ENOSPC, f"it took {written} of {len(line)} bytes of a row")
+
+
+@contextmanager
+def _room(path: Path) -> Iterator[None]:
+    """Say in one line what keeps a result from being written. What it has, it keeps."""
+    try:
+        yield
+    except OSError as error:
+        remedy = "make room on the disk" if error.errno in _NO_ROOM else "make it writable, or choose another"
+        raise ResultsError(
+            f"{path} cannot be written ({error.strerror}): {remedy}, and run the same again, which goes on "
+            "with the trials it has"
+        ) from None
+
+
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def read_measurements(path: Path | str) -> list[Measurement]:
@@ -162,7 +183,14 @@ def _resumed(path: Path, parameters: Mapping[str, Any]) -> Sidecar | None:
     if not begun and not Sidecar.path_for(path).exists():
         return None
     asked = _as_json(parameters)
-    sidecar = Sidecar.read(path)
+    try:
+        sidecar = Sidecar.read(path)
+    except ResultsError:
+        if begun:
+            raise
+        raise ResultsError(
+            f"{Sidecar.path_for(path)} is there and belongs to no sweep: choose another name"
+        ) from None
     differing = sorted(
         name for name in {*asked, *sidecar.parameters} if asked.get(name) != sidecar.parameters.get(name)
     )

@@ -16,13 +16,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lab.errors import ResultsError
+from lab.results.notebook_text import without_outputs
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
 
-__all__ = ["Provenance", "Sidecar", "write_whole"]
+__all__ = ["Provenance", "Sidecar", "why_no_commit", "write_whole"]
 
 DISTRIBUTION = "pipeline-lab"
+PACKAGE = Path(__file__).parents[1]
+"""The folder `lab`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +35,7 @@ class Provenance:
     commit: str | None
     """The commit of the working tree, or None outside of one."""
     dirty: bool | None
-    """Whether the tree differed from its commit, results/ aside."""
+    """Whether the tree differed from its commit, results/ and what notebooks printed aside."""
     system: str
     """Operating system, release and architecture."""
     cpu_model: str
@@ -52,11 +55,11 @@ class Provenance:
     def gather(cls, root: Path | None = None) -> Provenance:
         """Return the provenance of this process.
 
-        `root` is a directory of the working tree; by default the one of this file.
+        `root` is the folder `lab` of the working tree; by default the one of this file.
         """
         import psutil  # slow to import, and readers of results need none of it
 
-        commit, dirty = _commit(root or Path(__file__).parent)
+        commit, dirty = _commit(root or PACKAGE)
         return cls(
             commit=commit,
             dirty=dirty,
@@ -143,22 +146,63 @@ def write_whole(path: Path, content: bytes) -> None:
         raise
 
 
-def _git(root: Path, *arguments: str) -> str | None:
+def why_no_commit(root: Path = PACKAGE) -> str:
+    """Say why git refuses to tell the commit; empty where it tells it, or where there is none."""
+    refused = _run_git(root, "rev-parse", "--show-toplevel").stderr
+    if "dubious ownership" not in refused:
+        return ""
+    return (
+        f"{root.parent} belongs to another user, so git does not tell its commit, and the result will not: "
+        f"git config --global --add safe.directory {root.parent}"
+    )
+
+
+def _run_git(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Ask git about the tree that `root` lies in, and no other that the environment names."""
+    command = ("git", "--no-optional-locks", "-C", str(root), *arguments)  # on a full disk a lock would stay
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     try:
-        command = ("git", "--no-optional-locks", "-C", str(root), *arguments)  # on a full disk one would stay
-        answer = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
+        return subprocess.run(
+            command,
+            capture_output=True,
+            encoding="utf-8",
+            errors="surrogateescape",
+            timeout=10,
+            check=False,
+            env=environ | {"LC_ALL": "C"},
+        )
     except (OSError, subprocess.SubprocessError):
-        return None
-    return answer.stdout.strip()
+        return subprocess.CompletedProcess(command, 1, "", "")
+
+
+def _git(root: Path, *arguments: str) -> str | None:
+    answer = _run_git(root, *arguments)
+    return None if answer.returncode else answer.stdout.strip()
 
 
 def _commit(root: Path) -> tuple[str | None, bool | None]:
+    """Return the commit, and whether the tree differs from it: of a tree whose own folder `lab` is `root`."""
     top = _git(root, "rev-parse", "--show-toplevel")
-    if not top:
-        return None, None
+    if not top or not (Path(top) / "lab").exists() or not (Path(top) / "lab").samefile(root):
+        return None, None  # no tree, or another project's, in whose environment the lab is installed
     # From the top: an exclusion is taken relative to where git is asked.
-    changes = _git(Path(top), "status", "--porcelain", "--", ".", ":(exclude)results")
-    return _git(root, "rev-parse", "HEAD"), None if changes is None else bool(changes)
+    status = ("status", "--porcelain", "--no-renames", "-z", "--", ".", ":(exclude)results")
+    changes = _run_git(Path(top), *status)
+    changed = [entry[3:] for entry in changes.stdout.split("\0") if entry]
+    dirty = not all(_only_printed(Path(top), name) for name in changed)
+    return _git(root, "rev-parse", "HEAD"), None if changes.returncode else dirty
+
+
+def _only_printed(top: Path, name: str) -> bool:
+    """Tell whether a file is a notebook that differs from its commit in what it printed, and no more."""
+    if not name.endswith(".ipynb"):
+        return False
+    committed = _run_git(top, "show", f"HEAD:{name}")
+    try:
+        now = (top / name).read_text(encoding="utf-8")
+    except (OSError, ValueError):
+        return False
+    return not committed.returncode and without_outputs(committed.stdout) == without_outputs(now)
 
 
 def _cpu_model() -> str:

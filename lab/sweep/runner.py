@@ -18,6 +18,7 @@ from lab.placement.ports import require_free
 from lab.progress import follow, note
 from lab.results.csv_file import Results, read_measurements
 from lab.results.folder import HOME
+from lab.results.sidecar import why_no_commit
 from lab.sweep.plan import Plan, seconds
 from lab.sweep.trial import place, run_trial, urls_served
 from lab.trials import InvalidTrials, made_up_for, say_who_computes
@@ -41,8 +42,8 @@ def run_sweep(plan: Plan, *listeners: Listener) -> Path:
         _require_placeable(plan)
         _require_free_ports(plan)
     with Results(plan.path, plan.parameters) as results:
-        if results.set_aside:
-            note(results.set_aside)
+        for said in filter(None, (results.set_aside, why_no_commit())):
+            note(said)
         rows = read_measurements(plan.path)
         left = plan.left(rows)
         if left:

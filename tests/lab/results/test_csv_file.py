@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import csv
 import os
+import resource
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -322,3 +324,49 @@ def test_a_writer_that_has_to_wait_has_not_read_what_the_other_is_about_to_chang
     path = tmp_path / "mine.csv"
     with Results(path, PARAMETERS), pytest.raises(ResultsError, match="another sweep"):
         Results(path, {"other": 1})
+
+
+@contextmanager
+def no_file_above(size: int) -> Iterator[None]:
+    """Have the system refuse to write files beyond so many bytes, as a full disk would."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.mark.parametrize("histograms", [{}, {"response_time": {"counts": list(range(999))}}])
+def test_on_a_full_disk_the_message_promises_what_holds(tmp_path: Path, histograms: dict[str, Any]) -> None:
+    path = tmp_path / "full.csv"
+    padding = {"padding": "x" * 9000}  # so that the JSON is the longer one
+    with Results(path, padding, HERE) as results:
+        results.append(make_measurement(trial=1))
+        before = path.read_bytes()
+        room = path.with_suffix(".json").stat().st_size if histograms else len(before) + 7
+        with (
+            no_file_above(room),
+            pytest.raises(ResultsError, match="make room on the disk, and run the same"),
+        ):
+            results.append(make_measurement(trial=2), histograms)
+    assert path.read_bytes() == before
+    assert [each.name for each in tmp_path.iterdir() if each.name.startswith(".")] == []
+    with Results(path, padding, HERE) as results:
+        results.append(make_measurement(trial=2), histograms)
+    assert [row.what.trial for row in read_measurements(path)] == [1, 2]
+
+
+def test_a_result_that_may_not_be_begun_says_so_in_one_line(tmp_path: Path) -> None:
+    with no_file_above(10), pytest.raises(ResultsError, match=r"cannot be written .*make room on the disk"):
+        Results(tmp_path / "full.csv", {"a": "b" * 99}, HERE)
+    (tmp_path / "file").touch()
+    with pytest.raises(ResultsError, match="cannot be written"):
+        Results(tmp_path / "file" / "mine.csv", {}, HERE)
+
+
+def test_the_name_of_another_file_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    (tmp_path / "schema.json").write_text("{}")
+    with pytest.raises(ResultsError, match=r"schema.json is there and belongs to no sweep: choose another"):
+        Results(tmp_path / "schema.csv", {}, HERE)
+    assert [path.name for path in tmp_path.iterdir()] == ["schema.json"]

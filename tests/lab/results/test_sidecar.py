@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from importlib import metadata
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 
 from lab.measure.columns import SCHEMA_HISTORY, SCHEMA_VERSION
 from lab.results import Provenance, Results, Sidecar
+from lab.results.sidecar import why_no_commit
 
 
 def git(root: Path, *arguments: str) -> str:
@@ -76,3 +78,64 @@ def test_a_provenance_names_the_versions_of_what_the_lab_depends_on() -> None:
     packages = Provenance.gather().packages
     assert packages["scipy"] == metadata.version("scipy")
     assert packages["httptools"] == metadata.version("httptools")
+
+
+def test_the_commit_of_another_project_in_whose_environment_the_lab_is_installed_is_not_taken(
+    repository: Path,
+) -> None:
+    installed = repository / ".venv" / "site-packages" / "lab"
+    installed.mkdir(parents=True)
+    provenance = Provenance.gather(installed)
+    assert (provenance.commit, provenance.dirty) == (None, None)
+
+
+def test_the_repository_that_the_environment_names_is_not_asked(
+    repository: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = tmp_path_factory.mktemp("other")
+    git(other, "init", "-q")
+    commit = git(repository, "rev-parse", "HEAD")
+    monkeypatch.setenv("GIT_DIR", str(other / ".git"))
+    monkeypatch.setenv("GIT_WORK_TREE", str(other))
+    monkeypatch.setenv("GIT_INDEX_FILE", str(other / "index"))
+    provenance = Provenance.gather(repository / "lab")
+    assert (provenance.commit, provenance.dirty) == (commit, False)
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can give a tree to another user")
+def test_that_a_tree_is_another_users_is_said_with_the_remedy(
+    repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(repository))  # where no directory is called safe
+    monkeypatch.setenv("GIT_CONFIG_SYSTEM", "/dev/null")
+    assert why_no_commit(repository / "lab") == ""
+    for path in (repository, repository / ".git"):
+        os.chown(path, 65534, 65534)
+    assert Provenance.gather(repository / "lab").commit is None
+    assert f"safe.directory {repository}" in why_no_commit(repository / "lab")
+
+
+def notebook(source: str, printed: str = "") -> str:
+    outputs = [{"name": "stdout", "output_type": "stream", "text": [printed]}] if printed else []
+    cell = {
+        "cell_type": "code",
+        "metadata": {},
+        "source": [source],
+        "outputs": outputs,
+        "execution_count": None,
+    }
+    return json.dumps({"cells": [cell], "metadata": {}, "nbformat": 4, "nbformat_minor": 5})
+
+
+def test_what_notebooks_printed_does_not_make_the_tree_dirty_and_what_they_say_does(repository: Path) -> None:
+    path = repository / "a name with spaces é.ipynb"
+    path.write_text(notebook("trials = 1"))
+    assert Provenance.gather(repository / "lab").dirty is True
+    git(repository, "add", ".")
+    git(repository, "commit", "-q", "-m", "a notebook")
+    path.write_text(notebook("trials = 1", printed="1"))
+    assert Provenance.gather(repository / "lab").dirty is False
+    path.write_text(notebook("trials = 2", printed="1"))
+    assert Provenance.gather(repository / "lab").dirty is True
+    path.unlink()
+    assert Provenance.gather(repository / "lab").dirty is True
