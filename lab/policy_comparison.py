@@ -31,7 +31,9 @@ from lab.measure.statistics import Interval, batch_means, mean_interval
 from lab.measure.validity import InvalidReason
 from lab.placement import start
 from lab.progress import follow
-from lab.theory.model import Stage, stages_of
+from lab.sweep.levels import read_level, read_levels
+from lab.sweep.plan import MOST_OFFSET, whole
+from lab.theory.model import Stage, require_number, require_whole, stages_of
 from lab.theory.simulator import Simulated, simulate
 from lab.topology import Balancer, Instance, Service, Topology
 from lab.trials import made_up_for, most_redone, run_trials, say_who_computes
@@ -167,6 +169,11 @@ class PolicyComparison:
         return most_redone(self.redo_invalid, len(self.settings) * len(self.policies))
 
     @property
+    def seed(self) -> int:
+        """The seed of arrivals and service times, the same in every setting."""
+        return self.settings[0].seed
+
+    @property
     def expected_s(self) -> float:
         """About how long the comparison takes, in seconds."""
         each = self.duration_s + WARMUP_S + 1.0 + self.simulated_requests / 100_000
@@ -187,7 +194,7 @@ class PolicyComparison:
 
 def plan_comparison(
     *,
-    policies: Sequence[str] | None = None,
+    policies: Sequence[str] | str | None = None,
     work_ms: float = 20.0,
     utilization_one_slow: float = 0.25,
     utilization_heavy_tailed: float = 0.7,
@@ -203,28 +210,25 @@ def plan_comparison(
         Scenario.ONE_SLOW: utilization_one_slow,
         Scenario.HEAVY_TAILED: utilization_heavy_tailed,
     }
+    require_number("work_ms", work_ms, "milliseconds", zero=False)
+    require_number("duration_s", duration_s, "seconds", zero=False)
+    require_whole("simulated_requests", simulated_requests, SIMULATED_WARMUP)
     for scenario, utilization in parts.items():
+        require_number(f"the utilization of {scenario}", utilization, "parts of what all could do")
         if not 0 < utilization < 1:
             raise BadParameter(f"the utilization of {scenario} is {utilization}: give a part between 0 and 1")
-    if not (work_ms > 0 and duration_s > 0 and simulated_requests >= SIMULATED_WARMUP):
-        raise BadParameter(
-            f"work_ms {work_ms} and duration_s {duration_s} must be above 0, and simulated_requests "
-            f"{simulated_requests} at least {SIMULATED_WARMUP}"
-        )
     slowest = min(Setting(scenario, float(work_ms), part).rate for scenario, part in parts.items())
     if why := too_short_for(duration_s, slowest):
         raise BadParameter(f"duration_s {duration_s:g} is too short: {why}")
-    try:
-        chosen = tuple(PolicyName(name) for name in policies or list(PolicyName))
-    except ValueError as error:
-        raise BadParameter(f"{error}: choose from {', '.join(PolicyName)}") from None
-    tuned = read_tuning(tuning)
-    settings = tuple(Setting(scenario, float(work_ms), part, seed, tuned) for scenario, part in parts.items())
+    every = list(PolicyName) if policies is None else policies
+    chosen = tuple(PolicyName(str(name)) for name in read_levels("policy", every))
+    tuned, sown = read_tuning(tuning), int(read_level("seed", seed))
+    settings = tuple(Setting(scenario, float(work_ms), part, sown, tuned) for scenario, part in parts.items())
+    offset = whole("port_offset", port_offset, 0, MOST_OFFSET)
+    plan = PolicyComparison(settings, chosen, float(duration_s), simulated_requests, offset, redo_invalid)
     for setting in settings:
         _require_sustained(setting, chosen)
-    plan = PolicyComparison(
-        settings, chosen, float(duration_s), simulated_requests, port_offset, redo_invalid
-    )
+        _spec(plan, setting, setting.topology(chosen[0]).shifted(offset)).check()
     _ = plan.most_redone  # refuses what it cannot be
     return plan
 
@@ -297,12 +301,8 @@ def _doubt(row: Measurement) -> str | None:
     return row.health.invalid_reason
 
 
-def _measured(
-    plan: PolicyComparison, setting: Setting, policy: PolicyName, on_progress: Callable[[Progress], None]
-) -> tuple[LoadResult, float, Contention | None]:
-    """Return the load's result, the first instance's share of the requests, and who used the processor."""
-    topology = setting.topology(policy).shifted(plan.port_offset)
-    spec = LoadSpec(
+def _spec(plan: PolicyComparison, setting: Setting, topology: Topology) -> LoadSpec:
+    return LoadSpec(
         url=topology.entry_url,
         load=Poisson(setting.rate),
         duration_s=plan.duration_s,
@@ -313,6 +313,14 @@ def _measured(
         body=_BODY,
         journal=True,
     )
+
+
+def _measured(
+    plan: PolicyComparison, setting: Setting, policy: PolicyName, on_progress: Callable[[Progress], None]
+) -> tuple[LoadResult, float, Contention | None]:
+    """Return the load's result, the first instance's share of the requests, and who used the processor."""
+    topology = setting.topology(policy).shifted(plan.port_offset)
+    spec = _spec(plan, setting, topology)
     machine = MachineWatch(on_progress)  # before servers start: what starts later is of the trial
     with start(topology) as running:
         if setting.slow_instance:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,7 +26,7 @@ from lab.placement import BalancerName, PlacementName, Running, start
 from lab.topology import Topology
 from services.names import ProtocolName
 
-__all__ = ["EXEMPT", "run_faults", "window_s"]
+__all__ = ["EXEMPT", "load_spec", "run_faults", "window_s"]
 
 EXEMPT = frozenset(
     {
@@ -60,16 +60,7 @@ def run_faults(
     planned = timeline(faults)
     plain = topology or Topology.parallel()
     require_targets(plain, planned)
-    spec = LoadSpec(
-        url=plain.entry_url,
-        load=Constant(rate),
-        duration_s=window_s(planned),
-        warmup_s=0.0,
-        method="POST",
-        body=PipelineBody(payload_bytes),
-        read_timeout_s=READ_TIMEOUT_S,
-        journal=True,
-    )
+    spec = load_spec(plain, planned, rate, payload_bytes)
     machine = MachineWatch(on_progress)  # before servers start: what starts later is of the trial
     with tempfile.TemporaryDirectory(prefix="lab-ledgers-") as folder:
         watched = plain.with_faults(folder)
@@ -101,6 +92,22 @@ def run_faults(
 def window_s(faults: Iterable[Fault]) -> float:
     """Return how long the load lasts that faults are played on, in seconds."""
     return max((fault.end_s for fault in faults), default=0.0) + SETTLE_S
+
+
+def load_spec(
+    topology: Topology, faults: Sequence[Fault], rate: float, payload_bytes: int = 1024
+) -> LoadSpec:
+    """Return what the generator is told: an even load until the last fault is over, and a while longer."""
+    return LoadSpec(
+        url=topology.entry_url,
+        load=Constant(rate),
+        duration_s=window_s(faults),
+        warmup_s=0.0,
+        method="POST",
+        body=PipelineBody(payload_bytes),
+        read_timeout_s=READ_TIMEOUT_S,
+        journal=True,
+    )
 
 
 def _play(

@@ -8,13 +8,16 @@ from dataclasses import dataclass
 
 from lab.errors import BadParameter
 from lab.experiment_events import Listener, TrialEnded
-from lab.faults.experiment import run_faults, window_s
+from lab.faults.experiment import load_spec, run_faults, window_s
 from lab.faults.fault import Fault, timeline
 from lab.faults.injector import require_targets
 from lab.faults.report import FaultRun
 from lab.measure.percentiles import sample_floor
 from lab.placement import BalancerName, PlacementName, start
 from lab.progress import follow
+from lab.sweep.levels import read_level, read_levels
+from lab.sweep.plan import MOST_OFFSET, whole
+from lab.theory.model import require_number
 from lab.topology import Topology
 from lab.trials import made_up_for, most_redone, run_trials, say_who_computes
 from services.names import ClientName, PolicyName, ProtocolName
@@ -65,7 +68,7 @@ START_S = 1.0
 
 
 def plan_faults(
-    faults: Sequence[str],
+    faults: Sequence[str] | str,
     *,
     rate: float = 30.0,
     replicas: int = 4,
@@ -80,30 +83,31 @@ def plan_faults(
     tuning: Mapping[str, object] | str | None = None,
     redo_invalid: bool | int = True,
 ) -> FaultPlan:
-    """Plan what is to be played, and start nothing.
+    """Plan what is to be played, and start nothing; one fault may be given as it is.
 
     Raises BadParameter, naming what makes no sense, and NotSupported or ProgramMissing for what a balancer
     lacks.
     """
-    names = [balancers] if isinstance(balancers, str) else balancers
+    require_number("rate", rate, "requests a second", zero=False)
+    require_number("timeout_s", timeout_s, "seconds", zero=False)
+    require_number("work_ms", work_ms, "milliseconds")
     try:
-        work = Work(mean_ms=work_ms, slots=2)
-        topology = Topology.parallel(replicas).with_work(work).with_policy(PolicyName(policy))
-        topology = topology.with_client(ClientName(client)).with_timeout(timeout_s)
-        topology = topology.with_tuning(tuning).with_protocol(ProtocolName(protocol))
+        topology = Topology.parallel(int(read_level("replicas", replicas)))
+        topology = topology.with_work(Work(mean_ms=work_ms, slots=2)).with_timeout(timeout_s)
+        topology = topology.with_policy(PolicyName(str(read_level("policy", policy))))
+        topology = topology.with_client(ClientName(str(read_level("client", client)))).with_tuning(tuning)
+        topology = topology.with_protocol(ProtocolName(str(read_level("protocol", protocol))))
         plan = FaultPlan(
-            timeline(faults),
-            topology.shifted(port_offset),
-            tuple(BalancerName(name) for name in names),
-            PlacementName(placement),
+            timeline([faults] if isinstance(faults, str) else faults),
+            topology.shifted(whole("port_offset", port_offset, 0, MOST_OFFSET)),
+            tuple(BalancerName(str(name)) for name in read_levels("balancer", balancers)),
+            PlacementName(str(read_level("placement", placement))),
             float(rate),
             redo_invalid,
         )
     except (TypeError, ValueError) as error:
         raise BadParameter(str(error)) from None
     require_targets(plan.topology, plan.faults)
-    if not (plan.balancers and rate > 0 and timeout_s > 0):
-        raise BadParameter("it takes a balancer, and a rate and timeout_s above 0: give all three")
     _ = plan.most_redone  # refuses what it cannot be
     least = sample_floor(0.5)
     if plan.window_s * rate < least:
@@ -112,6 +116,7 @@ def plan_faults(
             f"{plan.window_s * rate:.2g} requests, and a median needs {least}. Take {least} / "
             f"{plan.window_s:g} = {math.ceil(10 * least / plan.window_s) / 10:g} or more"
         )
+    load_spec(plan.topology, plan.faults, plan.rate).check()
     for balancer in plan.balancers:
         start(plan.topology, placement=plan.placement, balancer=balancer)  # says what it lacks, and no more
     return plan

@@ -7,6 +7,9 @@ that the notebook names in its metadata; nothing has run so far, and a mistake e
 executed notebook and a page of HTML (template in `page/`), as far as the run came: code 0, or 1 if a cell
 failed, took too long or lost its kernel.
 
+In a kernel, `parameters_in` (kernel.py) says what the parameters cell sets now, and `plans` what each
+notebook makes of it: the same functions that check what was typed.
+
 What is named here is imported when it is first asked for: papermill alone takes most of a second.
 """
 
@@ -18,14 +21,24 @@ from lab.imports import lazily
 
 if TYPE_CHECKING:
     from lab.notebook.execution import Executed, execute
+    from lab.notebook.kernel import parameters_in
     from lab.notebook.parameters import Parameter, parameters_of, read_notebook, read_parameters
 
-__all__ = ["Executed", "Parameter", "execute", "parameters_of", "read_notebook", "read_parameters"]
+__all__ = [
+    "Executed",
+    "Parameter",
+    "execute",
+    "parameters_in",
+    "parameters_of",
+    "read_notebook",
+    "read_parameters",
+]
 
 __getattr__, __dir__ = lazily(
     __name__,
     {
         "lab.notebook.execution": ("Executed", "execute"),
+        "lab.notebook.kernel": ("parameters_in",),
         "lab.notebook.parameters": ("Parameter", "parameters_of", "read_notebook", "read_parameters"),
     },
 )

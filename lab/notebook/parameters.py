@@ -5,11 +5,12 @@ from __future__ import annotations
 import ast
 import io
 import tokenize
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from types import NoneType, UnionType
+from typing import Any, get_args, get_type_hints
 
 import nbformat
 import yaml
@@ -32,16 +33,19 @@ class Parameter:
     name: str
     default: Any
     comment: str
+    text: bool = False
+    """Whether it takes text alone, or a list of texts: 1.10 is such a name, and no number."""
 
     def __str__(self) -> str:
         return f"{self.name} = {self.default!r}" + (f"  # {self.comment}" if self.comment else "")
 
     def read(self, text: str) -> Any:
         """Return the value that the text stands for, read as YAML. Raises BadParameter for another kind."""
-        if isinstance(self.default, str):
+        of_texts = self.text and text.lstrip().startswith("[")
+        if isinstance(self.default, str) or (self.text and not of_texts):
             return text  # 2026 may be a name
         try:
-            value = yaml.safe_load(text)
+            value = yaml.load(text, yaml.BaseLoader if of_texts else yaml.SafeLoader)
         except yaml.YAMLError:
             raise BadParameter(f"{self.name} cannot be {text!r}: close its brackets and quotes") from None
         if not self._takes(value):
@@ -82,7 +86,7 @@ def read_parameters(notebook: NotebookNode, typed: Iterable[tuple[str, str]]) ->
     Raises BadParameter, with the list of valid parameters, for an unknown name, for a value of another kind,
     and for what the notebook's own check refuses.
     """
-    known = parameters_of(notebook)
+    known = _with_kinds(notebook, parameters_of(notebook))
     given: dict[str, Any] = {}
     try:
         for name, text in typed:
@@ -95,16 +99,36 @@ def read_parameters(notebook: NotebookNode, typed: Iterable[tuple[str, str]]) ->
     return given
 
 
+def _with_kinds(notebook: NotebookNode, known: Mapping[str, Parameter]) -> dict[str, Parameter]:
+    """Mark the parameters that are text by what the notebook's check says of them."""
+    check = _check_of(notebook)
+    hints = get_type_hints(check) if check else {}
+    return {name: replace(each, text=_is_text(hints.get(name))) for name, each in known.items()}
+
+
+def _is_text(hint: Any) -> bool:
+    kinds = set(get_args(hint)) if isinstance(hint, UnionType) else {hint}
+    return str in kinds and kinds <= {str, Path, NoneType, Sequence[str]}
+
+
 def _nearest(name: str, known: Iterable[str]) -> str:
     near = nearest(name, known)
     return f": did you mean {near}?" if near else ""
 
 
 def _check(notebook: NotebookNode, values: Mapping[str, Any]) -> None:
+    check = _check_of(notebook)
+    if check:
+        check(**values)
+
+
+def _check_of(notebook: NotebookNode) -> Callable[..., Any] | None:
     dotted = notebook.metadata.get(CHECK)
-    if dotted:
-        module, _, function = dotted.partition(":")
-        getattr(import_module(module), function)(**values)
+    if not dotted:
+        return None
+    module, _, function = dotted.partition(":")
+    check: Callable[..., Any] = getattr(import_module(module), function)
+    return check
 
 
 def _alike(value: Any, example: Any) -> bool:

@@ -13,9 +13,9 @@ does the same for any HTTP service over rates: `find_limit` searches the highest
 from __future__ import annotations
 
 from lab.results.folder import baseline, newest, result_path
-from lab.sweep.plan import Plan, parameters_in, plan_sweep
+from lab.sweep.plan import Plan, plan_sweep
 from lab.sweep.presets import PresetName
-from lab.sweep.rate_sweep import Target, find_limit, open_target, run_rates, shares_of
+from lab.sweep.rate_sweep import Target, find_limit, open_target, plan_capacity, run_rates, shares_of
 from lab.sweep.runner import run_sweep
 
 __all__ = [
@@ -26,7 +26,7 @@ __all__ = [
     "find_limit",
     "newest",
     "open_target",
-    "parameters_in",
+    "plan_capacity",
     "plan_sweep",
     "result_path",
     "run_rates",

@@ -24,7 +24,7 @@ from lab.names import BalancerName, PlacementName, TopologyName
 from services.balancer.settings import PolicyName
 from services.names import ClientName, Distribution, ProtocolName, WorkKind, nearest
 
-__all__ = ["Grid", "Level", "factor_names", "read_levels", "unknown"]
+__all__ = ["Grid", "Level", "factor_names", "read_level", "read_levels", "unknown"]
 
 Level = str | int | float
 """One value of a factor."""
@@ -44,7 +44,10 @@ _CHOICES: Mapping[str, tuple[StrEnum, ...]] = {
     "warmup_mode": tuple(WarmupMode),
 }
 _WITH_COMMAS = ("work_ms", "corpus", "tuning")
-_POSITIVE = ("requested_rate", "duration_s", "payload_bytes")
+_POSITIVE = ("requested_rate", "payload_bytes")
+_LEAST = {"duration_s": 0.1}
+_MOST = {"replicas": 1000, "concurrency": 10**6, "payload_bytes": 2**30, "slots": 10**6, "seed": 2**63 - 1}
+"""Bounds beyond those of the columns: what is less or more is a slip of the finger, or fits no machine."""
 
 _OF_AN_OPEN_LOOP = ("requested_rate",)
 _OF_A_CLOSED_LOOP = ("concurrency", "think_time_ms")
@@ -72,6 +75,14 @@ def read_levels(name: str, value: Any) -> tuple[Level, ...]:
     if not levels:
         raise BadParameter(f"{name} is an empty list: give it at least one of {_wanted(column)}")
     return levels
+
+
+def read_level(name: str, value: Any) -> Level:
+    """Return the one level of a factor that a value stands for. Raises BadParameter, for several too."""
+    levels = read_levels(name, value)
+    if len(levels) > 1:
+        raise BadParameter(f"{name} cannot be {value!r}: here it takes one of these")
+    return levels[0]
 
 
 def unknown(name: str, valid: Iterable[str]) -> BadParameter:
@@ -140,8 +151,12 @@ def _text(value: Any) -> str | None:
 def _allowed(column: Column, value: Level) -> bool:
     if isinstance(value, str):
         return bool(re.fullmatch(column.constraints.get("pattern", ".+"), value))
-    least = float(column.constraints.get("minimum", 0))
-    return value > least if column.name in _POSITIVE else value >= least
+    above = value > _least(column) if column.name in _POSITIVE else value >= _least(column)
+    return above and value <= _MOST.get(column.name, value)
+
+
+def _least(column: Column) -> float:
+    return _LEAST.get(column.name, float(column.constraints.get("minimum", 0)))
 
 
 def _wanted(column: Column) -> str:
@@ -155,7 +170,8 @@ def _wanted(column: Column) -> str:
         return "a text"
     kind = "a whole number" if column.type is int else "a number"
     bound = "above" if column.name in _POSITIVE else "from"
-    return f"{kind} {bound} {column.constraints.get('minimum', 0):g}"
+    most = f" to {_MOST[column.name]}" if column.name in _MOST else ""
+    return f"{kind} {bound} {_least(column):g}{most}"
 
 
 @dataclass(frozen=True, slots=True)

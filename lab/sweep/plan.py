@@ -10,10 +10,10 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
-from enum import StrEnum
-from itertools import islice
+from inspect import signature
+from itertools import chain, count, islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Never
 
 from lab.errors import BadParameter
 from lab.load import requests
@@ -25,14 +25,16 @@ from lab.measure.row import Trial
 from lab.measure.validity import is_spoilt
 from lab.names import BalancerName, PlacementName
 from lab.placement import require_tunable
+from lab.results.csv_file import require_resumable
 from lab.results.folder import HOME
 from lab.sweep.levels import Grid, Level, factor_names, read_levels, unknown
 from lab.sweep.presets import PresetName, preset_named
-from lab.sweep.trial import Generators, read_cores
+from lab.sweep.trial import Generators, load_spec, read_cores
 from lab.sweep.windows import TrialWindow, Windows, predicted_rps
+from lab.topology import Topology
 from lab.trials import most_redone
 
-__all__ = ["Plan", "parameters_in", "plan_sweep", "seconds"]
+__all__ = ["Plan", "plan_sweep", "results_folder", "seconds", "whole"]
 
 OVERHEAD_S = 0.7
 """Seconds that a trial takes beside warm-up and window: start, stop, and the generator's process."""
@@ -55,6 +57,8 @@ class Plan:
     """How many further trials may make up for invalid ones, beside them: True stands for a third of all
     trials, False for none. What a further trial would suffer from too is not made up for."""
     generators: Generators = field(default_factory=Generators)
+    preset: PresetName = PresetName.DEFAULT
+    """What it was planned from."""
 
     @property
     def path(self) -> Path:
@@ -117,14 +121,28 @@ class Plan:
         """About how long the sweep takes, in seconds."""
         return sum(seconds(factors) for _, factors in self.order())
 
+    @property
+    def differing(self) -> dict[str, str]:
+        """What is set otherwise than in the preset, as text by name; what varies and the trials aside."""
+        usual = preset_named(self.preset).levels
+        levels = {n: of for n, of in self.grid.levels.items() if len(of) == 1 and of != usual.get(n)}
+        told = {name: str(of[0]) for name, of in levels.items()}
+        told |= {name: str(value) for name, value in self.generators.parameters.items()}
+        others = {"redo_invalid": (self.redo_invalid, True), "port_offset": (self.port_offset, 0)}
+        return told | {name: str(value) for name, (value, default) in others.items() if value is not default}
+
     def __str__(self) -> str:
         cells = len(self.cells())
         varied = [
-            f"{name} {', '.join(map(str, v))}" for name, v in self.grid.levels.items() if len(v) > 1
+            f"{name} {', '.join(str(each) or 'none' for each in v)}"
+            for name, v in self.grid.levels.items()
+            if len(v) > 1
         ] or ["nothing varied"]
+        told = [f"{name} {value}" for name, value in self.differing.items()]
+        beside = f". Other than in the preset {self.preset}: {', '.join(told)}" if told else ""
         return (
             f"{cells} cells × {self.trials} trials ({'; '.join(varied)}), about {_long(self.expected_s)}, "
-            f"into {self.folder / self.name}.csv"
+            f"into {self.folder / self.name}.csv{beside}"
         )
 
     def _repr_markdown_(self) -> str:
@@ -156,65 +174,90 @@ MOST_PROCESSES = 256
 """The most generators: each needs at least one connection of an open loop."""
 MOST_OFFSET = 50_000
 """The largest offset with which all ports exist."""
+LONGEST_NAME = 200
+"""Bytes of a name that leave room for what stands around it: a file's name has 255 at most."""
 
 
-class _Setting(StrEnum):
-    """Parameters of a sweep beside the factors."""
-
-    PRESET = "preset"
-    NAME = "name"
-    TRIALS = "trials"
-    PORT_OFFSET = "port_offset"
-    FOLDER = "folder"
-    REDO_INVALID = "redo_invalid"
-    PROCESSES = "processes"
-    CPU = "cpu"
-
-
-def parameters_in(names: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the names, with their values, that `plan_sweep` takes: of a notebook's `globals()`, say."""
-    return {each: names[each] for each in (*_Setting, *factor_names()) if each in names}
+Texts = str | Sequence[str] | None
+"""A level by name, or several: a list, or text with commas. None stays as in the preset."""
+Wholes = int | str | Sequence[int] | None
+Numbers = float | str | Sequence[float] | None
+WorkTimes = float | str | Sequence[float | str] | None
+Tunings = Mapping[str, object] | str | Sequence[Mapping[str, object] | str] | None
 
 
 def plan_sweep(
     preset: str | None = None,
     *,
-    name: object = None,
-    trials: object = None,
-    port_offset: object = 0,
+    name: str | None = None,
+    trials: int | None = None,
+    port_offset: int = 0,
     folder: str | Path = "results",
-    redo_invalid: object = True,
-    processes: object = 1,
-    cpu: object = None,
-    **factors: object,
+    redo_invalid: bool | int = True,
+    processes: int = 1,
+    cpu: int | str | Sequence[int] | None = None,
+    topology: Texts = None,
+    replicas: Wholes = None,
+    policy: Texts = None,
+    balancer: Texts = None,
+    protocol: Texts = None,
+    placement: Texts = None,
+    client: Texts = None,
+    work: Texts = None,
+    work_ms: WorkTimes = None,
+    work_distribution: Texts = None,
+    slots: Wholes = None,
+    corpus: Texts = None,
+    payload_bytes: Wholes = None,
+    load_model: Texts = None,
+    concurrency: Wholes = None,
+    think_time_ms: Numbers = None,
+    requested_rate: Numbers = None,
+    seed: Wholes = None,
+    duration_s: Numbers = None,
+    warmup_s: Numbers = None,
+    warmup_mode: Texts = None,
+    tuning: Tunings = None,
+    **unknown_ones: Never,
 ) -> Plan:
     """Plan a sweep from a preset and what differs from it; a parameter that is None stays as in the preset.
 
     `processes` generators put the load on, and have the cores in `cpu` (1, "2,3" or a list) to themselves:
-    servers are kept on the others. Raises BadParameter for a parameter that is unknown, does not fit, or
-    would say nothing, and CorpusError for a corpus that cannot be read.
+    servers are kept on the others. The others are factors, each one level or several. Raises BadParameter for
+    a parameter that is unknown, does not fit, or would say nothing, CorpusError for a corpus that cannot be
+    read, and ResultsError for a name that is another sweep's.
     """
-    base = preset_named(_preset_name(preset))
-    for strange in factors.keys() - set(factor_names()):
-        raise unknown(strange, [*_Setting, *factor_names()])
-    given = {each: read_levels(each, value) for each, value in factors.items() if value is not None}
-    if given.get("tuning") == ("",):  # no tuning, as where nothing is said
-        del given["tuning"]
-    grid = Grid({**base.levels, **given})
-    for idle in set(grid.idle()) & set(given):
-        raise BadParameter(f"{idle} says nothing here: no cell of this sweep uses it")
+    asked = {each: value for each, value in locals().items() if each in factor_names()}
+    for strange in unknown_ones:
+        raise unknown(strange, [each for each in signature(plan_sweep).parameters if each != "unknown_ones"])
+    chosen = _preset_name(preset)
+    base = preset_named(chosen)
     planned = Plan(
         _file_name(name),
-        grid,
-        base.trials if trials is None else _whole("trials", trials, 1),
+        _grid(base.levels, asked),
+        base.trials if trials is None else whole("trials", trials, 1),
         base.windows,
-        Path(folder),
-        _whole("port_offset", port_offset, 0, MOST_OFFSET),
-        redo_invalid if isinstance(redo_invalid, bool) else _whole("redo_invalid", redo_invalid, 0),
-        Generators(_whole("processes", processes, 1, MOST_PROCESSES), read_cores(cpu)),
+        results_folder(folder),
+        whole("port_offset", port_offset, 0, MOST_OFFSET),
+        redo_invalid if isinstance(redo_invalid, bool) else whole("redo_invalid", redo_invalid, 0),
+        Generators(whole("processes", processes, 1, MOST_PROCESSES), read_cores(cpu)),
+        chosen,
     )
     _check(planned)
+    if name is not None:
+        require_resumable(planned.path, planned.parameters)
     return planned
+
+
+def _grid(usual: Mapping[str, tuple[Level, ...]], asked: Mapping[str, Any]) -> Grid:
+    """Return the grid of a preset's levels and those that were asked for instead. Raises BadParameter."""
+    given = {each: read_levels(each, value) for each, value in asked.items() if value is not None}
+    if given.get("tuning") == ("",):  # no tuning, as where nothing is said
+        del given["tuning"]
+    grid = Grid({**usual, **given})
+    for idle in set(grid.idle()) & set(given):
+        raise BadParameter(f"{idle} says nothing here: no cell of this sweep uses it")
+    return grid
 
 
 def _check(planned: Plan) -> None:
@@ -222,21 +265,28 @@ def _check(planned: Plan) -> None:
     if planned.generators.cores_of_servers and PlacementName.REMOTE in planned.grid.levels["placement"]:
         raise BadParameter("cpu says nothing of remote servers, which are wherever they are: leave it out")
     for combination in planned.grid.combinations():
-        _require_topology(combination, planned.port_offset)
+        topology = _require_topology(combination, planned.port_offset)
         load_of(combination)
-        _require_answers(planned.windows.of(combination), combination)
+        window = planned.windows.of(combination)
+        _require_answers(window, combination)
+        factors = Factors(**{**combination, **asdict(window)})
+        load_spec(factors, planned.generators, topology.entry_url, factors.seed or 0).check()
     for name in planned.grid.levels["corpus"]:
         requests.load_corpus(corpus_of(str(name)))
 
 
-def _require_topology(combination: Combination, port_offset: int) -> None:
-    """Raise BadParameter for factors that make no topology, NotSupported for tuning that nothing heeds."""
+def _require_topology(combination: Combination, port_offset: int) -> Topology:
+    """Return the topology of a cell.
+
+    Raises BadParameter for factors that make none, NotSupported for tuning that nothing heeds.
+    """
     try:
         topology = topology_of(combination).shifted(port_offset)
     except ValueError as error:
         raise BadParameter(str(error)) from None
     placement = PlacementName(combination["placement"])
     require_tunable(topology, placement, BalancerName(combination["balancer"] or BalancerName.BUILTIN))
+    return topology
 
 
 def _require_answers(window: TrialWindow, combination: Combination) -> None:
@@ -263,16 +313,48 @@ def _preset_name(value: str | None) -> PresetName:
 def _file_name(value: object) -> str:
     """Return the name given, or one with the time: only a given name can meet an earlier sweep and resume."""
     if value is None:
-        return f"sweep-{datetime.now(UTC):%Y%m%d-%H%M%S}"
-    name = str(value)
-    if not re.fullmatch(r"\w[\w.-]*", name):
+        return _name_by_time()
+    if not isinstance(value, str):  # 1.10 is 1.1 to Python, and that may be the name of another sweep
         raise BadParameter(
-            f"name cannot be {name!r}: it takes letters, digits, dots, - and _, as baseline-2026"
+            f'name cannot be {value!r}, a {type(value).__name__}: put it in quotes, "like-this"'
         )
+    if not re.fullmatch(r"\w[\w.:-]*", value):
+        raise BadParameter(
+            f"name cannot be {value!r}: it takes letters, digits, dots, colons, - and _, as baseline-2026"
+        )
+    if len(value.encode()) > LONGEST_NAME:
+        raise BadParameter(
+            f"name cannot be {value[:40]}…, which has {len(value)} letters: files take up to {LONGEST_NAME}"
+        )
+    return value
+
+
+def _name_by_time() -> str:
+    """Return a name that no other plan of this process has: a notebook may make several in one second."""
+    now = f"sweep-{datetime.now(UTC):%Y%m%d-%H%M%S}"
+    names = chain([now], (f"{now}-{number}" for number in count(2)))
+    name = next(each for each in names if each not in _NAMED)
+    _NAMED.add(name)
     return name
 
 
-def _whole(name: str, value: object, least: int, most: int = 10**6) -> int:
+_NAMED: set[str] = set()
+"""Names by time that plans of this process have."""
+
+
+def results_folder(value: str | Path) -> Path:
+    """Return the folder, one that is there or can be made. Raises BadParameter."""
+    if not isinstance(value, str | Path):
+        raise BadParameter(f"folder cannot be {value!r}: it takes a path in quotes")
+    folder = Path(value)
+    for part in (folder, *folder.parents):
+        if (HOME / part).exists() and not (HOME / part).is_dir():
+            raise BadParameter(f"folder cannot be {value}: {part} is a file")
+    return folder
+
+
+def whole(name: str, value: object, least: int, most: int = 10**6) -> int:
+    """Return the value of a parameter, a whole number within bounds. Raises BadParameter."""
     if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
         raise BadParameter(f"{name} cannot be {value!r}: it takes a whole number from {least} to {most}")
     return value

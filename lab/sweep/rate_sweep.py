@@ -28,6 +28,8 @@ from lab.progress import follow
 from lab.results.csv_file import Results
 from lab.results.folder import HOME
 from lab.saturation import Ending, Saturation, SearchInterrupted, SearchSpec, probing, saturate
+from lab.sweep.levels import read_level
+from lab.sweep.plan import MOST_OFFSET, MOST_PROCESSES, results_folder, whole
 from lab.sweep.trial import trial_seed
 from lab.sweep.windows import Windows
 from lab.topology import Topology
@@ -35,7 +37,16 @@ from lab.trials import made_up_for, most_redone, run_trials, say_who_computes
 from services.names import ClientName
 from services.work import Work
 
-__all__ = ["RatePlan", "Target", "find_limit", "open_target", "run_rates", "shares_of"]
+__all__ = [
+    "CapacityPlan",
+    "RatePlan",
+    "Target",
+    "find_limit",
+    "open_target",
+    "plan_capacity",
+    "run_rates",
+    "shares_of",
+]
 
 EXAMPLE_WORK_MS = 10.0
 """Service time of each service of the example: its pipeline can do 100 requests a second."""
@@ -123,6 +134,68 @@ WINDOWS = Windows(answers=160, shortest_s=1.0)
 _MODELS: Mapping[str, type[Poisson | Constant]] = {"poisson": Poisson, "constant": Constant}
 
 
+@dataclass(frozen=True, slots=True)
+class CapacityPlan:
+    """A search for what a service sustains, and rates below that, neither of them begun."""
+
+    target: Target
+    slo: str
+    arrivals: LoadModel
+    duration_s: float
+    trials: int
+    folder: str
+    redo_invalid: bool | int = True
+
+    def __str__(self) -> str:
+        return (
+            f"{self.target}\n\nThe highest rate that keeps {self.slo}, by probes of "
+            f"{self.duration_s:g} s; then {len(SHARES)} rates × {self.trials} trials, into {self.folder}"
+        )
+
+    def _repr_markdown_(self) -> str:
+        return str(self)
+
+
+def plan_capacity(
+    url: str = "",
+    *,
+    method: str = "GET",
+    headers: Mapping[str, str | int] | None = None,
+    body: str = "",
+    slo: str = "p95=200ms, errors=0",
+    arrivals: str = "poisson",
+    duration_s: float = 5.0,
+    trials: int = 3,
+    processes: int = 1,
+    remote: bool = False,
+    port_offset: int = 0,
+    folder: str = "build",
+    redo_invalid: bool | int = True,
+) -> CapacityPlan:
+    """Plan a search for the limit of the service at a URL, and trials on the way there. Starts nothing.
+
+    Raises what `open_target` raises, and BadParameter for whatever else could not be.
+    """
+    offset = whole("port_offset", port_offset, 0, MOST_OFFSET)
+    generators = whole("processes", processes, 1, MOST_PROCESSES)
+    target = open_target(
+        url,
+        method=method,
+        headers=headers,
+        body=body,
+        remote=remote,
+        processes=generators,
+        port_offset=offset,
+    )
+    _goal(slo)
+    length_s = float(read_level("duration_s", duration_s))
+    replace(target.spec, duration_s=length_s).check()
+    number = whole("trials", trials, 1)
+    most_redone(redo_invalid, number * len(SHARES))  # refuses what it cannot be
+    into = str(results_folder(folder))
+    return CapacityPlan(target, slo, _model(arrivals), length_s, number, into, redo_invalid)
+
+
 def find_limit(
     target: Target,
     slo: str,
@@ -137,8 +210,9 @@ def find_limit(
     of all. The first interrupt ends the search after the present probe, a second one at once; either way what
     it has come to is returned. `listeners` are told what happens. Raises BadParameter for no goal.
     """
-    goal = tuple(Condition.parse(part) for part in slo.split(","))
-    question = SearchSpec(goal=goal, model=_model(arrivals), duration_s=duration_s, redo_invalid=redo_invalid)
+    question = SearchSpec(
+        goal=_goal(slo), model=_model(arrivals), duration_s=duration_s, redo_invalid=redo_invalid
+    )
     step_s = target.spec.warmup_s + duration_s + OVERHEAD_S
     begun: TrialBegun
 
@@ -203,7 +277,7 @@ def run_rates(
     BadParameter for a `redo_invalid` that
     is none of these.
     """
-    model = _MODELS[_model(arrivals)]
+    model, trials = _MODELS[_model(arrivals)], whole("trials", trials, 1)
     windows = replace(WINDOWS, shortest_s=duration_s)
     lengths = {rate: windows.seconds(rate) for rate in rates}
     path = HOME / folder / f"load-{datetime.now(UTC):%Y%m%d-%H%M%S}.csv"
@@ -260,6 +334,12 @@ def _order(rates: Sequence[float], trials: int, seed: int) -> Iterator[tuple[flo
 def _factors(target: Target) -> Factors:
     """Return all that is known of a service that the lab did not make: that it is there, and its name."""
     return Factors(topology=target.name, protocol="http", load_model=LoadModel.CONSTANT, duration_s=0.0)
+
+
+def _goal(slo: str) -> tuple[Condition, ...]:
+    if not isinstance(slo, str):
+        raise BadParameter(f'slo cannot be {slo!r}: it takes a text, as "p95=200ms, errors=0"')
+    return tuple(Condition.parse(part) for part in slo.split(","))
 
 
 def _model(arrivals: str) -> LoadModel:

@@ -22,7 +22,7 @@ from lab.placement import BalancerName, PlacementName, Running, Usage, start
 from lab.placement.cores import cores_beside
 from services.addresses import address_of
 
-__all__ = ["Generators", "place", "read_cores", "run_trial", "trial_seed", "urls_served"]
+__all__ = ["Generators", "load_spec", "place", "read_cores", "run_trial", "trial_seed", "urls_served"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,7 @@ def run_trial(
     levels = asdict(factors)
     seed = trial_seed(factors.seed or 0, trial.number)
     placed = place(levels, generators, seed=seed, port_offset=port_offset)
-    spec = _spec(factors, generators, placed.entry_url, seed)
+    spec = load_spec(factors, generators, placed.entry_url, seed)
     against = references(spec.load, factors, placed.topology)
     served = urls_served(levels, port_offset)
     machine = MachineWatch(None, *served)  # before servers start: what starts later is of the trial
@@ -181,7 +181,8 @@ def _retries(running: Running) -> int | None:
     return sum(int(instance["errors"]) for stats in balancers for instance in stats["stats"].values())
 
 
-def _spec(factors: Factors, generators: Generators, url: str, seed: int) -> LoadSpec:
+def load_spec(factors: Factors, generators: Generators, url: str, seed: int) -> LoadSpec:
+    """Return what the generators of a trial are told."""
     load = load_of(asdict(factors))
     return LoadSpec(
         url=url,

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+from inspect import signature
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import pytest
 from hypothesis import given, settings
@@ -12,7 +13,8 @@ from hypothesis import strategies as st
 
 from lab.errors import BadParameter, NotSupported
 from lab.measure.columns import Factors
-from lab.sweep import Plan, parameters_in, plan_sweep
+from lab.sweep import Plan, plan_sweep
+from lab.sweep.levels import factor_names
 from lab.sweep.presets import PresetName
 
 LISTS = st.fixed_dictionaries(
@@ -176,23 +178,37 @@ def test_what_is_none_stays_as_the_preset_has_it() -> None:
     assert plan_sweep(name="a", concurrency=None, trials=None).parameters == plan_sweep(name="b").parameters
 
 
-def test_a_notebook_gives_its_names_and_those_that_are_parameters_are_taken() -> None:
-    names = {
-        "preset": "quick",
-        "trials": 2,
-        "client": "wire",
-        "seed": None,
-        "charts": object(),
-        "__name__": "m",
-    }
-    assert parameters_in(names) == {"preset": "quick", "trials": 2, "client": "wire", "seed": None}
-    plan = plan_sweep(**parameters_in(names))
-    assert (plan.trials, plan.grid.levels["client"]) == (2, ("wire",))
+@pytest.mark.parametrize("name", ["007", "1.10", "2026_11_27", "no", "12:30"])
+def test_a_name_is_text_and_the_csv_has_exactly_that(name: str) -> None:
+    assert plan_sweep(name=name, folder="/r").path == Path(f"/r/{name}.csv")
 
 
-def test_a_name_may_be_a_number_and_a_default_name_carries_the_time() -> None:
-    assert plan_sweep(name=2026, folder="/r").path == Path("/r/2026.csv")
+@pytest.mark.parametrize("name", [1.10, 2026_11_27, False])
+def test_a_name_that_python_took_for_a_number_is_refused(name: Any) -> None:
+    with pytest.raises(BadParameter, match="put it in quotes"):
+        plan_sweep(name=name)
+
+
+def test_a_default_name_carries_the_time() -> None:
     assert plan_sweep().name.startswith("sweep-20")
+
+
+def test_plans_without_a_name_have_names_of_their_own_even_in_one_second() -> None:
+    assert len({plan_sweep("quick").name for _ in range(5)}) == 5
+
+
+def test_the_plan_names_all_that_differs_from_its_preset() -> None:
+    assert "Other than" not in str(plan_sweep(concurrency=[1, 5], trials=2))
+    told = str(plan_sweep("quick", policy="peak_ewma", work_ms=80, redo_invalid=False, port_offset=100))
+    assert told.endswith(
+        "Other than in the preset quick: policy peak_ewma, work_ms 80, redo_invalid False, port_offset 100"
+    )
+    assert "tuning none, rise=1" in str(plan_sweep(tuning=[{}, {"rise": 1}]))
+
+
+def test_every_factor_is_an_argument_with_a_type() -> None:
+    assert set(factor_names()) < set(signature(plan_sweep).parameters)
+    assert not [name for name, hint in get_type_hints(plan_sweep).items() if hint is object]
 
 
 def test_a_relative_folder_is_one_of_the_checkout_wherever_a_notebook_runs(
