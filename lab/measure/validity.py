@@ -148,7 +148,8 @@ def reasons_against(evidence: Evidence, exempt: Set[InvalidReason] = frozenset()
 def is_spoilt(text: str | None) -> bool:
     """Tell whether a trial is invalid for what a further one need not have, by its invalid_reason."""
     reasons = set((text or "").split())
-    return bool(reasons) and not reasons & _LASTING
+    beyond_capacity = InvalidReason.RATE_NOT_ACHIEVED in reasons and InvalidReason.MACHINE_BUSY not in reasons
+    return bool(reasons) and not reasons & _LASTING and not beyond_capacity
 
 
 def _throughput_moved(evidence: Evidence, by: DisturbanceSource) -> bool:

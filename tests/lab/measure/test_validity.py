@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from lab.errors import BadParameter
 from lab.measure.disturbance import Disturbance, DisturbanceSource
-from lab.measure.validity import EXEMPTIBLE, Evidence, InvalidReason, reasons_against
+from lab.measure.validity import EXEMPTIBLE, Evidence, InvalidReason, is_spoilt, reasons_against
 
 MOVED = {"throughput_rps": 0.06, "overhead_ms": 3.0}
 BOUND = Disturbance(1.0, MOVED, DisturbanceSource.GENERATOR)
@@ -96,3 +96,21 @@ def test_what_was_planned_is_no_reason_and_the_rest_still_is(planned: set[Invali
 def test_nobody_may_plan_a_bound_generator_or_too_few_samples(reason: InvalidReason) -> None:
     with pytest.raises(BadParameter, match=reason):
         reasons_against(SOUND, {reason})
+
+
+@pytest.mark.parametrize(
+    ("text", "spoilt"),
+    [
+        (None, False),
+        ("machine_busy", True),
+        ("not_steady littles_law", True),
+        ("servers_changed", True),
+        ("rate_not_achieved", False),
+        ("machine_busy rate_not_achieved", True),
+        ("machine_busy too_few_samples", False),
+        ("balancer_short", False),
+        ("generator_bound", False),
+    ],
+)
+def test_a_trial_is_spoilt_where_a_further_one_need_not_be_as_invalid(text: str | None, spoilt: bool) -> None:
+    assert is_spoilt(text) is spoilt
