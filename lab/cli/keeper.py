@@ -65,7 +65,7 @@ def keep_in_background(options: TopologyOptions) -> None:
             start_new_session=True,
         )
         try:
-            _wait_until_ready(keeper, log)
+            _wait_until_ready(keeper, log, _patience_s(options))
         except BaseException:
             keeper.kill()
             keeper.wait()
@@ -74,15 +74,23 @@ def keep_in_background(options: TopologyOptions) -> None:
     _print_banner(options, f"It runs in the background (pid {keeper.pid}) until `lab down`.")
 
 
-def _wait_until_ready(keeper: subprocess.Popen[bytes], log: LogFile) -> None:
-    end = time.monotonic() + READY_S
+def _patience_s(options: TopologyOptions) -> float:
+    """Return how long the topology may take to come up: programs of one's own say that themselves."""
+    programs = [service.program for service in options.build().services if service.program]
+    return READY_S + sum(program.ready_within_s for program in programs)
+
+
+def _wait_until_ready(keeper: subprocess.Popen[bytes], log: LogFile, patience_s: float) -> None:
+    end = time.monotonic() + patience_s
     while not any(upkeep.pid == keeper.pid for upkeep in everything_up()):
         ended = keeper.poll() is not None
         words, _ = log.since()
         if ended:
             raise StartFailed(words[-1].removeprefix("lab: ") if words else "it ended without a message")
         if time.monotonic() > end:
-            raise StartFailed(f"it was not ready after {READY_S:g} s" + (f": {words[-1]}" if words else ""))
+            raise StartFailed(
+                f"it was not ready after {patience_s:g} s" + (f": {words[-1]}" if words else "")
+            )
         time.sleep(POLL_S)
 
 

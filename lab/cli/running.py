@@ -15,7 +15,7 @@ import typer
 from lab.cli.control import Command, ask
 from lab.cli.options import JSON, ServerName, UpOffset, UpProtocol
 from lab.cli.state import Upkeep, find_upkeep
-from lab.errors import NotRunning, PlacementError
+from lab.errors import BadParameter, NotRunning, PlacementError
 from services.names import ProtocolName
 
 __all__ = ["down", "kill", "logs", "restart", "stats", "test"]
@@ -42,12 +42,12 @@ def down(offset: UpOffset = None) -> None:
         if not _gone(upkeep):
             raise PlacementError(f"pid {upkeep.pid} does not end: see what holds it")
     upkeep.remove()
-    typer.echo(f"{upkeep.options.topology} is down")
+    typer.echo(f"{upkeep.options.name} is down")
 
 
 def _gone(upkeep: Upkeep) -> bool:
     """Wait up to DOWN_S until the process and the port of its first server are gone; say whether they are."""
-    _, host, port = next(upkeep.options.build().addresses())
+    _, host, port = next(upkeep.options.build().started())
     end = time.monotonic() + DOWN_S
     while time.monotonic() < end:
         if not upkeep.alive and not _listens(host, port):
@@ -71,7 +71,15 @@ def test(
 
     options = find_upkeep(offset, protocol).options
     topology = options.build()
-    if topology.protocol is ProtocolName.GRPC:
+    pipeline = options.pipeline
+    if pipeline is not None:
+        import lab.cli.acceptance as over_http
+        from lab.cli.acceptance_own import acceptance
+
+        if text is not None:
+            raise BadParameter(f"--text is for the documented pipeline: {options.name} says what to send")
+        checks, report_of = acceptance(pipeline, topology), over_http.report_of
+    elif topology.protocol is ProtocolName.GRPC:
         with needing(Extra.GRPC, topology.name):
             import lab.cli.acceptance_grpc as over_grpc
         checks, report_of = over_grpc.acceptance(topology, options.balancer), over_grpc.report_of
@@ -86,7 +94,8 @@ def test(
         typer.echo(f"{mark} {check.what}" + ("" if check.ok else f": {check.found}"))
     if text is not None:
         typer.echo(report_of(topology, text))
-    typer.echo("all as documented" if not failed else f"{failed} not as documented: see `lab logs`")
+    kind = "documented" if pipeline is None else "the file says"
+    typer.echo(f"all as {kind}" if not failed else f"{failed} not as {kind}: see `lab logs`")
     if failed:
         raise typer.Exit(1)
 
@@ -105,7 +114,7 @@ def stats(as_json: JSON = False, offset: UpOffset = None, protocol: UpProtocol =
         return
     balancers = [s.balancer.name for s in upkeep.options.build().services if s.balancer]
     if not balancers:
-        typer.echo("sequential has no balancers, and only balancers count")
+        typer.echo(f"{upkeep.options.name} has no balancers, and only balancers count")
         return
     table = Table("balancer", "instance", box=None, pad_edge=False)
     table.add_column("requests", justify="right")

@@ -108,7 +108,7 @@ def require_free(offset: int) -> None:
     """Check that nothing is up at the offset. Raises PlacementError."""
     for upkeep in everything_up():
         if upkeep.options.offset == offset:
-            raise PlacementError(f"{upkeep.options.topology} is up already (pid {upkeep.pid}): {_REMEDY}")
+            raise PlacementError(f"{upkeep.options.name} is up already (pid {upkeep.pid}): {_REMEDY}")
 
 
 def everything_up() -> list[Upkeep]:
@@ -140,9 +140,7 @@ def find_upkeep(offset: int | None = None, protocol: ProtocolName | None = None)
         return matching[0]
     if not up:
         raise NotRunning("nothing is up: start something with `lab up parallel --detach`")
-    names = ", ".join(
-        f"{u.options.topology} ({u.options.protocol}) at --offset {u.options.offset}" for u in up
-    )
+    names = ", ".join(f"{u.options.name} ({u.options.protocol}) at --offset {u.options.offset}" for u in up)
     raise NotRunning(
         f"say which is meant: up are {names}" if matching else f"nothing is up there: up are {names}"
     )

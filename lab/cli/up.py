@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from lab.cli.options import MOST_USERS, Offset
-from lab.cli.topology_options import REPLICAS, TopologyOptions
+from lab.cli.topology_options import REPLICAS, TopologyOptions, is_file, read_topology
 from lab.errors import BadParameter
 from lab.measure.times import read_seconds
 from lab.names import BalancerName, PlacementName, TopologyName
@@ -27,7 +27,7 @@ class Placement(StrEnum):
 
 
 def up(
-    topology: Annotated[TopologyName, typer.Argument(help="Which of the documented topologies.")],
+    topology: Annotated[str, typer.Argument(help="sequential, parallel, or a pipeline file (shop.yml).")],
     detach: Annotated[
         bool, typer.Option("--detach", "-d", help="Leave it running until `lab down`.")
     ] = False,
@@ -45,7 +45,9 @@ def up(
         int, typer.Option(min=1, max=MOST_USERS, help="Requests an instance works on at once.")
     ] = 1,
     seed: Annotated[int, typer.Option(help="Seed of service times and of policies' draws.")] = 0,
-    placement: Annotated[Placement, typer.Option(help="Where servers run.")] = Placement.IN_PROCESS,
+    placement: Annotated[
+        Placement | None, typer.Option(help="Where servers run: in-process; those of a file in processes.")
+    ] = None,
     balancer: Annotated[BalancerName, typer.Option(help="Whose balancers.")] = BalancerName.BUILTIN,
     protocol: Annotated[
         ProtocolName, typer.Option(help="What clients and services speak.")
@@ -61,7 +63,8 @@ def up(
     from lab.measure.factors import read_tuning
     from lab.placement import require_tunable
 
-    if topology is TopologyName.SEQUENTIAL and replicas is not None:
+    topology = read_topology(topology)
+    if topology == TopologyName.SEQUENTIAL and replicas is not None:
         raise BadParameter("--replicas is for parallel: sequential has one instance of each service")
     options = TopologyOptions(
         topology=topology,
@@ -74,7 +77,7 @@ def up(
         slots=slots,
         seed=seed,
         offset=offset,
-        placement=PlacementName(placement),
+        placement=PlacementName(placement or _placement_of(topology)),
         balancer=balancer,
         protocol=protocol,
         tuning=str(read_tuning(" ".join(tuning or ()))),
@@ -87,6 +90,10 @@ def up(
         for ending in (signal.SIGTERM, signal.SIGHUP):
             signal.signal(ending, signal.default_int_handler)
         keep(options)
+
+
+def _placement_of(topology: str) -> Placement:
+    return Placement.PROCESSES if is_file(topology) else Placement.IN_PROCESS
 
 
 def _means_ms(text: str) -> tuple[float, ...]:

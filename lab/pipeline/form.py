@@ -6,6 +6,7 @@ braces (`{port}`) that can be filled in is called a placeholder.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Mapping
 from enum import StrEnum
 from pathlib import Path
@@ -89,6 +90,10 @@ class ExpectedAnswers(_Form):
     status: Annotated[tuple[int, ...], BeforeValidator(as_list), _one_or_many({"type": "integer"})] = Field(
         default=(), description="Statuses that count as successes. By default 200 to 299."
     )
+
+    def met_by(self, status: int) -> bool:
+        """Tell whether an answer with this status is a success."""
+        return status in self.status if self.status else 200 <= status < 300
 
     @model_validator(mode="after")
     def _statuses_exist(self) -> Self:
@@ -239,6 +244,20 @@ class Pipeline(_Form):
             super().__init__(**data)
         except ValidationError as error:
             raise BadParameter("\n".join(lines_of(error, type(self)))) from error
+
+    def content(self) -> bytes | None:
+        """Return the body that is sent to the entry. Raises BadParameter where its file cannot be read."""
+        entry = self.entry
+        if entry.requests is not None:
+            raise BadParameter("a mix of requests cannot be sent yet: give body or body_file in its place")
+        if entry.body_file is not None:
+            try:
+                return (self.folder / entry.body_file).read_bytes()
+            except OSError as error:
+                raise BadParameter(f"body_file {entry.body_file} cannot be read: {error.strerror}") from None
+        if entry.body is None or isinstance(entry.body, str):
+            return entry.body.encode() if entry.body else None
+        return json.dumps(entry.body).encode()
 
     @property
     def balancer(self) -> BalancerName | None:
