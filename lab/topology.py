@@ -12,14 +12,14 @@ from itertools import islice
 from urllib.parse import urlsplit
 
 from lab.names import TopologyName
-from lab.service import PIPELINE, Balancer, Instance, Program, Service, instance_names
+from lab.servers import PIPELINE, Balancer, Instance, OwnProgram, Service, instance_names
 from services.balancer.tuning import Tuning
 from services.documented import DOCUMENTED, PATHS, SPARE_PORT, balancer_name
 from services.names import ClientName, PolicyName, ProtocolName, choice
 from services.rpc.methods import METHODS, PATH_OF
 from services.work import Work
 
-__all__ = ["PIPELINE", "Balancer", "Instance", "Program", "Service", "Topology"]
+__all__ = ["PIPELINE", "Balancer", "Instance", "OwnProgram", "Service", "Topology"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,7 @@ FLOORS = (
         "lab.names",
         "lab.rounding",
         "lab.arrivals",
+        "lab.servers",
         "lab.topology",
         "lab.pipeline",
         "lab.expectations",

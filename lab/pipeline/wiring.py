@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from lab.errors import BadParameter
 from lab.pipeline.form import OwnService, Pipeline, ServiceKind, variable_stem
-from lab.service import Balancer, Instance, Program, Service, instance_names
+from lab.servers import Balancer, Instance, OwnProgram, Service, instance_names
 from lab.topology import Topology
 from services.balancer.tuning import Tuning
 from services.documented import balancer_name
@@ -75,10 +75,10 @@ def _instances(name: str, form: OwnService, free: Iterator[int]) -> tuple[Instan
     return tuple(Instance(each, form.port or next(free)) for each in names)
 
 
-def _program(pipeline: Pipeline, form: OwnService) -> Program:
+def _program(pipeline: Pipeline, form: OwnService) -> OwnProgram:
     if form.url:
-        return Program(tcp=form.kind is ServiceKind.TCP)
-    return Program(
+        return OwnProgram(tcp=form.kind is ServiceKind.TCP)
+    return OwnProgram(
         command=_uvicorn(pipeline, form) if form.app else form.command,
         folder=pipeline.folder,
         environ=tuple(form.env.items()),

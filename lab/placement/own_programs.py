@@ -17,7 +17,7 @@ from lab.errors import NotRunning, StartFailed
 from lab.pipeline.wiring import command_of, environment_of
 from lab.placement.logs import LogFile
 from lab.placement.watched_process import WatchedProcess
-from lab.topology import Instance, Program, Service, Topology
+from lab.topology import Instance, OwnProgram, Service, Topology
 from services.addresses import address_of
 
 __all__ = ["OwnPrograms"]
@@ -126,12 +126,12 @@ class OwnPrograms:
         return found
 
 
-def _program(service: Service) -> Program:
+def _program(service: Service) -> OwnProgram:
     assert service.program is not None, f"{service.name} is a service of the lab"
     return service.program
 
 
-def _answers(host: str, port: int, program: Program) -> bool:
+def _answers(host: str, port: int, program: OwnProgram) -> bool:
     """Return whether the instance accepts a connection and says it is ready, where it has a path for that."""
     try:
         if not program.ready:

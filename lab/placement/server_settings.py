@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from lab.errors import BadParameter
-from lab.topology import Instance, Program, Service, Topology
+from lab.topology import Instance, OwnProgram, Service, Topology
 from services.balancer.settings import Address, BalancerSettings
 from services.settings import ServiceSettings
 
@@ -68,7 +68,7 @@ def balancer_settings(topology: Topology, service: Service) -> BalancerSettings:
         )
 
 
-def _of_program(program: Program) -> dict[str, Any]:
+def _of_program(program: OwnProgram) -> dict[str, Any]:
     """Return the settings of a balancer before a program: no checks of /health, no documented routes.
 
     Instances are judged by how they answer requests.

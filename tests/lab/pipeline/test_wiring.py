@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from lab.errors import BadParameter
 from lab.pipeline import Entry, OwnService, Pipeline
 from lab.pipeline.wiring import FIRST_PORT, command_of, environment_of, topology_of
-from lab.service import instance_names
+from lab.servers import instance_names
 
 
 def pipeline(**services: OwnService) -> Pipeline:

@@ -13,14 +13,14 @@ from services.balancer.tuning import Tuning
 from services.names import ClientName, PolicyName, choice
 from services.work import Work
 
-__all__ = ["LOOPBACK", "PIPELINE", "Balancer", "Instance", "Program", "Service", "instance_names"]
+__all__ = ["LOOPBACK", "PIPELINE", "Balancer", "Instance", "OwnProgram", "Service", "instance_names"]
 
 LOOPBACK = "127.0.0.1"
 PIPELINE = "services.pipeline:create_app"
 
 
 @dataclass(frozen=True, slots=True)
-class Program:
+class OwnProgram:
     """How each instance of a service comes alive, and how one knows that it has.
 
     Placeholders in braces stand in `command` and `environ`; lab.pipeline.wiring fills them in. Without a
@@ -111,7 +111,7 @@ class Service:
     timeout_s: float = 30.0
     faults: bool = False
     ledger: str = ""
-    program: Program | None = None
+    program: OwnProgram | None = None
     calls: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
