@@ -29,6 +29,7 @@ from lab.results.csv_file import require_resumable
 from lab.results.folder import HOME
 from lab.sweep.levels import Grid, Level, factor_names, read_levels, unknown
 from lab.sweep.presets import PresetName, preset_named
+from lab.sweep.review import require_no_other
 from lab.sweep.trial import Generators, load_spec, read_cores
 from lab.sweep.windows import TrialWindow, Windows, predicted_rps
 from lab.topology import Topology
@@ -59,6 +60,8 @@ class Plan:
     generators: Generators = field(default_factory=Generators)
     preset: PresetName = PresetName.DEFAULT
     """What it was planned from."""
+    named: bool = False
+    """Whether a person named it: then it leaves what a reviewer looks at beside its CSV."""
 
     @property
     def path(self) -> Path:
@@ -242,10 +245,12 @@ def plan_sweep(
         redo_invalid if isinstance(redo_invalid, bool) else whole("redo_invalid", redo_invalid, 0),
         Generators(whole("processes", processes, 1, MOST_PROCESSES), read_cores(cpu)),
         chosen,
+        named=name is not None,
     )
     _check(planned)
     if name is not None:
         require_resumable(planned.path, planned.parameters)
+        require_no_other(planned.path)
     return planned
 
 

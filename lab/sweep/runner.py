@@ -20,6 +20,7 @@ from lab.results.csv_file import Results, read_measurements
 from lab.results.folder import HOME
 from lab.results.sidecar import why_no_commit
 from lab.sweep.plan import Plan, seconds
+from lab.sweep.review import write_review
 from lab.sweep.trial import place, run_trial, urls_served
 from lab.trials import InvalidTrials, made_up_for, say_who_computes
 
@@ -34,6 +35,8 @@ def run_sweep(plan: Plan, *listeners: Listener) -> Path:
     the present trial, a second one at once; either way the path is returned. Raises SweepMismatch if the name
     is that of a sweep with other parameters; NotSupported, ProgramMissing and PortInUse where a trial
     could not start, before the first does; StartFailed, and whatever loading raises.
+
+    Beside the CSV of a sweep with a name it leaves NAME.md and NAME.png, for reviewers.
 
     Trials that are invalid are made up for by further ones, up to the bound that the plan names. `listeners`
     are told what happens, beside the view that shows it.
@@ -52,6 +55,8 @@ def run_sweep(plan: Plan, *listeners: Listener) -> Path:
             with follow(plan, len(left), _planned_s(left), listeners, rows, resumes=True) as course:
                 say_who_computes(made_up_for(plan.most_redone), *served)
                 _run_rounds(plan, left, results, course)
+            if plan.named:
+                write_review(plan.path, str(plan))
             if course.stopped:
                 return plan.path
     note(_summary(plan))

@@ -246,3 +246,11 @@ def test_the_same_trial_of_two_open_loops_has_the_same_arrivals(make: Make) -> N
     hashes = {(m.factors.topology, m.what.trial): m.what.schedule_hash for m in read_measurements(plan.path)}
     assert hashes["sequential", 1] == hashes["parallel", 1]
     assert hashes["sequential", 1] != hashes["sequential", 2]
+
+
+def test_only_a_sweep_with_a_name_leaves_something_to_review(make: Make) -> None:
+    plan = make(concurrency=1, trials=1)
+    run_sweep(plan)
+    run_sweep(replace(plan, name="sweep-unnamed", named=False))
+    beside = {path.name for path in plan.path.parent.iterdir() if path.suffix in (".md", ".png")}
+    assert beside == {"small.md", "small.png"}
