@@ -14,8 +14,7 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
@@ -129,8 +128,6 @@ class Interrupts:
         self.raised = False
         """Whether a second one came."""
         self._over = False
-        self._held = 0
-        self._owed = False
         self._before: Any = None
 
     def __enter__(self) -> Self:
@@ -145,17 +142,6 @@ class Interrupts:
         if self._before is not None:
             signal.signal(signal.SIGINT, self._before)
 
-    @contextmanager
-    def held(self) -> Iterator[None]:
-        """Keep a second interrupt back until the end of the block, which must not be broken off."""
-        self._held += 1
-        try:
-            yield
-        finally:
-            self._held -= 1
-        if self._owed and not self._held:
-            self._raise()
-
     def disregard(self) -> None:
         """Have further interrupts do nothing: what they could end is over."""
         self._over = True
@@ -164,11 +150,7 @@ class Interrupts:
         if not self.asked:
             self.asked = True
         elif not self.raised and not self._over:
-            self._raise()
-
-    def _raise(self) -> None:
-        self._owed = self._held > 0
-        if not self._owed:
+            # A row that is being written stays whole: it is one write, which no handler breaks off.
             self.raised = True
             raise KeyboardInterrupt
 
@@ -227,10 +209,6 @@ class Course:
     def on_progress(self, begun: TrialBegun) -> Callable[[Progress], None]:
         """Return what takes the progress of a trial's load, and tells it."""
         return lambda progress: self.tell(TrialProgress(begun, progress))
-
-    def undisturbed(self) -> Any:
-        """Return a context manager within which a second interrupt waits: a row is being written."""
-        return self._interrupts.held()
 
     def end(self) -> None:
         """Tell that the experiment is over."""

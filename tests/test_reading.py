@@ -20,7 +20,7 @@ from tests.support.balancing import balanced, echo, post
 from tests.support.tracing import ROOT, FilesCalled
 
 LONGEST_REQUEST = 16
-LONGEST_ROW = 20
+LONGEST_ROW = 18
 
 
 def files_told_of(heading: str) -> list[str]:

@@ -304,8 +304,7 @@ def run_rates(
         loaded = run(spec, on_progress=watch)
         servers = Servers(contention=watch.contention(loaded))
         row = measure(trial, factors_of(spec, _factors(target)), loaded, servers)
-        with course.undisturbed():
-            results.append(row, histograms_of(loaded))
+        results.append(row, histograms_of(loaded))
         course.tell(TrialEnded(begun, row))
         return row.health.invalid_reason
 

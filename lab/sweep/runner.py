@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from lab.experiment_events import Course, Listener, TrialBegun, TrialEnded, name_of
 from lab.measure.columns import Factors
@@ -88,10 +87,6 @@ def _run_rounds(plan: Plan, left: list[tuple[Trial, Factors]], results: Results,
 
 
 def _run_one(plan: Plan, begun: TrialBegun, trial: Trial, results: Results, course: Course) -> Measurement:
-    def keep(row: Measurement, histograms: dict[str, Any]) -> None:
-        with course.undisturbed():
-            results.append(row, histograms)
-
     assert begun.factors is not None
     course.tell(begun)
     row = run_trial(
@@ -100,7 +95,7 @@ def _run_one(plan: Plan, begun: TrialBegun, trial: Trial, results: Results, cour
         plan.generators,
         port_offset=plan.port_offset,
         on_progress=course.on_progress(begun),
-        keep=keep,
+        keep=results.append,
     )
     course.tell(TrialEnded(begun, row))
     return row

@@ -40,21 +40,6 @@ def test_afterwards_an_interrupt_is_what_it_was() -> None:
         interrupt()
 
 
-def test_a_second_interrupt_waits_for_the_end_of_what_must_not_be_broken_off() -> None:
-    done = []
-
-    def write() -> None:
-        with interrupts.held():
-            interrupt()
-            done.append("the row is written")
-
-    with Interrupts() as interrupts:
-        interrupt()
-        with pytest.raises(KeyboardInterrupt):
-            write()
-    assert done
-
-
 def test_what_is_over_cannot_be_interrupted() -> None:
     with Interrupts() as interrupts:
         interrupts.disregard()
