@@ -32,7 +32,7 @@ def main(arguments: list[str] | None = None) -> int:
     service = parser.parse_args(arguments).service
     try:
         settings = ServiceSettings.from_environ(os.environ, service)
-        app = create_app(settings)
+        app = create_app(settings, described=True)
         sock = listen(settings.host, settings.port, "SERVICE_PORT", "SERVICE_HOST")
     except SettingsError as error:
         print(f"{service or 'the service'} cannot start: {error}", file=sys.stderr)

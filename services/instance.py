@@ -18,7 +18,7 @@ from services.settings import ServiceSettings, SettingsError
 from services.slots import Slots, SlotTimes
 from services.stages import STAGES
 
-__all__ = ["BudgetSpentError", "Ledger", "ServiceInstance", "StageOutput"]
+__all__ = ["BudgetSpentError", "ContradictionError", "Ledger", "ServiceInstance", "StageOutput"]
 
 
 class Ledger:
@@ -60,6 +60,10 @@ class BudgetSpentError(Exception):
     """The time that the client gave the request ran out before its end."""
 
 
+class ContradictionError(ValueError):
+    """What the message says cannot be, though its fields are of the right types."""
+
+
 class ServiceInstance:
     """The stage, the slots and the ledger of one instance. Belongs to one event loop.
 
@@ -89,9 +93,12 @@ class ServiceInstance:
     ) -> EncodedT:
         """Do the stage's work on a message in a slot, and return its output, encoded in the slot as well.
 
-        `deadline` is on the loop's clock. Fills in `times`. Raises QueueFullError, and BudgetSpentError once
-        the deadline has passed.
+        `deadline` is on the loop's clock. Fills in `times`. Raises ContradictionError, QueueFullError, and
+        BudgetSpentError once the deadline has passed.
         """
+        objection = self.stage.objection(message)
+        if objection:
+            raise ContradictionError(objection)
 
         def step() -> EncodedT:
             if self.ledger is not None:

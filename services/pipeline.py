@@ -12,7 +12,7 @@ import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from fastapi import FastAPI, HTTPException, Request, Response
 from fastapi.responses import JSONResponse
@@ -21,7 +21,7 @@ from starlette.requests import ClientDisconnect
 
 from services.clients import Client, HopAnswer, HopError, HopTimeoutError, open_client, require
 from services.fault_injection import FaultyApp
-from services.instance import BudgetSpentError, ServiceInstance, StageOutput
+from services.instance import BudgetSpentError, ContradictionError, ServiceInstance, StageOutput
 from services.messages import PipelineResponse
 from services.names import ClientName
 from services.server_timing import SERVER_TIMING
@@ -148,8 +148,10 @@ def _reason(answer: HopAnswer) -> str:
 require(ClientName.HTTPX)
 
 
-def create_app(settings: ServiceSettings) -> FastAPI:
+def create_app(settings: ServiceSettings, *, described: bool = False) -> FastAPI:
     """Make the application of one instance, which opens its client at start-up and closes it at shutdown.
+
+    A `described` one answers /docs, /redoc and /openapi.json, which costs time and memory at its start.
 
     `app.state.slots` holds its slots: replace `slots.work` to slow the instance down while it runs.
     `app.state.ledger` counts executions where the settings ask for a ledger, and is None otherwise.
@@ -170,17 +172,23 @@ def create_app(settings: ServiceSettings) -> FastAPI:
         finally:
             instance.close()
 
-    # Telemetry hooks and the schema cost time and memory in each of many instances, and nothing uses them.
+    # Telemetry hooks cost time and memory in each of many instances, and nothing uses them.
     app = _kind(settings)(
         title=settings.instance,
         lifespan=lifespan,
-        openapi_url=None,
+        openapi_url="/openapi.json" if described else None,
         redirect_slashes=False,
         telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
         exception_handlers={Exception: handler.explain},
     )
     app.state.slots, app.state.ledger = instance.slots, instance.ledger
-    app.add_api_route(settings.path, handler.answer, methods=["POST"], response_model=None)
+    described_as: dict[str, Any] = {}
+    if described:
+        from services.description import describe, description  # nobody else pays for it
+
+        described_as = description(instance.stage)
+        describe(app, instance.stage)
+    app.add_api_route(settings.path, handler.answer, methods=["POST"], response_model=None, **described_as)
     app.add_api_route("/health", handler.health, methods=["GET"], response_model=None)
     if instance.ledger is not None:
         app.add_api_route("/ledger", handler.show_ledger, methods=["GET"], response_model=None)
@@ -233,6 +241,9 @@ class HttpHandler:
         message = parse(self.instance.stage.takes, body)
         try:
             output = await self.instance.execute(message, _json, times, deadline)
+        except ContradictionError as error:
+            problem = {"type": "contradiction", "loc": ("body", "analysis"), "msg": str(error)}
+            raise HTTPException(422, [problem]) from error
         except QueueFullError as error:
             headers = {"retry-after": str(error.retry_after_s)}
             raise HTTPException(503, self.instance.full_detail(error), headers) from error

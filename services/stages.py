@@ -15,7 +15,7 @@ from typing import Any
 from services.documented import PATHS
 from services.messages import Analysis, PipelineResponse, ReportRequest, TextRequest
 
-__all__ = ["STAGES", "PipelineStage", "clean", "count", "report"]
+__all__ = ["STAGES", "PipelineStage", "clean", "contradiction", "count", "report"]
 
 TOP_WORDS = 10
 _DROPPED = re.compile(r"[^a-z0-9\s]+")
@@ -38,19 +38,49 @@ def count(text: str) -> Analysis:
 
 
 def report(analysis: Analysis) -> str:
-    """Return the analysis as text for a person to read, a line a fact, without a newline at the end."""
+    """Return the analysis as text for a person to read, a line a fact, without a newline at the end.
+
+    Each count is followed by its part of all words, in per cent.
+    """
+    percent = 100 / (analysis.word_count or 1)
     ranked = (
-        f"{place:>3}. {word}: {times}" for place, (word, times) in enumerate(analysis.top_words, start=1)
+        f"{place:>3}. {word}: {times} ({times * percent:.1f}%)"
+        for place, (word, times) in enumerate(analysis.top_words, start=1)
     )
     return "\n".join(
         (
             "Text analysis report",
             f"Words: {analysis.word_count}",
-            f"Unique words: {analysis.unique_words}",
+            f"Unique words: {analysis.unique_words} ({analysis.unique_words * percent:.1f}%)",
             "Most frequent words:",
             *(ranked if analysis.top_words else ("  (none)",)),
         )
     )
+
+
+def contradiction(analysis: Analysis) -> str:
+    """Return how the counts of an analysis contradict each other; empty if they can be those of a text.
+
+    The top words may be fewer than there are, but are the most frequent.
+    """
+    words, unique, top = analysis.word_count, analysis.unique_words, analysis.top_words
+    counts = [times for _, times in top]
+    others, left = unique - len(top), words - sum(counts)
+    if words < 0 or unique < 0 or min(counts, default=1) < 1:
+        return "no word occurs less than once, and no text has less than no words"
+    if len({word for word, _ in top}) < len(top):
+        return "top_words has a word twice"
+    if others < 0:
+        return f"top_words has {len(top)} words, and unique_words is {unique}"
+    if left < others or (left and not others):
+        return f"{others} words beside top_words occur {left} times: word_count is {words}"
+    if counts and left > others * min(counts):
+        return "a word that is not in top_words is more frequent than one that is"
+    return ""
+
+
+def _accept_all(_: object) -> str:
+    return ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +93,8 @@ class PipelineStage:
     takes: type[TextRequest | ReportRequest]
     does: Callable[[Any], TextRequest | ReportRequest | PipelineResponse]
     last: bool = False
+    objection: Callable[[Any], str] = _accept_all
+    """Says what is wrong with a message whose fields are of the right types; nothing if all is well."""
 
 
 def _accept(request: TextRequest) -> TextRequest:
@@ -94,5 +126,7 @@ STAGES: Mapping[str, PipelineStage] = {
     _process_path: PipelineStage(TextRequest, _accept),
     _preprocess_path: PipelineStage(TextRequest, _preprocess),
     _analyze_path: PipelineStage(TextRequest, _analyze),
-    _report_path: PipelineStage(ReportRequest, _report, last=True),
+    _report_path: PipelineStage(
+        ReportRequest, _report, last=True, objection=lambda request: contradiction(request.analysis)
+    ),
 }

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 from urllib.parse import unquote
 
 import grpc
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from google.protobuf.message import DecodeError
+from grpc_health.v1 import health, health_pb2
 from grpc_reflection.v1alpha import reflection
 
 from services.addresses import address_of
@@ -58,14 +59,15 @@ class GrpcServer:
         self._gate = asyncio.Event()
         self._gate.set()
         self._services = list(dict.fromkeys(map(service_of, methods)))
-        self._health = _Health(self._gate)
+        self._health = _Health()
         # By gRPC's defaults, two servers may share a port without knowing.
         options = [("grpc.so_reuseport", 0), ("grpc.max_receive_message_length", body_limit_bytes)]
         self._server = grpc.aio.server(options=options)
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         names = (*self._services, health.SERVICE_NAME, reflection.SERVICE_NAME)
         reflection.enable_server_reflection(names, self._server)
-        self._server.add_generic_rpc_handlers((_Handlers(methods, others, self._gate),))
+        methods = {**methods, f"/{health.SERVICE_NAME}/Check": self._health.answer}
+        # The first that knows a method has its calls.
+        self._server.add_generic_rpc_handlers((self._health.watching, _Handlers(methods, others, self._gate)))
         self._ending: asyncio.Task[None] | None = None
 
     async def start(self, sock: socket.socket) -> None:
@@ -128,22 +130,41 @@ class _Handlers(grpc.GenericRpcHandler):
 
 
 class _Health(health.aio.HealthServicer):
-    """The standard health service, which hangs while its server is frozen."""
+    """The standard health service, whose checks are answered as any other call is."""
 
-    def __init__(self, gate: asyncio.Event) -> None:
-        super().__init__()
-        self._gate = gate
+    @property
+    def watching(self) -> grpc.GenericRpcHandler:
+        """The handler of the method that streams."""
+        watch = grpc.unary_stream_rpc_method_handler(
+            self.Watch,
+            request_deserializer=health_pb2.HealthCheckRequest.FromString,
+            response_serializer=health_pb2.HealthCheckResponse.SerializeToString,
+        )
+        return grpc.method_handlers_generic_handler(health.SERVICE_NAME, {"Watch": watch})
 
-    async def Check(self, request: Any, context: Any) -> Any:  # noqa: N802 (so it is named there)
-        """Answer a check, once the server is not frozen."""
-        await self._gate.wait()
-        return await super().Check(request, context)
+    async def answer(self, request: bytes, context: Context) -> bytes:
+        """Answer a check."""
+        try:
+            asked = health_pb2.HealthCheckRequest.FromString(request)
+        except DecodeError:
+            return end(context, grpc.StatusCode.INVALID_ARGUMENT, "no HealthCheckRequest in protobuf")
+        answer: bytes = (await super().Check(asked, cast(Any, context))).SerializeToString()
+        return answer
 
 
 def _handler(answer: Answer, gate: asyncio.Event) -> Any:
-    async def answer_unless_frozen(request: bytes, context: Context) -> bytes:
+    """Return the handler of a unary call.
+
+    gRPC's own for those leaves a call without a message unanswered until its deadline, so the message is read
+    here.
+    """
+
+    async def answer_unless_frozen(_: object, context: Any) -> bytes:
         if not gate.is_set():
             await gate.wait()
+        request = await context.read()
+        if request is grpc.aio.EOF:
+            return end(context, grpc.StatusCode.INVALID_ARGUMENT, "the call ended without a message")
         return await answer(request, context)
 
-    return grpc.unary_unary_rpc_method_handler(answer_unless_frozen)
+    return grpc.stream_unary_rpc_method_handler(answer_unless_frozen)

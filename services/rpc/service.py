@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import grpc
 
 from services.addresses import address_of
-from services.instance import BudgetSpentError, ServiceInstance
+from services.instance import BudgetSpentError, ContradictionError, ServiceInstance
 from services.messages import ReportRequest, TextRequest
 from services.rpc.channels import open_channel
 from services.rpc.codec import MalformedError, decode_report, decode_response, decode_text, encode
@@ -127,7 +127,7 @@ class GrpcHandler:
         match error:
             case RefusedError():
                 return error
-            case MalformedError():
+            case MalformedError() | ContradictionError():
                 return RefusedError(grpc.StatusCode.INVALID_ARGUMENT, str(error))
             case QueueFullError():
                 after = {RETRY_AFTER: str(error.retry_after_s)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -61,6 +62,17 @@ def test_a_text_comes_back_cleaned_counted_and_reported(chain: Any, client: Clie
             "report": report(analysis),
             "top_words": [list(pair) for pair in analysis.top_words],
         }
+
+
+@pytest.mark.parametrize("limit", [1_000, 100_000])
+def test_a_body_of_the_very_limit_comes_through_all_four(chain: Any, limit: int) -> None:
+    """One word, which the answer has twice; the analysis of it is longer than the text."""
+    entry, _ = chain(body_limit_bytes=limit)[0]
+    word = "x" * (limit - len('{"text": "", "request_id": "r1"}'))
+    assert len(json.dumps({"text": word, "request_id": "r1"})) == limit
+    reply = ask(entry, "POST", "/process", {"text": word, "request_id": "r1"})
+    assert (reply.status, reply.json["top_words"]) == (200, [[word, 1]])
+    assert ask(entry, "POST", "/process", {"text": word + "x", "request_id": "r1"}).status == 413
 
 
 def test_server_timing_tells_of_all_four_in_the_order_of_the_chain(chain: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -70,6 +71,33 @@ def test_a_service_serves_by_its_number_alone(run: Any) -> None:
     analysis = {"word_count": 1, "top_words": [["a", 1]], "unique_words": 1}
     reply = ask(port, "POST", "/report", {"analysis": analysis, "request_id": "r1"})
     assert reply.json["word_count"] == 1
+
+
+@pytest.mark.parametrize(
+    ("number", "path", "request_model"), [("1", "/process", "TextRequest"), ("4", "/report", "ReportRequest")]
+)
+def test_a_service_started_on_its_own_describes_what_it_takes_and_gives(
+    run: Any, number: str, path: str, request_model: str
+) -> None:
+    _, port = run(number)
+    for page in ("/docs", "/redoc"):
+        shown = ask(port, "GET", page)
+        assert (shown.status, b"/openapi.json" in shown.body) == (200, True)
+    document = ask(port, "GET", "/openapi.json").json
+    route = document["paths"][path]["post"]
+    assert route["requestBody"]["content"]["application/json"]["schema"] == {
+        "$ref": f"#/components/schemas/{request_model}"
+    }
+    assert route["responses"]["200"]["content"]["application/json"]["schema"] == {
+        "$ref": "#/components/schemas/PipelineResponse"
+    }
+    schemas = document["components"]["schemas"]
+    assert set(schemas["PipelineResponse"]["properties"]) == {
+        "status", "message", "word_count", "report", "top_words"
+    }  # fmt: skip
+    named = set(re.findall(r'"#/components/schemas/(\w+)"', json.dumps(document)))
+    assert named == set(schemas)
+    assert "$defs" not in json.dumps(document)
 
 
 def test_services_find_each_other_by_the_documented_variables(run: Any) -> None:

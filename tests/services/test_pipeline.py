@@ -169,6 +169,13 @@ def test_an_analysis_that_is_none_is_unprocessable(serve: Any, analysis: Any) ->
     assert ask(port, "POST", "/report", {"analysis": analysis, "request_id": "r"}).status == 422
 
 
+def test_an_analysis_whose_counts_contradict_each_other_is_unprocessable(serve: Any) -> None:
+    port, _ = serve(4)
+    analysis = {"word_count": 1, "top_words": [["the", 2]], "unique_words": 1}
+    reply = ask(port, "POST", "/report", {"analysis": analysis, "request_id": "r"})
+    assert (reply.status, reply.detail[0]["loc"]) == (422, ["body", "analysis"])
+
+
 def test_what_is_wrong_is_named_without_repeating_the_body(serve: Any) -> None:
     port, _ = serve(1)
     reply = ask(port, "POST", "/process", {"text": "secret" * 1000})

@@ -3,11 +3,12 @@ from __future__ import annotations
 import re
 from collections import Counter
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from services.messages import Analysis
-from services.stages import clean, count, report
+from services.stages import clean, contradiction, count, report
 
 words = st.lists(st.sampled_from(["the", "cat", "sat", "on", "a", "mat", "7"]))
 
@@ -73,9 +74,43 @@ def test_the_ten_most_frequent_words_are_kept_and_no_more(sample: list[str]) -> 
 
 def test_the_report_says_what_was_counted() -> None:
     assert report(Analysis(4, (("the", 3), ("cat", 1)), 2)) == (
-        "Text analysis report\nWords: 4\nUnique words: 2\nMost frequent words:\n  1. the: 3\n  2. cat: 1"
+        "Text analysis report\nWords: 4\nUnique words: 2 (50.0%)\n"
+        "Most frequent words:\n  1. the: 3 (75.0%)\n  2. cat: 1 (25.0%)"
     )
 
 
 def test_the_report_of_nothing_says_none() -> None:
     assert report(Analysis(0, (), 0)).endswith("Most frequent words:\n  (none)")
+
+
+@given(words)
+def test_the_counts_of_a_text_do_not_contradict_each_other(sample: list[str]) -> None:
+    assert contradiction(count(" ".join(sample))) == ""
+
+
+@pytest.mark.parametrize(
+    "analysis",
+    [
+        Analysis(-1, (), 0),
+        Analysis(0, (), -1),
+        Analysis(0, (("a", 0),), 1),
+        Analysis(3, (("a", -1), ("b", 4)), 2),
+        Analysis(1, (), 2),
+        Analysis(5, (), 0),
+        Analysis(4, (("a", 2), ("b", 2)), 1),
+        Analysis(3, (("a", 2), ("b", 2)), 2),
+        Analysis(5, (("a", 2), ("b", 2)), 2),
+        Analysis(4, (("a", 2), ("a", 2)), 2),
+        Analysis(4, (("a", 2), ("b", 2)), 3),
+        Analysis(9, (("a", 2), ("b", 2)), 3),
+    ],
+)
+def test_counts_that_no_text_has_contradict_each_other(analysis: Analysis) -> None:
+    assert contradiction(analysis)
+
+
+@pytest.mark.parametrize(
+    "analysis", [Analysis(4, (), 2), Analysis(6, (("a", 2), ("b", 2)), 3), Analysis(0, (), 0)]
+)
+def test_fewer_top_words_than_there_are_contradict_nothing(analysis: Analysis) -> None:
+    assert contradiction(analysis) == ""

@@ -14,7 +14,9 @@ from services.rpc.service import ServiceServer
 from tests.support.rpc_serving import call, closed_port, service, serving
 
 REPORT = "/pipeline.Report/Report"
-REQUEST = pb.ReportRequest(analysis=pb.Analysis(word_count=1), request_id="r").SerializeToString()
+REQUEST = pb.ReportRequest(
+    analysis=pb.Analysis(word_count=1, unique_words=1), request_id="r"
+).SerializeToString()
 Code = grpc.StatusCode
 
 

@@ -10,7 +10,7 @@ import pytest
 from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection_pb2
 
-from services.messages import TextRequest
+from services.messages import Analysis, ReportRequest, TextRequest
 from services.names import WorkKind
 from services.rpc.channels import open_channel
 from services.rpc.codec import decode_response, encode
@@ -61,6 +61,32 @@ async def test_a_message_above_the_limit_is_resource_exhausted_and_the_next_is_s
         large = encode(TextRequest(text="x" * 1001, request_id="r"))
         assert (await call(port, large)).code is Code.RESOURCE_EXHAUSTED
         assert (await call(port)).code is Code.OK
+
+
+async def test_a_message_of_the_very_limit_comes_through_all_four() -> None:
+    word = "x" * (1000 - len(encode(TextRequest(text="x" * 500, request_id="r"))) + 500)
+    request = encode(TextRequest(text=word, request_id="r"))
+    assert len(request) == 1000
+    async with pipeline(body_limit_bytes=1000) as port:
+        assert decode_response((await call(port, request)).body).top_words == ((word, 1),)
+
+
+@pytest.mark.parametrize("method", [PROCESS, CHECK])
+async def test_a_call_without_a_message_fails_at_once(method: str) -> None:
+    async with pipeline() as port:
+        channel = open_channel(f"127.0.0.1:{port}")
+        calling = channel.stream_unary(method)(iter(()), timeout=3600)
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await calling
+        assert caught.value.code() is Code.INVALID_ARGUMENT
+        await channel.close()
+
+
+async def test_an_analysis_whose_counts_contradict_each_other_is_an_invalid_argument() -> None:
+    request = encode(ReportRequest(analysis=Analysis(1, (("a", 2),), 1), request_id="r"))
+    async with serving(ServiceServer(service(4))) as port:
+        ended = await call(port, request, REPORT)
+        assert (ended.code, ended.metadata["answered-by"]) == (Code.INVALID_ARGUMENT, "service4")
 
 
 async def test_an_unknown_method_is_unimplemented() -> None:
