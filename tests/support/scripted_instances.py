@@ -7,9 +7,11 @@ import http.client
 import json
 import socket
 import threading
+from base64 import b64encode
 from collections.abc import Coroutine
 from contextlib import suppress
 from dataclasses import dataclass, field
+from hashlib import sha1
 from typing import Any, TypeVar
 
 from lab.placement.proxies import ProxyProcess
@@ -56,6 +58,9 @@ class ScriptedInstance:
             writer.write(_answer("200", b"{}"))
             return True
         self.requests.append(Request(head, first.rpartition(" ")[2], id(writer), len(body)))
+        if head.get("upgrade", "").lower() == "websocket":
+            await _echo_frames(head, reader, writer)
+            return False
         if self.name in head.get("x-drop", ""):
             return False
         if self.name in head.get("x-hold", ""):
@@ -66,6 +71,58 @@ class ScriptedInstance:
         said = body if "x-echo" in head else json.dumps({"instance": self.name}).encode()
         writer.write(_answer(head.get("x-status", "200"), said))
         return True
+
+
+async def _echo_frames(
+    head: dict[str, str], reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+) -> None:
+    """Speak websocket (RFC 6455): send each short frame back, unmasked, until one says to close."""
+    accept = b64encode(sha1(head["sec-websocket-key"].encode() + _GUID).digest()).decode()
+    lines = ("HTTP/1.1 101 Switching Protocols", "Upgrade: websocket", "Connection: Upgrade")
+    writer.write("\r\n".join((*lines, f"Sec-WebSocket-Accept: {accept}", "", "")).encode())
+    kind = b""
+    while kind != CLOSING:
+        kind, length = await reader.readexactly(1), (await reader.readexactly(1))[0] - 128
+        mask, masked = await reader.readexactly(4), await reader.readexactly(length)
+        writer.write(kind + bytes((length,)) + unmasked(mask, masked))
+        await writer.drain()
+
+
+_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+CLOSING = b"\x88"
+
+
+def unmasked(mask: bytes, data: bytes) -> bytes:
+    """Mask the content of a frame, or undo it, which is the same."""
+    return bytes(byte ^ mask[place % 4] for place, byte in enumerate(data))
+
+
+class WebSocket:
+    """A websocket to a balancer, whose frames are short texts."""
+
+    def __init__(self, port: int) -> None:
+        self._sock = socket.create_connection(("127.0.0.1", port), timeout=30)
+        self._sock.sendall(
+            b"GET /chat HTTP/1.1\r\nHost: localhost\r\n"
+            b"Connection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n"
+            b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+        )
+        self._file = self._sock.makefile("rb")
+        self.head = list(iter(lambda: self._file.readline().decode().strip(), ""))
+        """The lines of the answer's head."""
+
+    def say(self, text: bytes, kind: bytes = b"\x81") -> bytes:
+        """Send a frame, and return the content of the one that comes back."""
+        mask = b"\x37\xfa\x21\x3d"
+        self._sock.sendall(kind + bytes((128 + len(text),)) + mask + unmasked(mask, text))
+        assert self._file.read(1) == kind
+        return self._file.read(self._file.read(1)[0])
+
+    def close(self) -> bool:
+        """Close as both sides should. Return whether the other side then ends the connection."""
+        with self._sock, self._file:
+            self.say(b"", CLOSING)
+            return self._file.read() == b""
 
 
 def _answer(status: str, body: bytes) -> bytes:

@@ -107,6 +107,7 @@ def _manners(settings: BalancerSettings, protocol: ProtocolName) -> Json:
     signed = [_header("answered-by", settings.name)] if over_grpc else []
     return {
         "codec_type": "AUTO" if over_grpc else "HTTP1",
+        **({} if over_grpc else {"upgrade_configs": [{"upgrade_type": "websocket"}]}),
         "via": f"1.1 {settings.name}",
         "preserve_external_request_id": True,
         "common_http_protocol_options": {"idle_timeout": _duration(settings.idle_timeout_s)},

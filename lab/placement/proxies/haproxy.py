@@ -86,6 +86,7 @@ def _defaults(settings: BalancerSettings, place: Place) -> list[str]:
         f"timeout connect {milliseconds(settings.connect_timeout_s)}",
         f"timeout server {milliseconds(settings.try_timeout_s)}",
         f"timeout client {milliseconds(settings.body_timeout_s)}",
+        f"timeout tunnel {milliseconds(settings.tunnel_idle_s)}",
         f"timeout http-request {milliseconds(settings.head_timeout_s)}",
         f"timeout http-keep-alive {milliseconds(settings.idle_timeout_s)}",
         f"timeout check {milliseconds(settings.check_timeout_s)}",

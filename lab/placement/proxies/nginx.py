@@ -106,11 +106,14 @@ def _towards_instances(settings: BalancerSettings) -> list[str]:
         f"proxy_read_timeout {milliseconds(settings.try_timeout_s)};",
         f"proxy_send_timeout {milliseconds(settings.try_timeout_s)};",
         f"proxy_next_upstream_timeout {milliseconds(settings.total_timeout_s)};",
-        'proxy_set_header Connection "";',
+        "proxy_set_header Upgrade $websocket;",
+        "proxy_set_header Connection $connection_option;",
         "proxy_set_header Host $http_host;",
         "proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;",
         "proxy_set_header X-Request-ID $known_request_id;",
         f'proxy_set_header Via "1.1 {settings.name}";',
+        *_block("map $http_upgrade $websocket", ['default "";', "websocket websocket;"]),
+        *_block("map $websocket $connection_option", ['default "";', "websocket Upgrade;"]),
         *_block(
             "map $http_x_request_id $known_request_id", ["default $http_x_request_id;", '"" $request_id;']
         ),
@@ -247,10 +250,10 @@ CLIENT_GONE = "499"
 class Nginx(Proxy):
     """The external load balancer nginx.
 
-    nginx lacks: active checks, and a panic threshold. It does not tell a refusal from other failures, so
-    that a failure of any kind ejects, and it ends without finishing requests in flight. Over gRPC it sends
-    no message twice, so that a call in flight at an instance that dies fails, and it keeps a connection to
-    an instance for each call at once.
+    nginx lacks: active checks, a panic threshold, and an idle time of a websocket apart from that of a try.
+    It does not tell a refusal from other failures, so that a failure of any kind ejects, and it ends without
+    finishing requests in flight. Over gRPC it sends no message twice, so that a call in flight at an instance
+    that dies fails, and it keeps a connection to an instance for each call at once.
     """
 
     name = BalancerName.NGINX

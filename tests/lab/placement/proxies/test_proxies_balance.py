@@ -12,7 +12,7 @@ from lab.errors import PlacementError
 from lab.names import BalancerName
 from lab.placement.proxies import PROXIES, Profile
 from services.balancer.settings import PolicyName
-from tests.support.scripted_instances import ask
+from tests.support.scripted_instances import WebSocket, ask
 from tests.support.waiting import wait_until
 
 every = pytest.mark.parametrize("name", PROXIES)
@@ -76,6 +76,27 @@ def test_the_central_queue_of_haproxy_gives_no_instance_two_at_once(start_proxy,
         caller.join()
     assert sum(instances.counts().values()) == 9
     assert {instance.most_in_flight for instance in instances.by_name.values()} == {1}
+
+
+@every
+def test_a_websocket_goes_through_and_is_counted_as_one_attempt(name, start_proxy, instances) -> None:
+    proxy = start_proxy(name)
+    websocket = WebSocket(proxy.settings.port)
+    assert websocket.head[0].startswith("HTTP/1.1 101 ")
+    headers = {key.lower(): value.strip() for key, _, value in (h.partition(":") for h in websocket.head[1:])}
+    assert headers["sec-websocket-accept"] == "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
+    assert (headers["upgrade"], headers["connection"].lower()) == ("websocket", "upgrade")
+    assert [websocket.say(text) for text in (b"Hello", b"", b"x" * 125)] == [b"Hello", b"", b"x" * 125]
+    assert websocket.close()
+    assert sum(instances.counts().values()) == 1
+    assert ask(proxy).status == 200
+
+
+@every
+def test_a_wish_for_http_2_is_ignored(name, start_proxy, instances) -> None:
+    wish = {"Connection": "Upgrade, HTTP2-Settings", "Upgrade": "h2c", "HTTP2_Settings": "AAMAAABkAAQAoAAA"}
+    assert ask(start_proxy(name), **wish).status == 200
+    assert sum(instances.counts().values()) == 1
 
 
 @every
