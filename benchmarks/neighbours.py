@@ -48,7 +48,8 @@ MOVES_NOTHING = 0.02
 MOST_BLANKED = 5.0
 """Per cent of such numbers."""
 WHOLE = 22
-"""Of 24 trials, so many are to stand whole beside neighbours that move nothing."""
+"""Of 24 trials, so many are to stand whole beside neighbours that move nothing: no number is left out that was
+moved by the tolerance or less."""
 HARMLESS = frozenset(
     {
         NeighbourKind.NONE,
@@ -215,12 +216,14 @@ def _judged(kind: NeighbourKind, rows: Sequence[_Row], undisturbed: Sequence[_Ro
     """Yield what is to be told of the trials beside one kind of neighbour."""
     known = [row.others for row in rows if row.others is not None]
     yield reference(f"{kind}: others used, median", statistics.median(known) if known else math.nan, "cores")
-    whole = sum(not row.fallen and not row.blanked for row in rows)
-    fallen = [row.fallen or f"without {' '.join(sorted(row.blanked))}" for row in rows
-              if row.fallen or row.blanked]  # fmt: skip
-    what = f"{kind}: trials that stand whole, of {len(rows)}{_counted(fallen)}"
-    least = math.floor(len(rows) * WHOLE / (8 * TRIALS))
+    lacking = [row.fallen or " ".join(_lacks(row, undisturbed)) for row in rows]
+    without = [f"without {why}" if why and not row.fallen else why
+               for row, why in zip(rows, lacking, strict=True)]  # fmt: skip
+    what = f"{kind}: trials that stand whole, of {len(rows)}{_counted(filter(None, without))}"
+    whole, least = lacking.count(""), math.floor(len(rows) * WHOLE / (8 * TRIALS))
     yield at_least(what, whole, least) if kind in HARMLESS else reference(what, whole)
+    all_there = sum(not row.fallen and not row.blanked for row in rows)
+    yield reference(f"{kind}: trials with every number", all_there)
     if kind in HARMLESS:
         others = [row.fallen for row in rows if row.fallen not in ("", InvalidReason.MACHINE_BUSY)]
         yield at_most(f"{kind}: trials that fall for something else{_counted(others)}", len(others), 0)
@@ -293,11 +296,16 @@ def _blanked_for_nothing(
     yield at_most(what, share, MOST_BLANKED, "%") if near else reference(what, share, "%")
 
 
-def _is_near(column: str, row: _Row, undisturbed: Sequence[_Row]) -> bool:
+def _lacks(row: _Row, undisturbed: Sequence[_Row]) -> list[str]:
+    """Return what a row leaves out that it should not: numbers that others moved by the tolerance or less."""
+    return sorted(column for column in row.blanked if _is_near(column, row, undisturbed, TOLERANCE))
+
+
+def _is_near(column: str, row: _Row, undisturbed: Sequence[_Row], within: float = MOVES_NOTHING) -> bool:
     beside_it = [each.seen[column] for each in _of(row.cell, undisturbed, column)]
     if column not in row.seen or not beside_it:
         return False
-    return abs(row.seen[column] / statistics.geometric_mean(beside_it) - 1) <= MOVES_NOTHING
+    return abs(row.seen[column] / statistics.geometric_mean(beside_it) - 1) <= within
 
 
 def _moved(column: str, rows: Sequence[_Row], undisturbed: Sequence[_Row]) -> float:
