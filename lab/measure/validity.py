@@ -95,10 +95,10 @@ EXEMPTIBLE = frozenset(
     }
 )
 """Reasons that an experiment may mean to happen; a bound generator and too few samples never are."""
-_LASTING = frozenset(
-    {InvalidReason.GENERATOR_BOUND, InvalidReason.TOO_FEW_SAMPLES, InvalidReason.BALANCER_SHORT}
-)
+_LASTING = frozenset({InvalidReason.GENERATOR_BOUND, InvalidReason.BALANCER_SHORT})
 """Reasons that lie in what was planned, and that a further trial has too."""
+_LASTING_IF_QUIET = frozenset({InvalidReason.TOO_FEW_SAMPLES, InvalidReason.RATE_NOT_ACHIEVED})
+"""Reasons that do so unless others slowed the trial down."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,8 +148,8 @@ def reasons_against(evidence: Evidence, exempt: Set[InvalidReason] = frozenset()
 def is_spoilt(text: str | None) -> bool:
     """Tell whether a trial is invalid for what a further one need not have, by its invalid_reason."""
     reasons = set((text or "").split())
-    beyond_capacity = InvalidReason.RATE_NOT_ACHIEVED in reasons and InvalidReason.MACHINE_BUSY not in reasons
-    return bool(reasons) and not reasons & _LASTING and not beyond_capacity
+    lasting = _LASTING if InvalidReason.MACHINE_BUSY in reasons else _LASTING | _LASTING_IF_QUIET
+    return bool(reasons) and not reasons & lasting
 
 
 def _throughput_moved(evidence: Evidence, by: DisturbanceSource) -> bool:
