@@ -48,8 +48,8 @@ MOVES_NOTHING = 0.02
 MOST_BLANKED = 5.0
 """Per cent of such numbers."""
 WHOLE = 22
-"""Of 24 trials, so many are to stand whole beside neighbours that move nothing: no number is left out that was
-moved by the tolerance or less."""
+"""Of 24 trials, so many are to stand whole beside neighbours that move nothing: a number is left out only where
+it was moved beyond the tolerance."""
 HARMLESS = frozenset(
     {
         NeighbourKind.NONE,
@@ -115,7 +115,8 @@ def quiet() -> Iterator[GoalFigure]:
     for _ in _fill(found, math.ceil(count / 8), count):
         pass
     rows = [row for row in found[NeighbourKind.NONE] if (row.others or 0.0) < QUIET_CORES]
-    yield reference(f"of {count} trials, others used less than {QUIET_CORES:g} cores in", len(rows))
+    few = f"of {count} trials, others used less than {QUIET_CORES:g} cores in"
+    yield at_least(few, len(rows), count // 2)  # else the machine is not quiet, and this says nothing
     refused = [row.fallen for row in rows if row.fallen]
     yield at_most(f"of them refused{_counted(refused)}", len(refused), 0)
     yield at_most("of them with a number left out", sum(bool(row.blanked) for row in rows), 0)
