@@ -69,7 +69,7 @@ def comparing() -> Iterator[GoalFigure]:
 
 def sittings(sweeps: int = 10, **factors: object) -> Iterator[GoalFigure]:
     """Run ten real sweeps of the quickstart and compare each with each other: all are A with A."""
-    rows = [swept("quickstart", trials=TRIALS, **factors) for _ in range(sweeps)]
+    rows = [swept("quickstart", trials=TRIALS, redo_invalid=True, **factors) for _ in range(sweeps)]
     pairs = [compare(a, b) for a, b in permutations(rows, 2)]
     worse = 100 * np.mean([bool(pair.regressions) for pair in pairs])
     undecided = 100 * np.mean([bool(pair.undecided) for pair in pairs])

@@ -48,8 +48,8 @@ MOVES_NOTHING = 0.02
 MOST_BLANKED = 5.0
 """Per cent of such numbers."""
 WHOLE = 22
-"""Of 24 trials, so many are to stand whole beside neighbours that move nothing: a number is left out only where
-it was moved beyond the tolerance."""
+"""Of 24 trials, so many are to stand whole beside neighbours that move nothing: what they leave out was moved
+beyond the tolerance."""
 HARMLESS = frozenset(
     {
         NeighbourKind.NONE,

@@ -15,12 +15,14 @@ from lab.topology import Topology
 __all__ = ["median_ratio", "swept"]
 
 
-def swept(preset: str = "quick", *, trials: int, **factors: object) -> pd.DataFrame:
+def swept(
+    preset: str = "quick", *, trials: int, redo_invalid: bool = False, **factors: object
+) -> pd.DataFrame:
     """Run a sweep and return its rows, invalid ones as they are."""
     with tempfile.TemporaryDirectory(prefix="lab-benchmark-") as folder:
         offset = free_offset(Topology.parallel())
         plan = plan_sweep(
-            preset, trials=trials, folder=folder, port_offset=offset, redo_invalid=False, **factors
+            preset, trials=trials, folder=folder, port_offset=offset, redo_invalid=redo_invalid, **factors
         )
         print(f"         {plan}", flush=True)
         return results.read(run_sweep(plan))
