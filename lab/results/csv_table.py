@@ -85,7 +85,7 @@ class CsvTable:
         return CsvTable(self.path, header, rows)
 
     def _refuse_rows(self) -> None:
-        first: dict[tuple[str, ...], int] = {}
+        first: dict[tuple[str | int, ...], int] = {}
         for number, cells in self.rows:
             where = f"{self.path}, line {number}"
             if cells == self.header:
@@ -94,13 +94,21 @@ class CsvTable:
                 raise SchemaMismatch(
                     f"{where}: {len(cells)} cells for {len(self.header)} columns: mend or remove it"
                 )
-            identity = tuple(cells[self.header.index(name)] for name in _IDENTITY)
+            identity = tuple(_meant(cells[self.header.index(name)]) for name in _IDENTITY)
             before = first.setdefault(identity, number)
             if before != number:
                 raise SchemaMismatch(
                     f"{where}: trial {identity[2]} of cell {identity[1]} stands in line {before} already, "
                     "as after a merge that kept both sides: remove one of the two"
                 )
+
+
+def _meant(cell: str) -> str | int:
+    """Return what a cell of an identity stands for: trial 1 is also ` 1` and `01`, as programs save it."""
+    try:
+        return int(cell)
+    except ValueError:
+        return cell.strip()
 
 
 def _decoded(path: Path) -> str:

@@ -94,6 +94,8 @@ SPOILT: Mapping[str, tuple[Callable[[str], bytes], str]] = {
     "a row twice": (lambda text: again(text).encode(), "line 5: trial 1 of cell c1 stands in line 2"),
     "both sides of a merge": (lambda text: (text + text.partition("\n")[2]).encode(), "line 5: trial 1"),
     "a trial twice": (lambda text: again(text)[:-4].encode() + b"80\n", "line 5: trial 1 of cell c1"),
+    "a trial twice, once as 01": (replaced(SECOND, "mine,c1,01,"), "line 3: trial 1 of cell c1 stands in"),
+    "a trial twice, once with a blank": (replaced(SECOND, "mine,c1, 1,"), "line 3: trial 1 of cell c1"),
     "a conflict": (conflict, r"line 3: a conflict that git left \(<<<<<<<\)"),
     "a half settled conflict": (with_line(2, "=======\n"), "line 3: a conflict"),
     "a conflict in the header": (with_line(0, "<<<<<<< HEAD\n"), "line 1: a conflict"),
