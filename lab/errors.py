@@ -27,6 +27,9 @@ command line prints it as it is, without a traceback.
 
 from __future__ import annotations
 
+import io
+import sys
+
 __all__ = [
     "BadParameter",
     "CorpusError",
@@ -46,7 +49,29 @@ __all__ = [
     "SchemaMismatch",
     "StartFailed",
     "SweepMismatch",
+    "advice",
+    "in_kernel",
+    "show_any_letter",
 ]
+
+
+def in_kernel() -> bool:
+    """Return whether this process is a notebook's kernel: only there IPython has a shell of a front end."""
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython else None
+    return shell is not None and hasattr(shell, "kernel")
+
+
+def advice(*, command: str, notebook: str) -> str:
+    """Return the remedy in the words of whoever reads it: an option's, or a parameter's in a notebook."""
+    return notebook if in_kernel() else command
+
+
+def show_any_letter() -> None:
+    """Have what this process prints show a letter that the terminal lacks by its number, and never fail."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 class LabError(Exception):

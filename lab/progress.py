@@ -16,7 +16,7 @@ from typing import TextIO
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
-from lab.errors import ExtraMissing
+from lab.errors import ExtraMissing, in_kernel
 from lab.experiment_events import (
     Course,
     Event,
@@ -151,7 +151,7 @@ def follow(
 
 
 def _stopped(course: Course) -> str:
-    again = "run the cell again" if _in_notebook() else "run the same again"
+    again = "run the cell again" if in_kernel() else "run the same again"
     further = "to go on" if course.begun.resumes else "to begin anew"
     return f"stopped after {course.done} of {course.done + course.left} trials; {again} {further}"
 
@@ -217,14 +217,7 @@ def _of_row(row: Measurement) -> list[str]:
 
 
 def _stream() -> TextIO:
-    return sys.stdout if _in_notebook() else sys.stderr
-
-
-def _in_notebook() -> bool:
-    """Return whether this process is a kernel: only there IPython is loaded, with a shell of a front end."""
-    ipython = sys.modules.get("IPython")
-    shell = ipython.get_ipython() if ipython else None
-    return shell is not None and hasattr(shell, "kernel")
+    return sys.stdout if in_kernel() else sys.stderr
 
 
 def _interactive() -> bool:
@@ -232,7 +225,7 @@ def _interactive() -> bool:
 
     papermill and nbconvert, which run notebooks without one, do not.
     """
-    if not _in_notebook():
+    if not in_kernel():
         return False
     request = sys.modules["IPython"].get_ipython().kernel.get_parent("shell")
     return bool(request.get("content", {}).get("allow_stdin"))

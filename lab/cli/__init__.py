@@ -27,6 +27,8 @@ from __future__ import annotations
 
 import sys
 
+from lab.errors import show_any_letter
+
 __all__ = ["main"]
 
 INTERRUPTED = 130
@@ -35,6 +37,7 @@ INTERRUPTED = 130
 
 def main() -> None:
     """Run the command line of this process and end it; print nothing for a Ctrl-C, even while importing."""
+    show_any_letter()
     try:
         from lab.cli.app import run
 

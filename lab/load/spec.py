@@ -18,7 +18,7 @@ from lab.arrivals import (
     require_schedulable,
     require_time,
 )
-from lab.errors import BadParameter, RemoteRefused
+from lab.errors import BadParameter, RemoteRefused, advice
 from lab.load.addresses import look_up
 from lab.load.requests import head, socket_path, split_url
 from lab.names import WarmupMode
@@ -115,8 +115,9 @@ class LoadSpec:
         host = parts.hostname or ""
         addresses = look_up(host)
         if not (self.remote or all(map(is_loopback, addresses))):
+            allow = advice(command="--remote", notebook="remote = True")
             raise RemoteRefused(
-                f"{host} is not loopback: say that you may load it (--remote), or name a local host"
+                f"{host} is not loopback: say that you may load it ({allow}), or name a local host"
             )
         return addresses
 

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from lab.errors import LabError
+from lab.errors import LabError, show_any_letter
 
 __all__ = ["main"]
 
@@ -20,6 +20,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     0 if all cells ran, 1 if one failed, 2 if nothing was started because of what was typed, 130 after Ctrl-C.
     """
+    show_any_letter()
     try:
         return _run(_parser().parse_args(arguments))
     except KeyboardInterrupt:
@@ -34,11 +35,15 @@ def _run(options: argparse.Namespace) -> int:
 
     try:
         parameters = read_parameters(read_notebook(options.notebook), options.parameter)
+        options.build.mkdir(parents=True, exist_ok=True)
     except FileNotFoundError as error:
         print(f"there is no notebook {error.filename}: `ls notebooks` shows those there are", file=sys.stderr)
         return 2
     except LabError as error:
         print(error, file=sys.stderr)
+        return 2
+    except OSError as error:
+        print(f"--build {options.build} cannot be written ({error.strerror}): name a folder", file=sys.stderr)
         return 2
     from lab.notebook.execution import CELL_TIMEOUT_S, execute  # after the check, as it takes long
 
@@ -47,6 +52,9 @@ def _run(options: argparse.Namespace) -> int:
         executed = execute(options.notebook, parameters, build=options.build, cell_timeout_s=timeout_s)
     except LabError as error:
         print(error, file=sys.stderr)
+        return 1
+    except OSError as error:
+        print(f"{options.build} cannot be written ({error.strerror}): make room there", file=sys.stderr)
         return 1
     print(f"\n{executed.answer}\n\nwrote {executed.notebook} and {executed.html}")
     return 0

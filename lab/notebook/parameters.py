@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import io
+import re
 import tokenize
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -69,15 +70,34 @@ class Parameter:
 
 
 def read_notebook(path: Path) -> NotebookNode:
-    """Return the notebook in the file, in the fourth format. Raises FileNotFoundError."""
-    notebook: NotebookNode = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
+    """Return the notebook in the file, in the fourth format.
+
+    Raises FileNotFoundError, and BadParameter for what is no notebook.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise
+    except (OSError, ValueError) as error:
+        what = error.strerror if isinstance(error, OSError) else "no text in UTF-8"
+        raise BadParameter(f"{path} cannot be read ({what}): name a notebook, a file *.ipynb") from None
+    if re.search(r"^(<{7}|>{7}) ", text, re.MULTILINE):
+        raise BadParameter(f"{path} has conflicts that git left (<<<<<<<): keep one side of each")
+    try:
+        notebook: NotebookNode = nbformat.reads(text, as_version=4)  # type: ignore[no-untyped-call]
+        _ = [cell.metadata for cell in notebook.cells]
+    except (ValueError, KeyError, AttributeError, TypeError, nbformat.ValidationError):
+        raise BadParameter(f"{path} is no notebook: name a file that JupyterLab opens as one") from None
     return notebook
 
 
 def parameters_of(notebook: NotebookNode) -> dict[str, Parameter]:
     """Return the parameters by name, in the order of the `parameters` cell; none without such a cell."""
     cells = [cell for cell in notebook.cells if _TAG in cell.metadata.get("tags", [])]
-    return {each.name: each for cell in cells[:1] for each in _assignments(cell.source)}
+    try:
+        return {each.name: each for cell in cells[:1] for each in _assignments(cell.source)}
+    except (SyntaxError, tokenize.TokenError) as error:
+        raise BadParameter(f"the parameters cell is no Python ({error}): mend it in JupyterLab") from None
 
 
 def read_parameters(notebook: NotebookNode, typed: Iterable[tuple[str, str]]) -> dict[str, Any]:
@@ -159,6 +179,14 @@ def _assignments(source: str) -> Iterator[Parameter]:
     }
     for node in ast.parse(source).body:
         if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
-            yield Parameter(
-                node.targets[0].id, ast.literal_eval(node.value), comments.get(node.end_lineno or 0, "")
-            )
+            name = node.targets[0].id
+            yield Parameter(name, _default(name, node.value), comments.get(node.end_lineno or 0, ""))
+
+
+def _default(name: str, value: ast.expr) -> Any:
+    try:
+        return ast.literal_eval(value)
+    except ValueError:
+        raise BadParameter(
+            f'{name} is {ast.unparse(value)} in the parameters cell: give a value, as 3, "text" or [1, 2]'
+        ) from None

@@ -11,7 +11,7 @@ from contextlib import ExitStack, contextmanager
 
 import psutil
 
-from lab.errors import BadParameter, PortInUse, StartFailed
+from lab.errors import BadParameter, PortInUse, StartFailed, advice
 from lab.topology import Topology
 from services.addresses import is_loopback
 from services.command import BACKLOG
@@ -116,10 +116,12 @@ def _describe(pid: int | None) -> str:
 def _in_use(name: str, port: int) -> str:
     holder = holders().get(port, "another program")
     offset = max(1, port // 1000 - 7) * 1000  # moves the documented ports past this one, moved or not
-    return (
-        f"port {port}, which {name} wants, is taken by {holder}: stop that, or move all ports "
-        f"(lab up --offset {offset}, nox -s sweep -- -p port_offset {offset}, Topology.shifted({offset}))"
+    remedy = advice(
+        command=f"lab up --offset {offset}, nox -s sweep -- -p port_offset {offset}, "
+        f"Topology.shifted({offset})",
+        notebook=f"port_offset = {offset}, or Topology.shifted({offset})",
     )
+    return f"port {port}, which {name} wants, is taken by {holder}: stop that, or move all ports ({remedy})"
 
 
 def free_offset(topology: Topology) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from lab.errors import ResultsError
+from lab.errors import ResultsError, advice
 
 __all__ = ["HOME", "baseline", "newest", "result_path"]
 
@@ -34,9 +34,13 @@ def baseline(folder: Path = RESULTS) -> Path:
     """
     named = [path for path in _all(folder) if path.stem.startswith("baseline-")]
     if not named:
+        make = advice(
+            command="nox -s sweep -- -p name baseline-me", notebook='notebook 02, name = "baseline-me"'
+        )
+        name = advice(command="-p a NAME", notebook='a = "NAME"')
         raise ResultsError(
-            f"there is no baseline-….csv in {folder.name}/: make one (nox -s sweep -- -p name baseline-me), "
-            "or name the result to compare with (-p a NAME)"
+            f"there is no baseline-….csv in {folder.name}/: make one ({make}), "
+            f"or name the result to compare with ({name})"
         )
     return named[-1]
 
@@ -46,8 +50,9 @@ def newest(folder: Path = RESULTS, but: Path | None = None) -> Path:
     others = [path for path in _all(folder) if path != but]
     if not others:
         beside = f" beside {but.stem}" if but else ""
+        first = advice(command="nox -s sweep", notebook="notebook 02")
         raise ResultsError(
-            f"there is nothing to compare in {folder.name}/{beside}: run a sweep first (nox -s sweep)"
+            f"there is nothing to compare in {folder.name}/{beside}: run a sweep first ({first})"
         )
     return max(others, key=lambda path: path.stat().st_mtime)
 

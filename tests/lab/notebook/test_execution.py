@@ -170,3 +170,70 @@ def test_a_wrong_parameter_exits_before_anything_is_written(write, capfd, typed:
 def test_a_notebook_that_is_not_there_is_named(tmp_path: Path, capfd) -> None:
     assert main([str(tmp_path / "none.ipynb")]) == 2
     assert "none.ipynb" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "is no notebook"),
+        (b"[]", "is no notebook"),
+        (b"{}", "is no notebook"),
+        (b"\xff\xfe", "no text in UTF-8"),
+        (b'{"cells": [\n<<<<<<< HEAD\n=======\n>>>>>>> theirs\n]}', "has conflicts that git left"),
+    ],
+)
+def test_what_is_no_notebook_is_named_in_one_line(tmp_path: Path, capfd, content: bytes, said: str) -> None:
+    path = tmp_path / "asked.ipynb"
+    path.write_bytes(content)
+    assert main([str(path), "--build", str(tmp_path / "build")]) == 2
+    (line,) = capfd.readouterr().err.splitlines()
+    assert str(path) in line
+    assert said in line
+    assert not (tmp_path / "build").exists()
+
+
+def test_a_directory_in_place_of_a_notebook_and_a_file_in_place_of_a_folder_are_named(
+    write, tmp_path: Path, capfd
+) -> None:
+    assert main([str(tmp_path)]) == 2
+    assert f"{tmp_path} cannot be read (Is a directory)" in capfd.readouterr().err
+    (tmp_path / "file").touch()
+    for build in (tmp_path / "file", tmp_path / "file" / "in"):
+        assert main([str(write("1")), "--build", str(build)]) == 2
+        (line,) = capfd.readouterr().err.splitlines()
+        assert f"--build {build} cannot be written" in line
+
+
+@pytest.mark.parametrize(
+    ("source", "said"), [("times = (", "is no Python"), ("times = list(range(3))", "times is list(range(3))")]
+)
+def test_a_parameters_cell_that_cannot_be_read_is_said_in_one_line(
+    write, capfd, source: str, said: str
+) -> None:
+    notebook = write("1")
+    changed = nbformat.read(notebook, 4)
+    changed.cells[1].source = source
+    nbformat.write(changed, notebook)
+    assert run(notebook) == 2
+    assert said in capfd.readouterr().err.splitlines()[-1]
+
+
+def test_a_terminal_that_lacks_a_letter_shows_it_in_its_own_and_nothing_fails(write) -> None:
+    command = [sys.executable, "-m", "lab.notebook", write("'4 × 5 – done'"), "-p", "times", "ü"]
+    environ = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=100, check=False)
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1].startswith(
+        "times cannot be 'ü'".encode("ascii", "backslashreplace").decode()
+    )
+
+
+def test_errors_advise_in_the_words_of_a_notebook_where_they_are_read_in_one(write) -> None:
+    notebook = write(
+        "import socket\nimport lab\nfrom lab.placement.ports import listen",
+        "taken = socket.create_server(('127.0.0.1', 0))",
+        "listen('service1', '127.0.0.1', taken.getsockname()[1])",
+    )
+    assert run(notebook) == 1
+    assert "port_offset = " in outputs(notebook)
+    assert "--offset" not in outputs(notebook)
