@@ -59,6 +59,13 @@ def peers(session: nox.Session) -> None:
 
 
 @nox.session
+def inputs(session: nox.Session) -> None:
+    """Write docs/balancers.md: what each of six balancers does with each kind of input."""
+    session.install("-e", ".[balancers]")
+    session.run("python", "-m", "benchmarks.balancer_inputs")
+
+
+@nox.session
 def placements(session: nox.Session) -> None:
     """Measure what real cores, clients and balancers make of the topologies (-- scaling clients)."""
     session.install("-e", ".[balancers,clients,grpc]")

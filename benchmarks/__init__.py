@@ -6,4 +6,7 @@ prints each GoalFigure as it is found, writes all to `build/NAME.json`, and ends
 missed. A goal gets its servers from `server` (known behaviour), `backends` and `nginx` (next to no cost),
 `one_service` and `flaky_instances`, its balancers from `balancers`, and its sweeps from `sweeping`. Goals
 compare by interleaved rounds, so that drift hits all alike.
+
+`balancer_inputs` is a program of its own: it writes docs/balancers.md, from `input_kinds` and what balancers
+do before a `strict_instance`.
 """

@@ -14,9 +14,11 @@ A request comes in at service1 and passes, in each service, these files in this 
 A request is waiting, in a slot, or beyond. It leaves early with 503 where the queue is full, and with 504
 where its budget ends, in any of the three.
 
-An instance comes alive as `python -m services 1` (__main__: `settings` reads the environment by the rules of
-`environment`, `command` opens the socket, uvicorn serves), or under the lab, which makes ServiceSettings from
-a topology and serves `pipeline.create_app`. Without settings, `documented` says ports, routes and next hops.
+An instance comes alive as `python -m services 1` (__main__: `settings` reads the environment, which
+`variables` lists, by the rules of `environment`, `command` opens the socket, uvicorn serves), or under the
+lab, which makes ServiceSettings from a topology and serves `pipeline.create_app`. Without settings,
+`documented` says ports, routes and next hops, and `limits` how large a message may be. `description` is what
+/openapi.json says.
 
 `balancer` stands between one service and the instances of the next. `rpc` is both over gRPC, with the same
 instance and the same balancing. `wire` is the HTTP client connection of balancers, of the load generator and

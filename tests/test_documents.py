@@ -11,7 +11,9 @@ from urllib.parse import unquote
 import pytest
 import typer
 
+from benchmarks.input_kinds import ANSWERS, REQUESTS
 from lab.cli.app import app
+from lab.placement.proxies import PROXIES
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "results/README.md")]
@@ -103,3 +105,13 @@ def test_a_goal_that_a_document_measures_exists(document: Path, session: str) ->
         if isinstance(node, ast.Assign) and isinstance(node.value, ast.Dict)
     )
     assert goals <= known
+
+
+def test_the_table_of_balancers_has_a_cell_for_each_kind_and_balancer() -> None:
+    text = (ROOT / "docs" / "balancers.md").read_text(encoding="utf-8")
+    rows = [line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("| ")]
+    names = ["ours", *PROXIES]
+    kinds = [[kind.name for kind in group] for group in (REQUESTS, ANSWERS)]
+    assert [row[0] for row in rows if row[0] not in ("ours", "---")] == [*kinds[0], *kinds[1]]
+    assert [row for row in rows if row[0] == "ours"] == [names, names]
+    assert {len(row) for row in rows if row[0] not in ("ours",)} == {1 + len(names)}

@@ -17,6 +17,9 @@ A client's connection comes in at server.py (BalancerServer), which makes a Down
 6. After a failure, retries.py decides whether the request may go to another instance, which the RetryBudget
    pays for. Every outcome goes to the InstanceSet, which passes failures to Health, and to the Counters.
 
+7. Where a client asked for a websocket and the instance has switched (101), a Tunnel (tunnel.py) takes both
+   connections over. The request is answered and counted, and its attempt is in flight until the tunnel ends.
+
 States and their transitions stand with the classes: Downstream, RequestReader (a client's connection),
 Forward (a request), Attempt (one try), Health (an instance: SERVING, EJECTED, TRIAL). ActiveChecks
 (active_checks.py) asks each instance for its /health and tells Health; what Health and Forward decide beyond

@@ -64,6 +64,13 @@ def test_a_token_is_what_a_header_can_carry_and_no_message_shows_it():
     assert "s3cret" not in repr(BalancerSettings("service1", 0, (), admin_token="s3cret"))
 
 
+def test_the_balancer_of_the_last_service_takes_what_the_services_add_to_a_text():
+    limits = [
+        BalancerSettings(f"service{n}", 0, (), body_limit_bytes=1000).request_limit_bytes for n in range(1, 5)
+    ]
+    assert limits == [1000, 1000, 1000, 2024]
+
+
 def test_the_innermost_time_out_is_the_shortest():
     numbers = range(1, 5)
     tries = [BalancerSettings.from_environ({}, f"service{n}").try_timeout_s for n in numbers]
