@@ -29,7 +29,6 @@ from lab.results.csv_file import require_resumable
 from lab.results.folder import HOME
 from lab.sweep.levels import Grid, Level, factor_names, read_levels, unknown
 from lab.sweep.presets import PresetName, preset_named
-from lab.sweep.review import require_no_other
 from lab.sweep.trial import Generators, load_spec, read_cores
 from lab.sweep.windows import TrialWindow, Windows, predicted_rps
 from lab.topology import Topology
@@ -177,6 +176,8 @@ MOST_PROCESSES = 256
 """The most generators: each needs at least one connection of an open loop."""
 MOST_OFFSET = 50_000
 """The largest offset with which all ports exist."""
+REVIEW_MARK = "<!-- This file is written anew by each run of its sweep. -->"
+"""How the NAME.md begins that a named sweep leaves (lab.sweep.review)."""
 LONGEST_NAME = 200
 """Bytes of a name that leave room for what stands around it: a file's name has 255 at most."""
 
@@ -250,7 +251,7 @@ def plan_sweep(
     _check(planned)
     if name is not None:
         require_resumable(planned.path, planned.parameters)
-        require_no_other(planned.path)
+        _require_no_other(planned.path)
     return planned
 
 
@@ -332,6 +333,20 @@ def _file_name(value: object) -> str:
             f"name cannot be {value[:40]}…, which has {len(value)} letters: files take up to {LONGEST_NAME}"
         )
     return value
+
+
+def _require_no_other(csv: Path) -> None:
+    """Raise BadParameter where NAME.md is a file that no sweep wrote, such as a README."""
+    path = csv.with_suffix(".md")
+    if path.exists() and not _is_review(path):
+        raise BadParameter(f"{path} is there, and no sweep wrote it: choose another name")
+
+
+def _is_review(path: Path) -> bool:
+    try:
+        return path.read_text(encoding="utf-8").startswith(REVIEW_MARK)
+    except (OSError, ValueError):
+        return False
 
 
 def _name_by_time() -> str:

@@ -7,20 +7,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from lab.errors import BadParameter, LabError
+from lab.errors import LabError
 from lab.progress import note
 from lab.results.sidecar import Provenance, Sidecar
+from lab.sweep.plan import REVIEW_MARK
 
-__all__ = ["require_no_other", "write_review"]
-
-MARK = "<!-- This file is written anew by each run of its sweep. -->"
-
-
-def require_no_other(csv: Path) -> None:
-    """Raise BadParameter where NAME.md is a file that no sweep wrote, such as a README."""
-    path = csv.with_suffix(".md")
-    if path.exists() and not _is_review(path):
-        raise BadParameter(f"{path} is there, and no sweep wrote it: choose another name")
+__all__ = ["write_review"]
 
 
 def write_review(csv: Path, plan: str) -> None:
@@ -43,7 +35,7 @@ def _write(csv: Path, plan: str) -> None:
     picture = chart.save(csv.with_suffix(".png"))
     shown = " ".join(chart.alternative.split()).replace("[", "(").replace("]", ")")
     parts = [
-        MARK,
+        REVIEW_MARK,
         f"## {csv.stem}",
         str(charts.answer(rows)),
         f"![{shown}](<{picture.name}>)",
@@ -61,10 +53,3 @@ def _origin(where: Provenance) -> str:
     )
     machine = f"{where.cpu_model}, {where.cpu_count} usable, {where.system}"
     return f"Measured at {commit}, on {machine}, {where.python}."
-
-
-def _is_review(path: Path) -> bool:
-    try:
-        return path.read_text(encoding="utf-8").startswith(MARK)
-    except (OSError, ValueError):
-        return False

@@ -10,7 +10,8 @@ import pytest
 from lab.errors import BadParameter
 from lab.results import Results
 from lab.sweep import plan_sweep
-from lab.sweep.review import MARK, require_no_other, write_review
+from lab.sweep.plan import REVIEW_MARK
+from lab.sweep.review import write_review
 from tests.support.measurements import make_measurement
 
 
@@ -28,7 +29,7 @@ def csv(tmp_path: Path) -> Path:
 def test_it_holds_the_answer_the_verdicts_the_picture_and_what_was_not_default(csv: Path) -> None:
     write_review(csv, str(plan_sweep(policy="peak_ewma")))
     text = csv.with_name("mine.1.md").read_text(encoding="utf-8")
-    assert text.startswith(f"{MARK}\n\n## mine.1\n")
+    assert text.startswith(f"{REVIEW_MARK}\n\n## mine.1\n")
     assert "trials are valid." in text
     assert "| claim | measured | 95 % interval | documented | verdict |" in text
     assert "](<mine.1.png>)" in text
@@ -39,7 +40,8 @@ def test_it_holds_the_answer_the_verdicts_the_picture_and_what_was_not_default(c
 
 def test_it_is_written_anew_and_a_file_that_no_sweep_wrote_is_left_alone(csv: Path) -> None:
     write_review(csv, "first")
-    require_no_other(csv)
+    (csv.parent / "other.md").write_bytes(csv.with_suffix(".md").read_bytes())
+    assert plan_sweep(name="other", folder=csv.parent).named
     write_review(csv, "second")
     assert "second." in csv.with_suffix(".md").read_text(encoding="utf-8")
     (csv.parent / "README.md").write_text("# Results")
