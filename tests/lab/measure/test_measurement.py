@@ -13,7 +13,7 @@ from tests.support.measurements import make_measurement
 CONTRACT = """
 sweep_id cell_id trial started_at schedule_hash topology replicas policy balancer protocol placement
 client work work_ms work_distribution slots corpus payload_bytes load_model concurrency
-think_time_ms requested_rate seed duration_s warmup_s warmup_mode requests succeeded failed failures
+think_time_ms requested_rate seed duration_s warmup_s warmup_mode tuning requests succeeded failed failures
 dropped achieved_rate throughput_rps response_time_mean_ms response_time_p50_ms response_time_p90_ms
 response_time_p95_ms response_time_p99_ms response_time_p99_9_ms response_time_max_ms
 service_time_p50_ms service_time_p99_ms in_flight_mean service1_queue_ms service2_queue_ms
