@@ -24,6 +24,8 @@ from services.wire import SHORTAGES, Deadlines, FailureKind, Pool
 
 __all__ = ["Clients", "DuplicateInstance", "LoadBalancer", "UnknownInstance"]
 
+MOST_SHED = 32
+"""How many idle clients go for one that comes."""
 SPARE_DESCRIPTORS = 8
 """What is kept back beside descriptors for connections, such as for a log."""
 _SAFE = frozenset((b"GET", b"HEAD", b"OPTIONS"))
@@ -139,6 +141,7 @@ class LoadBalancer:
 
     def checked(self, instance: InstanceState, *, healthy: bool, now: float) -> None:
         """Take note of an active check. Requests do not wait for an instance that checks find down."""
+        self.descriptors = descriptor_limit()  # which may be changed from outside
         if healthy:
             self.instances.check_passed(instance, now)
             return
@@ -169,7 +172,9 @@ class LoadBalancer:
         if descriptor + kept_back < self.descriptors:
             return True
         self.fell_short(FailureKind.NO_DESCRIPTOR)
-        return descriptor + kept_back < self.descriptors or self._clients.shed()
+        # Each that goes frees its descriptor and the one kept back for it. Many may have come at once.
+        missing = min(1 + (descriptor + kept_back - self.descriptors) // 2, MOST_SHED)
+        return missing <= 0 or sum(self._clients.shed() for _ in range(missing)) > 0
 
     def add(self, address: Address) -> InstanceState:
         """Add an instance, to which requests may go from now on. Raises DuplicateInstance."""

@@ -101,10 +101,10 @@ class BalancerServer:
         for _ in range(min(len(self._connections), LOOKED_AT)):
             connection = next(iter(self._connections))
             del self._connections[connection]
-            self._connections[connection] = None  # last from now on, so that all have their turn
             if connection.idle:
                 connection.abort()
                 return True
+            self._connections[connection] = None  # last from now on, so that all have their turn
         return False
 
     def vacate(self, instance: InstanceState) -> None:

@@ -11,14 +11,14 @@ from typing import Protocol, cast
 
 from services.balancer.http.request import CHUNKED, Refusal, RequestHead, parse_head
 
-__all__ = ["ChunkDecoder", "Expected", "Limits", "RequestHandler", "RequestReader"]
+__all__ = ["STEPS", "ChunkDecoder", "Expected", "Limits", "RequestHandler", "RequestReader"]
 
 _SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})(?:[ \t]*;[\t\x20-\x7e\x80-\xff]*)?")
+_PLAIN = re.compile(rb"([0-9A-Fa-f]{1,8})\r\n")
 _TRAILER = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t\x20-\x7e\x80-\xff]*")
-_EMPTY_LINES = re.compile(rb"(?:\r\n)+")
 MAX_LINE = 4096
 MAX_TRAILERS = 16 * 1024
-STEPS = 256
+STEPS = 64
 """How many chunks are taken in one turn of the loop, so that no client keeps the others waiting."""
 FRAMING_PER_CHUNK = 16
 FRAMING_PER_BYTE = 2
@@ -57,12 +57,29 @@ class ChunkDecoder:
         self._buffer = self._buffer + data if self._buffer else data
         out: list[bytes] = []
         steps = STEPS
-        while steps and not self.done and self._step(out):
+        while steps and not self.done:
             steps -= 1
+            if not self._plain_chunk(out) and not self._step(out):
+                break
         left = self._buffer[self._at :]
         self._at = 0
         self._buffer, self.rest = (b"", left) if self.done or not steps else (left, b"")
         return b"".join(out)
+
+    def _plain_chunk(self, out: list[bytes]) -> bool:
+        """Take a chunk that is there as a whole and has nothing but its size before it: nearly every one."""
+        match = None if self._left or self._in_trailers else _PLAIN.match(self._buffer, self._at)
+        if match is None:
+            return False
+        begin, end = match.span(1)
+        size = int(match[1], 16)
+        start = end + 2
+        if not size or self._buffer[start + size : start + size + 2] != b"\r\n":
+            return False
+        out.append(self._buffer[start : start + size])
+        self._at = start + size + 2
+        self._framed(end - begin, size)
+        return True
 
     def _step(self, out: list[bytes]) -> bool:
         """Take one line or one chunk from the buffer, or a part of it. Returns False for a part."""
@@ -108,13 +125,17 @@ class ChunkDecoder:
         if match is None:
             raise Refusal(400, "a bad chunk size")
         size = int(match.group(1), 16)
-        framing = self._framing + len(line) + 4 - FRAMING_PER_CHUNK - FRAMING_PER_BYTE * size
-        self._framing = max(0, framing)
-        if framing > MAX_FRAMING:
-            raise Refusal(400, "a chunked body that is mostly extensions")
+        self._framed(len(line), size)
         self._left = size + 2 if size else 0
         self._in_trailers = not size
         return self._left
+
+    def _framed(self, line: int, size: int) -> None:
+        """Count the framing of a chunk of `size` bytes whose first line has `line`."""
+        framing = self._framing + line + 4 - FRAMING_PER_CHUNK - FRAMING_PER_BYTE * size
+        self._framing = framing if framing > 0 else 0
+        if framing > MAX_FRAMING:
+            raise Refusal(400, "a chunked body that is mostly extensions")
 
     def _trailer(self, line: bytes) -> None:
         self._trailer_bytes += len(line) + 2
@@ -163,6 +184,14 @@ class RequestHandler(Protocol):
 _CR = 0x0D
 _NOBODY = cast(RequestHandler, None)
 """What a reader that was stopped hands requests to: it has none, and holds on to no connection."""
+
+
+def _without_empty_lines(data: bytes) -> bytes:
+    """Return the data from its first line that is not empty; it begins with one that is."""
+    lines = (len(data) - len(data.lstrip(b"\r\n"))) // 2
+    while not data.startswith(b"\r\n" * lines):  # bare ones among them: those stay, to be refused
+        lines //= 2
+    return data[2 * lines :]
 
 
 class RequestReader:
@@ -278,9 +307,8 @@ class RequestReader:
     def _no_head_yet(self, end: int) -> bool:
         """Deal with a buffer that begins with no whole head. Return whether there is more to look at."""
         buffer, limit = self.buffer, self._limits.head_limit
-        empty = _EMPTY_LINES.match(buffer)
-        if empty is not None:  # before a request they are to be ignored (RFC 9112, 2.2)
-            self.buffer = buffer[empty.end() :]
+        if buffer.startswith(b"\r\n"):  # empty lines before a request are to be ignored (RFC 9112, 2.2)
+            self.buffer = _without_empty_lines(buffer)
             return True
         if end > limit or (end < 0 and len(buffer) > limit):
             raise Refusal(431, f"the head is over {limit} bytes")

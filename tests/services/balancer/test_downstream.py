@@ -11,6 +11,7 @@ from contextlib import suppress
 import pytest
 
 from services.balancer import downstream_flow
+from services.balancer.http.request_reader import STEPS
 from tests.support.balancing import balanced, echo, let_time_pass, post, silent
 from tests.support.waiting import eventually
 
@@ -436,7 +437,7 @@ async def test_a_body_in_small_chunks_arrives_whole_and_takes_many_turns():
         answer = await client.answer()
         turns.end()
         assert answer.body == b"service1a:" + b"x" * 20_000
-        assert turns.number >= 20_000 // 256
+        assert turns.number >= 20_000 // STEPS
 
 
 @pytest.mark.parametrize("replay_limit_bytes", [100, 100_000])
