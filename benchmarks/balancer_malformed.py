@@ -20,7 +20,7 @@ from services.balancer.settings import Address, BalancerSettings
 from services.loops import run
 from services.wire.connecting import reset_on_close
 
-__all__ = ["balancer_malformed"]
+__all__ = ["balancer_malformed", "mutated_requests", "send"]
 
 REQUESTS = 100_000
 ATTACKERS = 24
@@ -90,12 +90,13 @@ async def _attack(port: int, number: int, seen: Counter[str]) -> None:
         seen["sent"] += 1
         try:
             async with asyncio.timeout(HANG_S):
-                await _send(port, _mutated_requests(rng), seen)
+                await send(port, mutated_requests(rng), seen)
         except TimeoutError:
             seen["hung"] += 1
 
 
-async def _send(port: int, data: bytes, seen: Counter[str]) -> None:
+async def send(port: int, data: bytes, seen: Counter[str]) -> None:
+    """Send bytes over a connection of their own, and read what comes back until the other side closes."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     # A reset when it is closed leaves nothing behind that would use up the ports.
     reset_on_close(writer.transport)
@@ -133,7 +134,7 @@ async def _behave(port: int, name: str, over: asyncio.Event, seen: Counter[str])
     writer.close()
 
 
-def _mutated_requests(rng: random.Random) -> bytes:
+def mutated_requests(rng: random.Random) -> bytes:
     """Return two requests, one after the other, with one to four things wrong with them."""
     data = bytearray(rng.choice(_SEEDS) + rng.choice(_SEEDS))
     for _ in range(rng.randint(1, 4)):

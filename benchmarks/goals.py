@@ -9,6 +9,8 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
+from functools import partial
+from inspect import signature
 from pathlib import Path
 
 from lab.machine import facts
@@ -34,8 +36,11 @@ class GoalFigure:
         return f"  {verdict:7}{self.what}: {figure}" + (f"  ({self.bound})" if self.bound else "")
 
 
-Goal = Callable[[], Iterator[GoalFigure]]
-"""A function that measures one thing in bounded time. The first line of its docstring is its title."""
+Goal = Callable[..., Iterator[GoalFigure]]
+"""A function that measures one thing in bounded time. The first line of its docstring is its title.
+
+One that takes `seconds` lasts as long as the command line says, and as long as it is by itself otherwise.
+"""
 
 
 def at_most(what: str, figure: float, limit: float, unit: str = "") -> GoalFigure:
@@ -57,7 +62,9 @@ def main(name: str, goals: Mapping[str, Goal]) -> int:
     """Measure the goals named on the command line, or all, and write build/NAME.json; return 1 for a miss."""
     parser = argparse.ArgumentParser(prog=f"python -m benchmarks.{name}")
     parser.add_argument("goals", nargs="*", metavar="goal", help=f"which: {', '.join(goals)} (default: all)")
-    wanted = parser.parse_args().goals or list(goals)
+    parser.add_argument("--seconds", type=float, help="how long a goal that takes a length lasts")
+    options = parser.parse_args()
+    wanted = options.goals or list(goals)
     unknown = sorted(set(wanted) - set(goals))
     if unknown:
         parser.error(f"no goal {unknown}: there are {list(goals)}")
@@ -67,7 +74,7 @@ def main(name: str, goals: Mapping[str, Goal]) -> int:
             print(f"  note   {fact.name} {fact.value}: {fact.remedy}", flush=True)
     measured: dict[str, list[GoalFigure]] = {}
     for goal in wanted:
-        measured[goal] = _measure(goal, goals[goal])
+        measured[goal] = _measure(goal, goals[goal], options.seconds)
     file = Path("build") / f"{name}.json"
     file.parent.mkdir(exist_ok=True)
     rows = {goal: [asdict(figure) for figure in figures] for goal, figures in measured.items()}
@@ -77,11 +84,12 @@ def main(name: str, goals: Mapping[str, Goal]) -> int:
     return 1 if missed else 0
 
 
-def _measure(name: str, goal: Goal) -> list[GoalFigure]:
+def _measure(name: str, goal: Goal, seconds: float | None) -> list[GoalFigure]:
     print(f"{name}: {(goal.__doc__ or name).splitlines()[0]}", flush=True)
     begun = time.monotonic()
     figures = []
-    for figure in goal():
+    lasting = seconds is not None and "seconds" in signature(goal).parameters
+    for figure in partial(goal, seconds=seconds)() if lasting else goal():
         figures.append(figure)
         print(figure.line(), flush=True)
     print(f"         in {time.monotonic() - begun:.0f} s", flush=True)

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import sys
 
+from benchmarks.balancer_attacks import balancer_attacks
 from benchmarks.balancer_cpu import balancer_cpu
 from benchmarks.balancer_kill import balancer_kill
 from benchmarks.balancer_malformed import balancer_malformed
 from benchmarks.balancer_overload import balancer_overload
 from benchmarks.balancer_random import balancer_random
+from benchmarks.balancer_shortage import balancer_memory, balancer_shortage
+from benchmarks.balancer_soak import balancer_soak
+from benchmarks.balancer_stale import balancer_stale
 from benchmarks.balancer_trouble import (
     balancer_abort,
     balancer_all_dead,
@@ -31,6 +35,11 @@ GOALS = {
     "balancer_overload": balancer_overload,
     "balancer_random": balancer_random,
     "balancer_malformed": balancer_malformed,
+    "balancer_shortage": balancer_shortage,
+    "balancer_memory": balancer_memory,
+    "balancer_attacks": balancer_attacks,
+    "balancer_stale": balancer_stale,
+    "balancer_soak": balancer_soak,
 }
 
 if __name__ == "__main__":
