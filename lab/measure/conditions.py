@@ -84,6 +84,15 @@ class Condition:
         return "<" if self.quantity is ConditionMetric.THROUGHPUT else ">"
 
     @property
+    def holds_always(self) -> bool | None:
+        """Whether every measurement meets the condition, or, if False, none does; None where it depends."""
+        if self.value == 0 and self.sign in (">=", "<"):
+            return self.sign == ">="
+        if self.is_share and self.value == 1 and self.sign in ("<=", ">"):
+            return self.sign == "<="
+        return None
+
+    @property
     def fewest_answers(self) -> int:
         """The fewest answers that can decide the condition."""
         if self.quantity.is_time and self.quantity.startswith("p"):
@@ -150,6 +159,10 @@ def _condition(text: str, examples: str) -> tuple[str, Condition]:
     good = ">=" if quantity is ConditionMetric.THROUGHPUT else "<="
     sign = found["sign"].replace("==", "=")
     condition = Condition(quantity, good if sign == "=" else sign, value, is_share=figure.endswith("%"))
+    if (always := condition.holds_always) is not None:
+        raise _misunderstood(
+            text, f"it {'always' if always else 'never'} holds, so it tells nothing", examples
+        )
     return sign, condition
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -118,3 +119,23 @@ def test_a_failure_with_any_other_sign_means_what_it_says(text: str) -> None:
 def test_what_is_no_failure_is_refused_with_an_example_of_one(text: str) -> None:
     with pytest.raises(BadParameter, match="p99>200ms, errors>0, errors>1% or throughput<100"):
         Condition.parse_failure(text)
+
+
+@pytest.mark.parametrize("read", [Condition.parse, Condition.parse_failure])
+@pytest.mark.parametrize(
+    ("text", "how"),
+    [
+        ("errors>=0", "always"),
+        ("p99>=0ms", "always"),
+        ("errors<=100%", "always"),
+        ("errors<0", "never"),
+        ("errors>100%", "never"),
+        ("throughput<0", "never"),
+        ("mean<0s", "never"),
+    ],
+)
+def test_what_holds_always_or_never_tells_nothing_and_is_refused(
+    read: Callable[[str], Condition], text: str, how: str
+) -> None:
+    with pytest.raises(BadParameter, match=f"it {how} holds"):
+        read(text)
