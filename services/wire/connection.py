@@ -237,9 +237,8 @@ class Connection(asyncio.Protocol):
             return
         if self._complete:
             self._spoiled = self._spoiled or bool(problem)
-            repeated, size = self._repeated_head, self._bytes_seen
-            if repeated.worth(size) and not (self._is_head or self.collects_headers):
-                repeated.keep(self.raw_head, self._parser.get_status_code(), size, self._body_seen)
+            if self._repeated_head.worth(self._bytes_seen):
+                self._remember()
             self._succeed(exchange)
         elif problem or self._spoiled:
             begun = "" if self._head_done else f"; it began {quoted(self._head_seen or data)}"
@@ -286,8 +285,7 @@ class Connection(asyncio.Protocol):
         if self._complete or exchange is None:
             return
         status = self._parser.get_status_code()
-        headers = self._headers
-        if headers:
+        if headers := self._headers:
             self._headers = []  # trailers will not end up among them
         if status < 200:
             self._interim = True
@@ -310,10 +308,8 @@ class Connection(asyncio.Protocol):
             self._exchange.on_body(chunk)
 
     def on_message_complete(self) -> None:
-        if self._interim:
-            self._interim = False
-        else:
-            self._complete = True
+        self._complete = self._complete or not self._interim
+        self._interim = False
 
     # The rest.
 
@@ -338,13 +334,18 @@ class Connection(asyncio.Protocol):
         if self._exchange is exchange:
             self._succeed(exchange)
 
+    def _remember(self) -> None:
+        """Keep the head of the answer that has come, to know the next by (lab.load keeps another part)."""
+        if not (self._is_head or self.collects_headers):
+            status, size = self._parser.get_status_code(), self._bytes_seen
+            self._repeated_head.keep(self.raw_head, status, size, self._body_seen)
+
     def _succeed(self, exchange: Exchange) -> None:
         self._exchange = None
         self._complete = self._head_done = self._close_delimited = False
         self._bytes_seen = self._body_seen = 0
         self._head_seen = self._raw_head = b""
-        if self._headers:  # trailers
-            self._headers = []
+        self._headers.clear()  # trailers
         if self._spoiled or not (self._keep_alive and self._sent_all):
             self._shut()
         elif self._is_head:  # the parser waits for a body that never comes
@@ -355,8 +356,6 @@ class Connection(asyncio.Protocol):
         exchange.on_complete()
 
     def _lost(self, exc: Exception | None) -> None:
-        if self._closed:
-            return
         if isinstance(exc, SSLError):
             self._fail(FailureKind.TLS, tls_text(exc))
         elif exc is not None:

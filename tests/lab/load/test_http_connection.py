@@ -11,6 +11,7 @@ import pytest
 from lab.arrivals import Closed, Constant, Load
 from lab.load.spec import LoadSpec
 from services.server_timing import parse
+from services.wire.connection import Connection
 from tests.support.generating import generate
 from tests.support.raw_server import raw_serving
 
@@ -82,6 +83,29 @@ def test_known_answers_are_counted_as_the_server_gave_them(name: str, cut: bool,
     assert recorder.window(0, 999).stages == {
         name: (pytest.approx(total), count) for name, (total, count) in stages.items()
     }
+
+
+@pytest.mark.parametrize("load", [Closed(1), Constant(200)], ids=["closed", "open"])
+def test_answers_that_differ_in_their_server_timing_alone_are_parsed_but_twice(
+    load: Load, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parse_it, parsed, values = Connection.data_received, [], itertools.count()
+
+    def count(connection: Connection, data: bytes) -> None:
+        parsed.append(data)
+        parse_it(connection, data)
+
+    def answer(sock: socket.socket, _: int) -> None:
+        while sock.recv(65536):
+            sock.sendall(timed(b"a;dur=%d" % next(values))[2])
+
+    monkeypatch.setattr(Connection, "data_received", count)
+    with raw_serving(answer) as port:
+        url = f"http://127.0.0.1:{port}/"
+        spec = LoadSpec(url=url, load=load, duration_s=0.2, warmup_s=0.0, max_connections=1)
+        recorder = generate(spec).recorder
+    assert recorder.totals["http_200"] > 3 * len(parsed)
+    assert recorder.window(0, 999).stages["a"][1] == recorder.totals["http_200"]
 
 
 def test_a_known_answer_still_has_its_time_out() -> None:
