@@ -38,8 +38,10 @@ def needing(extra: Extra, what: str) -> Iterator[None]:
     try:
         yield
     except ModuleNotFoundError as error:
+        from services.extras import install_command  # may be hidden, which `require_own` is for
+
         raise ExtraMissing(
-            f"{what} needs {error.name}, which is not installed: pip install 'pipeline-lab[{extra}]'"
+            f"{what} needs {error.name}, which is not installed: {install_command(extra)}"
         ) from None
 
 

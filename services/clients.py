@@ -21,6 +21,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from services.environment import SettingsError
+from services.extras import install_command
 from services.limits import BODY_LIMIT_BYTES, answer_limit
 from services.names import ClientName
 from services.wire.client import WireClient
@@ -113,8 +114,8 @@ def require(name: ClientName) -> None:
             import_module(package)
         except ModuleNotFoundError as error:
             raise SettingsError(
-                f"SERVICE_CLIENT is '{name}', and the package {error.name} is not installed:"
-                " pip install 'pipeline-lab[clients]'"
+                f"SERVICE_CLIENT is '{name}', and the package {error.name} is not installed: "
+                f"{install_command('clients')}"
             ) from error
 
 

@@ -19,6 +19,7 @@ from typing import Protocol
 
 from services.addresses import address_of
 from services.environment import SettingsError, Variable
+from services.extras import install_command
 from services.loops import run
 
 __all__ = [
@@ -163,9 +164,7 @@ async def _serve(
 
 def not_installed(error: ModuleNotFoundError) -> SystemExit:
     """Say on standard error how to install gRPC, and return the exception that ends the program."""
-    print(
-        f"gRPC needs {error.name}, which is not installed: pip install 'pipeline-lab[grpc]'", file=sys.stderr
-    )
+    print(f"gRPC needs {error.name}, which is not installed: {install_command('grpc')}", file=sys.stderr)
     return SystemExit(CANNOT_START)
 
 

@@ -23,6 +23,7 @@ from lab.placement.cores import kept_on
 from lab.placement.protocol import ProtocolAdapter
 from lab.topology import Balancer, Instance, Topology
 from services.command import raise_descriptor_limit
+from services.extras import install_command
 from services.names import ProtocolName
 
 __all__ = ["Running", "Usage", "adapter_of"]
@@ -38,7 +39,7 @@ def adapter_of(topology: Topology) -> ProtocolAdapter:
             from lab.placement.protocol_grpc import GrpcAdapter
         except ModuleNotFoundError as error:
             raise NotSupported(
-                f"gRPC needs {error.name}, which is not installed: pip install 'pipeline-lab[grpc]'"
+                f"gRPC needs {error.name}, which is not installed: {install_command('grpc')}"
             ) from None
         return GrpcAdapter()
     from lab.placement.protocol_http import HttpAdapter

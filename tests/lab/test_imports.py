@@ -16,9 +16,10 @@ from lab.errors import ExtraMissing
 from lab.imports import Extra, needing
 from lab.placement.ports import reserved_offset
 from lab.topology import Topology
+from services.extras import install_command
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
-GRPC = "pip install 'pipeline-lab[grpc]'"
+GRPC = install_command("grpc")
 
 
 @pytest.fixture
@@ -143,7 +144,7 @@ def test_a_client_that_is_not_installed_is_told_in_one_line(without: Run) -> Non
         done = without(["aiohttp"], "-m", "lab.cli", "up", *asked)
     (line,) = done.stderr.splitlines()
     assert done.returncode == 1
-    assert "aiohttp is not installed: pip install 'pipeline-lab[clients]'" in line
+    assert f"aiohttp is not installed: {install_command('clients')}" in line
 
 
 def test_coding_costs_can_be_imported_without_grpc_and_not_had(without: Run) -> None:

