@@ -1,44 +1,53 @@
-"""What can be run: `nox -l` lists it. Every session makes its own environment; only nox must be installed."""
+"""What can be run: `nox -l` lists it. Sessions share an environment; only nox must be installed."""
 
+import json
+import os
 import shlex
+import shutil
 import subprocess
 import sys
+from hashlib import sha256
 from pathlib import Path
 
 import nox
 
 nox.needs_version = ">=2024.4.15"
-nox.options.default_venv_backend = "uv|virtualenv"
-nox.options.reuse_venv = "yes"
+nox.options.default_venv_backend = "none"  # all sessions share one, which `install` makes
 nox.options.sessions = ["tests", "lint"]
+
+SHARED = Path(".nox/lab").absolute()
+"""The environment of all sessions."""
+SWEEP = "notebooks/02_sweep.ipynb"
 
 
 @nox.session
 def sweep(session: nox.Session) -> None:
     """Start both topologies, drive them, write results/, charts and verdicts (-- -p concurrency "[1,2]")."""
-    session.install("-e", ".[balancers,clients,grpc]")
-    session.run("python", "-m", "lab.notebook", "notebooks/02_sweep.ipynb", *session.posargs)
+    install(session)
+    asked = session.run("python", "-m", "lab.notebook.needs", SWEEP, *session.posargs, silent=True, log=False)
+    install(session, *(extra for extra in str(asked).split() if extra in SIZES))
+    session.run("python", "-m", "lab.notebook", SWEEP, *session.posargs)
 
 
 @nox.session
 def lab(session: nox.Session) -> None:
     """Open the notebooks in JupyterLab."""
-    session.install("-e", ".[balancers,clients,grpc,jupyter]")
+    install(session, "jupyter")
     offer_filter(session)
-    session.run("jupyter", "lab", *(session.posargs or ["notebooks/01_quickstart.ipynb"]))
+    session.run("python", "-m", "lab.notebook.jupyter", *session.posargs)
 
 
 @nox.session
 def tests(session: nox.Session) -> None:
     """Run the tests on all cores (-- tests/services -k slots; few tests are faster with -n 0)."""
-    session.install("-e", ".[dev]")
+    install(session, "dev")
     session.run("pytest", "-n", "auto", "--dist", "worksteal", *session.posargs)
 
 
 @nox.session
 def lint(session: nox.Session) -> None:
     """Check style and docstrings with ruff, and types with mypy, strictly, on both packages."""
-    session.install("-e", ".[dev]")
+    install(session, "dev")
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
     session.run("mypy")
@@ -47,14 +56,14 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def compare(session: nox.Session) -> None:
     """Compare two results by cell; fails where the second is worse or nothing is told (-- a.csv b.csv)."""
-    session.install("-e", ".")
+    install(session)
     session.run("lab", "compare", *session.posargs)
 
 
 @nox.session
 def peers(session: nox.Session) -> None:
     """Measure the lab beside wrk, Locust, nginx and Envoy, in interleaved runs (-- generators)."""
-    session.install("-e", ".[balancers,clients,grpc]")
+    install(session, "balancers", "clients", "grpc")
     session.run("python", "-m", "benchmarks.peers", *session.posargs, env={"LOCUST": locust(session)})
 
 
@@ -68,23 +77,49 @@ def inputs(session: nox.Session) -> None:
 @nox.session
 def placements(session: nox.Session) -> None:
     """Measure what real cores, clients and balancers make of the topologies (-- scaling clients)."""
-    session.install("-e", ".[balancers,clients,grpc]")
+    install(session, "balancers", "clients", "grpc")
     session.run("python", "-m", "benchmarks.placements", *session.posargs)
 
 
 @nox.session
 def accuracy(session: nox.Session) -> None:
     """Measure how far the lab's numbers can be trusted (-- pacing stall)."""
-    session.install("-e", ".[balancers,clients,grpc]")
+    install(session, "balancers", "clients", "grpc")
     session.run("python", "-m", "benchmarks.accuracy", *session.posargs)
+
+
+def install(session: nox.Session, *extras: str) -> None:
+    """Install the lab with these extras, and show how; do nothing where the environment has them."""
+    kept = SHARED / "pipeline-lab.json"
+    project = sha256(Path("pyproject.toml").read_bytes()).hexdigest()
+    has = json.loads(kept.read_text()) if kept.exists() else {}
+    all_of = sorted({*has.get("extras", ()), *extras})
+    if (has.get("project"), has.get("extras")) != (project, all_of):
+        sizes = ", ".join(["400 MB", *(f"{SIZES[extra]} for {extra}" for extra in extras)])
+        session.log(f"Installing into {SHARED}, once: {sizes}. It takes a minute or two.")
+        add(session, "-e", f".[{','.join(all_of)}]")
+        kept.write_text(json.dumps({"project": project, "extras": all_of}))
+    os.environ["PATH"] = os.pathsep.join([str(SHARED / "bin"), os.environ["PATH"]])
+
+
+def add(session: nox.Session, *wanted: str, folder: Path = SHARED) -> None:
+    """Install what is wanted, with uv where it is there; make the environment first if need be."""
+    python, uv = folder / "bin" / "python", shutil.which("uv")
+    if not python.exists():
+        made_by = [uv, "venv", "--quiet", "--python"] if uv else [sys.executable, "-m", "virtualenv", "-q", "-p"]
+        session.run(*made_by, sys.executable, str(folder))
+    by = [uv, "pip", "install", "--python", str(python)] if uv else [str(python), "-m", "pip", "install"]
+    session.run(*by, *wanted)
+
+
+SIZES = {"balancers": "480 MB", "clients": "10 MB", "grpc": "30 MB", "jupyter": "150 MB", "dev": "800 MB"}
 
 
 def locust(session: nox.Session) -> str:
     """Return Locust's command, installed in an environment of its own: it brings gevent and a web server."""
-    home = Path(session.create_tmp()).resolve() / "locust"
+    home = SHARED.parent / "locust"
     if not (home / "bin" / "locust").exists():
-        session.run("python", "-m", "venv", str(home))
-        session.run(str(home / "bin" / "python"), "-m", "pip", "install", "--quiet", "locust", external=True)
+        add(session, "locust", folder=home)
     return str(home / "bin" / "locust")
 
 

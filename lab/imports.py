@@ -25,6 +25,8 @@ __all__ = ["Extra", "lazily", "needing", "require_own"]
 class Extra(StrEnum):
     """An optional part of the distribution, as in `pip install 'pipeline-lab[grpc]'`."""
 
+    BALANCERS = "balancers"
+    CLIENTS = "clients"
     GRPC = "grpc"
     JUPYTER = "jupyter"
 

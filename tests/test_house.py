@@ -25,6 +25,7 @@ FLOORS = (
         "lab.imports",
         "lab.names",
         "lab.rounding",
+        "lab.plain_text",
         "lab.arrivals",
         "lab.servers",
         "lab.topology",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 import contextlib
 import errno
 import io
@@ -22,6 +21,7 @@ from lab.cli.running import down, kill, logs, restart, stats, test
 from lab.cli.up import up
 from lab.cli.url import load, saturate
 from lab.errors import BadParameter, LabError
+from lab.plain_text import write_plainly
 
 __all__ = ["app", "run"]
 
@@ -179,23 +179,8 @@ def _silence(stream: TextIO) -> None:
 @contextlib.contextmanager
 def _lenient_streams() -> Iterator[_LenientStream]:
     """Put lenient streams in the place of stdout and stderr; give that of stdout."""
-    codecs.register_error("plain", _plainly)
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="plain")
+    write_plainly()
     err = _LenientStream("stderr", sys.stderr)
     out = _LenientStream("stdout", sys.stdout, instead=err)
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         yield out
-
-
-_PLAIN = {"–": "-", "—": "-", "…": "...", "×": "x", "→": "->", "≤": "<=", "≥": ">=", "±": "+-", "µ": "u"}
-
-
-def _plainly(error: UnicodeError) -> tuple[str | bytes, int]:
-    """Return what to write for characters that an encoding lacks: plainer ones, or their escapes."""
-    if not isinstance(error, UnicodeEncodeError):
-        raise error
-    characters = error.object[error.start : error.end]
-    plain = (_PLAIN.get(c) or c.encode("ascii", "backslashreplace").decode() for c in characters)
-    return "".join(plain), error.end

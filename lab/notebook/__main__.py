@@ -7,9 +7,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from lab.errors import LabError, show_any_letter
+from lab.errors import LabError
+from lab.plain_text import write_plainly
 
-__all__ = ["main"]
+__all__ = ["main", "parser"]
 
 INTERRUPTED = 130
 """The exit code of shells for a program that Ctrl-C ended: 128 and the number of SIGINT."""
@@ -20,9 +21,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     0 if all cells ran, 1 if one failed, 2 if nothing was started because of what was typed, 130 after Ctrl-C.
     """
-    show_any_letter()
+    write_plainly()
     try:
-        return _run(_parser().parse_args(arguments))
+        return _run(parser().parse_args(arguments))
     except KeyboardInterrupt:
         kept = "a sweep keeps its trials so far, and goes on when it is run again with its name (-p name …)"
         print(f"\ninterrupted: {kept}", file=sys.stderr)
@@ -60,12 +61,13 @@ def _run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def parser() -> argparse.ArgumentParser:
+    """Return the reader of the command line."""
+    reader = argparse.ArgumentParser(
         prog="python -m lab.notebook", description="Run a notebook from top to bottom."
     )
-    parser.add_argument("notebook", type=Path)
-    parser.add_argument(
+    reader.add_argument("notebook", type=Path)
+    reader.add_argument(
         "-p",
         "--parameter",
         nargs=2,
@@ -74,14 +76,14 @@ def _parser() -> argparse.ArgumentParser:
         metavar=("NAME", "VALUE"),
         help="set a parameter of the notebook; VALUE as YAML: 20, parallel, [1, 2, 4]",
     )
-    parser.add_argument("--build", type=Path, default=Path("build"), help="where to write (default: build)")
-    parser.add_argument(
+    reader.add_argument("--build", type=Path, default=Path("build"), help="where to write (default: build)")
+    reader.add_argument(
         "--timeout",
         type=float,
         metavar="S",
         help="longest a cell may take, in s",
     )
-    return parser
+    return reader
 
 
 if __name__ == "__main__":

@@ -13,9 +13,7 @@ def circle_of(called: Mapping[str, Iterable[str]]) -> list[str] | None:
     try:
         TopologicalSorter(called).prepare()
     except CycleError as error:
-        circle: list[str] = error.args[1][
-            :0:-1
-        ]  # each the caller of the one before
+        circle: list[str] = error.args[1][:0:-1]  # each the caller of the one before
         first = min(circle, key=list(called).index)
         return circle[circle.index(first) :] + circle[: circle.index(first)]
     return None
