@@ -97,7 +97,7 @@ def install(session: nox.Session, *extras: str) -> None:
     if (has.get("project"), has.get("extras")) != (project, all_of):
         sizes = ", ".join(["400 MB", *(f"{SIZES[extra]} for {extra}" for extra in extras)])
         session.log(f"Installing into {SHARED}, once: {sizes}. It takes a minute or two.")
-        add(session, "-e", f".[{','.join(all_of)}]")
+        add(session, "-e", f".[{','.join(all_of)}]" if all_of else ".")
         kept.write_text(json.dumps({"project": project, "extras": all_of}))
     os.environ["PATH"] = os.pathsep.join([str(SHARED / "bin"), os.environ["PATH"]])
 
@@ -106,7 +106,9 @@ def add(session: nox.Session, *wanted: str, folder: Path = SHARED) -> None:
     """Install what is wanted, with uv where it is there; make the environment first if need be."""
     python, uv = folder / "bin" / "python", shutil.which("uv")
     if not python.exists():
-        made_by = [uv, "venv", "--quiet", "--python"] if uv else [sys.executable, "-m", "virtualenv", "-q", "-p"]
+        made_by = (
+            [uv, "venv", "--quiet", "--python"] if uv else [sys.executable, "-m", "virtualenv", "-q", "-p"]
+        )
         session.run(*made_by, sys.executable, str(folder))
     by = [uv, "pip", "install", "--python", str(python)] if uv else [str(python), "-m", "pip", "install"]
     session.run(*by, *wanted)

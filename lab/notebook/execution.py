@@ -11,11 +11,11 @@ from typing import Any
 
 import papermill
 from nbclient.exceptions import CellTimeoutError, DeadKernelError
-from nbconvert import HTMLExporter
 from papermill.exceptions import PapermillExecutionError
 
 from lab.errors import NotebookFailed
 from lab.notebook.parameters import read_notebook
+from lab.notebook.report import answer_of, page
 
 __all__ = ["CELL_TIMEOUT_S", "Executed", "execute"]
 
@@ -32,10 +32,8 @@ class Executed:
 
     @property
     def answer(self) -> str:
-        """The output of the last cell as text; empty if it has none."""
-        outputs = read_notebook(self.notebook).cells[-1].get("outputs", [])
-        shown = outputs[-1].get("data", {}) if outputs else {}
-        return str(shown.get("text/markdown") or shown.get("text/plain") or "")
+        """The output of the last code cell as text; empty if it has none."""
+        return answer_of(read_notebook(self.notebook))
 
 
 def execute(
@@ -91,12 +89,5 @@ def _cause(error: Exception, cell_timeout_s: int) -> str:
 
 
 def _export(kept: Executed) -> None:
-    """Write a page that stands alone: pictures inside it, and no script from elsewhere."""
-    exporter = HTMLExporter(  # type: ignore[no-untyped-call]
-        extra_template_basedirs=[str(Path(__file__).parent)],
-        template_name="page",
-        exclude_input_prompt=True,
-        exclude_output_prompt=True,
-    )
-    page, _ = exporter.from_notebook_node(read_notebook(kept.notebook))
-    kept.html.write_text(page, encoding="utf-8")
+    """Write the page beside the notebook."""
+    kept.html.write_text(page(read_notebook(kept.notebook), kept.notebook.stem), encoding="utf-8")
