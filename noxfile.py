@@ -110,7 +110,11 @@ def add(session: nox.Session, *wanted: str, folder: Path = SHARED) -> None:
             [uv, "venv", "--quiet", "--python"] if uv else [sys.executable, "-m", "virtualenv", "-q", "-p"]
         )
         session.run(*made_by, sys.executable, str(folder))
-    by = [uv, "pip", "install", "--python", str(python)] if uv else [str(python), "-m", "pip", "install"]
+    by = (
+        [uv, "pip", "install", "--python", str(python)]
+        if uv
+        else [str(python), "-m", "pip", "install", "--no-compile"]
+    )
     session.run(*by, *wanted)
 
 

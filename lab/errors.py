@@ -27,7 +27,6 @@ command line prints it as it is, without a traceback.
 
 from __future__ import annotations
 
-import io
 import sys
 
 __all__ = [
@@ -51,7 +50,6 @@ __all__ = [
     "SweepMismatch",
     "advice",
     "in_kernel",
-    "show_any_letter",
 ]
 
 
@@ -65,13 +63,6 @@ def in_kernel() -> bool:
 def advice(*, command: str, notebook: str) -> str:
     """Return the remedy in the words of whoever reads it: an option's, or a parameter's in a notebook."""
     return notebook if in_kernel() else command
-
-
-def show_any_letter() -> None:
-    """Have what this process prints show a letter that the terminal lacks by its number, and never fail."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
 
 
 class LabError(Exception):

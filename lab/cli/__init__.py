@@ -27,7 +27,7 @@ from __future__ import annotations
 
 import sys
 
-from lab.errors import show_any_letter
+from lab.plain_text import write_plainly
 
 __all__ = ["main"]
 
@@ -37,7 +37,7 @@ INTERRUPTED = 130
 
 def main() -> None:
     """Run the command line of this process and end it; print nothing for a Ctrl-C, even while importing."""
-    show_any_letter()
+    write_plainly()
     try:
         from lab.cli.app import run
 

@@ -21,7 +21,7 @@ from lab.results.sidecar import Provenance
 
 __all__ = ["Attachment", "answer_of", "attachments_of", "page", "question_of"]
 
-_WRITTEN = re.compile(r"(?:^|\binto )(\S[^\n;]*?\.csv)\b", re.MULTILINE)
+_WRITTEN = re.compile(r"\binto (\S[^\n;]*?\.csv)\b")
 """How a run names the CSV that it wrote."""
 _SERVERS = ".servers.csv"
 
@@ -45,11 +45,16 @@ def question_of(notebook: NotebookNode) -> str:
 
 
 def answer_of(notebook: NotebookNode) -> str:
-    """Return what the last code cell shows, as Markdown or text; empty where it shows nothing."""
-    cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
-    outputs = cells[-1].get("outputs", []) if cells else []
-    shown = outputs[-1].get("data", {}) if outputs else {}
-    return str(shown.get("text/markdown") or shown.get("text/plain") or "")
+    """Return the last Markdown that a cell shows, else the last text; empty where a cell failed."""
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    if any(output.output_type == "error" for output in outputs):
+        return ""
+    shown = [output.data for output in outputs if "data" in output]
+    for kind in ("text/markdown", "text/plain"):
+        told = [data[kind] for data in shown if kind in data]
+        if told:
+            return str(told[-1])
+    return ""
 
 
 def attachments_of(notebook: NotebookNode) -> Iterator[Attachment]:
@@ -107,6 +112,7 @@ def _titled(notebook: NotebookNode, title: str) -> NotebookNode:
     """Give the page its title, and leave the question out of the first cell: the page opens with it."""
     titled = deepcopy(notebook)
     titled.metadata["title"] = title
+    titled.metadata.pop("widgets", None)
     for cell in titled.cells[:1]:
         if cell.cell_type == "markdown":
             cell.source = re.sub(r"^# .+\n*", "", cell.source, count=1)

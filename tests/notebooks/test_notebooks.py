@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from inspect import signature
 from pathlib import Path
 
@@ -34,13 +35,21 @@ def test_it_is_committed_without_outputs_and_for_the_kernel_that_every_environme
 
 
 def test_it_begins_with_a_question_and_ends_with_a_computed_answer(notebook: NotebookNode) -> None:
-    first, *_, last = notebook.cells
+    first, *_, last, _ = notebook.cells
     assert first.cell_type == "markdown"
     assert first.source.splitlines()[0].startswith("# ")
     assert first.source.splitlines()[0].endswith("?")
     assert last.cell_type == "code"
     words = [cell.source for cell in notebook.cells if cell.cell_type == "markdown"]
-    assert words[-1].startswith("## The answer")
+    assert words[-2].startswith("## The answer")
+
+
+def test_behind_the_answer_stands_what_to_do_next(notebook: NotebookNode) -> None:
+    last = notebook.cells[-1].source
+    assert last.startswith("## Next\n")
+    named = set(re.findall(r"\d\d_\w+\.ipynb", last))
+    assert named
+    assert named <= {path.name for path in NOTEBOOKS}
 
 
 def test_it_has_one_cell_of_parameters_each_with_a_comment(notebook: NotebookNode) -> None:
