@@ -4,8 +4,10 @@
 defaults in its `parameters` cell, turns what was typed into values of the same kinds, and calls the check
 that the notebook names in its metadata; nothing has run so far, and a mistake ends here with code 2. Then
 `execution` has papermill run the cells in a kernel of their own, prints what they print, and keeps the
-executed notebook and a page of HTML (`report`, template in `page/`), as far as the run came: code 0, or 1 if a cell
-failed, took too long or lost its kernel.
+executed notebook and a page of HTML (`report`, template in `page/`), as far as the run came: code 0, or 1 if
+a cell failed, took too long or lost its kernel. `needs` says which extras that takes.
+
+`jupyter` opens JupyterLab where it can be opened, and says elsewhere what to do.
 
 In a kernel, `parameters_in` (kernel.py) says what the parameters cell sets now, and `plans` what each
 notebook makes of it: the same functions that check what was typed.
