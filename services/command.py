@@ -60,6 +60,10 @@ class Server(Protocol):
         """Cut every connection with a reset and stop listening."""
 
 
+SHARES_PORT = "PIPELINE_LAB_SHARES_PORT"
+"""Set in the environment of a server whose port is held for it by sockets that share it and do not listen."""
+
+
 def name_of(text: str) -> str:
     """Return the service that an argument names: service1 for `1`, any other text as it is."""
     return f"service{text}" if text.isdecimal() else text
@@ -105,8 +109,9 @@ def listen(host: str, port: int, variable: str, host_variable: str) -> socket.so
     Raises SettingsError, naming the variables that set port and host, where that is not possible.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    shares = SHARES_PORT in os.environ
     try:
-        return socket.create_server((host, port), family=family, backlog=BACKLOG)
+        return socket.create_server((host, port), family=family, backlog=BACKLOG, reuse_port=shares)
     except OSError as error:
         reason = f"{error.strerror}".partition(" (")[0]
         raise SettingsError(

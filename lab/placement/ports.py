@@ -18,7 +18,9 @@ from services.command import BACKLOG
 
 __all__ = [
     "free_offset",
+    "held",
     "holders",
+    "is_held",
     "listen",
     "listen_all",
     "require_free",
@@ -73,6 +75,8 @@ def listen(name: str, host: str, port: int) -> socket.socket:
     try:
         # A port whose last connections linger in TIME_WAIT may be taken again at once.
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if is_held(host, port):
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         sock.bind((host, port))
         sock.listen(BACKLOG)
         sock.setblocking(False)
@@ -82,6 +86,55 @@ def listen(name: str, host: str, port: int) -> socket.socket:
             raise PortInUse(_in_use(name, port)) from None
         raise StartFailed(f"{name} cannot listen on {host}:{port}: {error.strerror or error}") from None
     return sock
+
+
+@contextmanager
+def held(addresses: Iterable[tuple[str, str, int]]) -> Iterator[None]:
+    """Hold the addresses against other programs during the block, whether a server listens there or not.
+
+    What `listen` returns meanwhile shares them, and so does a server's process that is told to (SHARES_PORT).
+    Raises PortInUse where another socket listens on one of them, or this process holds it already.
+    """
+    wanted = list(addresses)
+    for name, host, port in wanted:
+        if is_held(host, port):
+            raise PortInUse(_in_use(name, port))
+    require_free(wanted)
+    with ExitStack() as stack:
+        for name, host, port in wanted:
+            stack.callback(_hold(name, host, port).close)
+        own = {(host, port) for _, host, port in wanted}
+        _held.update(own)
+        try:
+            yield
+        finally:
+            _held.difference_update(own)
+
+
+def is_held(host: str, port: int) -> bool:
+    """Return whether this process holds the address."""
+    return (host, port) in _held
+
+
+_held: set[tuple[str, int]] = set()
+
+
+def _hold(name: str, host: str, port: int) -> socket.socket:
+    """Bind a socket that never listens: it is given no connection, and lets only those in that share.
+
+    Where connections of a server that did not share linger, SO_REUSEADDR is needed as well; until they are
+    gone a program that sets it could get in while no server listens.
+    """
+    for options in ((socket.SO_REUSEPORT,), (socket.SO_REUSEPORT, socket.SO_REUSEADDR)):
+        sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+        try:
+            for option in options:
+                sock.setsockopt(socket.SOL_SOCKET, option, 1)
+            sock.bind((host, port))
+            return sock
+        except OSError:
+            sock.close()
+    raise PortInUse(_in_use(name, port))
 
 
 def holders() -> dict[int, str]:

@@ -16,10 +16,11 @@ from lab.errors import NotRunning, NotSupported, StartFailed
 from lab.placement.fork_server import ForkServerClient, clean_environ
 from lab.placement.logs import LogFile
 from lab.placement.own_programs import OwnPrograms
-from lab.placement.ports import listen, listen_all
+from lab.placement.ports import is_held, listen, listen_all
 from lab.placement.running import Running, Usage
 from lab.placement.server_settings import balancer_settings, service_settings
 from lab.topology import PIPELINE, Balancer, Instance, Service, Topology
+from services.command import SHARES_PORT
 
 __all__ = ["Processes"]
 
@@ -184,8 +185,9 @@ class Processes(Running):
         else:
             module, arguments = self._adapter.service_module, [service.name]
             environ = service_settings(self._topology, service, server).to_environ()
+        shares = {SHARES_PORT: "1"} if is_held(server.host, server.port) else {}
         self._pids[name] = self._fork_server.launch(
-            name, module, arguments, clean_environ(environ), log.fileno()
+            name, module, arguments, clean_environ({**environ, **shares}), log.fileno()
         )
 
     def _new_log(self, name: str) -> LogFile:

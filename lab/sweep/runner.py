@@ -12,8 +12,8 @@ from lab.measure.columns import Factors
 from lab.measure.factors import topology_of
 from lab.measure.measurement import Measurement
 from lab.measure.row import Trial
-from lab.names import PlacementName
-from lab.placement.ports import require_free
+from lab.names import BalancerName, PlacementName
+from lab.placement.ports import held, require_free
 from lab.progress import follow, note
 from lab.results.csv_file import Results, read_measurements
 from lab.results.folder import HOME
@@ -22,6 +22,7 @@ from lab.sweep.plan import Plan, seconds
 from lab.sweep.review import write_review
 from lab.sweep.trial import place, run_trial, urls_served
 from lab.trials import InvalidTrials, made_up_for, say_who_computes
+from services.names import ProtocolName
 
 __all__ = ["run_sweep"]
 
@@ -42,7 +43,7 @@ def run_sweep(plan: Plan, *listeners: Listener) -> Path:
     """
     if not plan.path.exists():
         _require_placeable(plan)
-        _require_free_ports(plan)
+        require_free(_addresses(plan))  # before there is a CSV, so that a sweep that cannot start leaves none
     with Results(plan.path, plan.parameters) as results:
         for said in filter(None, (results.set_aside, why_no_commit())):
             note(said)
@@ -51,7 +52,10 @@ def run_sweep(plan: Plan, *listeners: Listener) -> Path:
         if left:
             note(f"{len(left)} trials into {_shown(plan.path)}; interrupted, name {plan.name} goes on")
             served = {url for each in plan.grid.combinations() for url in urls_served(each, plan.port_offset)}
-            with follow(plan, len(left), _planned_s(left), listeners, rows, resumes=True) as course:
+            with (
+                held(_addresses(plan, shared=True)),
+                follow(plan, len(left), _planned_s(left), listeners, rows, resumes=True) as course,
+            ):
                 say_who_computes(made_up_for(plan.most_redone), *served)
                 _run_rounds(plan, left, results, course)
             if plan.named:
@@ -128,11 +132,22 @@ def _require_placeable(plan: Plan) -> None:
         place(combination, plan.generators)
 
 
-def _require_free_ports(plan: Plan) -> None:
-    """Refuse taken ports before there is a CSV, so that a sweep that cannot start leaves none."""
+def _addresses(plan: Plan, *, shared: bool = False) -> list[tuple[str, str, int]]:
+    """Return name, host and port of each server of the sweep; with `shared` of those that share a held port.
+
+    Balancers of other people, servers of gRPC and programs of one's own bind theirs alone.
+    """
     wanted: dict[tuple[str, int], tuple[str, str, int]] = {}
+    alone: set[tuple[str, int]] = set()
     for combination in plan.grid.combinations():
         if combination["placement"] != PlacementName.REMOTE:
             topology = topology_of(combination).shifted(plan.port_offset)
-            wanted |= {(host, port): (name, host, port) for name, host, port in topology.addresses()}
-    require_free(wanted.values())
+            external = combination["balancer"] not in (None, BalancerName.BUILTIN)
+            balancers = {service.balancer.name for service in topology.services if service.balancer}
+            programs = {i.name for service in topology.services if service.program for i in service.instances}
+            for name, host, port in topology.addresses():
+                wanted[host, port] = name, host, port
+                binds_alone = name in programs or (external and name in balancers)
+                if binds_alone or topology.protocol is ProtocolName.GRPC:
+                    alone.add((host, port))
+    return [address for place, address in wanted.items() if not (shared and place in alone)]

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from lab.errors import StartFailed
+from lab.errors import PortInUse, StartFailed
 from lab.placement import ports
-from lab.placement.ports import free_offset, reserved_offset
+from lab.placement.ports import free_offset, held, listen, reserved_offset
 from lab.topology import Topology
 
 TOPOLOGY = Topology.sequential()
@@ -63,3 +63,21 @@ def test_an_offset_where_a_server_listens_is_passed_over(monkeypatch: pytest.Mon
         _, port = next(TOPOLOGY.shifted(offset).ports())
     with socket.create_server(("127.0.0.1", port)), pytest.raises(StartFailed):
         free_offset(TOPOLOGY)
+
+
+def test_what_is_held_lets_in_the_labs_own_listeners_and_nobody_else() -> None:
+    with listen("probe", "127.0.0.1", 0) as probe:
+        port = probe.getsockname()[1]
+    address = ("service1", "127.0.0.1", port)
+    with held([address]):
+        for _ in range(2):
+            with pytest.raises(OSError, match="in use"):
+                socket.create_server(("127.0.0.1", port))
+            with listen(*address) as server, socket.create_connection(("127.0.0.1", port)) as client:
+                server.setblocking(True)
+                server.accept()[0].close()  # so that the connection lingers here
+                assert client.recv(1) == b""
+        with pytest.raises(PortInUse), held([address]):
+            raise AssertionError
+    with socket.create_server(("127.0.0.1", port)), pytest.raises(PortInUse), held([address]):
+        raise AssertionError

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import socket
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -254,3 +255,20 @@ def test_only_a_sweep_with_a_name_leaves_something_to_review(make: Make) -> None
     run_sweep(replace(plan, name="sweep-unnamed", named=False))
     beside = {path.name for path in plan.path.parent.iterdir() if path.suffix in (".md", ".png")}
     assert beside == {"small.md", "small.png"}
+
+
+@pytest.mark.parametrize("placement", ["in-process", "processes"])
+def test_a_sweep_holds_its_ports_from_its_first_trial_to_its_last(make: Make, placement: str) -> None:
+    plan = make(placement=placement, concurrency=1, trials=2)
+    taken: list[int] = []
+
+    def intrude() -> None:
+        """Try to listen as servers do."""
+        for port in range(8051 + plan.port_offset, 8055 + plan.port_offset):
+            with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+                taken.append(port)
+
+    assert len(read_measurements(run_sweep(plan, lambda _: intrude()))) == 2
+    assert taken == []
+    intrude()
+    assert len(taken) == 4
