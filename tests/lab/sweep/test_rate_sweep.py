@@ -87,7 +87,9 @@ def test_every_rate_is_driven_as_often_as_asked_in_shuffled_order(
     assert [row.what.trial for row in rows] == [1, 1, 2, 2]
     assert sorted(row.factors.requested_rate or 0 for row in rows) == [40, 40, 60, 60]
     assert {row.factors.topology for row in rows} == {"an example that the lab starts"}
-    assert all(row.outcome.succeeded and not row.outcome.failed for row in rows)
+    # A machine that stalls may let none through in one short window, but not in all of them.
+    assert any(row.outcome.succeeded for row in rows)
+    assert not any(row.outcome.failed for row in rows)
 
 
 def test_trials_that_others_spoilt_are_made_up_for_with_numbers_of_their_own(

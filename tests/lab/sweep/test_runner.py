@@ -55,9 +55,11 @@ def test_every_trial_is_a_row_that_keeps_the_contract_with_its_histograms_beside
     sidecar = Sidecar.read(plan.path)
     assert sidecar.parameters == plan.parameters
     assert set(sidecar.histograms) == {f"{cell}/{number}" for cell, number in ids(plan)}
-    for measured in read_measurements(plan.path):
+    rows = read_measurements(plan.path)
+    # A machine that stalls may let none through in one short window, but not in all of them.
+    assert any(measured.outcome.succeeded for measured in rows)
+    for measured in rows:
         assert measured.what.sweep_id == "small"
-        assert measured.outcome.succeeded > 0
         assert measured.outcome.failed == 0
         assert measured.health.servers_cpu_cores is not None
         assert measured.health.servers_rss_mb is not None
