@@ -6,13 +6,17 @@ import socket
 import statistics
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, suppress
+from multiprocessing import get_context
+
+import psutil
 
 from benchmarks.backends import backends, free_ports
 from benchmarks.balancers import RunningBalancer, builtin, external
 from benchmarks.goals import GoalFigure, at_most, reference
 from lab.errors import ProgramMissing
+from lab.load.process_limits import read_threads
 from lab.names import BalancerName
 from services.balancer.settings import BalancerSettings
 
@@ -62,7 +66,7 @@ def _compared(what: str, data: bytes, running: dict[str, RunningBalancer]) -> It
     names = list(running)
     for turn in range(ROUNDS):
         for name in names[turn % len(names) :] + names[: turn % len(names)]:
-            waits[name].append(_longest_wait_ms(running[name].port, data))
+            waits[name].append(_longest_wait_ms(running[name], data))
     found = {name: statistics.median(each) for name, each in waits.items()}
     for name in names[1:]:
         yield reference(f"{what}, {name}: longest wait, median of {ROUNDS}", found[name], "ms")
@@ -72,21 +76,33 @@ def _compared(what: str, data: bytes, running: dict[str, RunningBalancer]) -> It
     )
 
 
-def _longest_wait_ms(port: int, data: bytes) -> float:
-    """Return how long a client on a connection of its own waited for an answer at most, while `data` came."""
-    attacker = threading.Thread(target=_attack, args=(port, data))
+def _longest_wait_ms(balancer: RunningBalancer, data: bytes) -> float:
+    """Return how long a client on a connection of its own waited for an answer at most, while `data` came.
+
+    Without what other programs kept the client, the balancer and what it asks waiting for a processor: the
+    kernel tells (Linux).
+    """
+    pids = (balancer.pid, *(child.pid for child in psutil.Process().children() if child.name() == "nginx"))
+    attacker = get_context("fork").Process(target=_attack, args=(balancer.port, data))
     longest = 0.0
-    with socket.create_connection(("127.0.0.1", port), timeout=30) as neighbour:
+    with socket.create_connection(("127.0.0.1", balancer.port), timeout=30) as neighbour:
         neighbour.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         _ask(neighbour)
         attacker.start()
         while attacker.is_alive():
-            begun = time.perf_counter()
+            delayed, begun = _run_delay_s(pids), time.perf_counter()
             _ask(neighbour)
-            longest = max(longest, time.perf_counter() - begun)
+            waited = time.perf_counter() - begun
+            longest = max(longest, waited - (_run_delay_s(pids) - delayed))
             time.sleep(0.001)
     attacker.join()
     return longest * 1000
+
+
+def _run_delay_s(pids: Iterable[int]) -> float:
+    """Return how long this process and others were ready and not let run so far, in seconds."""
+    threads = (times for pid in (*pids, "self") for times in read_threads(pid).values())
+    return sum(times.run_delay_s for times in threads)
 
 
 def _ask(sock: socket.socket) -> None:
