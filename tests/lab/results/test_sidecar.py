@@ -42,6 +42,15 @@ def test_a_changed_file_makes_the_tree_dirty(repository: Path) -> None:
     assert Provenance.gather(repository / "lab").dirty is True
 
 
+def test_git_writes_nothing_while_it_tells_of_the_tree(repository: Path) -> None:
+    """On a nearly full disk it would leave the lock of its index behind."""
+    os.utime(repository / "lab" / "code.py", (1, 1))  # which git would note in the index
+    index = repository / ".git" / "index"
+    before = index.read_bytes(), index.stat().st_ino
+    assert Provenance.gather(repository / "lab").dirty is False
+    assert (index.read_bytes(), index.stat().st_ino) == before
+
+
 def test_results_do_not_make_the_tree_dirty(repository: Path) -> None:
     (repository / "results" / "mine.csv").write_text("a\n")
     assert Provenance.gather(repository / "lab").dirty is False
