@@ -27,9 +27,9 @@ CONNECTIONS = 32
 ROUND_S = 8.0
 RETRY_RATIO = 0.01
 """So small that the budget decides."""
-FREE = ("refused", "unreachable", "unresolved", "connect_timeout", "closed_early")
-"""Retries that cost no budget: nothing was sent. No instance here closes a connection in place of an answer,
-so what closed early was found closed before anything was sent on it."""
+FREE = ("refused", "unreachable", "unresolved", "connect_timeout", "closed_early", "stale")
+"""Retries that cost no budget: nothing was sent, or only over a kept connection that was being closed. No
+instance here closes in place of an answer, so what closed early was closed before anything was sent on it."""
 
 
 def balancer_random() -> Iterator[GoalFigure]:

@@ -9,6 +9,7 @@ import socket
 import pytest
 
 from services.addresses import Address
+from services.balancer.http.request_reader import RequestReader
 from services.wire import FailureKind, NoAnswer, NotConnected, Pool
 from tests.support.balancing import balanced, echo, post
 from tests.support.shortage import descriptors_left
@@ -152,3 +153,18 @@ async def test_a_check_that_the_balancer_cannot_make_fails_no_instance():
             await b.server._checks.check(instance)
         assert [event["reason"] for event in b.events("short")] == ["out of descriptors"]
         assert b.events("ejected") == []
+
+
+async def test_a_request_for_which_memory_is_missing_is_refused_and_the_next_served(monkeypatch):
+    async with balanced(echo) as b:
+        with monkeypatch.context() as patched:
+
+            def feed(*_):
+                raise MemoryError
+
+            patched.setattr(RequestReader, "feed", feed)
+            answer = await b.ask(post(b"x"))
+        assert answer.status == 503
+        assert "out of memory" in json.loads(answer.body)["detail"]
+        assert b.server.balancer.counters.shortages["out of memory"] == 1
+        assert (await b.ask(post(b"y"))).body == b"service1a:y"
