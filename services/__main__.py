@@ -33,7 +33,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         settings = ServiceSettings.from_environ(os.environ, service)
         app = create_app(settings, described=True)
-        sock = listen(settings.host, settings.port, "SERVICE_PORT", "SERVICE_HOST")
+        sock = listen(settings.host, settings.port, "SERVICE_PORT")
     except SettingsError as error:
         print(f"{service or 'the service'} cannot start: {error}", file=sys.stderr)
         return CANNOT_START

@@ -103,10 +103,11 @@ def raise_descriptor_limit(wanted: int = MOST_DESCRIPTORS) -> int:
     return now
 
 
-def listen(host: str, port: int, variable: str, host_variable: str) -> socket.socket:
+def listen(host: str, port: int, variable: str, host_variable: str = "") -> socket.socket:
     """Return a socket that listens on `host:port`.
 
-    Raises SettingsError, naming the variables that set port and host, where that is not possible.
+    Raises SettingsError where that is not possible, naming the `variable` that sets the port, or the one that
+    sets the host, which has the same prefix if it is not given.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     shares = SHARES_PORT in os.environ
@@ -116,7 +117,7 @@ def listen(host: str, port: int, variable: str, host_variable: str) -> socket.so
         reason = f"{error.strerror}".partition(" (")[0]
         raise SettingsError(
             f"{variable} is {port}, and {address_of(host, port)} cannot be listened on ({reason}):"
-            f" {_remedy(error, host_variable)}"
+            f" {_remedy(error, host_variable or variable.replace('PORT', 'HOST'))}"
         ) from error
 
 

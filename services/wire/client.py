@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from types import TracebackType
 from urllib.parse import urlsplit
 
+from services.limits import BODY_LIMIT_BYTES, answer_limit
 from services.wire.connection import Connection
 from services.wire.deadlines import Deadlines
 from services.wire.errors import BrokenAnswer, FailureKind, NotConnected, WireError
@@ -31,7 +32,7 @@ class WireClient:
         max_connections: int = 256,
         connect_timeout_s: float = 5.0,
         idle_timeout_s: float = 4.0,
-        max_body_bytes: int = 64 * 1024 * 1024,
+        max_body_bytes: int = answer_limit(BODY_LIMIT_BYTES),
     ) -> None:
         self.max_connections = max_connections
         self.connect_timeout_s = connect_timeout_s

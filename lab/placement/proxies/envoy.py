@@ -281,6 +281,8 @@ class Envoy(Proxy):
     flight. It does not tell a refusal from other failures, so that a failure of any kind ejects. An
     instance's answer of 5xx counts as an error too. Where instances are ejected, a retry may come to one
     tried before.
+    A websocket through which nothing goes is cut after Envoy's five minutes, as any request is: to match its
+    header apart would cost every request.
     """
 
     name = BalancerName.ENVOY
