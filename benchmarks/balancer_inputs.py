@@ -76,20 +76,23 @@ def _column(name: BalancerName, instance: StrictInstance) -> dict[str, str]:
 
 
 def _wait_until_well(port: int) -> None:
-    """Wait until a plain request is answered: an answer before it may have had the instance ejected."""
+    """Wait until a plain request is answered: an answer before it may have had the instance ejected.
+
+    Each request waits long enough for a balancer that tries again after a second, so that none comes late.
+    """
     until = time.monotonic() + RECOVERS_S
     while time.monotonic() < until:
         with suppress(OSError):
-            if b" 200 " in _send(port, PLAIN)[0][:20]:
+            if b" 200 " in _send(port, PLAIN, RECOVERS_S)[0][:20]:
                 return
         time.sleep(0.1)
     raise RuntimeError(f"the balancer on port {port} does not recover from the last input")
 
 
-def _send(port: int, data: bytes) -> tuple[bytes, bool]:
-    """Return what comes back, and whether the connection was closed after it."""
+def _send(port: int, data: bytes, quiet_s: float = QUIET_S) -> tuple[bytes, bool]:
+    """Return what comes back until nothing does for `quiet_s`, and whether the connection was closed then."""
     received = b""
-    with socket.create_connection(("127.0.0.1", port), timeout=QUIET_S) as sock:
+    with socket.create_connection(("127.0.0.1", port), timeout=quiet_s) as sock:
         try:
             sock.sendall(data)
             while piece := sock.recv(65536):
