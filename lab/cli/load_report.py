@@ -142,7 +142,7 @@ def row_text(spec: LoadSpec, measured: Measurement, details: Details) -> str:
     lines = [
         *_interruption(details),
         *([("outcome", _nothing(outcome, details))] if nothing else []),
-        ("load", f"{spec.method} {spec.url}, {_load_text(spec)}, {measured.factors.duration_s:g} s measured"),
+        ("load", f"{spec.method} {spec.url}, {_load_text(spec)}, {_window_text(measured, details)}"),
         ("throughput", "none" if nothing else f"{_figure(outcome.throughput_rps)} req/s"),
         (
             "requests",
@@ -242,6 +242,10 @@ def _load_text(spec: LoadSpec) -> str:
     if isinstance(spec.load, Closed):
         return f"{spec.load.concurrency} in flight"
     return f"{spec.load.requested_rate:g} req/s {spec.load.model}"
+
+
+def _window_text(measured: Measurement, details: Details) -> str:
+    return f"{measured.factors.duration_s:g} s {'of warm-up' if details.before_window else 'measured'}"
 
 
 def _times(times: Mapping[str, float | None]) -> str:

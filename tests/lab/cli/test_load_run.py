@@ -131,6 +131,13 @@ def test_an_interrupted_run_is_marked_before_anything_else(measured: Measurement
     assert row_text(SPEC, measured, Details(interrupted=True)).startswith("interrupted ")
 
 
+def test_what_was_seen_of_a_warm_up_is_not_called_measured(measured: Measurement) -> None:
+    said = row_text(SPEC, measured, Details(interrupted=True, before_window=True))
+    assert said.startswith("interrupted   so all figures are of the warm-up")
+    assert " s of warm-up\n" in said
+    assert "s measured" not in said
+
+
 def test_programs_that_were_in_the_way_are_named(measured: Measurement) -> None:
     invalid = measured.invalidated(frozenset({InvalidReason.GENERATOR_BOUND}))
     said = row_text(SPEC, invalid, Details(others=["cc1plus (1.8 cores)", "node (0.2 cores)"]))
