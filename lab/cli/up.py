@@ -59,6 +59,7 @@ def up(
     offset: Offset = 0,
 ) -> None:
     """Start a topology. It stays up until Ctrl-C, or in the background until `lab down`."""
+    means_ms = _means_ms(work_ms)
     from lab.cli.keeper import keep, keep_in_background
     from lab.measure.factors import read_tuning
     from lab.placement import require_tunable
@@ -72,7 +73,7 @@ def up(
         policy=policy,
         client=client,
         work=work,
-        work_ms=_means_ms(work_ms),
+        work_ms=means_ms,
         work_distribution=work_distribution,
         slots=slots,
         seed=seed,
