@@ -88,6 +88,16 @@ def accuracy(session: nox.Session) -> None:
     session.run("python", "-m", "benchmarks.accuracy", *session.posargs)
 
 
+@nox.session
+def browser(session: nox.Session) -> None:
+    """Drive the notebooks in JupyterLab with Debian's chromium (-- --all: with their own parameters)."""
+    if not any(map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))):
+        session.skip("it needs a browser: apt-get install chromium")
+    install(session, "dev", "jupyter")
+    add(session, "playwright>=1.45")
+    session.run("pytest", "-n", "0", "tests/browser", *session.posargs)
+
+
 def install(session: nox.Session, *extras: str) -> None:
     """Install the lab with these extras, and show how; do nothing where the environment has them."""
     kept = SHARED / "pipeline-lab.json"

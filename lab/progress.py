@@ -31,7 +31,7 @@ from lab.experiment_events import (
 )
 from lab.measure.measurement import Measurement
 
-__all__ = ["VIEWS", "ProgressLine", "SecondsBar", "follow", "note", "seconds_bar"]
+__all__ = ["VIEWS", "ProgressLine", "SecondsBar", "follow", "is_interactive", "note", "seconds_bar"]
 
 VIEWS = "pipeline_lab.views"
 """The group of entry points that make views, so that this floor knows none that stands above it.
@@ -158,7 +158,7 @@ def _stopped(course: Course) -> str:
 
 def _view() -> Listener:
     """Return the view for where this runs."""
-    if _interactive():
+    if is_interactive():
         for found in entry_points(group=VIEWS, name="notebook"):
             try:
                 shown: Listener = found.load()()
@@ -220,7 +220,7 @@ def _stream() -> TextIO:
     return sys.stdout if in_kernel() else sys.stderr
 
 
-def _interactive() -> bool:
+def is_interactive() -> bool:
     """Return whether a person sits before the notebook: only then its front end offers to ask for input.
 
     papermill and nbconvert, which run notebooks without one, do not.

@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 from lab.charts.inline_svg import inline_svg
 from lab.charts.style import RC, narrow_figures, new_figure
 
-__all__ = ["Chart", "styled"]
+__all__ = ["Chart", "markdown_html", "styled"]
 
 Arguments = ParamSpec("Arguments")
 _NARROWER_THAN_PX = 640
@@ -72,7 +72,7 @@ class Chart:
     def html(self, *, caption: bool = True) -> str:
         """Render the chart as part of a page, in both widths: the page shows the one that it has room for."""
         salt = blake2b(f"{self.title}{self.alternative}{caption}".encode(), digest_size=6).hexdigest()
-        below = f"<figcaption>{_html(self.caption)}</figcaption>" if caption else ""
+        below = f"<figcaption>{markdown_html(self.caption)}</figcaption>" if caption else ""
         return (
             f'<figure class="lab-chart"><style>{_CSS}</style>'
             f'<p class="title">{escape(self.title)}</p><p class="subtitle">{escape(self.subtitle)}</p>'
@@ -173,7 +173,8 @@ def _write_title(chart: Chart) -> None:
         figure.text(*place, "\n".join(lines), va="top", linespacing=_LINE, **how).set_in_layout(False)
 
 
-def _html(markdown: str) -> str:
+def markdown_html(markdown: str) -> str:
+    """Render Markdown as part of a page."""
     from markdown_it import MarkdownIt  # only pages need it
 
     return str(MarkdownIt("commonmark").enable("table").render(markdown))

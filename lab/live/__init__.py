@@ -16,3 +16,16 @@ them.
 
 The widgets need anywidget, which comes with the extra `jupyter`; without it a notebook shows lines.
 """
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lab.imports import lazily
+
+if TYPE_CHECKING:
+    from lab.live.what_if import WhatIf, what_if
+
+__all__ = ["WhatIf", "what_if"]
+
+__getattr__, __dir__ = lazily(__name__, {"lab.live.what_if": ("WhatIf", "what_if")})

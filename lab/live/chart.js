@@ -1,6 +1,8 @@
 // Draws a chart in SVG from what `outline.py` says: axes, bands, limits, and points as they come.
 // This text stands before panel.js or what_if.js in one module, so it exports nothing.
 
+// JupyterLab's shortcuts would take Enter from a button and the arrows from a slider.
+const OWN_KEYS = { "data-lm-suppress-shortcuts": "true" };
 const MARKERS = ["circle", "square", "up", "diamond", "down", "plus", "cross"];
 
 function svg(name, attributes = {}, ...children) {
@@ -95,7 +97,7 @@ function drawChart(node, outline, points, { here = [], curves = [], width = 640 
   const lines = Math.ceil(count / columns);
   const named = outline.x.scale === "names";
   const most = named ? Math.max(...outline.x.ticks.map((name) => name.length)) : 0;
-  const slot = (width / columns - 60) / (named ? Math.max(1, outline.x.ticks.length) : 1);
+  const slot = (width / columns - 68) / (named ? Math.max(1, outline.x.ticks.length) : 1);
   const turned = named && most * 6.4 > slot;
   const below = turned ? Math.min(150, 20 + most * 4.6) : 36;
   const height = 200 + below + (outline.panels.some(Boolean) ? 18 : 0);
@@ -105,7 +107,7 @@ function drawChart(node, outline, points, { here = [], curves = [], width = 640 
   const parts = [];
   outline.panels.forEach((label, panel) => {
     const [column, line] = [panel % columns, Math.floor(panel / columns)];
-    const [left, top] = [column * (width / columns) + 52, line * height + (label ? 24 : 8)];
+    const [left, top] = [column * (width / columns) + 60, line * height + (label ? 24 : 8)];
     const [right, bottom] = [(column + 1) * (width / columns) - 8, (line + 1) * height - below];
     const x = scaled(outline.x, xLow, xHigh, left, right);
     const y = scaled(outline.y, yLow, yHigh, bottom, top);
@@ -143,8 +145,8 @@ function axes(outline, x, y, { left, right, top, bottom }, turned, first) {
   if (outline.x.label) parts.push(svg("text", label, outline.x.label));
   const middle = (top + bottom) / 2;
   if (first) {
-    const turn = { transform: `rotate(-90 ${left - 41} ${middle})`, "text-anchor": "middle" };
-    parts.push(svg("text", { x: left - 41, y: middle + 4, ...turn }, outline.y.label));
+    const turn = { transform: `rotate(-90 ${left - 51} ${middle})`, "text-anchor": "middle" };
+    parts.push(svg("text", { x: left - 51, y: middle + 4, ...turn }, outline.y.label));
   }
   return parts;
 }
@@ -190,7 +192,7 @@ function drawnPoints(outline, points, x, y, { top, bottom }) {
   outline.series.forEach((series, number) => {
     const own = points.filter((point) => point.series === number).sort((a, b) => a.x - b.x);
     const group = svg("g", { class: `s${series.look}` });
-    const aside = 7 * (number - (outline.series.length - 1) / 2); // so that equal points both show
+    const aside = (outline.aside ?? 7) * (number - (outline.series.length - 1) / 2); // so that equal points both show
     const known = own.filter((point) => point.y !== null);
     if (outline.x.scale !== "names" && !series.apart && known.length > 1)
       group.append(svg("path", { d: "M" + known.map((point) => `${x(point.x) + aside} ${y(point.y)}`).join("L"), class: "path" }));
@@ -224,7 +226,8 @@ function legend(outline) {
   const entry = (css, drawn, text) =>
     html("li", {}, svg("svg", { width: 28, height: 14, viewBox: "0 0 28 14", class: css, "aria-hidden": "true" }, ...drawn), text);
   const entries = outline.series.filter((series) => !series.silent).map((series) => entry(`s${series.look}`,
-    [svg("path", { d: "M1 7H27", class: series.apart ? "limit" : "path" }), marker(series.look, 14, 7, series.hollow ? "hollow" : "mark")], series.name));
+    [svg("path", { d: "M1 7H27", class: series.apart ? "limit" : "path" }),
+      ...(series.line ? [] : [marker(series.look, 14, 7, series.hollow ? "hollow" : "mark")])], series.name));
   const told = new Set();
   for (const band of outline.bands || []) {
     if (told.has(band.name)) continue;

@@ -109,7 +109,7 @@ function render(course, el) {
   const title = html("h4", {}, outline.title);
   const status = html("p", { role: "status", "aria-live": "polite" });
   const hint = html("p", { role: "alert" });
-  const button = html("button", { type: "button" }, "Stop and keep");
+  const button = html("button", { type: "button", ...OWN_KEYS }, "Stop and keep");
   const bar = html("progress", { max: "1", value: "0", "aria-label": "planned time that is over" });
   const counts = html("p");
   const chart = svg("svg", { role: "img" });

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from lab.arrivals import Closed, Poisson
 from lab.theory.bounds import (
     capacity,
     response_time_bound,
@@ -15,9 +16,9 @@ from lab.theory.bounds import (
 from lab.theory.product_form import closed_response_time, closed_throughput, open_response_time
 from lab.theory.queues import md1_mean_response_time
 from lab.topology import Topology
-from services.names import Distribution, WorkKind
+from services.names import Distribution, PolicyName, WorkKind
 
-__all__ = ["Prediction", "predict_closed", "predict_constant", "predict_poisson"]
+__all__ = ["Prediction", "predict_closed", "predict_constant", "predict_poisson", "why_not_exact"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +84,43 @@ def predict_constant(topology: Topology, arrival_rate: float) -> Prediction:
         return Prediction(capacity(stations))
     steady = distribution is Distribution.CONSTANT
     return Prediction(arrival_rate, total_demand(stations) if steady else None)
+
+
+def why_not_exact(topology: Topology, load: Closed | Poisson) -> str | None:
+    """Say why a prediction of that load is no exact one, or there is none; None where it is exact."""
+    distribution = _distribution(topology)
+    if not total_demand(stations_of(topology)):
+        return "the services take no time of their own"
+    if distribution is None:
+        return _unknown(topology)
+    many = {
+        str(service.balancer.policy)
+        for service in topology.services
+        if service.balancer and len(service.instances) > 1 and service.work.mean_s > 0
+    }
+    if distribution is Distribution.EXPONENTIAL:
+        better = ", ".join(sorted(many - {PolicyName.RANDOM}))
+        reason = "the formula for exponential work is for instances chosen at random, and there"
+        return f"{reason} {better} does otherwise" if better else None
+    if isinstance(load, Poisson):
+        chain = topology.replicas == 1 and all(station.servers == 1 for station in stations_of(topology))
+        return None if chain else "no formula is known for constant work at several instances or slots"
+    idle = ", ".join(sorted(many & _LEAVE_IDLE))
+    return (
+        f"{idle} lets a request wait while another instance is idle, which no formula knows" if idle else None
+    )
+
+
+_LEAVE_IDLE = {PolicyName.RANDOM, PolicyName.POWER_OF_TWO, PolicyName.PEAK_EWMA}
+
+
+def _unknown(topology: Topology) -> str:
+    """Say why the formulas do not cover the work of a topology."""
+    works = [service.work for service in topology.services if service.work.mean_s > 0]
+    if any(work.kind is not WorkKind.IO for work in works):
+        return "work that computes shares the cores, which no formula here knows"
+    kinds = " and ".join(sorted({str(work.distribution) for work in works}))
+    return f"no formula is known for {kinds} service times"
 
 
 def _distribution(topology: Topology) -> Distribution | None:

@@ -75,7 +75,7 @@ def test_the_sweep_writes_its_rows_and_shows_its_charts_on_a_page(sweep: Path, b
     assert check(sweep) == 4
     page = (build / "02_sweep-mine.html").read_text()
     pictures = re.findall(r'<svg [^>]*role="img"[^>]*>', page)
-    assert len(pictures) == 8  # four charts, each for a wide and for a narrow page
+    assert len(pictures) == 10  # five charts, each for a wide and for a narrow page
     assert all(re.search(r'aria-label="\w', picture) for picture in pictures)
 
 

@@ -119,6 +119,32 @@ class Notebook:
         """Run all cells."""
         self.command("notebook:run-all-cells")
 
+    def run_cell(self, text: str) -> None:
+        """Run the first cell that has this text in it."""
+        self.page.evaluate(
+            """(text) => {
+              const { content } = window.jupyterapp.shell.currentWidget;
+              content.activeCellIndex = content.widgets.findIndex(
+                (cell) => cell.model.sharedModel.source.includes(text));
+              window.jupyterapp.commands.execute('notebook:run-cell');
+            }""",
+            text,
+        )
+
+    def show_end(self) -> None:
+        """Scroll to the last cell: JupyterLab renders what is near to what it shows."""
+        self.page.evaluate(
+            """() => {
+              const { content } = window.jupyterapp.shell.currentWidget;
+              content.activeCellIndex = content.widgets.length - 1;
+              return content.scrollToItem(content.widgets.length - 1);
+            }"""
+        )
+
+    def reopened(self) -> Notebook:
+        """Open the notebook again, as it was saved."""
+        return Notebook(self.page, self.server, self.name)
+
     def save(self) -> Any:
         """Save, and return what is then on the disk."""
         self.page.evaluate("() => window.jupyterapp.shell.currentWidget.context.save()")
