@@ -40,7 +40,7 @@ def quiet_kernels(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def run(build: Path, quiet_kernels: None) -> Run:  # noqa: ARG001 (for what it does to kernels)
-    """Run a notebook with parameters and return what its last cell shows."""
+    """Run a notebook with parameters and return what its last cell of code shows."""
 
     def run(notebook: str, /, **parameters: object) -> str:
         typed = [text for each in parameters.items() for text in ("-p", *map(str, each))]
@@ -48,7 +48,8 @@ def run(build: Path, quiet_kernels: None) -> Run:  # noqa: ARG001 (for what it d
         assert main([str(path), "--build", str(build), "--timeout", "240", *typed]) == 0
         name = "-".join(map(str, filter(None, (notebook, parameters.get("name")))))
         executed = json.loads((build / f"{name}.ipynb").read_text())
-        shown = executed["cells"][-1]["outputs"][-1]["data"]
+        *_, last = (cell for cell in executed["cells"] if cell["cell_type"] == "code")
+        shown = last["outputs"][-1]["data"]
         return "".join(shown["text/markdown"])
 
     return run
