@@ -14,7 +14,17 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from lab.charts.style import is_narrow, new_figure
 
-__all__ = ["AXES", "beside", "label_axes", "legend_below", "log_steps", "log_values", "panel_axes"]
+__all__ = [
+    "AXES",
+    "beside",
+    "fold",
+    "label_axes",
+    "legend_below",
+    "log_steps",
+    "log_values",
+    "name_powers",
+    "panel_axes",
+]
 
 # The factor along an axis, with its unit.
 AXES = {"concurrency": "concurrency (requests in flight)", "requested_rate": "requested_rate (req/s)"}
@@ -24,6 +34,8 @@ _MARGIN = 1.35
 """How far, as a factor, an axis reaches beyond its outermost steps."""
 _SIDE_PT, _LETTER_PT, _GAP_PT = 50, 6.5, 4
 """What stands beside an axis, how wide a digit is, and how far apart names are, in points."""
+_MANY_DECADES = 4
+"""How many decades up the side have further numbers between them."""
 _LEGEND_LETTERS = 44
 """How many letters a line of a legend has on a narrow page."""
 _ROOM = 1.25
@@ -65,9 +77,30 @@ def log_values(axis: Axis, values: Iterable[float]) -> None:
     low, high = min(known, default=1.0) / _ROOM, max(known, default=1.0) * _ROOM
     axis.axes.set_yscale("log")
     decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    round_numbers = [digit * 10.0**decade for decade in decades for digit in (1, 2, 5)]
+    digits = (1, 2, 5) if len(decades) <= _MANY_DECADES else (1,)
+    round_numbers = [digit * 10.0**decade for decade in decades for digit in digits]
     _name(axis, [number for number in round_numbers if low <= number <= high])
     axis.axes.set_ylim(low, high)
+
+
+def name_powers(axis: Axis, low: float, high: float) -> None:
+    """Name round numbers along a horizontal logarithmic axis: as many as stand clear of each other."""
+    pt = _width_pt(axis) / math.log(high / low)
+    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    choices = [[digit * 10.0**decade for decade in decades for digit in (1, 2, 5)]]
+    choices += [
+        [10.0**decade for decade in decades if decade % step == 0] for step in range(1, len(decades) + 1)
+    ]
+    for choice in choices:
+        named = [number for number in choice if low <= number <= high]
+        if len(named) < 2 or _apart(named, pt) == named:
+            break
+    _name(axis, named)
+
+
+def fold(text: str, letters: int) -> str:
+    """Break a text into lines of so many letters on a narrow page, and leave it as it is on a wide one."""
+    return textwrap.fill(text, letters) if is_narrow() else text
 
 
 def beside(panels: int, widest: int = _COLUMNS) -> int:
@@ -77,8 +110,8 @@ def beside(panels: int, widest: int = _COLUMNS) -> int:
 
 def legend_below(figure: Figure, handles: Sequence[Artist], columns: int) -> None:
     """Put one legend for all panels below them, where it covers nothing."""
-    for handle in handles if is_narrow() else ():
-        handle.set_label(textwrap.fill(str(handle.get_label()), _LEGEND_LETTERS))
+    for handle in handles:
+        handle.set_label(fold(str(handle.get_label()), _LEGEND_LETTERS))
     figure.legend(
         handles=list(handles),
         loc="outside lower center",
@@ -96,8 +129,8 @@ def _width_pt(axis: Axis) -> float:
     """Estimate how wide the axis will be, before anything is laid out."""
     spec = axis.axes.get_subplotspec()
     columns = spec.get_gridspec().ncols if spec else 1
-    figure = axis.get_figure(root=True)
-    width_pt = 72 * figure.get_figwidth() if figure else 0.0
+    figure = axis.axes.figure
+    width_pt = 72 * figure.bbox.width / figure.dpi
     return (width_pt - _SIDE_PT) / columns - _SIDE_PT / 2
 
 

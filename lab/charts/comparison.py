@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import textwrap
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,7 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 
-from lab.charts.axes import legend_below
+from lab.charts.answer import outcome
+from lab.charts.axes import fold, legend_below
 from lab.charts.chart import Chart, styled
 from lab.charts.style import GREY, INK, SOFT, is_narrow, new_figure
 from lab.charts.tooltips import tell
@@ -54,7 +54,7 @@ def comparison(compared: Comparison) -> Chart:
     said = compared.sentences()
     return Chart(
         figure,
-        said[0].rstrip("."),
+        outcome(compared).text.split("**")[1].rstrip("."),
         f"{compared.metric} of each cell, B over A, with the intervals that decide",
         "\n".join(f"- {sentence}" for sentence in said),
         " ".join(said),
@@ -87,14 +87,14 @@ def _axes(ax: Axes, compared: Comparison) -> None:
     ax.xaxis.set_major_locator(MaxNLocator(nbins=7, steps=[1, 2, 2.5, 5, 10]))
     ax.xaxis.set_minor_locator(NullLocator())
     ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    ax.set_xlabel("ratio B / A (1: equal; grey: within the threshold)")
+    ax.set_xlabel(fold("ratio B / A (1: equal; grey: within the threshold)", 30))
     ax.set_yticks(range(len(compared.cells)), [_label(cell) for cell in compared.cells])
     ax.set_ylim(len(compared.cells) - 0.5, -0.5)
     ax.grid(visible=False, axis="y")
 
 
 def _label(cell: CellComparison) -> str:
-    return textwrap.fill(cell.label, _NARROW_LETTERS) if is_narrow() else cell.label
+    return fold(cell.label, _NARROW_LETTERS)
 
 
 def _handles(compared: Comparison) -> list[Line2D]:

@@ -11,9 +11,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
+from matplotlib.ticker import MaxNLocator
 
-from lab.charts.axes import beside, legend_below
+from lab.charts.axes import beside, legend_below, name_powers
 from lab.charts.style import FAINT, GREY, INK, Look, looks, new_figure
 from lab.charts.tooltips import cell_tip, tell, trial_tips
 from lab.measure.statistics import Interval, log_interval
@@ -138,9 +138,7 @@ def _scale(ax: Axes, values: Sequence[float], ends: Sequence[float]) -> None:
         return
     ax.set_xscale("log")
     ax.set_xlim(low / 1.6, high * 1.6)
-    ax.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0), numticks=8))
-    ax.xaxis.set_minor_locator(NullLocator())
-    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
+    name_powers(ax.xaxis, low / 1.6, high * 1.6)
 
 
 def _mark(

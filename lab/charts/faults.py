@@ -16,7 +16,7 @@ from matplotlib.patches import Patch
 from matplotlib.transforms import blended_transform_factory
 
 from lab.charts.answer import Answer
-from lab.charts.axes import legend_below, log_values
+from lab.charts.axes import fold, legend_below, log_values
 from lab.charts.chart import Chart, styled
 from lab.charts.instance_death import doubt, request_tip
 from lab.charts.style import INK, look, new_figure
@@ -32,6 +32,8 @@ __all__ = ["fault_answer", "fault_counts", "fault_incidents", "under_faults"]
 _WELL = look(0)
 _FAULT_COLOUR = "#D55E00"
 _EJECTED_HATCH = "////"
+_LETTERS = 36
+"""How many letters a line of a run's name has on a narrow page."""
 _ALL_WELL = "http_200"
 
 
@@ -48,12 +50,9 @@ def under_faults(*runs: FaultRun) -> Chart:
     times_ms = [1000 * request.response_time_s for run in runs for request in run.requests]
     failures = list(dict.fromkeys(name for run in runs for name in _failures(run)))
     for part, run in zip(parts, runs, strict=True):
-        part.suptitle(
-            f"{run.topology} behind {run.balancer}, {run.rate:g} req/s, while servers fail"
-            + (f" (invalid: {doubt(run)})" if doubt(run) else ""),
-            x=0.01,
-            ha="left",
-        )
+        invalid = f" (invalid: {doubt(run)})" if doubt(run) else ""
+        where = f"{run.topology} behind {run.balancer}, {run.rate:g} req/s, while servers fail{invalid}"
+        part.suptitle(fold(where, _LETTERS), x=0.01, ha="left")
         above, middle, below = part.subplots(3, 1, sharex=True, height_ratios=[3.4, 1.6, lanes_in])
         for incident, ax in product(run.incidents, (above, middle)):
             end = _visible_end(incident)

@@ -45,7 +45,7 @@ _LINES: tuple[Any, ...] = ("-", "-", "-", "-", (0, (6, 1)), (0, (6, 1)), (0, (6,
 _FIXED = {"sequential": 0, "parallel": 1}
 _HATCHES = ("////", "\\\\\\\\", "....", "xxxx", "----", "||||", "oooo")
 # Dark and light in turn, as far as both themes allow: a line of the page's colour parts neighbours.
-SERVICE_COLOURS = ("#0072B2", "#3A97D4", "#C65300", "#C68A00")
+SERVICE_COLOURS = ("#0072B2", "#3A97D4", "#C65300", "#B8860B")
 
 WIDEST_IN = 10.0
 """The width of the widest chart: 1,000 px of a page, where its text has the size of the page's."""
