@@ -16,7 +16,9 @@ nox.options.default_venv_backend = "none"  # all sessions share one, which `inst
 nox.options.sessions = ["tests", "lint"]
 
 SHARED = Path(".nox/lab").absolute()
-"""The environment of all sessions."""
+"""The environment of all sessions but `lowest`."""
+LOWEST = SHARED.parent / "lowest"
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 SWEEP = "notebooks/02_sweep.ipynb"
 
 
@@ -70,7 +72,7 @@ def peers(session: nox.Session) -> None:
 @nox.session
 def inputs(session: nox.Session) -> None:
     """Write docs/balancers.md: what each of six balancers does with each kind of input."""
-    session.install("-e", ".[balancers]")
+    install(session, "balancers")
     session.run("python", "-m", "benchmarks.balancer_inputs")
 
 
@@ -91,11 +93,29 @@ def accuracy(session: nox.Session) -> None:
 @nox.session
 def browser(session: nox.Session) -> None:
     """Drive the notebooks in JupyterLab with Debian's chromium (-- --all: with their own parameters)."""
-    if not any(map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))):
+    if not any(map(shutil.which, BROWSERS)):
         session.skip("it needs a browser: apt-get install chromium")
     install(session, "dev", "jupyter")
     add(session, "playwright>=1.45")
     session.run("pytest", "-n", "0", "tests/browser", *session.posargs)
+
+
+@nox.session
+def lowest(session: nox.Session) -> None:
+    """Try the oldest versions allowed: each command's help, a quick sweep, a notebook in JupyterLab."""
+    if not shutil.which("uv"):
+        session.skip("uv resolves the oldest versions: pip install uv")
+    oldest = ("--resolution", "lowest-direct", "-e", ".[balancers,clients,grpc,jupyter]")
+    add(session, *oldest, folder=LOWEST)
+    use(LOWEST)
+    commands = "import typer; from lab.cli.app import app; print(*typer.main.get_command(app).commands)"
+    for command in str(session.run("python", "-c", commands, silent=True)).split():
+        session.run("lab", command, "--help", silent=True)
+    session.run("python", "-m", "lab.notebook", SWEEP, "-p", "preset", "quick", "-p", "folder", "build")
+    if any(map(shutil.which, BROWSERS)):
+        add(session, "pytest", "pytest-timeout", "hypothesis", "playwright>=1.45", folder=LOWEST)
+        driven = ("tests/browser", "-k", "mistyped", "-W", "ignore", "-o", "addopts=")
+        session.run("python", "-m", "pytest", *driven)
 
 
 def install(session: nox.Session, *extras: str) -> None:
@@ -109,23 +129,22 @@ def install(session: nox.Session, *extras: str) -> None:
         session.log(f"Installing into {SHARED}, once: {sizes}. It takes a minute or two.")
         add(session, "-e", f".[{','.join(all_of)}]" if all_of else ".")
         kept.write_text(json.dumps({"project": project, "extras": all_of}))
-    os.environ["PATH"] = os.pathsep.join([str(SHARED / "bin"), os.environ["PATH"]])
+    use(SHARED)
+
+
+def use(folder: Path) -> None:
+    """Have the commands of a session come from this environment."""
+    os.environ["PATH"] = os.pathsep.join([str(folder / "bin"), os.environ["PATH"]])
 
 
 def add(session: nox.Session, *wanted: str, folder: Path = SHARED) -> None:
     """Install what is wanted, with uv where it is there; make the environment first if need be."""
     python, uv = folder / "bin" / "python", shutil.which("uv")
     if not python.exists():
-        made_by = (
-            [uv, "venv", "--quiet", "--python"] if uv else [sys.executable, "-m", "virtualenv", "-q", "-p"]
-        )
-        session.run(*made_by, sys.executable, str(folder))
-    by = (
-        [uv, "pip", "install", "--python", str(python)]
-        if uv
-        else [str(python), "-m", "pip", "install", "--no-compile"]
-    )
-    session.run(*by, *wanted)
+        made_by = [uv, "venv"] if uv else [sys.executable, "-m", "virtualenv"]
+        session.run(*made_by, "--quiet", "--python", sys.executable, str(folder))
+    with_pip = [str(python), "-m", "pip", "install", "--no-compile"]
+    session.run(*([uv, "pip", "install", "--python", str(python)] if uv else with_pip), *wanted)
 
 
 SIZES = {"balancers": "480 MB", "clients": "10 MB", "grpc": "30 MB", "jupyter": "150 MB", "dev": "800 MB"}
