@@ -21,6 +21,7 @@ from lab.charts.chart import Chart, styled
 from lab.charts.instance_death import doubt, request_tip
 from lab.charts.style import INK, look, new_figure
 from lab.charts.tables import Table
+from lab.charts.titles import counted_in_words
 from lab.charts.tooltips import tell
 from services.balancer.events import EventKind
 
@@ -109,8 +110,9 @@ def _in_short(runs: Sequence[FaultRun]) -> str:
     if not counting:
         return "Nothing is shown: every run is invalid"
     told = [
-        f"behind {run.balancer} {run.lost or 'no'} requests were lost and {run.failed or 'none'} "
-        f"of {run.due} failed, under {len(run.incidents)} faults"
+        f"behind {run.balancer} {run.lost or 'none'} of {run.due} requests were lost and "
+        f"{run.failed or 'none'} failed, under {counted_in_words(len(run.incidents))} "
+        f"fault{'' if len(run.incidents) == 1 else 's'}"
         for run in counting
     ]
     said = "; ".join(told)

@@ -213,11 +213,11 @@ def scalability(rows: pd.DataFrame, series: str = "topology") -> Chart:
 def _answer(curves: Sequence[Growth]) -> str:
     """Say where each curve bends, of at most three."""
     bent = [curve for curve in curves if curve.knee is not None]
-    told = [f"{', '.join(filter(None, (c.series.name, c.panel)))} at {c._knee_text}" for c in bent]
+    told = [f"{', '.join(filter(None, (c.series.name, c.panel)))}: {c._knee_text}" for c in bent]
     if not told:
         return "Nothing shows where throughput stops to grow"
     more = f" and {len(told) - 3} more" if len(told) > 3 else ""
-    return f"Where more in flight stops to pay: {'; '.join(told[:3])}{more}"
+    return f"More in flight stops to pay at so many: {'; '.join(told[:3])}{more}"
 
 
 def scalability_table(rows: pd.DataFrame, series: str = "topology") -> Table:

@@ -59,7 +59,7 @@ def _times_the_work(panels: Sequence[Panel], ratios: Sequence[Finding]) -> str:
     least, *_, most = sorted(each.interval.estimate for each in (*ratios, *ratios))
     edges = ratios[0].band.edges
     shown = numbers(least, most, edges=(*edges, ratios[0].at_most))
-    said = shown[0] if len(ratios) == 1 else f"{shown[0]} to {shown[1]}"
+    said = " to ".join(dict.fromkeys(shown))
     where = ratios[0].what.rpartition(" at concurrency ")[2]
     several = counted_in_words(counts.get("parallel", 4)).capitalize()
     one = counted_in_words(counts.get("sequential", 1))
