@@ -1,13 +1,14 @@
-"""Measure the CPU that a balancer takes per proxied request, beside nginx and Envoy."""
+"""Measure the CPU that a balancer takes per proxied request, beside two builds of nginx and Envoy."""
 
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterator
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack
+from functools import partial
 
 from benchmarks.backends import backends, free_ports
-from benchmarks.balancers import RunningBalancer, builtin, external
+from benchmarks.balancers import RunningBalancer, builtin, external, system_nginx
 from benchmarks.goals import GoalFigure, at_most, reference
 from lab.arrivals import Closed
 from lab.errors import ProgramMissing
@@ -22,7 +23,13 @@ CONNECTIONS = 32
 SECONDS = 2.0
 ROUNDS = 9
 BODY = b'{"text": "' + b"the cat sat on the mat. " * 40 + b'", "request_id": "r1"}'
-BOUNDS = {BalancerName.NGINX: 1.0, BalancerName.ENVOY: 0.5}
+SYSTEM_NGINX = "the system's nginx"
+PEERS: dict[str, tuple[Callable[[BalancerSettings], AbstractContextManager[RunningBalancer]], float]] = {
+    BalancerName.NGINX: (partial(external, BalancerName.NGINX), 0.9),
+    SYSTEM_NGINX: (system_nginx, 1.25),
+    BalancerName.ENVOY: (partial(external, BalancerName.ENVOY), 0.45),
+}
+"""How each is started, and how much of its CPU ours may take."""
 
 
 def balancer_cpu() -> Iterator[GoalFigure]:
@@ -30,9 +37,9 @@ def balancer_cpu() -> Iterator[GoalFigure]:
     with ExitStack() as stack:
         instances = stack.enter_context(backends())
         running = {"builtin": stack.enter_context(builtin(_settings(instances)))}
-        for name in BOUNDS:
+        for name, (start, _) in PEERS.items():
             try:
-                running[name] = stack.enter_context(external(name, _settings(instances)))
+                running[name] = stack.enter_context(start(_settings(instances)))
             except ProgramMissing as error:
                 yield reference(f"{name} is not compared: {error}", float("nan"))
         for what, body in (("GET", None), ("POST of 1 KiB", BODY)):
@@ -47,7 +54,7 @@ def _compared(what: str, body: bytes | None, running: dict[str, RunningBalancer]
             found[name].append(_cpu_us(running[name], body))
     for name, costs in found.items():
         yield reference(f"{what}, {name}, median of {ROUNDS}", statistics.median(costs), "µs of CPU")
-    for name, bound in BOUNDS.items():
+    for name, (_, bound) in PEERS.items():
         if name in found:
             ratios = [ours / theirs for ours, theirs in zip(found["builtin"], found[name], strict=True)]
             yield at_most(f"{what}, builtin / {name}, median of rounds", statistics.median(ratios), bound)

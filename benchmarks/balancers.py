@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,11 +14,12 @@ from pathlib import Path
 import psutil
 
 from lab.names import BalancerName
-from lab.placement.proxies import PROXIES, Place, ProxyProcess
+from lab.placement.proxies import PROXIES, Place, Proxy, ProxyProcess
 from lab.placement.proxies.nginx import ATTEMPTS, CONFIG, Nginx
+from lab.placement.proxies.proxy import Program
 from services.balancer.settings import BalancerSettings
 
-__all__ = ["RunningBalancer", "builtin", "external"]
+__all__ = ["RunningBalancer", "builtin", "external", "system_nginx"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +67,19 @@ def builtin(settings: BalancerSettings) -> Iterator[RunningBalancer]:
 @contextmanager
 def external(name: BalancerName, settings: BalancerSettings) -> Iterator[RunningBalancer]:
     """Run an external balancer, configured to do the same as far as it can, with its logs off."""
-    proxy = _SilentNginx() if name is BalancerName.NGINX else PROXIES[name]
+    with _run(_SilentNginx() if name is BalancerName.NGINX else PROXIES[name], settings) as running:
+        yield running
+
+
+@contextmanager
+def system_nginx(settings: BalancerSettings) -> Iterator[RunningBalancer]:
+    """Run the nginx that the system's own package brings. Raises ProgramMissing where there is none."""
+    with _run(_SystemNginx(), settings) as running:
+        yield running
+
+
+@contextmanager
+def _run(proxy: Proxy, settings: BalancerSettings) -> Iterator[RunningBalancer]:
     process = ProxyProcess(proxy, settings)
     process.start()
     try:
@@ -85,3 +99,9 @@ class _SilentNginx(Nginx):
             "    access_log off;" if ATTEMPTS in line and "access_log" in line else line for line in lines
         ]
         return {CONFIG: "\n".join(quiet) + "\n"}
+
+
+class _SystemNginx(_SilentNginx):
+    """The same from the system's package: built with other options than the wheel."""
+
+    program = Program(shutil.which("nginx", path="/usr/sbin:/usr/bin") or "/usr/sbin/nginx", "nginx")
