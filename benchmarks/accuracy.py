@@ -11,6 +11,7 @@ from benchmarks.cpu_starved import cpu_starved
 from benchmarks.delay import delay
 from benchmarks.goals import main
 from benchmarks.histograms import histograms, intervals
+from benchmarks.live_panel import live_panel, what_if_moves
 from benchmarks.neighbours import neighbours, quiet, swamped
 from benchmarks.pacing import pacing
 from benchmarks.peaks import peaks
@@ -39,6 +40,8 @@ GOALS = {
     "answers": answers,
     "refusals": refusals,
     "simulator": simulator,
+    "live": live_panel,
+    "what_if": what_if_moves,
 }
 
 if __name__ == "__main__":

@@ -131,16 +131,6 @@ class Notebook:
             text,
         )
 
-    def show_end(self) -> None:
-        """Scroll to the last cell: JupyterLab renders what is near to what it shows."""
-        self.page.evaluate(
-            """() => {
-              const { content } = window.jupyterapp.shell.currentWidget;
-              content.activeCellIndex = content.widgets.length - 1;
-              return content.scrollToItem(content.widgets.length - 1);
-            }"""
-        )
-
     def reopened(self) -> Notebook:
         """Open the notebook again, as it was saved."""
         return Notebook(self.page, self.server, self.name)
