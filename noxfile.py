@@ -135,6 +135,7 @@ def install(session: nox.Session, *extras: str) -> None:
 def use(folder: Path) -> None:
     """Have the commands of a session come from this environment."""
     os.environ["PATH"] = os.pathsep.join([str(folder / "bin"), os.environ["PATH"]])
+    os.environ["VIRTUAL_ENV"] = str(folder)  # IPython would take modules from another one
 
 
 def add(session: nox.Session, *wanted: str, folder: Path = SHARED) -> None:

@@ -147,4 +147,4 @@ def read_topology(text: str) -> str:
         if near
         else f"give {' or '.join(TopologyName)}, or a pipeline file (shop.yml)"
     )
-    raise BadParameter(f"there is no topology {text!r}: {hint}")
+    raise BadParameter(f"there is no topology {text!r}: {hint}; see `lab up --help`")

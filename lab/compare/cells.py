@@ -68,7 +68,9 @@ class Pairing:
 
     @cached_property
     def _comparable(self) -> tuple[str, ...]:
-        return tuple(n for n in _factors() if n not in HOW_IT_WAS_MEASURED and n not in self.changed)
+        in_neither = {*absent_columns(self.a)} & {*absent_columns(self.b)}
+        left_out = {*HOW_IT_WAS_MEASURED, *self.changed, *in_neither}
+        return tuple(name for name in _factors() if name not in left_out)
 
     def trials(self, metric: str) -> dict[Key, Sides]:
         """Return the metric in the valid trials of each cell that both have, A's and B's, sorted by factor.
