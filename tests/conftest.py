@@ -6,6 +6,7 @@ import asyncio
 import functools
 import inspect
 import signal
+import sys
 from math import inf
 from typing import Any
 
@@ -21,6 +22,10 @@ settings.register_profile(
     "suite", deadline=None, max_examples=40, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("suite")
+
+GRPC_S = 0.02
+"""gRPC has one poller for all loops of a process. It hands each loop the ends of calls that are over, and
+where that loop is closed it fails the test under way then. So a loop stays a moment longer than its test."""
 
 # A shell that starts the tests in the background has them ignore these, as would all that they start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -43,8 +48,12 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> None:
 
         @functools.wraps(test)
         async def bounded(**arguments: Any) -> None:
-            async with asyncio.timeout(seconds):
-                await test(**arguments)
+            try:
+                async with asyncio.timeout(seconds):
+                    await test(**arguments)
+            finally:
+                if "grpc.aio" in sys.modules:
+                    await asyncio.sleep(GRPC_S)
 
         pyfuncitem.obj = bounded
 

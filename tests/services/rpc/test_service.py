@@ -105,6 +105,7 @@ async def test_a_full_queue_is_resource_exhausted_with_the_time_to_come_back_als
         assert ended.metadata["retry-after"] == "1"
         assert ended.metadata["answered-by"] == "service4"
         first.cancel()
+        await asyncio.wait([first])
 
 
 async def test_a_deadline_travels_along_the_chain_less_what_was_spent() -> None:

@@ -298,6 +298,7 @@ async def test_no_call_that_is_over_waits_for_garbage_to_be_collected(what: str)
             gc.enable()
             if holding is not None:
                 holding.cancel()
+                await asyncio.wait([holding])
 
 
 async def test_a_client_that_gives_up_frees_the_instance() -> None:
@@ -338,6 +339,7 @@ async def test_a_call_that_waits_too_long_for_room_is_told_to_come_back() -> Non
         assert ended.code is Code.RESOURCE_EXHAUSTED
         assert ended.metadata["retry-after"] == "1"
         first.cancel()
+        await asyncio.wait([first])
 
 
 async def test_active_checks_eject_an_instance_that_is_not_there() -> None:
@@ -393,6 +395,7 @@ async def test_a_balancer_that_is_to_be_unready_first_says_so_and_goes_on_answer
         assert (await call(port)).body == b"a"
         stopping.cancel()
         server.abort()
+        await asyncio.wait([stopping])
 
 
 async def test_instances_come_and_go_while_it_runs() -> None:
