@@ -173,6 +173,7 @@ def test_sliders_answer_at_once_and_are_kept_as_a_picture(
     assert not any(WIDGET in output.get("data", {}) for output in outputs(saved))
     last = outputs(saved)[-1]["data"]
     assert 'role="img"' in "".join(last["text/html"])
+    server.ask(f"api/kernels/{kernel_of(server, notebook)}/restart", "POST")  # else the sliders come back
     again = notebook.reopened()
     assert "model not found" not in again.page.inner_text("body")
     again.page.locator(".lab-chart").first.wait_for(state="attached")
@@ -193,9 +194,14 @@ def test_a_kernel_that_is_restarted_in_mid_run_frees_its_ports(
     notebook.run_all()
     page.locator(".lab-live").first.wait_for()
     page.wait_for_function("() => /[0-9] req/.test(document.querySelector('.lab-live dd').textContent)")
-    (kernel,) = {each["kernel"]["id"] for each in server.ask("api/sessions") if notebook.name in each["path"]}
-    server.ask(f"api/kernels/{kernel}/restart", "POST")
+    server.ask(f"api/kernels/{kernel_of(server, notebook)}/restart", "POST")
     wait_until(lambda: all(is_free(port + offset) for port in (8051, 8052, 8055, 8061)))
+
+
+def kernel_of(server: JupyterServer, notebook: Notebook) -> str:
+    """Return the id of the kernel that the notebook runs in."""
+    (kernel,) = {each["kernel"]["id"] for each in server.ask("api/sessions") if notebook.name in each["path"]}
+    return str(kernel)
 
 
 def is_free(port: int) -> bool:
