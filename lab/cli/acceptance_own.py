@@ -9,7 +9,7 @@ from contextlib import suppress
 
 from lab.cli.acceptance import Check, attempts, unasked
 from lab.pipeline import Pipeline
-from lab.topology import Instance, Topology
+from lab.topology import Balancer, Instance, Topology
 from services.addresses import is_loopback
 
 __all__ = ["acceptance"]
@@ -25,9 +25,8 @@ def acceptance(pipeline: Pipeline, topology: Topology) -> Iterator[Check]:
     """
     for service in topology.services:
         for instance in service.instances:
-            yield Check(
-                f"{instance.name} answers", _connects(instance), f"nothing listens on {instance.address}"
-            )
+            found = f"nothing listens on {instance.address}"
+            yield Check(f"{instance.name} answers", _host_of(instance) is not None, found)
     entry = topology.entry
     before = attempts(topology)
     status = _send(pipeline, topology)
@@ -41,19 +40,24 @@ def acceptance(pipeline: Pipeline, topology: Topology) -> Iterator[Check]:
         yield Check(f"{name} sees requests", count > before[name], found)
 
 
-def _connects(instance: Instance) -> bool:
-    """Return whether something listens at the instance's port, on either loopback address if it is there."""
-    for host in (instance.host, "::1") if is_loopback(instance.host) else (instance.host,):
+def _host_of(server: Instance | Balancer) -> str | None:
+    """Return the address at which something listens at the server's port: its own, or the other loopback's.
+
+    A program may listen on `::1` alone. None where nothing listens.
+    """
+    for host in (server.host, "::1") if is_loopback(server.host) else (server.host,):
         with suppress(OSError):
-            socket.create_connection((host, instance.port), timeout=CONNECT_S).close()
-            return True
-    return False
+            socket.create_connection((host, server.port), timeout=CONNECT_S).close()
+            return host
+    return None
 
 
 def _send(pipeline: Pipeline, topology: Topology) -> int:
     """Send what the pipeline says to its entry. Return the status of the answer; 0 where there is none."""
-    entry = topology.entry
-    connection = http.client.HTTPConnection(entry.host, entry.port, timeout=TIMEOUT_S)
+    host = _host_of(topology.entry)
+    if host is None:
+        return 0
+    connection = http.client.HTTPConnection(host, topology.entry.port, timeout=TIMEOUT_S)
     headers = dict(pipeline.entry.headers)
     body = pipeline.content()
     if body is not None and not isinstance(pipeline.entry.body, str | None):

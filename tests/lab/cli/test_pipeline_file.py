@@ -41,7 +41,7 @@ def test_show_says_what_is_wrong_with_a_file_and_where(lab: CommandLine, tmp_pat
 
 
 SERVER = """
-import http.server, os, urllib.request
+import http.server, os, socket, urllib.request
 
 class Handler(http.server.BaseHTTPRequestHandler):
     def do_POST(self):
@@ -54,20 +54,25 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.wfile.write(b"ok")
 
 print("begins", flush=True)
-http.server.HTTPServer((os.environ["HOST"], int(os.environ["PORT"])), Handler).serve_forever()
+host = os.environ["AT"] or os.environ["HOST"]
+http.server.HTTPServer.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
+http.server.HTTPServer((host, int(os.environ["PORT"])), Handler).serve_forever()
 """
 SHOP = """
 name: shop
 entry: {service: front, path: /in, body: {order: 17}}
 services:
-  front: {command: &serve [PYTHON, server.py], calls: [back], env: {STATUS: "STATUS_", CALLS: "CALLS_"}}
-  back: {command: *serve, replicas: 2, env: {STATUS: "200"}}
+  front:
+    command: &serve [PYTHON, server.py]
+    calls: [back]
+    env: {STATUS: "STATUS_", CALLS: "CALLS_", AT: "AT_"}
+  back: {command: *serve, replicas: 2, env: {STATUS: "200", AT: ""}}
 """
 
 
-def write_shop(folder: Path, *, status: int = 200, calls: bool = True) -> Path:
+def write_shop(folder: Path, *, status: int = 200, calls: bool = True, at: str = "") -> Path:
     (folder / "server.py").write_text(SERVER)
-    text = SHOP.replace("PYTHON", sys.executable).replace("STATUS_", str(status))
+    text = SHOP.replace("PYTHON", sys.executable).replace("STATUS_", str(status)).replace("AT_", at)
     (folder / "shop.yml").write_text(text.replace("CALLS_", "1" if calls else ""))
     return folder / "shop.yml"
 
@@ -102,6 +107,15 @@ def test_test_tells_what_is_not_as_the_file_says(lab: CommandLine, tmp_path: Pat
         assert "FAIL POST" in tested.stdout
         assert "answers as expected: 500" in tested.stdout
         assert "FAIL back-loadbalancer sees requests: no request came" in tested.stdout
+        assert lab("down").returncode == 0
+
+
+def test_an_entry_on_the_other_loopback_is_tested_there(lab: CommandLine, tmp_path: Path) -> None:
+    file = write_shop(tmp_path, at="::1")
+    with reserved_offset(topology_of(read_pipeline(file))) as offset:
+        up = lab("up", file, "--detach", "--offset", offset)
+        assert up.returncode == 0, up.stderr
+        assert "all as the file says" in lab("test").stdout
         assert lab("down").returncode == 0
 
 
